@@ -1,0 +1,1 @@
+"""Learning rules, one file each: configuration, loss as a pure function, loop."""

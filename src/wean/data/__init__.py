@@ -1,0 +1,1 @@
+"""Demonstrations, annotations and replay: files and their formats."""

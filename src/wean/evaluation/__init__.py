@@ -1,0 +1,1 @@
+"""Episodes, statistics, comparison and the report."""

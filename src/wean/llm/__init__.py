@@ -1,0 +1,1 @@
+"""One door to every language model, with the ledger that remembers every answer and its cost."""

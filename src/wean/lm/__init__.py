@@ -1,0 +1,1 @@
+"""Local language models: fetch, load, generate, score candidates. Knows nothing of tasks."""

@@ -1,0 +1,1 @@
+"""The papers and their baselines as presets: names, settings, expected numbers; no logic."""

@@ -1,0 +1,1 @@
+"""Where an agent acts. Knows nothing of language models or of learning."""

@@ -1,0 +1,1 @@
+"""From a language model's answers to guidance: distributions over plans and actions."""
