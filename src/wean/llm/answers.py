@@ -21,10 +21,13 @@ class Answer:
         text: The answer; None where a recorded model has none ("no advice").
         prompt_tokens: Tokens read.
         completion_tokens: Tokens written.
-        tokens_estimated: True where the backend gave no counts and they were estimated from the text's length.
+        tokens_estimated: True where the backend gave no counts and they were estimated from the text's
+            length.
         seconds: Wall-clock seconds that the answer took when it was made.
         cost_usd: Price in dollars; None where it is unknown (never 0 for unknown).
         replayed: True where it came from the ledger or a recorded file and nobody was asked.
+        finish_reason: Why the model stopped, in the backend's word ("stop", "length"); None where it did not
+            say.
     """
 
     text: str | None
@@ -34,6 +37,7 @@ class Answer:
     seconds: float = 0.0
     cost_usd: float | None = None
     replayed: bool = False
+    finish_reason: str | None = None
 
 
 @dataclass
@@ -55,3 +59,15 @@ class Counts:
     unanswered: int = 0
     tokens: int = 0
     cost_usd: float | None = 0.0
+
+    def add(self, answer: Answer) -> None:
+        """Counts one answer as asked, replayed or unanswered; `distinct` is up to the caller."""
+        if answer.text is None:
+            self.unanswered += 1
+        elif answer.replayed:
+            self.replayed += 1
+        else:
+            self.asked += 1
+            self.tokens += answer.prompt_tokens + answer.completion_tokens
+            known = self.cost_usd is not None and answer.cost_usd is not None
+            self.cost_usd = self.cost_usd + answer.cost_usd if known else None  # type: ignore[operator]

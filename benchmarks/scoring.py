@@ -1,0 +1,330 @@
+"""How fast are candidate answers scored? SmolLM2-135M, ratios within one run.
+
+    wean models get smollm2-135m
+    python benchmarks/scoring.py [--quick] [--json] [--save]
+
+Ways that are compared, all on the same tokens:
+
+calls   one ordinary pass over prompt and candidate for each candidate
+batch   one batch of all prompts with their candidates, padded on the right; the head runs on the answers only
+copied  the prompt once, its cache copied for each candidate, candidates as padded rows (`strategy="rows"`)
+flat    the prompt once, candidates side by side in one row behind it, nothing shared among them: prefix without trie
+trie    the prompt once, the candidates' trie behind it: what `LocalModel.score` does; its tokenisation is timed too
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wean.errors import WeanError
+from wean.lm import LocalModel, load_model
+from wean.lm.logprobs import log_probability, plain_log_probabilities
+from wean.lm.prompts import Question
+from wean.lm.rows import score_rows
+from wean.lm.scoring import Scorer
+from wean.lm.trie import TokenTrie
+
+RULES = (
+    "You are an agent in a small house with several rooms. Doors may be closed; a closed door opens with the key of "
+    "its colour. You carry at most one thing at a time, and you must put it down before you take another. You see "
+    "only the room that you are in. Think about what the goal needs first, and what stands in the way of it. Do not "
+    "repeat an action that changed nothing. "
+)
+SIGHT = (
+    "You are in the {room}. You see a red key on a small table, a blue door to the north that is closed, a green box "
+    "beside the window, and a lamp. You carry nothing. Earlier you went to the hall, looked at the blue door and came "
+    "back. "
+)
+SHARING = [
+    f"{verb} {thing}"
+    for verb in ("go to", "pick up", "look inside", "put down")
+    for thing in (
+        "the red key",
+        "the blue door",
+        "the green box",
+        "the kitchen table",
+        "the old lamp",
+        "the window",
+    )
+]
+APART = [
+    "open the blue door slowly now", "take the red key from table", "walk back to the hall", "read the note on wall",
+    "push that green box away gently", "drop everything you are carrying", "ask someone nearby for some help",
+    "wait until morning comes again", "switch off this bright lamp", "climb through a narrow window",
+    "knock three times very loudly", "hide behind these long curtains", "search under every single cushion",
+    "sit down and rest awhile", "clean both dirty kitchen plates", "lock yourself inside the bathroom",
+    "unlock another door with it", "examine strange marks more closely", "throw away useless old papers",
+    "fill one glass with water", "heat up soup for dinner", "call out your own name", "measure how tall it stands",
+    "leave right away without looking",
+]  # fmt: skip
+VERBS = (
+    "look at", "look in", "pick up", "focus on", "move to", "open", "close", "pour", "dunk", "connect",
+    "use", "eat", "activate", "deactivate", "flush", "read", "go to", "put down", "mix", "examine",
+)  # fmt: skip
+THINGS = (
+    "red key", "blue door", "green box", "kitchen", "hallway", "small table", "glass jar", "metal pot", "stove",
+    "thermometer in inventory", "cupboard", "freezer", "apple", "painting", "drawer", "desk lamp", "bee hive",
+    "orange", "seed jar", "water",
+)  # fmt: skip
+
+
+def messages(room: str = "living room", tokens_wanted: int = 1) -> list[dict[str, str]]:
+    """A request: rules that every situation shares, then what is seen in this one."""
+    repeated = SIGHT.format(room=room) * tokens_wanted
+    return [{"role": "user", "content": f"{RULES}{repeated}What do you do next? Answer with one action."}]
+
+
+def by_calls(model: LocalModel, question: Question) -> list[float]:
+    with torch.inference_mode():
+        return plain_log_probabilities(model.model, question)
+
+
+def by_batch(model: LocalModel, question: Question) -> list[float]:
+    rows = [[*question.prompt, *answer] for answer in question.answers]
+    width = max(map(len, rows))
+    pad = model.tokenizer.pad_token_id
+    ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows])
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+    before = len(question.prompt) - 1
+    with torch.inference_mode():
+        logits = model.model(input_ids=ids, attention_mask=mask, logits_to_keep=width - before).logits
+        totals = []
+        for row, answer in zip(logits, question.answers, strict=True):
+            totals.append(sum(log_probability(row, torch.arange(len(answer)), torch.tensor(answer))))
+    return totals
+
+
+def by_copied(model: LocalModel, question: Question) -> list[float]:
+    with torch.inference_mode():
+        return score_rows(model.model, question)[0]
+
+
+class FlatTrie(TokenTrie):
+    """A trie that shares the prompt and nothing else: what is left when the trie is taken out of the method."""
+
+    def insert(self, tokens: Any, parent: int = -1) -> list[int]:
+        if parent != -1:
+            self._index = {}
+        return super().insert(tokens, parent)
+
+
+def by_flat(model: LocalModel, question: Question) -> list[float]:
+    trie = FlatTrie()
+    stem = trie.insert(question.prompt)[-1]
+    paths = [trie.insert(answer, stem) for answer in question.answers]
+    with torch.inference_mode():
+        found = Scorer(model.model, "tree").run_tree(trie, {node for path in paths for node in path})
+    return [sum(found[node] for node in path) for path in paths]
+
+
+def rounds(ways: dict[str, Callable[[], Any]], repeats: dict[str, int]) -> dict[str, list[float]]:
+    """Time each way, one after the other in every round, so that other load on the machine meets all of them."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(max(repeats.values())):
+        for name, way in ways.items():
+            if turn < repeats[name]:
+                start = time.perf_counter()
+                way()
+                seconds[name].append(time.perf_counter() - start)
+                print(f"  {name}: {seconds[name][-1]:.2f} s", file=sys.stderr, flush=True)
+    return seconds
+
+
+def compare(
+    model: LocalModel, candidates: list[str], request: list[dict[str, str]], repeats: dict[str, int]
+) -> dict[str, Any]:
+    question = model.prompts.question(request, candidates, end_of_turn=True)
+    known: dict[str, Callable[[], list[float]]] = {
+        "calls": lambda: by_calls(model, question),
+        "batch": lambda: by_batch(model, question),
+        "copied": lambda: by_copied(model, question),
+        "flat": lambda: by_flat(model, question),
+        "trie": lambda: model.score(request, candidates),
+    }
+    values: dict[str, list[float]] = {}
+
+    def keep(name: str) -> Callable[[], None]:
+        def run() -> None:
+            values[name] = known[name]()
+
+        return run
+
+    model.score(request, candidates)
+    seconds = rounds({name: keep(name) for name in repeats}, repeats)
+    median = {name: statistics.median(times) for name, times in seconds.items()}
+    sizes = [len(answer) for answer in question.answers]
+    model.score(request, candidates)
+    return {
+        "candidates": len(candidates),
+        "prompt_tokens": len(question.prompt),
+        "candidate_tokens_mean_with_end": round(statistics.mean(sizes), 2),
+        "tokens_run_by_trie": model.scorer.nodes_run,
+        "tokens_run_by_batch": len(candidates) * (len(question.prompt) + max(sizes)),
+        "seconds_median": {name: round(value, 4) for name, value in median.items()},
+        "seconds_all": {name: [round(value, 4) for value in times] for name, times in seconds.items()},
+        "times_faster_than": {
+            name: round(value / median["trie"], 2) for name, value in median.items() if name != "trie"
+        },
+        "largest_difference": {
+            name: max(abs(a - b) for a, b in zip(values[name], values["trie"], strict=True))
+            for name in values
+            if name != "trie"
+        },
+    }
+
+
+def shared_beginning(model: LocalModel, repeats: int) -> dict[str, Any]:
+    """Four situations under the same rules: together against one after the other."""
+    requests = [messages(room, 1) for room in ("kitchen", "hall", "cellar", "garden")]
+    lists = [SHARING] * len(requests)
+    seconds = rounds(
+        {
+            "one_by_one": lambda: [model.score(r, c) for r, c in zip(requests, lists, strict=True)],
+            "together": lambda: model.score_batch(requests, lists),
+        },
+        {"one_by_one": repeats, "together": repeats},
+    )
+    apart = [model.score(r, c) for r, c in zip(requests, lists, strict=True)]
+    together = model.score_batch(requests, lists)
+    median = {name: statistics.median(times) for name, times in seconds.items()}
+    return {
+        "requests": len(requests),
+        "seconds_median": {name: round(value, 4) for name, value in median.items()},
+        "times_faster": round(median["one_by_one"] / median["together"], 2),
+        "largest_difference": max(
+            abs(a - b) for x, y in zip(apart, together, strict=True) for a, b in zip(x, y, strict=True)
+        ),
+    }
+
+
+def hardware(before: tuple[float, float, float]) -> dict[str, Any]:
+    return {
+        "machine": platform.machine(),
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "load_before": [round(x, 2) for x in before],
+        "load_after": [round(x, 2) for x in os.getloadavg()],
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def measure(quick: bool, threads: int) -> dict[str, Any]:
+    load = os.getloadavg()
+    torch.set_num_threads(threads)
+    start = time.perf_counter()
+    model = load_model("smollm2-135m", device="cpu")
+    loading = time.perf_counter() - start
+    slow, fast = (1, 3) if quick else (5, 9)
+    request = messages(tokens_wanted=6)
+    results = {
+        "quick": quick,
+        "model": model.identity,
+        "load_seconds": round(loading, 2),
+        "small_list": compare(
+            model,
+            SHARING,
+            request,
+            {"calls": slow, "batch": slow, "copied": fast, "flat": fast, "trie": fast},
+        ),
+        "small_list_nothing_shared": compare(
+            model, APART, request, {"batch": slow, "flat": fast, "trie": fast}
+        ),
+        "large_list": compare(
+            model,
+            [f"{verb} {thing}" for verb in VERBS for thing in THINGS],
+            request,
+            {"copied": slow, "flat": fast, "trie": fast},
+        ),
+        "shared_beginning": shared_beginning(model, fast),
+    }
+    return {"schema": "wean-bench/1", "name": "scoring", "hardware": hardware(load), "results": results}
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report as Markdown."""
+    results, machine = report["results"], report["hardware"]
+    lines = [
+        "# Scoring candidates",
+        "",
+        f"`python benchmarks/scoring.py{' --quick' if results['quick'] else ''} --save` on {machine['cpu']}, "
+        f"{machine['torch_threads']} threads of {machine['cores']} cores, torch {machine['torch']}; load average "
+        f"{machine['load_before'][0]} before and {machine['load_after'][0]} after. Model {results['model']}, "
+        f"loaded in {results['load_seconds']} s. Medians; ratios within this run.",
+        "",
+        "| list | way | seconds | `trie` is faster by | largest difference of log-probabilities |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for key in ("small_list", "small_list_nothing_shared", "large_list"):
+        part = results[key]
+        about = (
+            f"{part['candidates']} × {part['candidate_tokens_mean_with_end']} tokens behind "
+            f"{part['prompt_tokens']}{', nothing shared' if key.endswith('shared') else ''}"
+        )
+        for way, seconds in part["seconds_median"].items():
+            ratio = part["times_faster_than"].get(way)
+            gap = part["largest_difference"].get(way)
+            lines.append(
+                f"| {about} | {way} | {seconds:.3f} | {f'{ratio:.1f}' if ratio else ''} | {f'{gap:.1e}' if gap else ''} |"
+            )
+    part = results["shared_beginning"]
+    lines += [
+        "",
+        f"{part['requests']} situations under the same rules, {len(SHARING)} candidates each: together "
+        f"{part['seconds_median']['together']:.3f} s, one by one {part['seconds_median']['one_by_one']:.3f} s "
+        f"({part['times_faster']:.2f} times; largest difference {part['largest_difference']:.1e}).",
+        "",
+        "Ways: " + "; ".join(line.replace("  ", ": ", 1) for line in _ways()) + ".",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _ways() -> list[str]:
+    lines = (__doc__ or "").split("all on the same tokens:")[1].strip().splitlines()
+    return [" ".join([line.split(maxsplit=1)[0] + " ", line.split(maxsplit=1)[1]]) for line in lines]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Speed of scoring candidate answers with SmolLM2-135M.")
+    parser.add_argument("--quick", action="store_true", help="fewer repeats; a few minutes")
+    parser.add_argument("--json", action="store_true", help="print one JSON object last on standard output")
+    parser.add_argument("--save", action="store_true", help="write benchmarks/results/scoring.json and .md")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch")
+    options = parser.parse_args()
+    try:
+        report = measure(options.quick, options.threads)
+    except WeanError as error:
+        print(f"scoring: {error}", file=sys.stderr)
+        return error.exit_code
+    if options.save:
+        folder = Path(__file__).parent / "results"
+        folder.mkdir(exist_ok=True)
+        (folder / "scoring.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        (folder / "scoring.md").write_text(table(report), encoding="utf-8")
+    print(json.dumps(report) if options.json else table(report))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

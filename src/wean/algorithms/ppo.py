@@ -1,0 +1,289 @@
+"""Proximal policy optimisation with a teacher: plain PPO, kickstarting and LLM4Teach are one loop.
+
+PPO: Schulman et al. 2017 (1707.06347), with generalised advantage estimation (1506.02438). The teacher's term and its
+annealed weight: LLM4Teach (2311.13373); with weight 0 throughout this is plain PPO.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from wean.algorithms.optimizing import load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.rollouts import Collector, Guide, Rollout
+from wean.algorithms.teaching import Schedule, teacher_loss
+from wean.students.student import Student
+from wean.tasks.vector import Tasks
+
+
+class PPOConfig(BaseModel):
+    """Settings of PPO; the defaults are vetted on the door-key rooms."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    total_timesteps: int = Field(200_000, gt=0)
+    """Environment steps to train for, all members counted."""
+    num_envs: int = Field(32, gt=0)
+    """Tasks stepped side by side."""
+    num_steps: int = Field(64, gt=0)
+    """Steps of each member between two updates."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Adam's step size."""
+    anneal_lr: bool = True
+    """Lowers the step size linearly to zero over the run."""
+    gamma: float = Field(0.99, ge=0, le=1)
+    """Discount per step."""
+    gae_lambda: float = Field(0.95, ge=0, le=1)
+    """Trades bias (0) against variance (1) in the advantages."""
+    update_epochs: int = Field(4, gt=0)
+    """Passes over each rollout."""
+    num_minibatches: int = Field(4, gt=0)
+    """Parts that each pass is cut into."""
+    clip_coef: float = Field(0.2, gt=0)
+    """How far a probability ratio may leave 1 before its gradient stops."""
+    vf_coef: float = Field(0.5, ge=0)
+    """Weight of the value loss."""
+    ent_coef: float = Field(0.01, ge=0)
+    """Weight of the entropy bonus; higher keeps exploring for longer."""
+    max_grad_norm: float = Field(0.5, gt=0)
+    """Gradients are scaled down to this norm."""
+    target_kl: float | None = Field(None, gt=0)
+    """Ends the passes over a rollout early once the policy has moved this far; None never does."""
+    teacher: Schedule = Schedule()
+    """Weight of the teacher's loss over the run."""
+
+
+class Losses(NamedTuple):
+    """Parts of PPO's loss, each a scalar tensor."""
+
+    policy: Tensor
+    value: Tensor
+    entropy: Tensor
+    approx_kl: Tensor
+    clip_fraction: Tensor
+
+
+def ppo_losses(
+    logits: Tensor,
+    values: Tensor,
+    actions: Tensor,
+    old_log_probs: Tensor,
+    advantages: Tensor,
+    returns: Tensor,
+    clip_coef: float,
+) -> Losses:
+    r"""The clipped surrogate (1707.06347, eq. 7), the squared value error (eq. 9) and the entropy.
+
+    policy = - mean min(r A, clip(r, 1 - c, 1 + c) A) with r = pi(a) / pi_old(a).
+
+    Args:
+        logits: (B, A) of the student now.
+        values: (B,) of the student now.
+        actions: (B,) int64 taken.
+        old_log_probs: (B,) of those actions under the policy that took them.
+        advantages: (B,), normalised by the caller if wanted.
+        returns: (B,) targets of the value.
+        clip_coef: c.
+
+    Returns:
+        The parts; `approx_kl` is the low-variance estimate mean((r - 1) - log r).
+    """
+    log_probs = torch.log_softmax(logits, -1)
+    log_ratio = log_probs.gather(-1, actions.unsqueeze(-1)).squeeze(-1) - old_log_probs
+    ratio = log_ratio.exp()
+    clipped = ratio.clamp(1 - clip_coef, 1 + clip_coef)
+    policy = -torch.minimum(ratio * advantages, clipped * advantages).mean()
+    value = 0.5 * (values - returns).square().mean()
+    entropy = -(log_probs.exp() * log_probs).sum(-1).mean()
+    with torch.no_grad():
+        approx_kl = (ratio - 1 - log_ratio).mean()
+        clip_fraction = ((ratio - 1).abs() > clip_coef).float().mean()
+    return Losses(policy, value, entropy, approx_kl, clip_fraction)
+
+
+def gae(
+    rewards: NDArray[np.float64],
+    values: NDArray[np.float64],
+    ended: NDArray[np.bool_],
+    last_values: NDArray[np.float64],
+    gamma: float,
+    gae_lambda: float,
+) -> NDArray[np.float64]:
+    """Generalised advantage estimates (1506.02438, eq. 16).
+
+    A truncated episode is not a failure: the caller adds gamma * V(last observation) to its last reward.
+
+    Args:
+        rewards: (T, N).
+        values: (T, N) of the observations acted on.
+        ended: (T, N) True where the step ended an episode.
+        last_values: (N,) of the observations after the last step.
+        gamma: Discount.
+        gae_lambda: Trades bias against variance.
+
+    Returns:
+        (T, N) advantages.
+    """
+    advantages = np.zeros_like(rewards)
+    running = np.zeros_like(last_values)
+    following = last_values
+    for step in range(len(rewards) - 1, -1, -1):
+        alive = ~ended[step]
+        delta = rewards[step] + gamma * following * alive - values[step]
+        running = delta + gamma * gae_lambda * alive * running
+        advantages[step] = running
+        following = values[step]
+    return advantages
+
+
+class Update(NamedTuple):
+    """What one update reports: environment steps so far, and metrics by name."""
+
+    env_steps: int
+    metrics: dict[str, float]
+
+
+class PPO:
+    """Trains a student on tasks, with a teacher or without.
+
+    Args:
+        student: Trained in place.
+        tasks: `config.num_envs` of them.
+        config: Settings.
+        teacher: Guides while the schedule's weight is positive; None for plain PPO.
+        seed: Seeds actions, episodes and minibatches.
+        episode_seeds: Episodes are reset to seeds drawn from range(*episode_seeds).
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        tasks: Tasks,
+        config: PPOConfig,
+        teacher: Guide | None = None,
+        seed: int = 0,
+        episode_seeds: tuple[int, int] = (0, 5000),
+    ) -> None:
+        self.student, self.config, self.teacher = student, config, teacher
+        self.random = np.random.default_rng(seed)
+        self.collector = Collector(student, tasks, self.random, episode_seeds)
+        self.optimizer = torch.optim.Adam(student.parameters(), lr=config.learning_rate, eps=1e-5)
+        self.matched = 0.0  # the caller's measure for the schedule "matching"
+        self._learning_seconds = 0.0
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps so far, all members counted."""
+        return self.collector.env_steps
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Where the time went."""
+        return {**self.collector.seconds, "learning": self._learning_seconds}
+
+    @property
+    def teacher_weight(self) -> float:
+        """The weight of the teacher's loss now."""
+        if self.teacher is None:
+            return 0.0
+        return self.config.teacher.weight(self.env_steps / self.config.total_timesteps, self.matched)
+
+    def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
+        """Trains until `total_timesteps`; calls `on_update` after every update.
+
+        Raises:
+            WeanError: If a loss is no longer a number.
+        """
+        config = self.config
+        while self.env_steps < config.total_timesteps:
+            if config.anneal_lr:
+                left = 1 - self.env_steps / config.total_timesteps
+                self.optimizer.param_groups[0]["lr"] = left * config.learning_rate
+            weight = self.teacher_weight
+            rollout = self.collector.collect(config.num_steps, self.teacher if weight > 0 else None)
+            started = time.perf_counter()
+            metrics = self._improve(rollout, weight)
+            self._learning_seconds += time.perf_counter() - started
+            metrics |= self.collector.recent() | {"train/teacher_weight": weight}
+            if on_update is not None:
+                on_update(Update(self.env_steps, metrics))
+
+    def _improve(self, rollout: Rollout, weight: float) -> dict[str, float]:
+        """Takes `update_epochs` passes over a rollout; returns the metrics of the last minibatch."""
+        config = self.config
+        recurrent = self.student.memory_size > 0
+        advantages = gae(
+            rollout.rewards + config.gamma * rollout.cut_values,
+            rollout.values,
+            rollout.ended,
+            rollout.last_values,
+            config.gamma,
+            config.gae_lambda,
+        )
+        returns = advantages + rollout.values
+        scaled = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        data = {
+            "observations": torch.from_numpy(rollout.observations),
+            "starts": torch.from_numpy(rollout.starts),
+            "actions": torch.from_numpy(rollout.actions),
+            "log_probs": torch.from_numpy(rollout.log_probs).float(),
+            "advantages": torch.from_numpy(scaled).float(),
+            "returns": torch.from_numpy(returns).float(),
+        }
+        if weight > 0:
+            data["teacher"] = torch.from_numpy(rollout.teacher)
+            data["advised"] = torch.from_numpy(rollout.advised)
+        if not recurrent:  # every moment stands alone: (T, N, ...) -> (1, T * N, ...)
+            data = {name: values.flatten(0, 1).unsqueeze(0) for name, values in data.items()}
+        columns = data["actions"].shape[1]
+        metrics: dict[str, float] = {}
+        for _ in range(config.update_epochs):
+            order = self.random.permutation(columns)
+            for chosen in np.array_split(order, min(config.num_minibatches, columns)):
+                index = torch.from_numpy(chosen)
+                batch = {name: values[:, index] for name, values in data.items()}
+                state = rollout.first_state[index] if recurrent else self.student.first_state(len(chosen))
+                logits, values, _ = self.student(batch["observations"], state, batch["starts"])
+                logits, values = logits.flatten(0, 1), values.flatten()
+                losses = ppo_losses(
+                    logits,
+                    values,
+                    batch["actions"].flatten(),
+                    batch["log_probs"].flatten(),
+                    batch["advantages"].flatten(),
+                    batch["returns"].flatten(),
+                    config.clip_coef,
+                )
+                loss = losses.policy + config.vf_coef * losses.value - config.ent_coef * losses.entropy
+                if weight > 0:
+                    taught = teacher_loss(logits, batch["teacher"].flatten(0, 1), batch["advised"].flatten())
+                    loss = loss + weight * taught
+                    metrics["train/teacher_loss"] = float(taught.detach())
+                take_step(self.optimizer, loss, config.max_grad_norm, self.env_steps)
+            if config.target_kl is not None and float(losses.approx_kl) > config.target_kl:
+                break
+        metrics |= {f"train/{name}": float(part.detach()) for name, part in losses._asdict().items()}
+        variance = returns.var()
+        metrics["train/explained_variance"] = float(1 - advantages.var() / variance) if variance else 0.0
+        if weight > 0:
+            metrics["train/advised_share"] = float(rollout.advised.mean())
+        return metrics
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything that a resumed run needs beside the student: tensors, and JSON values."""
+        tensors, values = self.collector.state()
+        tensors |= optimizer_tensors(self.optimizer)
+        return tensors, values | {"matched": self.matched, "learning_seconds": self._learning_seconds}
+
+    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Continues from `state`."""
+        self.collector.restore(tensors, values)
+        load_optimizer_tensors(self.optimizer, tensors)
+        self.matched, self._learning_seconds = values["matched"], values["learning_seconds"]

@@ -1,0 +1,206 @@
+"""Playing tasks side by side with a student, labelled by a teacher: what PPO and imitation learn from."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wean.students.student import Student
+from wean.tasks.vector import Tasks
+from wean.teachers.teacher import Guidance
+
+
+class Guide(Protocol):
+    """What the algorithms need of a teacher; see `wean.teachers.teacher.Teacher`."""
+
+    def guide(self, tasks: Tasks, which: list[int], num_actions: int) -> Guidance:
+        """Action probabilities for the members, and who was advised."""
+
+
+@dataclass
+class Rollout:
+    """T steps of N members.
+
+    Attributes:
+        observations: (T, N, ...) acted on.
+        starts: (T, N) bool, True where an episode began.
+        actions: (T, N) int64 taken.
+        log_probs: (T, N) float64 of those actions under the behaviour that took them.
+        values: (T, N) float64 of the student's critic.
+        rewards: (T, N) float64 of the environment.
+        ended: (T, N) bool, True where the step ended an episode.
+        cut_values: (T, N) float64, the critic's value of the last observation where an episode was truncated, else 0.
+        last_values: (N,) float64 of the observations after the last step.
+        first_state: (N, memory_size) the student's memory before the first step.
+        teacher: (T, N, A) float32 probabilities; empty where no teacher was asked.
+        advised: (T, N) bool.
+    """
+
+    observations: NDArray[Any]
+    starts: NDArray[np.bool_]
+    actions: NDArray[np.int64]
+    log_probs: NDArray[np.float64]
+    values: NDArray[np.float64]
+    rewards: NDArray[np.float64]
+    ended: NDArray[np.bool_]
+    cut_values: NDArray[np.float64]
+    last_values: NDArray[np.float64]
+    first_state: Tensor
+    teacher: NDArray[np.float32]
+    advised: NDArray[np.bool_]
+
+
+class Collector:
+    """Plays tasks on and on with a student, and asks a teacher beside it.
+
+    Args:
+        student: Acts by sampling from its policy.
+        tasks: Stepped side by side; an ended member starts a new episode at once.
+        random: Draws actions and episodes.
+        episode_seeds: Episodes are reset to seeds drawn from range(*episode_seeds).
+    """
+
+    def __init__(
+        self, student: Student, tasks: Tasks, random: np.random.Generator, episode_seeds: tuple[int, int]
+    ) -> None:
+        self.student, self.tasks, self.random = student, tasks, random
+        self.seconds = {"environment": 0.0, "teacher": 0.0, "acting": 0.0}
+        self.env_steps = 0
+        self._episode_seeds = episode_seeds
+        self._members = list(range(tasks.num))
+        self._observations = tasks.reset(self._members, self._draw_seeds(tasks.num))
+        self._state = student.first_state(tasks.num)
+        self._starts = np.ones(tasks.num, bool)
+        self._returns = np.zeros(tasks.num)
+        self._lengths = np.zeros(tasks.num, np.int64)
+        self._finished: deque[tuple[float, int]] = deque(maxlen=100)
+
+    def collect(self, num_steps: int, teacher: Guide | None = None, teacher_share: float = 0.0) -> Rollout:
+        """Plays `num_steps` steps of every member.
+
+        Args:
+            num_steps: T.
+            teacher: Asked at every step if given.
+            teacher_share: Probability that an advised member takes an action of the teacher's instead of its own.
+
+        Returns:
+            The rollout; its log-probabilities are those of the mixture of student and teacher that acted.
+        """
+        tasks, members, actions_ = self.tasks, self.tasks.num, self.student.num_actions
+        asked = num_steps if teacher is not None else 0
+        rollout = Rollout(
+            observations=np.zeros((num_steps, *self._observations.shape), self._observations.dtype),
+            starts=np.zeros((num_steps, members), bool),
+            actions=np.zeros((num_steps, members), np.int64),
+            log_probs=np.zeros((num_steps, members)),
+            values=np.zeros((num_steps, members)),
+            rewards=np.zeros((num_steps, members)),
+            ended=np.zeros((num_steps, members), bool),
+            cut_values=np.zeros((num_steps, members)),
+            last_values=np.zeros(members),
+            first_state=self._state.clone(),
+            teacher=np.zeros((asked, members, actions_), np.float32),
+            advised=np.zeros((asked, members), bool),
+        )
+        for step in range(num_steps):
+            behaviour, rollout.values[step], self._state = self._act(self._observations, self._starts)
+            rollout.observations[step] = self._observations
+            rollout.starts[step] = self._starts
+            if teacher is not None:
+                started = time.perf_counter()
+                guidance = teacher.guide(tasks, self._members, actions_)
+                rollout.teacher[step], rollout.advised[step] = guidance
+                if teacher_share > 0:
+                    share = teacher_share * guidance.advised[:, None]
+                    behaviour = (1 - share) * behaviour + share * guidance.probabilities
+                self.seconds["teacher"] += time.perf_counter() - started
+            draws = self.random.random((members, 1))
+            actions = np.minimum((behaviour.cumsum(-1) < draws).sum(-1), actions_ - 1)
+            rollout.actions[step] = actions
+            rollout.log_probs[step] = np.log(np.maximum(behaviour[self._members, actions], 1e-12))
+            self._step(rollout, step, actions)
+        _, rollout.last_values, _ = self._act(self._observations, self._starts)
+        return rollout
+
+    def recent(self) -> dict[str, float]:
+        """Mean return and length of the last hundred episodes that ended while playing."""
+        if not self._finished:
+            return {}
+        returns, lengths = zip(*self._finished, strict=True)
+        return {
+            "rollout/ep_rew_mean": float(np.mean(returns)),
+            "rollout/ep_len_mean": float(np.mean(lengths)),
+        }
+
+    def _draw_seeds(self, count: int) -> list[int]:
+        return [int(seed) for seed in self.random.integers(*self._episode_seeds, size=count)]
+
+    def _step(self, rollout: Rollout, step: int, actions: NDArray[np.int64]) -> None:
+        """Steps every member, keeps the books and starts new episodes."""
+        started = time.perf_counter()
+        stepped = self.tasks.step(self._members, actions.tolist())
+        self.seconds["environment"] += time.perf_counter() - started
+        ended = stepped.terminated | stepped.truncated
+        cut = stepped.truncated & ~stepped.terminated
+        if cut.any():
+            # A truncated episode could have gone on: the value of where it stood stands in for the rest.
+            _, last, _ = self._act(stepped.observations, np.zeros(self.tasks.num, bool))
+            rollout.cut_values[step] = last * cut
+        rollout.rewards[step], rollout.ended[step] = stepped.rewards, ended
+        self._returns += stepped.rewards
+        self._lengths += 1
+        self._observations, self._starts = stepped.observations, ended
+        if ended.any():
+            over = np.flatnonzero(ended).tolist()
+            self._finished.extend((float(self._returns[i]), int(self._lengths[i])) for i in over)
+            self._returns[over] = 0
+            self._lengths[over] = 0
+            started = time.perf_counter()
+            self._observations[over] = self.tasks.reset(over, self._draw_seeds(len(over)))
+            self.seconds["environment"] += time.perf_counter() - started
+        self.env_steps += self.tasks.num
+
+    @torch.inference_mode()
+    def _act(
+        self, observations: NDArray[Any], starts: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], Tensor]:
+        """The student's action probabilities (N, A) and values (N,) for one step, and its memory after it."""
+        started = time.perf_counter()
+        logits, values, state = self.student(
+            torch.from_numpy(observations[None]), self._state, torch.from_numpy(starts[None])
+        )
+        self.seconds["acting"] += time.perf_counter() - started
+        return logits[0].double().softmax(-1).numpy(), values[0].double().numpy(), state.clone()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything that a resumed run needs to go on with the same numbers: tensors, and JSON values."""
+        values = {
+            "random": self.random.bit_generator.state,
+            "histories": self.tasks.histories(),
+            "starts": self._starts.tolist(),
+            "returns": self._returns.tolist(),
+            "lengths": self._lengths.tolist(),
+            "finished": list(self._finished),
+            "env_steps": self.env_steps,
+            "seconds": self.seconds,
+        }
+        return {"memory": self._state.clone()}, values
+
+    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Continues from `state`: the tasks are brought back by replaying their actions."""
+        self.random.bit_generator.state = values["random"]
+        self._observations = self.tasks.replay([(seed, actions) for seed, actions in values["histories"]])
+        self._state = tensors["memory"]
+        self._starts = np.array(values["starts"])
+        self._returns = np.array(values["returns"])
+        self._lengths = np.array(values["lengths"])
+        self._finished.extend((float(value), int(length)) for value, length in values["finished"])
+        self.env_steps = values["env_steps"]
+        self.seconds = dict(values["seconds"])

@@ -1,0 +1,70 @@
+"""The teacher's loss and its weight: one function and one schedule, shared by PPO and imitation."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+
+def teacher_loss(logits: Tensor, teacher: Tensor, advised: Tensor) -> Tensor:
+    r"""Cross-entropy of the student against the teacher's action probabilities, where there is advice.
+
+    L = mean over advised moments of - sum_a p(a) log pi(a): LLM4Teach's (2311.13373) and kickstarting's (1803.03835)
+    teaching term; the forward KL(p || pi) up to the teacher's own entropy, which the student cannot change.
+
+    Args:
+        logits: (B, A) of the student.
+        teacher: (B, A) probabilities; rows of zeros where there is no advice.
+        advised: (B,) bool.
+
+    Returns:
+        A scalar; 0 where nothing was advised.
+    """
+    cross_entropy = -(teacher * torch.log_softmax(logits, -1)).sum(-1)
+    return (cross_entropy * advised).sum() / advised.sum().clamp(min=1)
+
+
+class Schedule(BaseModel):
+    """The weight of the teacher's loss over a training run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["linear", "cosine", "exponential", "matching", "constant"] = "linear"
+    """Shape: linear, cosine or exponential decay, constant, or matching (falls as the student nears the teacher)."""
+    start: float = Field(1.0, ge=0)
+    """Weight at the first step."""
+    end: float = Field(0.0, ge=0)
+    """Weight at `until` and after it (exponential decay needs a positive one)."""
+    until: float = Field(0.5, gt=0, le=1)
+    """Share of the training steps after which the weight has reached `end`."""
+    stop: float = Field(1.0, ge=0, le=1)
+    """Share of the training steps after which the weight is zero, whatever the shape."""
+
+    def weight(self, progress: float, matched: float = 0.0) -> float:
+        """The weight at one moment.
+
+        Args:
+            progress: Share of the training steps done, in [0, 1].
+            matched: The student's success over the teacher's on the seeds for choices, for `matching`.
+
+        Returns:
+            The weight, at least 0.
+        """
+        if progress >= self.stop and self.stop < 1:
+            return 0.0
+        if self.kind == "constant":
+            return self.start
+        if self.kind == "matching":
+            return self.end + (self.start - self.end) * min(1.0, max(0.0, 1.0 - matched))
+        done = min(1.0, progress / self.until)
+        if self.kind == "linear":
+            return self.start + (self.end - self.start) * done
+        if self.kind == "cosine":
+            return self.end + (self.start - self.end) * 0.5 * (1 + math.cos(math.pi * done))
+        # Towards 0 an exponential never arrives: a thousandth of the start stands in for it, then it is cut.
+        floor = self.end or self.start / 1000
+        return 0.0 if done >= 1 and self.end == 0 else self.start * (floor / self.start) ** done if self.start else 0.0

@@ -1,0 +1,127 @@
+"""`wean eval`: plays held-out episodes with a run's student, the teacher, or a reference."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from wean.evaluation.policies import Policy
+    from wean.llm.model import LanguageModel
+    from wean.methods.settings import RunConfig
+
+_REFERENCES = ("random", "teacher", "random-skills")
+
+
+def evaluate(
+    who: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or random, teacher or random-skills.")],
+    task: Annotated[str | None, typer.Option(help="The task; a run's own by default.")] = None,
+    model: Annotated[str | None, typer.Option(help="The teacher's language model.")] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes to play.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Reset seed of the first; held-out ones are 10000 and up.")] = 10_000,
+    acting: Annotated[str | None, typer.Option(help="sampled or greedy; as the run ships it by default.")] = None,
+    mode: Annotated[str, typer.Option(help="The teacher's mode: soft, sampled or argmax.")] = "soft",
+    elicitation: Annotated[str, typer.Option(help="How the teacher is asked: verbalized, samples, logprobs.")] = (
+        "verbalized"
+    ),
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at a question that recorded answers lack.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-eval/1).")] = False,
+) -> None:
+    """Play held-out episodes; prints success, return and length with 95 % intervals."""
+    import json
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from wean.errors import UsageError
+    from wean.evaluation.episodes import play, summarize
+    from wean.tasks.registration import make_task
+    from wean.tasks.vector import SerialTasks
+    from wean.training import llm_counts, success_return
+
+    if acting not in (None, "sampled", "greedy"):
+        raise UsageError(f"--acting is sampled or greedy, not {acting!r}")
+    if mode not in ("soft", "sampled", "argmax") or elicitation not in ("verbalized", "samples", "logprobs"):
+        raise UsageError("--mode is soft, sampled or argmax; --elicitation is verbalized, samples or logprobs")
+    config = None if who in _REFERENCES else _run_config(Path(who))
+    name = task or (config.task if config else None)
+    if name is None:
+        raise UsageError(f"{who} plays no task of its own; name one with --task")
+    tasks = SerialTasks([partial(make_task, name)] * min(100, episodes))
+    policy, asked = _policy(who, config, model, acting, mode, elicitation, strict, tasks)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("playing", total=episodes)
+        threshold = success_return(name)
+        played = play(policy, tasks, episodes, seed, threshold, lambda done: progress.update(bar, completed=done))
+    result = summarize(played, name, policy.name, seed, llm_counts(asked))
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        _print(result)
+
+
+def _run_config(folder: Path) -> RunConfig:
+    from wean.errors import UsageError
+    from wean.methods.settings import from_yaml
+
+    try:
+        return from_yaml((folder / "config.yaml").read_text())
+    except OSError:
+        raise UsageError(
+            f"{folder} is no run folder; name one that `wean train` wrote, or {', '.join(_REFERENCES)}"
+        ) from None
+
+
+def _policy(
+    who: str,
+    config: RunConfig | None,
+    model_name: str | None,
+    acting: str | None,
+    mode: str,
+    elicitation: str,
+    strict: bool,
+    tasks: Any,
+) -> tuple[Policy, LanguageModel | None]:
+    """Makes the policy, and opens the model that it asks, if any."""
+    from wean.errors import UsageError
+    from wean.evaluation.policies import RandomPolicy, RandomSkillsPolicy, StudentPolicy, TeacherPolicy
+    from wean.llm import open_model
+    from wean.students.saving import load_student
+    from wean.training import make_teacher
+
+    actions = int(tasks.action_space.n)
+    if config is not None:
+        student = load_student(Path(who) / "student")
+        if student.num_actions != actions:
+            raise UsageError(f"the student of {who} has {student.num_actions} actions, the task {actions}")
+        return StudentPolicy(student, (acting or config.evaluation.acting) == "greedy"), None
+    if who == "random":
+        return RandomPolicy(actions), None
+    if who == "random-skills":
+        return RandomSkillsPolicy(actions), None
+    model = open_model(model_name or "recorded:doorkey", strict=strict)
+    return TeacherPolicy(make_teacher(model, elicitation, mode), actions), model
+
+
+def _print(result: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{result['policy']} on {result['task']}", title_justify="left")
+    for column in ("", "mean", "95 % interval"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, digits in (("success", 3), ("return", 3), ("length", 1)):
+        value = result[name]
+        table.add_row(name, f"{value['mean']:.{digits}f}", f"{value['low']:.{digits}f} to {value['high']:.{digits}f}")
+    llm = result["llm"]
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{result['episodes']} episodes from seed {result['seed']}; {result['ms_per_action']:.3f} ms an action; "
+        f"{llm['asked']} questions asked live, {llm['replayed']} replayed.",
+        highlight=False,
+    )

@@ -1,0 +1,79 @@
+"""`wean list`: the tasks, methods, models and settings there are."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+
+def list_(
+    what: Annotated[str, typer.Argument(help="tasks, methods, models or settings.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-list/1).")] = False,
+) -> None:
+    """List tasks, methods, models or settings."""
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from wean.errors import UsageError
+
+    kinds = {"tasks": _tasks, "methods": _methods, "models": _models, "settings": _settings}
+    if what not in kinds:
+        raise UsageError(f"cannot list {what!r}; there are {', '.join(kinds)}")
+    rows = kinds[what]()
+    if as_json:
+        typer.echo(json.dumps({"schema": "wean-list/1", what: rows}))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in rows[0]:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*[str(value) for value in row.values()])
+    Console().print(table)
+
+
+def _tasks() -> list[dict[str, Any]]:
+    from wean.tasks.grid.kinds import KINDS
+    from wean.tasks.registration import task_id, task_names
+
+    return [{"name": name, "id": task_id(name), "mentions": ", ".join(KINDS[name].things)} for name in task_names()]
+
+
+def _methods() -> list[dict[str, Any]]:
+    from wean.methods.presets import METHODS
+
+    return [{"name": method.name, "what": method.title, "source": method.source} for method in METHODS.values()]
+
+
+def _models() -> list[dict[str, Any]]:
+    from wean.llm.backends.recorded import shipped_recordings
+    from wean.lm.packages import PACKAGES
+
+    rows = [
+        {"name": f"recorded:{name}", "what": "recorded answers that come with wean"} for name in shipped_recordings()
+    ]
+    rows += [{"name": f"hf:{name}", "what": f"`wean models get {name}` fetches it"} for name in PACKAGES]
+    rows.append({"name": "openai:NAME", "what": "a hosted model; needs OPENAI_API_KEY"})
+    rows.append({"name": "http://HOST:PORT/v1#NAME", "what": "any OpenAI-compatible endpoint"})
+    rows.append({"name": "hf:PATH-OR-ID", "what": "a local transformers model, GGUF files included"})
+    return rows
+
+
+def _settings() -> list[dict[str, Any]]:
+    from wean.algorithms.imitation import ImitationConfig
+    from wean.algorithms.ppo import PPOConfig
+    from wean.methods.settings import AdviceSettings, EvaluationSettings, StudentSettings, describe_fields
+
+    rows = []
+    for prefix, kind, of in (
+        ("", PPOConfig, "ppo"),
+        ("", ImitationConfig, "imitation"),
+        ("student.", StudentSettings, "every method"),
+        ("advice.", AdviceSettings, "every method"),
+        ("evaluation.", EvaluationSettings, "every method"),
+    ):
+        for key, (text, default) in describe_fields(kind).items():
+            rows.append({"key": prefix + key, "default": default, "what": text, "of": of})
+    return rows

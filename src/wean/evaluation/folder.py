@@ -1,0 +1,91 @@
+"""Reads the files of a run folder and says in one line what is wrong with a folder that is none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from wean.errors import UsageError, WeanError
+
+RUN_SCHEMA = "wean-run/1"
+"""Schema of `summary.json`."""
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """The `summary.json` of a finished run.
+
+    Args:
+        folder: A folder that `wean train` wrote.
+
+    Raises:
+        UsageError: There is no such folder, or it is no run.
+        WeanError: The run is not finished, or the file is torn or of a foreign schema.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"there is no run folder {folder}; name one that `wean train ... --out` wrote")
+    summary = read_json(folder / "summary.json", RUN_SCHEMA)
+    if summary is not None:
+        return summary
+    if (folder / "config.yaml").exists():
+        raise WeanError(f"the run in {folder} is not finished; continue it with `wean train ... --resume`")
+    raise UsageError(f"{folder} is not a run folder (no summary.json); name one that `wean train` wrote")
+
+
+def read_json(path: Path, schema: str) -> dict[str, Any] | None:
+    """One JSON object with a `schema` field, or None if the file does not exist.
+
+    Args:
+        path: The file.
+        schema: The schema that the rest of the code understands, e.g. "wean-run/1".
+
+    Raises:
+        WeanError: The file cannot be read, is no JSON object, or says another schema.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise WeanError(f"cannot read {path}: {error.strerror}; check its permissions") from error
+    except ValueError as error:
+        raise WeanError(f"{path} is torn or no JSON ({error}); train the run again") from error
+    found = data.get("schema") if isinstance(data, Mapping) else None
+    if found != schema:
+        raise WeanError(
+            f"{path} has schema {found!r}, this version of wean reads {schema!r}; "
+            "use the version that wrote it, or train the run again"
+        )
+    return dict(data)
+
+
+def read_settings(folder: Path) -> dict[str, str]:
+    """The resolved `config.yaml` of a run: flat names (`student.hidden`), values in words; empty if none.
+
+    Args:
+        folder: A run folder.
+
+    Raises:
+        WeanError: The file is no YAML mapping.
+    """
+    import yaml
+
+    path = folder / "config.yaml"
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise WeanError(f"cannot read {path} as YAML; train the run again") from error
+    if not isinstance(data, Mapping):
+        raise WeanError(f"{path} holds no settings; train the run again")
+    return dict(_flat(data, ""))
+
+
+def _flat(data: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", str(value)

@@ -1,0 +1,143 @@
+"""Who acts in an evaluation: a student, the teacher itself, random plans through its skills, or chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wean.students.student import Student
+from wean.tasks.vector import Tasks
+from wean.teachers.teacher import Teacher
+
+
+class Policy(Protocol):
+    """Acts in many episodes side by side; every episode brings its own random numbers, so order does not matter."""
+
+    name: str
+
+    def begin(self, episodes: int) -> None:
+        """Forgets everything; members 0 to episodes - 1 begin."""
+
+    def act(
+        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Gives the probabilities (len(which), A) from which the members' actions are drawn.
+
+        `draws` (len(which),) are uniform numbers, one a member, for a policy that makes further random choices.
+        """
+
+
+def sample(probabilities: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Draws an action a row by inverting the cumulative distribution: (N, A) and (N,) give (N,)."""
+    below: NDArray[np.int64] = (probabilities.cumsum(1) < draws[:, None]).sum(1)
+    drawn: NDArray[np.int64] = np.minimum(below, probabilities.shape[1] - 1)
+    return drawn
+
+
+class StudentPolicy:
+    """A trained student, sampling from its policy or greedy."""
+
+    def __init__(self, student: Student, greedy: bool = False) -> None:
+        self.name = f"student ({'greedy' if greedy else 'sampled'})"
+        self._student, self._greedy = student, greedy
+
+    def begin(self, episodes: int) -> None:
+        """See `Policy.begin`."""
+        self._state = self._student.first_state(episodes)
+        self._fresh = np.ones(episodes, bool)
+
+    def act(
+        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """See `Policy.act`."""
+        rows = torch.as_tensor(which)
+        fresh = self._fresh[which]
+        probabilities, state = self._student.probabilities(observations, self._state[rows], fresh)
+        self._state[rows] = state
+        self._fresh[which] = False
+        return _one_hot(probabilities.argmax(1), probabilities.shape[1]) if self._greedy else probabilities
+
+
+class TeacherPolicy:
+    """The teacher alone, through its skills; without advice it acts at random."""
+
+    def __init__(self, teacher: Teacher, num_actions: int) -> None:
+        self.name = "teacher"
+        self._teacher, self._num_actions = teacher, num_actions
+
+    def begin(self, episodes: int) -> None:
+        """See `Policy.begin`."""
+
+    def act(
+        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """See `Policy.act`."""
+        guidance = self._teacher.guide(tasks, which, self._num_actions)
+        uniform = np.full(self._num_actions, 1 / self._num_actions)
+        return np.where(guidance.advised[:, None], guidance.probabilities, uniform)
+
+
+class RandomSkillsPolicy:
+    """Random skills from the situation's choices: how much do the skills alone do?
+
+    A drawn skill is kept until it has nothing more to do or the situation changes, so that a walk arrives.
+    """
+
+    def __init__(self, num_actions: int) -> None:
+        self.name = "random-skills"
+        self._num_actions = num_actions
+
+    def begin(self, episodes: int) -> None:
+        """See `Policy.begin`."""
+        self._held: dict[int, tuple[object, str]] = {}
+
+    def act(
+        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """See `Policy.act`."""
+        situations = tasks.situations(which)
+        plans = []
+        for member, situation, draw in zip(which, situations, draws, strict=True):
+            # The held skill first, then the others in random order: whichever can act first does.
+            order = np.random.default_rng(int(draw * 2**53)).permutation(len(situation.choices))
+            names = [situation.choices[i] for i in order]
+            key, skill = self._held.get(member, (None, ""))
+            if key == situation.key:
+                names = [skill, *(name for name in names if name != skill)]
+            plans.append([(name,) for name in names])
+        firsts = tasks.first_actions(which, plans)
+        probabilities = np.full((len(which), self._num_actions), 1 / self._num_actions)
+        for row, (member, situation, plan, found) in enumerate(
+            zip(which, situations, plans, firsts, strict=True)
+        ):
+            for name, action in zip(plan, found, strict=True):
+                if action is not None:
+                    self._held[member] = (situation.key, name[0])
+                    probabilities[row] = _one_hot(np.array([action]), self._num_actions)[0]
+                    break
+        return probabilities
+
+
+class RandomPolicy:
+    """Uniform over the primitive actions."""
+
+    def __init__(self, num_actions: int) -> None:
+        self.name = "random"
+        self._num_actions = num_actions
+
+    def begin(self, episodes: int) -> None:
+        """See `Policy.begin`."""
+
+    def act(
+        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """See `Policy.act`."""
+        return np.full((len(which), self._num_actions), 1 / self._num_actions)
+
+
+def _one_hot(actions: NDArray[np.int64], num_actions: int) -> NDArray[np.float64]:
+    return np.eye(num_actions)[actions]

@@ -1,0 +1,83 @@
+"""Plays a few episodes step by step, with pictures, for the report."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wean.evaluation.policies import Policy, sample
+from wean.tasks.registration import make_task
+from wean.tasks.vector import SerialTasks
+
+SCHEMA = "wean-episodes/1"
+
+
+def record(policy: Policy, task: str, seeds: Sequence[int]) -> dict[str, Any]:
+    """Plays one episode a seed and keeps every step.
+
+    Args:
+        policy: Who acts.
+        task: Short name or registered id; it must render `rgb_array` (without it, steps have no picture).
+        seeds: Reset seeds.
+
+    Returns:
+        A JSON-ready object `wean-episodes/1`.
+    """
+    tasks = SerialTasks([partial(make_task, task, render_mode="rgb_array")])
+    try:
+        names = _action_names(tasks, int(tasks.action_space.n))  # type: ignore[attr-defined]
+        episodes = [_record_one(policy, tasks, seed, names) for seed in seeds]
+    finally:
+        tasks.close()
+    return {"schema": SCHEMA, "episodes": episodes}
+
+
+def _record_one(policy: Policy, tasks: SerialTasks, seed: int, names: Sequence[str]) -> dict[str, Any]:
+    generator = np.random.default_rng([seed, 1])  # the same actions as in `wean.evaluation.episodes.play`
+    observations = tasks.reset([0], [seed])
+    policy.begin(1)
+    steps: list[dict[str, Any]] = []
+    ended = False
+    while not ended:
+        draws = np.array([[generator.random(), generator.random()]])
+        probabilities = policy.act(tasks, [0], observations, draws[:, 0])
+        action = int(sample(probabilities, draws[:, 1])[0])
+        step = {
+            "frame": _png(tasks.render(0)),
+            "text": tasks.situations([0])[0].text,
+            "action": names[action],
+            "probabilities": {
+                name: round(float(p), 4) for name, p in zip(names, probabilities[0], strict=True)
+            },
+        }
+        stepped = tasks.step([0], [action])
+        observations = stepped.observations
+        steps.append({**step, "reward": float(stepped.rewards[0])})
+        ended = bool(stepped.terminated[0] or stepped.truncated[0])
+    total = sum(step["reward"] for step in steps)
+    return {"seed": seed, "success": total > 0, "return": total, "steps": steps}
+
+
+def _action_names(tasks: SerialTasks, count: int) -> list[str]:
+    named = tasks.action_names()
+    return named if len(named) == count else [str(action) for action in range(count)]
+
+
+def _png(frame: NDArray[np.uint8], width: int = 240) -> str:
+    """A picture as a data URL, scaled down to `width` pixels."""
+    from PIL import Image
+
+    picture = Image.fromarray(frame)
+    picture = picture.resize(
+        (width, max(1, round(width * picture.height / picture.width))), Image.Resampling.LANCZOS
+    )
+    buffer = io.BytesIO()
+    # A palette makes the flat colours of a grid a quarter of the size.
+    picture.quantize(64).save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,178 @@
+"""The JSONL form of questions and answers: one line each, for export, import and recorded models."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from wean.errors import UsageError, WeanError
+from wean.llm.backends.backend import Reply
+from wean.llm.question import Question, Sample
+
+SCHEMA = "wean-ledger/1"
+"""Stands in every line that is written."""
+
+
+def question_record(sample: Sample, reason: str | None = None) -> dict[str, Any]:
+    """The line of a question without an answer; `answer` is null, to be filled in."""
+    question, number = sample
+    record: dict[str, Any] = {
+        "schema": SCHEMA,
+        "kind": question.kind,
+        "model": question.model,
+        "messages": list(question.messages),
+        "parameters": dict(question.parameters),
+        "sample": number,
+        "answer": None,
+    }
+    if reason is not None:
+        record["reason"] = reason
+    return record
+
+
+def answer_record(sample: Sample, reply: Reply, recorded: float | None = None) -> dict[str, Any]:
+    """The line of a question and its answer."""
+    when = datetime.fromtimestamp(time.time() if recorded is None else recorded, UTC)
+    return question_record(sample) | {
+        "answer": reply.text,
+        "prompt_tokens": reply.prompt_tokens,
+        "completion_tokens": reply.completion_tokens,
+        "tokens_estimated": reply.tokens_estimated,
+        "seconds": reply.seconds,
+        "cost_usd": reply.cost_usd,
+        "finish_reason": reply.finish_reason,
+        "recorded": when.isoformat(timespec="milliseconds"),
+        "provenance": reply.provenance,
+    }
+
+
+def parse_question(record: Mapping[str, Any], model: str | None = None) -> Sample:
+    """The question of a line.
+
+    Args:
+        record: The line; `parameters` may be missing (then there are none), `sample` too (then 0).
+        model: Takes the place of the line's model.
+
+    Raises:
+        UsageError: Something is missing or has the wrong type.
+    """
+    identity = model if model is not None else record.get("model")
+    if not isinstance(identity, str) or not identity:
+        raise UsageError('"model" is missing; add it, or name the model with --model')
+    kind = record.get("kind", "generate")
+    if kind not in ("generate", "score"):
+        raise UsageError(f'"kind" is "generate" or "score", not {kind!r}')
+    messages, parameters = record.get("messages"), record.get("parameters", {})
+    if not isinstance(messages, list) or not isinstance(parameters, dict):
+        raise UsageError('"messages" must be a list and "parameters" an object')
+    return Question.build(kind, identity, messages, parameters), parse_sample(record)
+
+
+def parse_sample(record: Mapping[str, Any], default: int = 0) -> int:
+    """The sample number of a line.
+
+    Raises:
+        UsageError: It is not a whole number from 0.
+    """
+    sample = record.get("sample", default)
+    if not isinstance(sample, int) or isinstance(sample, bool) or sample < 0:
+        raise UsageError(f'"sample" is a whole number from 0, not {sample!r}')
+    return sample
+
+
+def parse_reply(record: Mapping[str, Any]) -> tuple[Reply, float]:
+    """The answer of a line, and when it was recorded (seconds since 1970; now, where the line does not say).
+
+    Raises:
+        UsageError: The answer is not a text, or a number is none.
+    """
+    text = record.get("answer")
+    if not isinstance(text, str):
+        raise UsageError('"answer" must be a text')
+    numbers: dict[str, Any] = {}
+    for name, default in (
+        ("prompt_tokens", 0),
+        ("completion_tokens", 0),
+        ("seconds", 0.0),
+        ("cost_usd", None),
+    ):
+        value = record.get(name, default)
+        if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or value < 0):
+            raise UsageError(f'"{name}" is a number from 0, not {value!r}')
+        numbers[name] = default if value is None else value
+    provenance = record.get("provenance") or {}
+    if not isinstance(provenance, dict):
+        raise UsageError('"provenance" must be an object')
+    finish = record.get("finish_reason")
+    reply = Reply(
+        text=text,
+        prompt_tokens=int(numbers["prompt_tokens"]),
+        completion_tokens=int(numbers["completion_tokens"]),
+        tokens_estimated=bool(record.get("tokens_estimated", True)),
+        seconds=float(numbers["seconds"]),
+        cost_usd=numbers["cost_usd"],
+        finish_reason=finish if isinstance(finish, str) else None,
+        provenance={str(key): str(value) for key, value in provenance.items()},
+    )
+    return reply, _seconds_since_1970(record.get("recorded"))
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields line numbers and objects of a JSONL file; empty lines are passed over.
+
+    Raises:
+        WeanError: The file cannot be read.
+        UsageError: A line is not a JSON object; the message names it.
+    """
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                try:
+                    record = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise UsageError(
+                        f"{path}:{number}: broken JSON ({error.msg}); mend or remove the line"
+                    ) from None
+                if not isinstance(record, dict):
+                    raise UsageError(
+                        f"{path}:{number}: a line must be a JSON object; mend or remove the line"
+                    )
+                yield number, record
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not UTF-8 text; convert it first") from None
+    except OSError as error:
+        raise WeanError(f"{path}: cannot be read ({error.strerror}); check the name") from None
+
+
+def dump_line(record: Mapping[str, Any]) -> str:
+    """One line of JSONL, with its line feed."""
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+ANSWER_COLUMNS = (
+    "a.answer, a.prompt_tokens, a.completion_tokens, a.tokens_estimated, a.seconds, a.cost_usd, "
+    "a.finish_reason, a.recorded, a.provenance"
+)
+
+
+def reply_of(row: sqlite3.Row | tuple[Any, ...]) -> Reply:
+    """The answer in a row of `ANSWER_COLUMNS`."""
+    text, prompt, completion, estimated, seconds, cost, finish, _, provenance = row
+    return Reply(text, prompt, completion, bool(estimated), seconds, cost, finish, json.loads(provenance))
+
+
+def _seconds_since_1970(value: Any) -> float:
+    if isinstance(value, str):
+        try:
+            when = datetime.fromisoformat(value)
+        except ValueError:
+            raise UsageError(f'"recorded" is a date in ISO 8601, not {value!r}') from None
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    return time.time()

@@ -1,0 +1,210 @@
+"""How probable is each candidate as the answer? Exact log-probabilities, every shared token computed once.
+
+A list of candidates behind a prompt is a trie: the prompt is its stem, and candidates that begin alike share
+branches. So are several prompts that begin alike. All inner nodes of that trie are run through the model
+exactly once, in rows of up to `BUDGET` nodes behind one cache: what all share runs first and stays in the
+cache; in the rows behind it each node sees the cache, its ancestors in the trie and itself (a tree-shaped
+attention mask), and has the position that it has in its own sequence. Nothing is copied per candidate,
+nothing is padded, and the shared part is in memory once.
+
+The other way to share a prompt is to copy its cache for every candidate (`wean.lm.rows`). It serves models
+that cannot take a tree mask, and decoders behind an encoder. On SmolLM2-135M (`benchmarks/scoring.py`) the
+tree row is faster with 24 candidates and several times faster with 400: copies of the keys and values of the
+prompt cost more than the candidates. Whether a model honours a tree mask is not guessed from its name: it is
+checked once on a small tree against an ordinary pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+
+from wean.errors import UsageError
+from wean.lm.logprobs import log_probability, plain_log_probabilities
+from wean.lm.prompts import Question
+from wean.lm.rows import score_rows
+from wean.lm.trie import Step, TokenTrie
+
+Normalisation = Literal["sum", "token", "word"]
+Strategy = Literal["tree", "rows"]
+
+NORMALISATIONS: tuple[Normalisation, ...] = ("sum", "token", "word")
+BUDGET = 512
+
+
+class Scorer:
+    """Scores the answers to questions with one model.
+
+    Attributes:
+        model: Causal or encoder-decoder model of transformers, in evaluation mode.
+        strategy: `tree` or `rows`; None until the first call has found out what the model can do.
+        nodes_run: Tokens of the last call that went through the model (encoder tokens not counted).
+    """
+
+    def __init__(self, model: Any, strategy: Strategy | None = None) -> None:
+        self.model = model
+        self.strategy = strategy
+        self.nodes_run = 0
+
+    def score(
+        self,
+        questions: Sequence[Question],
+        candidates: Sequence[Sequence[str]],
+        normalisation: Normalisation = "sum",
+    ) -> list[list[float]]:
+        """Score every answer of every question.
+
+        Args:
+            questions: Prompts and answers as tokens.
+            candidates: The texts of the answers, for `word`.
+            normalisation: `sum`: log-probability. `token`: divided by the number of scored tokens. `word`:
+                divided by the number of the text's words.
+
+        Returns:
+            For each question one number per answer.
+
+        Raises:
+            UsageError: Unknown normalisation.
+        """
+        if normalisation not in NORMALISATIONS:
+            raise UsageError(
+                f"unknown normalisation {normalisation!r}: choose from {', '.join(NORMALISATIONS)}"
+            )
+        with torch.inference_mode():
+            sums = self.log_probabilities(questions)
+        return [
+            [
+                total / _measure(normalisation, answer, text)
+                for total, answer, text in zip(totals, question.answers, texts, strict=True)
+            ]
+            for totals, question, texts in zip(sums, questions, candidates, strict=True)
+        ]
+
+    def log_probabilities(self, questions: Sequence[Question]) -> list[list[float]]:
+        """Natural logarithm of the probability of every answer: the sum over its tokens."""
+        if not questions:
+            return []
+        self.nodes_run = 0
+        if self.strategy is None:
+            self.strategy = "tree" if takes_tree_masks(self.model) else "rows"
+        if self.strategy == "rows":
+            scored = [score_rows(self.model, question) for question in questions]
+            self.nodes_run = sum(nodes for _, nodes in scored)
+            return [sums for sums, _ in scored]
+        trie = TokenTrie()
+        paths: list[list[list[int]]] = []
+        for question in questions:
+            stem = trie.insert(question.prompt)[-1]
+            paths.append([trie.insert(answer, stem) for answer in question.answers])
+        wanted = {node for answers in paths for path in answers for node in path}
+        found = self.run_tree(trie, wanted)
+        return [[math.fsum(found[node] for node in path) for path in answers] for answers in paths]
+
+    def run_tree(self, trie: TokenTrie, scored: set[int]) -> dict[int, float]:
+        """Log-probability of each scored node given its ancestors."""
+        cache = new_cache(self.model)
+        found: dict[int, float] = {}
+        for step in trie.plan(BUDGET):
+            excess = cache.get_seq_length() - step.past
+            if excess > 0:
+                cache.crop(-excess)
+            asked = [
+                (row, child)
+                for row, node in enumerate(step.nodes)
+                for child in trie.children[node]
+                if child in scored
+            ]
+            rows = sorted({row for row, _ in asked})
+            logits = self._forward(trie, step, cache, rows)
+            self.nodes_run += len(step.nodes)
+            if not rows:
+                continue
+            place = {row: index for index, row in enumerate(rows)}
+            index = torch.tensor([place[row] for row, _ in asked], device=logits.device)
+            token = torch.tensor([trie.tokens[child] for _, child in asked], device=logits.device)
+            picked = log_probability(logits, index, token)
+            found.update(zip((child for _, child in asked), picked, strict=True))
+        return found
+
+    def _forward(self, trie: TokenTrie, step: Step, cache: Any, rows: Sequence[int]) -> torch.Tensor:
+        """Run one step; returns the logits behind the given rows, (rows, vocabulary)."""
+        device = self.model.device
+        ids = torch.tensor([[trie.tokens[node] for node in step.nodes]], device=device)
+        options: dict[str, Any] = {}
+        parents = [trie.parents[node] for node in step.nodes]
+        if parents[1:] != step.nodes[:-1]:
+            # An additive float mask, since every attention implementation understands it.
+            seen = torch.from_numpy(trie.ancestors(step.nodes)).to(device)
+            mask = torch.zeros(
+                1, 1, len(step.nodes), step.past + len(step.nodes), dtype=self.model.dtype, device=device
+            )
+            mask[0, 0, :, step.past :].masked_fill_(~seen, torch.finfo(self.model.dtype).min)
+            options["attention_mask"] = mask
+            options["position_ids"] = torch.tensor(
+                [[trie.depths[node] for node in step.nodes]], device=device
+            )
+        # The head is a third of a small model's work: it runs only where an answer's token is asked for.
+        keep = torch.tensor(rows or [len(step.nodes) - 1], device=device)
+        output = self.model(
+            input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=keep, **options
+        )
+        logits: torch.Tensor = output.logits[0]
+        return logits
+
+
+def new_cache(model: Any) -> Any:
+    """An empty cache of the kind that the model wants."""
+    from transformers import DynamicCache
+
+    return DynamicCache(config=model.config)
+
+
+def takes_tree_masks(model: Any) -> bool:
+    """Find out whether a model may run a trie in one row.
+
+    It may when every layer keeps all keys (no sliding window, no recurrent state), and when a small bushy
+    tree gives the logits of an ordinary pass: a model that takes positions from places in the row fails that.
+    """
+    if model.config.is_encoder_decoder or model.config._attn_implementation not in ("sdpa", "eager"):
+        return False
+    from transformers.cache_utils import DynamicLayer
+
+    cache = new_cache(model)
+    probe = Scorer(model, "tree")
+    # Tokens from the middle of the vocabulary: a model's special tokens can be untrained and noisy.
+    vocabulary = model.get_input_embeddings().num_embeddings
+    token = [vocabulary // 3 + i % max(1, vocabulary // 3) for i in range(24)]
+    question = Question(
+        token[:12], [[token[12 + i], token[3], token[5], token[12 + i], token[7]] for i in range(8)]
+    )
+    trie = TokenTrie()
+    stem = trie.insert(question.prompt)
+    ends = [trie.insert(answer, stem[-1]) for answer in question.answers]
+    try:
+        with torch.inference_mode():
+            found = probe.run_tree(trie, {node for path in ends for node in path})
+            model(
+                input_ids=torch.tensor([question.prompt], device=model.device),
+                past_key_values=cache,
+                use_cache=True,
+            )
+            if any(type(layer) is not DynamicLayer for layer in cache.layers):
+                return False
+            plain = plain_log_probabilities(model, question)
+    except (TypeError, ValueError, RuntimeError, NotImplementedError):
+        # A model without `position_ids`, `logits_to_keep` or four-dimensional masks says so in one of these
+        # ways.
+        return False
+    tree = [math.fsum(found[node] for node in path) for path in ends]
+    slack = 1e-5 if model.dtype == torch.float32 else 1e-2
+    return all(abs(a - b) < slack * max(1.0, abs(b)) for a, b in zip(tree, plain, strict=True))
+
+
+def _measure(normalisation: Normalisation, answer: Sequence[int], text: str) -> int:
+    """What a sum of log-probabilities is divided by."""
+    if normalisation == "token":
+        return len(answer)
+    return len(text.split()) if normalisation == "word" else 1

@@ -1,0 +1,98 @@
+"""The methods by name: the papers and their baselines, each with its vetted settings.
+
+Nothing is decided here: a preset is a set of values for the algorithms' configurations, and the number it must reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Method:
+    """One preset.
+
+    Attributes:
+        name: What the command line calls it.
+        title: One line that says what it is.
+        source: The paper.
+        algorithm: The learning rule that it configures.
+        settings: Dotted keys and values, as on the command line.
+        per_task: Further ones for a task, by short name.
+        teaches: Whether it asks a teacher.
+        model: The teacher's language model unless the user names one.
+        home: The task unless the user names one.
+        expected: For each task, the success (lower end of the 95 % interval, seeds pooled) that it must reach.
+    """
+
+    name: str
+    title: str
+    source: str
+    algorithm: Literal["ppo", "imitation"]
+    settings: Mapping[str, Any]
+    per_task: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    teaches: bool = True
+    model: str = "recorded:doorkey"
+    home: str = "SimpleDoorKey"
+    expected: Mapping[str, float] = field(default_factory=dict)
+
+
+# Twice the steps where the reward has something to teach that the teacher does not know.
+_LONG = {"total_timesteps": 400_000}
+_HARD = {"ColoredDoorKey": _LONG, "LavaDoorKey": _LONG}
+_PPO = {"total_timesteps": 200_000, "num_envs": 64, "num_steps": 16, "num_minibatches": 4, "ent_coef": 0.001}
+# From 10, as in the paper's release, to a thousandth of it at the end of the run, where it is cut to zero.
+_ANNEALED = {"teacher.kind": "exponential", "teacher.start": 10.0, "teacher.end": 0.0, "teacher.until": 1.0}
+
+# As many labels as llm4teach gets: one a step.
+_LABELS = {"SimpleDoorKey": {"total_timesteps": 200_000}, **_HARD}
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method(
+            "llm4teach",
+            "PPO with a language model's soft advice, annealed to zero",
+            "LLM4Teach, 2311.13373",
+            "ppo",
+            {**_PPO, **_ANNEALED},
+            _HARD,
+            expected={"SimpleDoorKey": 0.97, "ColoredDoorKey": 0.95, "LavaDoorKey": 0.93},
+        ),
+        Method(
+            "kickstarting",
+            "PPO kickstarted by one drawn plan a step, with a weight that starts at 1",
+            "Kickstarting deep reinforcement learning, 1803.03835",
+            "ppo",
+            {**_PPO, **_ANNEALED, "teacher.start": 1.0, "advice.mode": "sampled"},
+            _HARD,
+        ),
+        Method(
+            "ppo",
+            "PPO without a teacher",
+            "Proximal policy optimization, 1707.06347",
+            "ppo",
+            {**_PPO, "ent_coef": 0.01},
+            _HARD,
+            teaches=False,
+        ),
+        Method(
+            "bc",
+            "Behaviour cloning: copies the teacher at work",
+            "Pomerleau 1991",
+            "imitation",
+            {"rounds": 1},
+            _LABELS,
+        ),
+        Method(
+            "dagger",
+            "DAgger: the student acts, the teacher labels, all labels are kept",
+            "Ross et al. 2011, 1011.0686",
+            "imitation",
+            {"rounds": 20},
+            _LABELS,
+        ),
+    )
+}

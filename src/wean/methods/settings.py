@@ -1,0 +1,240 @@
+"""The settings of one run: what a preset fixes, what the user overrides, and how both are checked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from wean.algorithms.imitation import ImitationConfig
+from wean.algorithms.ppo import PPOConfig
+from wean.errors import UsageError
+from wean.methods.presets import METHODS, Method
+
+SCHEMA = "wean-config/1"
+
+
+class StudentSettings(BaseModel):
+    """The student's size and kind."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hidden: int = Field(128, gt=0)
+    """Width of the hidden layers."""
+    recurrent: bool = False
+    """Gives the student a memory (a GRU)."""
+
+
+class AdviceSettings(BaseModel):
+    """How the teacher is asked and what becomes of its answers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: Literal["soft", "sampled", "argmax"] = "soft"
+    """All plans with their probabilities, one drawn plan a step, or the most probable action."""
+    elicitation: Literal["verbalized", "samples", "logprobs"] = "verbalized"
+    """The model states probabilities, is asked several times, or scores the choices."""
+
+
+class EvaluationSettings(BaseModel):
+    """How the student is judged, during training and after it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    acting: Literal["sampled", "greedy"] = "sampled"
+    """How the shipped student acts."""
+    curve_points: int = Field(20, ge=0)
+    """Evaluations along the run (and checkpoints, which are taken then)."""
+    curve_episodes: int = Field(100, gt=0)
+    """Episodes in each of them, on seeds from 5000: never those of the final figures."""
+    episodes: int = Field(500, gt=0)
+    """Held-out episodes of the final figures, on seeds from 10000."""
+
+
+class RunConfig(BaseModel):
+    """Everything that determines a run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+    """Name of the preset."""
+    task: str
+    """Short name or registered id of the task."""
+    model: str | None
+    """The teacher's language model; None for a method without teacher."""
+    seed: int = Field(1, ge=0)
+    """Seeds the student's first weights, its actions and its episodes."""
+    threads: int = Field(1, gt=0)
+    """PyTorch's threads; small students are no faster with more."""
+    algorithm: PPOConfig | ImitationConfig
+    """Settings of the learning algorithm."""
+    student: StudentSettings = StudentSettings()
+    """Settings of the student."""
+    advice: AdviceSettings = AdviceSettings()
+    """Settings of the teacher's advice."""
+    evaluation: EvaluationSettings = EvaluationSettings()
+    """Settings of the evaluation."""
+
+    def as_yaml(self) -> str:
+        """The resolved settings as `config.yaml`."""
+        return yaml.safe_dump({"schema": SCHEMA, **self.model_dump()}, sort_keys=False)
+
+
+_ALGORITHMS: dict[str, type[PPOConfig] | type[ImitationConfig]] = {"ppo": PPOConfig, "imitation": ImitationConfig}
+_SECTIONS = ("student", "advice", "evaluation")
+_TOP = ("threads",)
+
+
+def find_method(name: str) -> Method:
+    """Finds a preset by name.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    close = difflib.get_close_matches(name, METHODS, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(METHODS)}"
+    raise UsageError(f"unknown method {name!r}; {hint}")
+
+
+def resolve(
+    method_name: str,
+    task: str | None = None,
+    model: str | None = None,
+    seed: int = 1,
+    overrides: Sequence[str] = (),
+) -> RunConfig:
+    """Makes the settings of a run out of a preset and `key=value` overrides.
+
+    Keys of the algorithm stand alone (`total_timesteps=60000`, `teacher.until=0.4`); others carry their section
+    (`student.hidden=64`, `advice.mode=argmax`, `evaluation.episodes=100`).
+
+    Args:
+        method_name: The preset.
+        task: The task; the preset's first one by default.
+        model: The teacher's model; the preset's by default.
+        seed: The run's seed.
+        overrides: `key=value` strings; values are read as YAML.
+
+    Raises:
+        UsageError: If a name, key or value is wrong; the message names the nearest right one.
+    """
+    method = find_method(method_name)
+    task = task or method.home
+    config_type = _ALGORITHMS[method.algorithm]
+    tree: dict[str, Any] = {"algorithm": {}, **{section: {} for section in _SECTIONS}}
+    short = task.removeprefix("wean/").removesuffix("-v0")
+    for source in (method.settings, method.per_task.get(short, {})):
+        for key, value in source.items():
+            _put(tree, key, value, config_type)
+    for item in overrides:
+        key, sign, text = item.partition("=")
+        if not sign:
+            raise UsageError(f"{item!r} is not key=value; write e.g. total_timesteps=60000")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UsageError(f"the value of {key} cannot be read: {text!r}; quote it for your shell") from None
+        _put(tree, key, value, config_type)
+    try:
+        return RunConfig(
+            method=method.name,
+            task=task,
+            model=(model or method.model) if method.teaches else None,
+            seed=seed,
+            algorithm=config_type(**tree.pop("algorithm")),
+            **tree,
+        )
+    except ValidationError as error:
+        raise UsageError(_first_error(error)) from None
+
+
+def from_yaml(text: str) -> RunConfig:
+    """Reads a run's `config.yaml`.
+
+    Raises:
+        UsageError: If it was written by another version or edited into something wrong.
+    """
+    try:
+        values = yaml.safe_load(text)
+        if not isinstance(values, dict) or values.pop("schema", None) != SCHEMA:
+            raise UsageError(f"config.yaml is not of schema {SCHEMA}; use the wean that wrote it")
+        algorithm = _ALGORITHMS[find_method(values["method"]).algorithm]
+        return RunConfig(**{**values, "algorithm": algorithm(**values["algorithm"])})
+    except (yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
+        detail = _first_error(error) if isinstance(error, ValidationError) else "it cannot be read"
+        raise UsageError(f"config.yaml is damaged ({detail}); start a new run") from None
+
+
+def _put(tree: dict[str, Any], key: str, value: Any, config_type: type[BaseModel]) -> None:
+    """Puts a value at a dotted key, after checking that the key exists."""
+    path = key.split(".")
+    if path[0] in _SECTIONS:
+        known: type[BaseModel] = RunConfig.model_fields[path[0]].annotation  # type: ignore[assignment]
+        names = [f"{path[0]}.{name}" for name in known.model_fields]
+        at = tree[path[0]]
+        path = path[1:]
+    elif path[0] in _TOP:
+        tree[path[0]] = value
+        return
+    else:
+        names = _field_names(config_type)
+        at = tree["algorithm"]
+    if key not in names:
+        every = [*_field_names(config_type), *_TOP]
+        for section in _SECTIONS:
+            annotation: type[BaseModel] = RunConfig.model_fields[section].annotation  # type: ignore[assignment]
+            every += [f"{section}.{name}" for name in annotation.model_fields]
+        close = difflib.get_close_matches(key, every, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(every)}"
+        raise UsageError(f"unknown key {key!r}; {hint}")
+    for name in path[:-1]:
+        at = at.setdefault(name, {})
+    at[path[-1]] = value
+
+
+def _field_names(config_type: type[BaseModel]) -> list[str]:
+    names = []
+    for name, field in config_type.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names += [f"{name}.{inner}" for inner in field.annotation.model_fields]
+        else:
+            names.append(name)
+    return names
+
+
+def _first_error(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}, not {first['input']!r}"
+
+
+def describe_fields(config_type: type[BaseModel]) -> Mapping[str, tuple[str, Any]]:
+    """Every dotted key of a configuration with its one-line description and its default, for `--help`."""
+    import ast
+    import inspect
+    import textwrap
+
+    found: dict[str, tuple[str, Any]] = {}
+    body = ast.parse(textwrap.dedent(inspect.getsource(config_type))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    lines: dict[str, str] = {}
+    for node, following in zip(body.body, body.body[1:], strict=False):
+        if (
+            isinstance(node, ast.AnnAssign)
+            and isinstance(node.target, ast.Name)
+            and isinstance(following, ast.Expr)
+            and isinstance(following.value, ast.Constant)
+        ):
+            lines[node.target.id] = str(following.value.value)
+    for name, field in config_type.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            inner = describe_fields(field.annotation)
+            found |= {f"{name}.{key}": value for key, value in inner.items()}
+        else:
+            found[name] = (lines.get(name, ""), field.default)
+    return found

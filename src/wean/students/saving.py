@@ -1,0 +1,95 @@
+"""A student on disk: `config.json` (with a `type`), safetensors weights and a card; no pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from wean.errors import UsageError, WeanError
+from wean.students.dense import DenseStudent
+from wean.students.grid import GridStudent
+from wean.students.student import Student
+
+SCHEMA = "wean-student/1"
+
+
+def make_student(
+    observation_space: gym.Space[Any],
+    action_space: gym.Space[Any],
+    *,
+    hidden: int = 128,
+    recurrent: bool = False,
+) -> Student:
+    """Makes a new student that fits a task.
+
+    Args:
+        observation_space: What it sees: a remembered grid map (W, H, 4) of uint8, any other `Box`, or `Discrete`.
+        action_space: `Discrete`.
+        hidden: Width of its hidden layers.
+        recurrent: Gives it a memory.
+
+    Raises:
+        UsageError: If there is no student for these spaces.
+    """
+    if not isinstance(action_space, gym.spaces.Discrete):
+        raise UsageError(f"no student acts in {action_space}; a Discrete action space is needed")
+    actions = int(action_space.n)
+    if isinstance(observation_space, gym.spaces.Discrete):
+        return DenseStudent(int(observation_space.n), actions, discrete=True, hidden=hidden, recurrent=recurrent)
+    if not isinstance(observation_space, gym.spaces.Box):
+        raise UsageError(f"no student sees {observation_space}; wrap the task in gymnasium's FlattenObservation")
+    shape = observation_space.shape
+    if len(shape) == 3 and shape[2] == 4 and observation_space.dtype == np.uint8:
+        return GridStudent(shape[0], shape[1], actions, hidden=hidden, recurrent=recurrent)
+    return DenseStudent(int(np.prod(shape)), actions, hidden=hidden, recurrent=recurrent)
+
+
+def save_student(student: Student, folder: Path, card: str = "") -> None:
+    """Writes a student's folder: weights, `config.json`, and its card as `README.md` if there is one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {name: value.contiguous() for name, value in student.state_dict().items()},
+        folder / "model.safetensors",
+    )
+    config = {"schema": SCHEMA, "type": student.kind, **student.config}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    if card:
+        (folder / "README.md").write_text(card)
+
+
+def load_student(folder: Path) -> Student:
+    """Reads a student's folder.
+
+    Raises:
+        WeanError: If it is no student's folder, is damaged, or was written by another version.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        weights = load_file(folder / "model.safetensors")
+    except FileNotFoundError as error:
+        raise WeanError(
+            f"{folder} holds no student ({Path(error.filename).name} is missing); train one first"
+        ) from None
+    except (SafetensorError, ValueError):
+        raise WeanError(f"the student in {folder} is damaged; train it again or copy it anew") from None
+    kind, schema = config.pop("type", None), config.pop("schema", None)
+    types: dict[str, type[Student]] = {GridStudent.kind: GridStudent, DenseStudent.kind: DenseStudent}
+    if schema != SCHEMA or kind not in types:
+        raise WeanError(f"{folder} holds a student of another kind ({kind}, {schema}); use the wean that wrote it")
+    try:
+        student = types[kind](**config)
+        student.load_state_dict(weights)
+    except (TypeError, RuntimeError):
+        raise WeanError(f"weights and config.json in {folder} do not belong together; copy both anew") from None
+    return student.eval()
+
+
+def weight_bytes(folder: Path) -> int:
+    """Size of the weights on disk, in bytes."""
+    return (folder / "model.safetensors").stat().st_size

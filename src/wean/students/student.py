@@ -1,0 +1,85 @@
+"""What every student shares: an actor and a critic over a trunk, with an optional memory; how it acts."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+class Student(nn.Module):
+    """Base of the students for numeric observations and a `Discrete` action space.
+
+    A subclass sets `kind` (the `type` in `config.json`), gives its constructor arguments as `config` and implements
+    `features`. Everything after the features is here: an optional GRU, a policy head and a value head.
+
+    Args:
+        config: Constructor arguments of the subclass; written to `config.json`.
+        width: Size of the vector that `features` returns.
+        num_actions: Size A of the action space.
+        recurrent: Puts a GRU of the same width between features and heads.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, config: dict[str, Any], width: int, num_actions: int, recurrent: bool) -> None:
+        super().__init__()
+        self.config = config
+        self.num_actions = num_actions
+        self.memory_size = width if recurrent else 0
+        self.memory = nn.GRU(width, width) if recurrent else None
+        self.actor = nn.Linear(width, num_actions)
+        self.critic = nn.Linear(width, 1)
+        # A near-uniform first policy explores; the usual choice for PPO's policy head.
+        nn.init.orthogonal_(self.actor.weight, 0.01)
+        nn.init.zeros_(self.actor.bias)
+        nn.init.orthogonal_(self.critic.weight, 1.0)
+        nn.init.zeros_(self.critic.bias)
+
+    def features(self, observations: Tensor) -> Tensor:
+        """Maps observations (B, ...) to features (B, width)."""
+        raise TypeError(f"{type(self).__name__} does not say how it sees: implement features()")
+
+    def forward(self, observations: Tensor, state: Tensor, starts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Runs the student over T steps of N members.
+
+        Args:
+            observations: (T, N, ...) as the tasks give them.
+            state: (N, memory_size) memory before the first step; (N, 0) for a feed-forward student.
+            starts: (T, N) bool, True where an episode begins (the memory is cleared there).
+
+        Returns:
+            Logits (T, N, A), values (T, N) and the memory (N, memory_size) after the last step.
+        """
+        steps, members = observations.shape[:2]
+        seen = self.features(observations.flatten(0, 1)).view(steps, members, -1)
+        if self.memory is not None:
+            outputs = []
+            for step in range(steps):
+                state = state * ~starts[step].unsqueeze(-1)
+                output, after = self.memory(seen[step : step + 1], state.unsqueeze(0))
+                state = after[0]
+                outputs.append(output)
+            seen = torch.cat(outputs)
+        return self.actor(seen), self.critic(seen).squeeze(-1), state
+
+    def first_state(self, members: int) -> Tensor:
+        """The memory (members, memory_size) of students that have seen nothing."""
+        return torch.zeros(members, self.memory_size)
+
+    @torch.inference_mode()
+    def probabilities(
+        self, observations: NDArray[Any], state: Tensor, starts: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], Tensor]:
+        """Action probabilities (N, A) for one step of N members, and their memory after it."""
+        logits, _, state = self(
+            torch.from_numpy(observations).unsqueeze(0), state, torch.from_numpy(starts).unsqueeze(0)
+        )
+        return logits[0].double().softmax(-1).numpy(), state
+
+    def parameter_count(self) -> int:
+        """Number of trained parameters."""
+        return sum(parameter.numel() for parameter in self.parameters())

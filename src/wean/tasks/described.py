@@ -1,0 +1,44 @@
+"""Any Gymnasium environment becomes a task with one function that describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium as gym
+
+from wean.errors import UsageError
+from wean.tasks.situation import Situation
+
+Describe = Callable[[gym.Env[Any, Any]], Situation]
+
+
+class DescribedTask(gym.Wrapper[Any, Any, Any, Any]):
+    """A Gymnasium environment with words: `situation()` calls the user's function when somebody reads it.
+
+    The situation's `choices` name the actions 0, 1, 2, ... of a `Discrete` action space in order, so that a plan's
+    first item is turned into an action number by its place in that list.
+
+    Args:
+        env: The environment, with a `Discrete` action space.
+        describe: Maps the environment to a `Situation`, e.g. `Words(goal, text, choices)`.
+
+    Raises:
+        UsageError: If the action space is not `Discrete`.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], describe: Describe) -> None:
+        if not isinstance(env.action_space, gym.spaces.Discrete):
+            raise UsageError(f"a described task needs a Discrete action space, not {env.action_space}")
+        super().__init__(env)
+        self._describe = describe
+
+    def situation(self) -> Situation:
+        """Says in words what is the case now."""
+        return self._describe(self.env)
+
+    def first_action(self, plan: Sequence[str]) -> int | None:
+        """Turns the first item of a plan into its action number; None if it names no action."""
+        names = [name.lower() for name in self.situation().choices]
+        wanted = plan[0].strip().lower() if plan else ""
+        return names.index(wanted) if wanted in names else None

@@ -1,0 +1,1 @@
+"""Rooms with doors and keys: LLM4Teach's MiniGrid tasks, with a partial and remembered observation."""

@@ -1,0 +1,156 @@
+"""Many tasks at once, in this process or in workers, with the same numbers either way.
+
+Gymnasium's `VectorEnv` resets by itself (which hides the last observation and situation of an episode) and sends
+every member the same arguments; here resets are explicit and named, and each member can be asked its own question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from wean.errors import WeanError
+from wean.tasks.situation import Situation
+
+MakeTask = Callable[[], gym.Env[Any, Any]]
+Plan = Sequence[str]
+
+
+class Steps(NamedTuple):
+    """What one step of N members gave.
+
+    Attributes:
+        observations: (N, ...) as `student_observation` extracts them; the last ones where an episode ended.
+        rewards: (N,) float64.
+        terminated: (N,) bool.
+        truncated: (N,) bool.
+    """
+
+    observations: NDArray[Any]
+    rewards: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+
+
+class Tasks(Protocol):
+    """A small vector of tasks. `which` names members by index, everywhere."""
+
+    num: int
+    observation_space: gym.Space[Any]
+    action_space: gym.Space[Any]
+
+    def reset(self, which: Sequence[int], seeds: Sequence[int]) -> NDArray[Any]:
+        """Resets the named members, each to its own seed; returns their (len(which), ...) observations."""
+
+    def step(self, which: Sequence[int], actions: Sequence[Any]) -> Steps:
+        """Steps the named members; nothing is reset."""
+
+    def situations(self, which: Sequence[int]) -> list[Situation]:
+        """Reads the situations of the named members."""
+
+    def first_actions(self, which: Sequence[int], plans: Sequence[Sequence[Plan]]) -> list[list[int | None]]:
+        """For each named member, the primitive action that each of its plans begins with."""
+
+    def histories(self) -> list[tuple[int, list[Any]]]:
+        """For each member its reset seed and the actions since: what a resumed run replays."""
+
+    def replay(self, histories: Sequence[tuple[int, Sequence[Any]]]) -> NDArray[Any]:
+        """Brings every member back to where `histories` was taken; returns the observations."""
+
+    def close(self) -> None:
+        """Ends the members and whatever holds them."""
+
+
+def student_observation(observation: Any) -> NDArray[Any]:
+    """What a student sees: the observation, or its `image` where it is a dict (MiniGrid's `mission` is left out)."""
+    return np.asarray(observation["image"] if isinstance(observation, dict) else observation)
+
+
+def student_space(space: gym.Space[Any]) -> gym.Space[Any]:
+    """The space of `student_observation`."""
+    if isinstance(space, gym.spaces.Dict):
+        if "image" not in space.spaces:
+            raise WeanError(
+                f"a student cannot see a Dict observation without the key 'image' ({', '.join(space.spaces)}); "
+                "wrap the environment in gymnasium.wrappers.FlattenObservation"
+            )
+        return space["image"]
+    return space
+
+
+class SerialTasks:
+    """Tasks in this process, one after the other; see `Tasks`."""
+
+    def __init__(self, makers: Sequence[MakeTask]) -> None:
+        self._envs = [make() for make in makers]
+        self._histories: list[tuple[int, list[Any]]] = [(0, []) for _ in makers]
+        self.num = len(self._envs)
+        self.observation_space = student_space(self._envs[0].observation_space)
+        self.action_space = self._envs[0].action_space
+
+    def reset(self, which: Sequence[int], seeds: Sequence[int]) -> NDArray[Any]:
+        """See `Tasks.reset`."""
+        observations = []
+        for index, seed in zip(which, seeds, strict=True):
+            observation, _ = self._envs[index].reset(seed=int(seed))
+            self._histories[index] = (int(seed), [])
+            observations.append(student_observation(observation))
+        return np.stack(observations)
+
+    def step(self, which: Sequence[int], actions: Sequence[Any]) -> Steps:
+        """See `Tasks.step`."""
+        observations = []
+        rewards = np.zeros(len(which))
+        terminated = np.zeros(len(which), bool)
+        truncated = np.zeros(len(which), bool)
+        for place, (index, action) in enumerate(zip(which, actions, strict=True)):
+            observation, reward, terminated[place], truncated[place], _ = self._envs[index].step(action)
+            self._histories[index][1].append(action)
+            rewards[place] = float(reward)
+            observations.append(student_observation(observation))
+        return Steps(np.stack(observations), rewards, terminated, truncated)
+
+    def situations(self, which: Sequence[int]) -> list[Situation]:
+        """See `Tasks.situations`."""
+        return [self._envs[index].get_wrapper_attr("situation")() for index in which]
+
+    def first_actions(self, which: Sequence[int], plans: Sequence[Sequence[Plan]]) -> list[list[int | None]]:
+        """See `Tasks.first_actions`."""
+        found: list[list[int | None]] = []
+        for index, of_member in zip(which, plans, strict=True):
+            first_action = self._envs[index].get_wrapper_attr("first_action")
+            found.append([first_action(plan) for plan in of_member])
+        return found
+
+    def action_names(self) -> list[str]:
+        """The names of the actions, where the first task has an `actions` enumeration as MiniGrid's do; else none."""
+        actions = getattr(self._envs[0].unwrapped, "actions", ())
+        return [action.name for action in actions]
+
+    def render(self, index: int) -> NDArray[np.uint8]:
+        """A picture (H, W, 3) of one member, which must have been made with `render_mode="rgb_array"`."""
+        frame: NDArray[np.uint8] = np.asarray(self._envs[index].render(), np.uint8)
+        return frame
+
+    def histories(self) -> list[tuple[int, list[Any]]]:
+        """See `Tasks.histories`."""
+        return [(seed, list(actions)) for seed, actions in self._histories]
+
+    def replay(self, histories: Sequence[tuple[int, Sequence[Any]]]) -> NDArray[Any]:
+        """See `Tasks.replay`."""
+        observations = []
+        for index, (seed, actions) in enumerate(histories):
+            observation = self.reset([index], [seed])[0]
+            for action in actions:
+                observation = self.step([index], [action]).observations[0]
+            observations.append(observation)
+        return np.stack(observations)
+
+    def close(self) -> None:
+        """See `Tasks.close`."""
+        for env in self._envs:
+            env.close()

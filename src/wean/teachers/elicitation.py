@@ -1,0 +1,138 @@
+"""How a language model is asked for plans, and how its uncertainty is obtained: three named ways."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from wean.llm.answers import Answer, Message
+from wean.tasks.situation import Situation
+from wean.teachers.plans import Advice, Plan, parse_plans
+
+# The wording under which wean's recorded answers were given: changing a letter of it orphans them.
+_VERBALIZED = (
+    "Decide what it should do from here. Think in one or two sentences, then finish with one JSON object on a line of "
+    'its own: {"plans": [{"skills": ["...", "..."], "probability": 0.0}]}. List every plan that you think is '
+    "reasonable (one is fine), name each thing exactly as you were told, give each plan the probability that it is "
+    "the right one, and let the probabilities sum to 1."
+)
+_SAMPLED = (
+    "Decide what it should do from here. Think in one or two sentences, then finish with one JSON object on a line of "
+    'its own: {"plans": [{"skills": ["...", "..."]}]}, with the one plan that you think is best. Name each thing '
+    "exactly as you were told."
+)
+_SCORED = "Decide what it should do next. Answer with one of these and nothing else: {choices}."
+
+
+class Asked(Protocol):
+    """What an elicitation needs of a language model; see `wean.llm.open_model`."""
+
+    def generate(
+        self,
+        requests: Sequence[Sequence[Message]],
+        n: int = 1,
+        *,
+        temperature: float = 0.0,
+        first_sample: int = 0,
+    ) -> list[list[Answer]]:
+        """Answers each request n times."""
+
+    def score(self, requests: Sequence[Sequence[Message]], candidates: Sequence[Sequence[str]]) -> list[list[float]]:
+        """Gives the log-probability of each candidate as the answer to its request."""
+
+
+def messages(situation: Situation, instruction: str = _VERBALIZED) -> list[Message]:
+    """Writes the question about a situation: goal and instruction as system message, the case now as user message."""
+    return [
+        {"role": "system", "content": f"{situation.goal} {instruction}"},
+        {"role": "user", "content": situation.text},
+    ]
+
+
+def verbalized(model: Asked, situations: Sequence[Situation]) -> list[Advice]:
+    """Asks once; the model states plans and their probabilities itself."""
+    answers = model.generate([messages(situation) for situation in situations])
+    return [_advice([parse_plans(answer.text or "") for answer in row], row) for row in answers]
+
+
+def samples(
+    model: Asked,
+    situations: Sequence[Situation],
+    *,
+    n: int = 10,
+    settled: int = 4,
+    temperature: float = 0.7,
+) -> list[Advice]:
+    """Asks up to n times and counts the plans, as LLM4Teach does (2311.13373; n = 10).
+
+    A question is settled, and no longer asked, once its first `settled` answers all give the same plan.
+
+    Args:
+        model: The language model.
+        situations: What to ask about.
+        n: Answers a question at most.
+        settled: Equal first answers after which a question counts as settled; `n` switches this off.
+        temperature: Sampling temperature.
+
+    Returns:
+        One advice a situation; answers without a readable plan do not count.
+    """
+    rows: list[list[Answer]] = [[] for _ in situations]
+    open_ = list(range(len(situations)))
+    asked = 0
+    while open_ and asked < n:
+        batch = min(settled, n - asked)
+        requests = [messages(situations[index], _SAMPLED) for index in open_]
+        found = model.generate(requests, batch, temperature=temperature, first_sample=asked)
+        asked += batch
+        for index, answers in zip(open_, found, strict=True):
+            rows[index].extend(answers)
+        open_ = [index for index in open_ if not _settled(rows[index])]
+    return [_advice([_best(parse_plans(answer.text or "")) for answer in row], row) for row in rows]
+
+
+def logprobs(model: Asked, situations: Sequence[Situation], *, temperature: float = 1.0) -> list[Advice]:
+    """Scores every choice as the answer and takes the softmax; each choice is a plan of one skill.
+
+    Args:
+        model: A language model that can score (a local one).
+        situations: What to ask about.
+        temperature: Divides the log-probabilities; above 1 flattens the distribution.
+
+    Returns:
+        One advice a situation, over all of its choices.
+    """
+    requests = [messages(s, _SCORED.format(choices=", ".join(s.choices))) for s in situations]
+    scores = model.score(requests, [situation.choices for situation in situations])
+    advices = []
+    for situation, row in zip(situations, scores, strict=True):
+        logits = np.asarray(row, float) / temperature
+        weights = np.exp(logits - logits.max())
+        probabilities = weights / weights.sum()
+        plans = tuple(((name,), float(p)) for name, p in zip(situation.choices, probabilities, strict=True))
+        answer = ", ".join(f"{name}: {score:.2f}" for name, score in zip(situation.choices, row, strict=True))
+        advices.append(Advice(plans, (answer,)))
+    return advices
+
+
+def _best(plans: tuple[tuple[Plan, float], ...]) -> tuple[tuple[Plan, float], ...]:
+    """One sample counts as one plan: the one to which it gives most."""
+    return ((max(plans, key=lambda item: item[1])[0], 1.0),) if plans else ()
+
+
+def _settled(row: Sequence[Answer]) -> bool:
+    plans = {_best(parse_plans(answer.text or "")) for answer in row}
+    return len(plans) == 1 and plans != {()}
+
+
+def _advice(parsed: Sequence[tuple[tuple[Plan, float], ...]], answers: Sequence[Answer]) -> Advice:
+    counted: Counter[Plan] = Counter()
+    for plans in parsed:
+        for plan, probability in plans:
+            counted[plan] += probability  # type: ignore[assignment]
+    total = sum(counted.values())
+    plans_ = tuple((plan, float(weight) / total) for plan, weight in counted.items()) if total else ()
+    return Advice(plans_, tuple(answer.text for answer in answers if answer.text is not None))

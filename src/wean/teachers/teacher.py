@@ -1,0 +1,133 @@
+"""The teacher: asks once per distinct situation, and turns plans through skills into action probabilities."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wean.tasks.situation import Situation
+from wean.tasks.vector import Tasks
+from wean.teachers.plans import Advice, Plan
+
+Mode = Literal["soft", "sampled", "argmax"]
+
+
+class Guidance(NamedTuple):
+    """What the teacher says of N moments, as a target for a student.
+
+    Attributes:
+        probabilities: (N, A) float32 over primitive actions; a row of zeros where there is no advice.
+        advised: (N,) bool, True where the teacher really advised.
+    """
+
+    probabilities: NDArray[np.float32]
+    advised: NDArray[np.bool_]
+
+
+class Teacher:
+    """Guides a student by the plans that a language model proposes.
+
+    Each distinct situation is asked about once per teacher; every later meeting is answered from memory (and, over
+    runs, from the ledger behind the model).
+
+    Args:
+        ask: Maps new situations to advice, e.g. `partial(verbalized, model)`.
+        mode: `soft` keeps all plans with their probabilities; `sampled` draws one plan at every moment (the same
+            target in expectation, noisier); `argmax` keeps the most probable action only.
+        seed: Seeds the draws of `sampled`.
+    """
+
+    def __init__(self, ask: Callable[[Sequence[Situation]], list[Advice]], mode: Mode = "soft", seed: int = 0) -> None:
+        self._ask = ask
+        self.mode = mode
+        self._random = np.random.default_rng(seed)
+        self._known: dict[Hashable, Advice] = {}
+        self.situations: dict[Hashable, Situation] = {}
+        self.met: Counter[Hashable] = Counter()
+        self.unadvised = 0
+        self._met_before: dict[str, int] = {}
+
+    def advise(self, situations: Sequence[Situation]) -> list[Advice]:
+        """Gives the advice for each situation; asks about the new ones among them, in one batch."""
+        new = {s.key: s for s in situations if s.key not in self._known}
+        if new:
+            for (key, situation), advice in zip(new.items(), self._ask(list(new.values())), strict=True):
+                self._known[key] = advice
+                self.situations[key] = situation
+        advices = []
+        for situation in situations:
+            self.met[situation.key] += 1
+            advices.append(self._known[situation.key])
+        return advices
+
+    def guide(self, tasks: Tasks, which: Sequence[int], num_actions: int) -> Guidance:
+        """Turns advice into probabilities of primitive actions, through the tasks' skills.
+
+        A plan that can do nothing where the agent stands is left out and the others are scaled up; where no plan can
+        do anything there is no advice.
+
+        Args:
+            tasks: The tasks, whose situations are read and whose skills turn plans into actions.
+            which: Members to guide.
+            num_actions: Size A of the action space.
+
+        Returns:
+            Guidance for the members, in `which`'s order.
+        """
+        advices = self.advise(tasks.situations(which))
+        chosen: list[list[Plan]] = []
+        for advice in advices:
+            plans = [plan for plan, _ in advice.plans]
+            if self.mode == "sampled" and plans:
+                weights = np.cumsum([weight for _, weight in advice.plans])
+                drawn = int(np.searchsorted(weights, self._random.random() * weights[-1], side="right"))
+                plans = [plans[min(drawn, len(plans) - 1)]]
+            chosen.append(plans)
+        actions = tasks.first_actions(which, chosen)
+        probabilities = np.zeros((len(which), num_actions), np.float32)
+        for row, (advice, plans, firsts) in enumerate(zip(advices, chosen, actions, strict=True)):
+            weight = dict(advice.plans)
+            for plan, action in zip(plans, firsts, strict=True):
+                if action is not None and 0 <= action < num_actions:
+                    probabilities[row, action] += weight[plan]
+        totals = probabilities.sum(1, keepdims=True)
+        advised = totals[:, 0] > 0
+        if self.mode == "argmax":
+            best = probabilities.argmax(1)
+            probabilities[:] = 0
+            probabilities[np.arange(len(best)), best] = advised
+        else:
+            np.divide(probabilities, totals, out=probabilities, where=totals > 0)
+        self.unadvised += int((~advised).sum())
+        return Guidance(probabilities, advised)
+
+    def table(self) -> list[dict[str, Any]]:
+        """Every situation met, most often first, with its plans: for people to read."""
+        rows = []
+        for key, situation in self.situations.items():
+            advice = self._known[key]
+            rows.append(
+                {
+                    "text": situation.text,
+                    "plans": [{"skills": list(plan), "probability": weight} for plan, weight in advice.plans],
+                    "met": self.met[key] + self._met_before.get(situation.text, 0),
+                    "answer": "\n\n".join(advice.answers),
+                    "advised": bool(advice.plans),
+                }
+            )
+        return sorted(rows, key=lambda row: -int(row["met"]))
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs: the draws and the counts (answers come again from the ledger)."""
+        met = {row["text"]: row["met"] for row in self.table()}
+        return {"random": self._random.bit_generator.state, "unadvised": self.unadvised, "met": met}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continues from `state`."""
+        self._random.bit_generator.state = state["random"]
+        self.unadvised = state["unadvised"]
+        self._met_before = state["met"]

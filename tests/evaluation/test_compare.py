@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import run_folders as runs
+from rich.console import Console
+
+from wean.errors import UsageError, WeanError
+from wean.evaluation.compare import Comparison, compare, print_comparison
+from wean.evaluation.curves import mean_track, write_curves
+from wean.evaluation.statistics import wilson
+
+
+def run(
+    folder: Path, seed: int, successes: int, config: dict[str, Any] | None = None, **changes: Any
+) -> Path:
+    settings = {"seed": seed, "out": str(folder), **(config or {})}
+    return runs.write_run(folder, config=settings, summary=runs.summary(seed, successes, **changes))
+
+
+LATE = [{"env_steps": step, "success": 0.1, "length": 140.0} for step in (0, 1000, 3000)]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[Path]:
+    return [
+        run(tmp_path / "ppo", 1, 30, method="ppo", curve=LATE),
+        run(tmp_path / "a", 1, 490),
+        run(tmp_path / "b", 2, 480, final=runs.evaluation(480, length=26.0)),
+        run(tmp_path / "c", 3, 450, curve=LATE),
+        run(tmp_path / "lava", 1, 400, task="LavaDoorKey", references={}),
+    ]
+
+
+def printed(comparison: Comparison, width: int) -> str:
+    stream = io.StringIO()
+    print_comparison(comparison, Console(file=stream, width=width, color_system=None))
+    return stream.getvalue()
+
+
+def test_seeds_are_pooled_by_method_and_task(folders: list[Path]) -> None:
+    found = compare(folders)
+    assert found.tasks == ("SimpleDoorKey", "LavaDoorKey")
+    assert [(group.task, group.name, len(group.runs)) for group in found.groups] == [
+        ("SimpleDoorKey", "llm4teach", 3),
+        ("SimpleDoorKey", "ppo", 1),
+        ("LavaDoorKey", "llm4teach", 1),
+    ]
+    best = found.groups[0]
+    assert best.episodes == 1500
+    assert best.success == wilson(490 + 480 + 450, 1500)
+    assert best.over_seeds.mean == pytest.approx((0.98 + 0.96 + 0.90) / 3)
+    assert 0.90 <= best.over_seeds.low < best.over_seeds.mean < best.over_seeds.high <= 0.98
+    assert best.length is not None
+    assert best.length.mean == pytest.approx((20 + 26 + 20) / 3)
+
+
+def test_steps_count_runs_that_never_got_there(folders: list[Path]) -> None:
+    best, ppo, _ = compare(folders).groups
+    assert best.speed.as_dict() == {"median": 2000, "reached": 2, "runs": 3}
+    assert ppo.speed.as_dict() == {"median": None, "reached": 0, "runs": 1}
+    assert compare(folders, threshold=0.95).groups[0].speed.median == 4000
+
+
+def test_one_seed_keeps_its_own_interval(folders: list[Path]) -> None:
+    ppo = compare(folders).groups[1]
+    assert ppo.length is not None
+    assert ppo.length.as_dict() == {"mean": 20.0, "low": 19.0, "high": 21.0}
+    assert ppo.over_seeds.low == ppo.over_seeds.high == 0.06
+    assert "6.0 to 6.0" not in printed(compare(folders), 120), "an interval without width says nothing"
+
+
+def test_ablations_are_never_pooled(tmp_path: Path) -> None:
+    base = {"gamma": 0.99, "schedule": {"type": "linear"}}
+    other = {"gamma": 0.99, "schedule": {"type": "constant"}}
+    found = compare(
+        [
+            run(tmp_path / "a", 1, 490, base),
+            run(tmp_path / "b", 2, 480, base),
+            run(tmp_path / "c", 1, 300, other),
+        ]
+    )
+    assert [(group.name, len(group.runs)) for group in found.groups] == [
+        ("llm4teach (type=linear)", 2),
+        ("llm4teach (type=constant)", 1),
+    ]
+    assert found.notes == ()
+
+
+def test_settings_are_named_in_full_where_their_last_words_agree(tmp_path: Path) -> None:
+    one = {"student": {"size": 1}, "teacher": {"size": 1}}
+    two = {"student": {"size": 2}, "teacher": {"size": 2}}
+    found = compare([run(tmp_path / "a", 1, 490, one), run(tmp_path / "b", 1, 300, two)])
+    assert [group.variant for group in found.groups] == [
+        "student.size=1, teacher.size=1",
+        "student.size=2, teacher.size=2",
+    ]
+
+
+def test_the_same_run_counts_once_and_the_same_seed_is_noted(tmp_path: Path) -> None:
+    first, again = run(tmp_path / "a", 1, 490), run(tmp_path / "b", 1, 490)
+    assert compare([first, tmp_path / "a" / ".." / "a"]).groups[0].episodes == 500
+    found = compare([first, again])
+    assert found.groups[0].episodes == 1000
+    assert "a seed occurs twice" in found.notes[0]
+    assert "a seed occurs twice" in printed(found, 80)
+
+
+def test_references_stand_once_for_each_task(folders: list[Path]) -> None:
+    found = compare(folders)
+    assert [(one.task, one.name, one.success.mean) for one in found.references] == [
+        ("SimpleDoorKey", "teacher", 0.6),
+        ("SimpleDoorKey", "random-skills", 0.36),
+    ]
+
+
+def test_json_is_one_object_with_a_schema(folders: list[Path]) -> None:
+    data = json.loads(json.dumps(compare(folders).to_json()))
+    assert data["schema"] == "wean-compare/1"
+    assert data["threshold"] == 0.9
+    group = data["groups"][0]
+    assert set(group["success"]) == set(group["success_over_seeds"]) == {"mean", "low", "high"}
+    assert group["seeds"] == [1, 2, 3]
+    assert group["runs"] == [str(folder) for folder in folders[1:4]]
+    assert group["steps_to_threshold"] == {"median": 2000, "reached": 2, "runs": 3}
+    assert data["references"][0]["policy"] == "teacher"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_fits_and_says_all(folders: list[Path], width: int) -> None:
+    text = printed(compare(folders), width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert "…" not in text
+    for words in ("SimpleDoorKey", "LavaDoorKey", "llm4teach", "3 seeds, 1,500 eps.", "94.7", "93.4 to 95.7"):
+        assert words in text
+    for words in ("2,000", "2 of 3", "never", "0 of 1", "random-skills", "steps to 0.9"):
+        assert words in text
+    assert ("return" in text.splitlines()[2]) == (width == 120)
+
+
+def test_marks_of_the_table_cannot_come_from_names(tmp_path: Path) -> None:
+    odd = run(tmp_path / "a", 1, 490, method="[red]mine[/red]")
+    assert "[red]mine[/red]" in printed(compare([odd]), 120)
+
+
+def test_mean_curves_end_with_the_shortest_run() -> None:
+    long = (np.array([0.0, 10.0, 20.0]), np.array([0.0, 0.5, 1.0]))
+    short = (np.array([0.0, 5.0, 15.0]), np.array([0.5, 0.5, 0.5]))
+    steps, band = mean_track([long, short])
+    assert steps.tolist() == [0, 5, 10, 15]
+    assert band[:, 0].tolist() == pytest.approx([0.25, 0.375, 0.5, 0.625])
+    assert (band[:, 1] <= band[:, 0]).all()
+    assert (band[:, 0] <= band[:, 2]).all()
+
+
+def test_a_page_of_curves_is_self_contained(folders: list[Path], tmp_path: Path) -> None:
+    path = write_curves(compare(folders), tmp_path / "new" / "curves.html")
+    html = path.read_text(encoding="utf-8")
+    assert html.count('<svg class="chart wide"') == 2
+    assert 'class="thread"' in html
+    assert "3 seeds, 1,500 episodes" in html
+    assert "http" not in html.replace("http-equiv", "")
+    assert "<script" not in html
+
+
+@pytest.mark.parametrize(("ending", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_pictures_of_curves(folders: list[Path], tmp_path: Path, ending: str, magic: bytes) -> None:
+    path = write_curves(compare(folders), tmp_path / f"curves.{ending}")
+    assert path.read_bytes().startswith(magic)
+
+
+def test_runs_without_curves_are_compared_all_the_same(tmp_path: Path) -> None:
+    found = compare([run(tmp_path / "a", 1, 490, curve=[])])
+    assert found.groups[0].speed.median is None
+    html = write_curves(found, tmp_path / "curves.html").read_text(encoding="utf-8")
+    assert "<svg" not in html
+    assert write_curves(found, tmp_path / "curves.png").stat().st_size > 1000
+
+
+def test_what_cannot_be_compared_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing to compare"):
+        compare([])
+    with pytest.raises(UsageError, match="no run folder"):
+        compare([tmp_path / "nowhere"])
+    with pytest.raises(WeanError, match=r"no final evaluation.*--resume"):
+        compare([run(tmp_path / "a", 1, 490, final=None)])
+    with pytest.raises(WeanError, match="no final evaluation"):
+        compare([run(tmp_path / "torn", 1, 490, final={"success": {"mean": 1, "low": 1, "high": 1}})])
+    fine = run(tmp_path / "b", 1, 490)
+    with pytest.raises(UsageError, match=r"\.html, \.png"):
+        write_curves(compare([fine]), tmp_path / "curves.docx")
+    (fine / "config.yaml").write_text("- a\n- b\n", encoding="utf-8")
+    with pytest.raises(WeanError, match="no settings"):
+        compare([fine])
+    (fine / "config.yaml").write_text("a: [", encoding="utf-8")
+    with pytest.raises(WeanError, match="YAML"):
+        compare([fine])
