@@ -77,9 +77,7 @@ def replay(folder: Path, stored: int) -> dict[str, float]:
         with ledger.database.read() as connection:
             digests = [row[0] for row in connection.execute("SELECT digest FROM answers LIMIT 2000")]
             query = "SELECT * FROM answers WHERE digest=? AND sample=0"
-            bare = rate(
-                len(digests), lambda: [connection.execute(query, (digest,)).fetchone() for digest in digests]
-            )
+            bare = rate(len(digests), lambda: [connection.execute(query, (digest,)).fetchone() for digest in digests])
     return {
         "stored": stored,
         "lookups_per_second_in_batches": round(batched),
@@ -98,9 +96,7 @@ def identical(folder: Path) -> dict[str, int]:
     gate, results = context.Barrier(100), context.Queue()
     with FakeServer(delay=0.3) as server:
         path = folder / "identical.sqlite"
-        workers = [
-            context.Process(target=ask_many, args=(path, server.name, 25, gate, results)) for _ in range(4)
-        ]
+        workers = [context.Process(target=ask_many, args=(path, server.name, 25, gate, results)) for _ in range(4)]
         for worker in workers:
             worker.start()
         totals = [results.get(timeout=120) for _ in workers]
@@ -118,9 +114,7 @@ def killed(folder: Path, total: int) -> dict[str, Any]:
     from test_killed import run_with_kills
 
     start = time.perf_counter()
-    numbers: dict[str, Any] = run_with_kills(
-        folder, total, [total * 3 // 10, total * 13 // 20], fault_rate=0.2
-    )
+    numbers: dict[str, Any] = run_with_kills(folder, total, [total * 3 // 10, total * 13 // 20], fault_rate=0.2)
     return numbers | {"fault_rate": 0.2, "seconds": round(time.perf_counter() - start, 1)}
 
 

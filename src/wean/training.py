@@ -18,7 +18,7 @@ import torch
 
 from wean.algorithms.imitation import Imitation, ImitationConfig
 from wean.algorithms.ppo import PPO, PPOConfig, Update
-from wean.errors import WeanError
+from wean.errors import UsageError, WeanError
 from wean.evaluation.episodes import play, summarize
 from wean.evaluation.policies import Policy, RandomSkillsPolicy, StudentPolicy, TeacherPolicy
 from wean.evaluation.recording import record
@@ -30,7 +30,7 @@ from wean.methods.settings import RunConfig
 from wean.runs import RunFolder, write_json
 from wean.students.saving import make_student, save_student, weight_bytes
 from wean.students.student import Student
-from wean.tasks.registration import make_task
+from wean.tasks.registration import make_task, task_id
 from wean.tasks.vector import SerialTasks
 from wean.teachers.elicitation import logprobs, samples, verbalized
 from wean.teachers.teacher import Teacher
@@ -98,6 +98,7 @@ class Training:
         self._curve: list[dict[str, Any]] = []
         self._teacher_success = 0.0
         self._seconds_before = 0.0
+        self._asked_before: dict[str, Any] = {}
 
     def run(self) -> dict[str, Any]:
         """Trains, evaluates, and writes everything into the run folder.
@@ -128,7 +129,7 @@ class Training:
         config = self.config
         torch.set_num_threads(config.threads)
         self._started = time.perf_counter()
-        self._threshold = success_return(config.task) if config.task in gym.registry or "/" not in config.task else None
+        self._threshold = success_return(config.task) if _registered(config.task) else None
         torch.manual_seed(config.seed)
         model = open_model(config.model, ledger=self._ledger, strict=self._strict) if config.model else None
         teacher = make_teacher(model, config.advice.elicitation, config.advice.mode, config.seed) if model else None
@@ -147,7 +148,7 @@ class Training:
             else:
                 algorithm = Imitation(student, tasks, config.algorithm, teacher, config.seed)
             self._continue(student, algorithm, teacher)
-            self._learn(student, algorithm, teacher)
+            self._learn(student, algorithm, teacher, model)
             return self._finish(student, algorithm, teacher, model)
         finally:
             tasks.close()
@@ -157,10 +158,12 @@ class Training:
 
     # --- learning ------------------------------------------------------------------------------------------------
 
-    def _learn(self, student: Student, algorithm: PPO | Imitation, teacher: Teacher | None) -> None:
+    def _learn(
+        self, student: Student, algorithm: PPO | Imitation, teacher: Teacher | None, model: LanguageModel | None
+    ) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        if _matches_teacher(self.config) and teacher is not None:
+        if _matches_teacher(self.config) and teacher is not None and not self._teacher_success:
             judged = self._judge(TeacherPolicy(teacher, student.num_actions), 100, CHOICE_SEED)
             self._teacher_success = float(judged.successes.mean())
         writer = SummaryWriter(str(self.folder.path), purge_step=algorithm.env_steps)
@@ -172,15 +175,15 @@ class Training:
             self.folder.append_metrics(row)
             for name, value in update.metrics.items():
                 writer.add_scalar(name, value, update.env_steps)
-            if update.env_steps >= every * (len(self._curve) + 1):
+            if update.env_steps >= every * len(self._curve):
                 self._measure(student, algorithm)
                 writer.add_scalar("evaluation/success", self._curve[-1]["success"], update.env_steps)
-                self._checkpoint(student, algorithm, teacher)
+                self._checkpoint(student, algorithm, teacher, model)
             if self._progress is not None:
                 success = {"success": self._curve[-1]["success"]} if self._curve else {}
                 self._progress(update.env_steps, {**update.metrics, **success})
             if self._stop:
-                self._checkpoint(student, algorithm, teacher)
+                self._checkpoint(student, algorithm, teacher, model)
                 raise WeanError(
                     f"stopped at step {update.env_steps}; the same command with --resume goes on from there"
                 )
@@ -216,13 +219,26 @@ class Training:
 
     # --- checkpoints ---------------------------------------------------------------------------------------------
 
-    def _checkpoint(self, student: Student, algorithm: PPO | Imitation, teacher: Teacher | None) -> None:
+    def _counts(self, model: LanguageModel | None) -> dict[str, Any]:
+        """What was asked by this run, the time before a resume included."""
+        now = llm_counts(model)
+        if model is None:
+            return now
+        for name, value in self._asked_before.items():
+            known = now[name] is not None and value is not None
+            now[name] = now[name] + value if known else None
+        return now
+
+    def _checkpoint(
+        self, student: Student, algorithm: PPO | Imitation, teacher: Teacher | None, model: LanguageModel | None
+    ) -> None:
         tensors, values = algorithm.state()
         tensors |= {f"student.{name}": value for name, value in student.state_dict().items()}
         tensors["torch.random"] = torch.get_rng_state()
         everything = {
             "algorithm": values,
             "teacher": teacher.state() if teacher else None,
+            "llm": {name: value for name, value in self._counts(model).items() if name != "model"},
             "curve": self._curve,
             "teacher_success": self._teacher_success,
             "wall_seconds": self._seconds_before + time.perf_counter() - self._started,
@@ -243,6 +259,7 @@ class Training:
                 teacher.restore(values["teacher"])
             torch.set_rng_state(tensors["torch.random"])
             self._curve, self._seconds_before = values["curve"], values["wall_seconds"]
+            self._asked_before = values["llm"]
             self._teacher_success = values["teacher_success"]
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise WeanError(
@@ -289,8 +306,8 @@ class Training:
         )
         references = {}
         for policy in self._references(student.num_actions, teacher):
-            counts = llm_counts(model if policy.name == "teacher" else None)
             judged = self._judge(policy, episodes, FINAL_SEED)
+            counts = self._counts(model if policy.name == "teacher" else None)
             references[policy.name] = summarize(judged, config.task, policy.name, FINAL_SEED, counts)
         learning = sum(algorithm.seconds.values())
         summary = {
@@ -301,7 +318,7 @@ class Training:
             "env_steps": algorithm.env_steps,
             "wall_seconds": trained,
             "steps_per_second": algorithm.env_steps / learning,
-            "llm": llm_counts(model),
+            "llm": self._counts(model),
             "unadvised": teacher.unadvised if teacher else 0,
             "student_parameters": student.parameter_count(),
             "student_bytes": weight_bytes(self.folder.student),
@@ -314,7 +331,7 @@ class Training:
         }
         save_student(student, self.folder.student, student_card(summary))
         if teacher is not None and model is not None:
-            goal = next(iter(teacher.situations.values())).goal if teacher.situations else ""
+            goal = self._judges.situations([0])[0].goal
             rows = {"schema": "wean-teacher/1", "model": model.name, "goal": goal, "rows": table}
             write_json(self.folder.path / "teacher.json", rows)
         self._record(StudentPolicy(student, greedy))
@@ -328,9 +345,19 @@ class Training:
         return [TeacherPolicy(teacher, num_actions), RandomSkillsPolicy(num_actions)]
 
     def _record(self, policy: Policy) -> None:
-        if self.config.task in gym.registry or "/" not in self.config.task:
-            episodes = record(policy, self.config.task, range(FINAL_SEED, FINAL_SEED + 3))
+        if _registered(self.config.task):
+            seeds = range(FINAL_SEED, FINAL_SEED + self.config.evaluation.recorded_episodes)
+            episodes = record(policy, self.config.task, seeds)
             write_json(self.folder.path / "episodes.json", episodes)
+
+
+def _registered(task: str) -> bool:
+    """Whether a task can be made by its name; one that `make` makes need not be."""
+    try:
+        task_id(task)
+    except UsageError:
+        return False
+    return True
 
 
 def _matches_teacher(config: RunConfig) -> bool:

@@ -190,6 +190,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif name == "no_text":
             completion["choices"][0]["message"]["content"] = None
             self.send(200, json.dumps(completion))
+        elif name == "parts":
+            parts = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "in parts"}]
+            completion["choices"][0]["message"]["content"] = parts
+            self.send(200, json.dumps(completion))
         elif name == "length":
             empty = {"finish_reason": "length", "message": {"role": "assistant", "content": ""}}
             completion["choices"][0] |= empty
@@ -208,9 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             raise AssertionError(fault)
 
-    def error(
-        self, status: int, message: str, code: str | None = None, headers: dict[str, str] | None = None
-    ) -> None:
+    def error(self, status: int, message: str, code: str | None = None, headers: dict[str, str] | None = None) -> None:
         error = {"message": message, "type": "some_error", "param": None, "code": code}
         self.send(status, json.dumps({"error": error}), headers=headers)
 

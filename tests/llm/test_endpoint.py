@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 import time
 
 import pytest
@@ -128,6 +129,12 @@ def test_any_model_accepts_a_server_that_ignores_names(opened, ask):
     with FakeServer(lambda body, attempt: "wrong_model") as server:
         [[answer]] = opened(server, any_model=True).generate([ask("hello")])
         assert answer.text == "echo: hello"
+
+
+def test_answers_in_parts_are_put_together(opened, ask):
+    with FakeServer(lambda body, attempt: "parts") as server:
+        [[answer]] = opened(server).generate([ask("hello")])
+        assert answer.text == "in parts"
 
 
 def test_retry_after_is_honoured_by_all_threads(opened, ask):
@@ -320,6 +327,15 @@ def test_a_missing_key_matters_only_when_something_is_asked(ledger, ask):
     with (
         open_model("openai:gpt-5", ledger=ledger) as model,
         pytest.raises(UsageError, match="set OPENAI_API_KEY"),
+    ):
+        model.generate([ask("a")])
+
+
+def test_without_the_sdk_the_extra_is_named(ledger, ask, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with (
+        open_model("http://localhost:1/v1#m", ledger=ledger) as model,
+        pytest.raises(UsageError, match=r"needs the extra llm: pip install 'wean\[llm\]'"),
     ):
         model.generate([ask("a")])
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -13,6 +10,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
+from wean.llm import Ledger
 
 pytest.importorskip("openai")
 
@@ -39,10 +38,8 @@ with Ledger(path) as ledger, open_model(
 
 
 def stored(path):
-    with sqlite3.connect(path, timeout=30) as connection:
-        rows = connection.execute("SELECT digest, sample, answer, recorded FROM answers").fetchall()
-    connection.close()
-    return set(rows)
+    with Ledger(path) as ledger, ledger.database.read() as connection:
+        return set(connection.execute("SELECT digest, sample, answer, recorded FROM answers"))
 
 
 def run_with_kills(folder, total, kill_at, fault_rate=0.2):
@@ -56,12 +53,14 @@ def run_with_kills(folder, total, kill_at, fault_rate=0.2):
         lost = 0
         for threshold in kill_at:
             process = subprocess.Popen(client)
-            while not path.exists() or len(stored(path)) < threshold:
-                assert process.poll() is None, "the asker ended by itself"
-                time.sleep(0.05)
-            before = stored(path)
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
+            try:
+                while len(stored(path)) < threshold:
+                    assert process.poll() is None, "the asker ended by itself"
+                    time.sleep(0.05)
+                before = stored(path)
+            finally:
+                process.kill()  # SIGKILL
+                process.wait()
             lost += len(before - stored(path))
         kept = stored(path)
         done = subprocess.run(client, capture_output=True, text=True, timeout=250, check=False)

@@ -175,6 +175,31 @@ def test_100_identical_questions_from_4_processes_make_one_call(tmp_path):
         assert sum(replayed for _, replayed in totals) == 99
 
 
+def open_at_once(path, gate, results):
+    gate.wait()
+    try:
+        with Ledger(path) as ledger:
+            ledger.commit([(question(f"{os.getpid()}"), 0)], [reply()])
+        results.put(None)
+    except WeanError as error:
+        results.put(str(error))
+
+
+def test_many_processes_may_make_the_same_ledger_at_once(tmp_path):
+    context = multiprocessing.get_context("fork")
+    for attempt in range(5):
+        gate, results = context.Barrier(6), context.Queue()
+        path = tmp_path / f"{attempt}.sqlite"
+        workers = [context.Process(target=open_at_once, args=(path, gate, results)) for _ in range(6)]
+        for worker in workers:
+            worker.start()
+        assert [results.get(timeout=30) for _ in workers] == [None] * 6
+        for worker in workers:
+            worker.join()
+        with Ledger(path) as ledger:
+            assert ledger_stats(ledger).models[0].answers == 6
+
+
 def test_failure_of_one_asker_lets_another_ask(ledger, ask):
     def broken(messages):
         raise WeanError("no")
@@ -300,9 +325,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, ask):
         model.generate([ask("before")])
         with ledger.database.read() as connection:
             pages = connection.execute("PRAGMA page_count").fetchone()[0]
-            connection.execute(
-                f"PRAGMA max_page_count={pages}"
-            )  # SQLite then says what it says of a full disk
+            connection.execute(f"PRAGMA max_page_count={pages}")  # SQLite then says what it says of a full disk
         with pytest.raises(LedgerError, match="disk is full; free some space") as caught:
             model.generate([ask(f"{i} " + "y" * 3000) for i in range(5)])
         assert "\n" not in str(caught.value)

@@ -72,9 +72,7 @@ def test_what_is_not_recorded_is_counted_and_exported(tmp_path, ask):
     assert [row["messages"] for row in model.unanswered] == [ask("a"), ask("b")]
     path = tmp_path / "open.jsonl"
     assert model.save_unanswered(path) == 2
-    filled = [
-        json.loads(line) | {"answer": f"answer {i}"} for i, line in enumerate(path.read_text().splitlines())
-    ]
+    filled = [json.loads(line) | {"answer": f"answer {i}"} for i, line in enumerate(path.read_text().splitlines())]
     name = write_rows(path, *filled)
     [[answer], [other]] = open_model(name, strict=True).generate([ask("a"), ask("b")])
     assert (answer.text, other.text) == ("answer 0", "answer 1")
@@ -244,7 +242,7 @@ def test_a_budget_never_overruns_with_many_threads(ask):
 def test_what_the_budget_left_unasked_can_be_exported(ask, ledger):
     from wean.llm.stats import ledger_stats
 
-    model = scripted_model(lambda messages: "yes", budget=Budget(calls=3), ledger=ledger)
+    model = scripted_model(lambda messages: "yes", budget=Budget(calls=3), ledger=ledger, concurrency=4)
     with pytest.raises(BudgetError):
         model.generate([ask(f"{i}") for i in range(10)])
     stats = ledger_stats(ledger)
@@ -358,9 +356,7 @@ class FakeLocal:
 
     def generate(self, requests, n, *, temperature, top_p, max_tokens, seed):
         self.calls.append((len(requests), n, seed))
-        return [
-            [FakeText(f"{request[-1]['content']}/{seed}/{i}", 5, 2) for i in range(n)] for request in requests
-        ]
+        return [[FakeText(f"{request[-1]['content']}/{seed}/{i}", 5, 2) for i in range(n)] for request in requests]
 
     def score_batch(self, requests, candidates_lists, normalisation):
         self.calls.append((len(requests), normalisation))
@@ -419,9 +415,7 @@ def test_local_wrong_use(ledger):
 
 
 def test_unknown_options_are_named(ledger):
-    with pytest.raises(
-        UsageError, match=r"hf:tiny takes no option nonsense; it takes batch_size, device, dtype"
-    ):
+    with pytest.raises(UsageError, match=r"hf:tiny takes no option nonsense; it takes batch_size, device, dtype"):
         open_model("hf:tiny", ledger=ledger, nonsense=1)
     with pytest.raises(UsageError, match="takes no option nonsense"):
         open_model("scripted:json:dumps", nonsense=1)

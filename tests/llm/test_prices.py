@@ -31,9 +31,7 @@ def test_unknown_is_unknown():
 def test_users_table_wins(monkeypatch, tmp_path):
     assert user_price_file() == tmp_path / "config" / "wean" / "prices.yaml"
     monkeypatch.setenv("WEAN_PRICES", str(tmp_path / "p.yaml"))
-    (tmp_path / "p.yaml").write_text(
-        "models:\n  gpt-5: {input: 1, output: 2}\n  mine: {input: 0, output: 0}\n"
-    )
+    (tmp_path / "p.yaml").write_text("models:\n  gpt-5: {input: 1, output: 2}\n  mine: {input: 0, output: 0}\n")
     assert find_price("gpt-5") == Price(1.0, 2.0)
     assert find_price("mine") == Price(0.0, 0.0)
     assert find_price("gpt-4o") is not None

@@ -111,6 +111,10 @@ def test_a_broken_line_imports_nothing(filled, tmp_path):
         assert ledger_stats(ledger).models == []
         with pytest.raises(WeanError, match="cannot be read"):
             import_answers(ledger, tmp_path / "missing.jsonl")
+        row = {"kind": "score", "model": "m", "messages": [{"role": "user", "content": "a"}], "answer": "[1]"}
+        out.write_text(json.dumps(row | {"parameters": {"candidates": ["x", "y"]}}) + "\n")
+        with pytest.raises(UsageError, match="one number for each"):
+            import_answers(ledger, out)
         out.write_text('{"messages": [], "answer": "x", "parameters": {}}\n')
         with pytest.raises(UsageError, match='"model" is missing'):
             import_answers(ledger, out)

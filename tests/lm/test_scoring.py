@@ -10,16 +10,16 @@ import pytest
 import torch
 from transformers import BloomConfig, BloomForCausalLM, MistralConfig, MistralForCausalLM
 
+from lm.tiny import CHAT, ask, tiny_llama, tiny_tokenizer
 from wean.errors import UsageError, WeanError
 from wean.lm import scoring
 from wean.lm.model import LocalModel
 from wean.lm.prompts import Question
 from wean.lm.scoring import Scorer, takes_tree_masks
 
-from .conftest import CHAT, ask, tiny_llama, tiny_tokenizer
-
 CANDIDATES = [
-    "go", "go to the red key", "go to the blue door", "go north", "pick up the green box", "go to", "open the door", "wait",
+    "go", "go to the red key", "go to the blue door", "go north", "pick up the green box", "go to", "open the door",
+    "wait",
 ]  # fmt: skip
 KITCHEN = "You are in the kitchen. You see a red key, a blue door and a green box. What do you do?"
 
@@ -55,9 +55,7 @@ def test_the_context_matters_to_the_tiny_model(llama: LocalModel) -> None:
 
 
 @pytest.mark.parametrize("budget", [1, 3, 7, 512])
-def test_every_budget_gives_the_same_scores(
-    llama: LocalModel, monkeypatch: pytest.MonkeyPatch, budget: int
-) -> None:
+def test_every_budget_gives_the_same_scores(llama: LocalModel, monkeypatch: pytest.MonkeyPatch, budget: int) -> None:
     wanted = llama.score(ask(KITCHEN), CANDIDATES)
     monkeypatch.setattr(scoring, "BUDGET", budget)
     assert llama.score(ask(KITCHEN), CANDIDATES) == pytest.approx(wanted, abs=1e-4)
@@ -104,9 +102,7 @@ def test_normalisations_by_hand(llama: LocalModel) -> None:
     total = llama.score(ask(KITCHEN), candidates)
     sizes = [by_definition(llama, templated(KITCHEN), c)[1] for c in candidates]
     assert sizes[1] > sizes[0] >= 2, "the end of the turn is one of the scored tokens"
-    assert llama.score(ask(KITCHEN), candidates, "token") == pytest.approx(
-        [total[0] / sizes[0], total[1] / sizes[1]]
-    )
+    assert llama.score(ask(KITCHEN), candidates, "token") == pytest.approx([total[0] / sizes[0], total[1] / sizes[1]])
     assert llama.score(ask(KITCHEN), candidates, "word") == pytest.approx([total[0] / 1, total[1] / 5])
     open_end = llama.score(ask(KITCHEN), candidates, "token", end_of_turn=False)
     bare = llama.score(ask(KITCHEN), candidates, end_of_turn=False)
@@ -141,7 +137,7 @@ def test_merges_across_the_boundary(plain_llama: LocalModel) -> None:
     start = min(next(i for i, (a, b) in enumerate(zip(apart, ids, strict=False)) if a != b) for ids in whole)
     question = plain_llama.prompts.question(ask(prompt), candidates, end_of_turn=True)
     assert question.prompt == apart[:start]
-    assert [question.prompt + a for a in question.answers] == [ids + [2] for ids in whole]
+    assert [question.prompt + a for a in question.answers] == [[*ids, 2] for ids in whole]
     found = plain_llama.score(ask(prompt), candidates)
     for candidate, value in zip(candidates, found, strict=True):
         ids = plain_llama.tokenizer(prompt + candidate)["input_ids"] + [2]
@@ -158,7 +154,8 @@ def test_only_the_tail_is_tokenised_again_and_gives_the_same_tokens(llama: Local
 
 
 @pytest.mark.parametrize(
-    ("candidates", "words"), [([], "at least one"), (["go", ""], "candidate 1 is empty"), (["  "], "candidate 0 is empty")]
+    ("candidates", "words"),
+    [([], "at least one"), (["go", ""], "candidate 1 is empty"), (["  "], "candidate 0 is empty")],
 )
 def test_bad_candidates(llama: LocalModel, candidates: list[str], words: str) -> None:
     with pytest.raises(UsageError, match=words):
@@ -210,7 +207,8 @@ def test_encoder_decoder_scores_are_those_of_full_passes(t5: LocalModel) -> None
         with torch.no_grad():
             output = t5.model(input_ids=prompt, decoder_input_ids=torch.tensor([[0, *answer[:-1]]]))
         logs = torch.log_softmax(output.logits[0].double(), dim=-1)
-        assert value == pytest.approx(sum(float(logs[i, token]) for i, token in enumerate(answer)), abs=1e-4)
+        wanted = sum(float(logs[i, token]) for i, token in enumerate(answer))
+        assert value == pytest.approx(wanted, rel=1e-5, abs=1e-4)
     batch = t5.score_batch([ask(KITCHEN), ask("the hall")], [candidates, candidates])
     assert batch[0] == pytest.approx(found, abs=1e-4)
     assert batch[1] != pytest.approx(found, abs=0.05)

@@ -16,7 +16,7 @@ def take_step(optimizer: torch.optim.Optimizer, loss: Tensor, max_grad_norm: flo
     """
     if not torch.isfinite(loss):
         raise WeanError(
-            f"the loss became {float(loss)} at step {env_steps}; lower learning_rate and resume from the last checkpoint"
+            f"the loss became {float(loss.detach())} at step {env_steps}; lower learning_rate and go on with --resume"
         )
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]

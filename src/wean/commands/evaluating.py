@@ -38,7 +38,7 @@ def evaluate(
 
     from wean.errors import UsageError
     from wean.evaluation.episodes import play, summarize
-    from wean.tasks.registration import make_task
+    from wean.tasks.registration import make_task, short_name
     from wean.tasks.vector import SerialTasks
     from wean.training import llm_counts, success_return
 
@@ -47,9 +47,9 @@ def evaluate(
     if mode not in ("soft", "sampled", "argmax") or elicitation not in ("verbalized", "samples", "logprobs"):
         raise UsageError("--mode is soft, sampled or argmax; --elicitation is verbalized, samples or logprobs")
     config = None if who in _REFERENCES else _run_config(Path(who))
-    name = task or (config.task if config else None)
-    if name is None:
+    if task is None and config is None:
         raise UsageError(f"{who} plays no task of its own; name one with --task")
+    name = short_name(task) if task else config.task  # type: ignore[union-attr]
     tasks = SerialTasks([partial(make_task, name)] * min(100, episodes))
     policy, asked = _policy(who, config, model, acting, mode, elicitation, strict, tasks)
     console = Console(stderr=True)

@@ -31,9 +31,10 @@ def train(
     from rich.console import Console
 
     from wean.methods.settings import resolve
+    from wean.tasks.registration import short_name
     from wean.training import Training
 
-    config = resolve(method, task, model, seed, overrides or ())
+    config = resolve(method, short_name(task) if task else None, model, seed, overrides or ())
     folder = out or Path("runs") / f"{config.method}-{config.task.split('/')[-1].removesuffix('-v0')}-{seed}"
     console = Console(stderr=True)
     with _Progress(console, config.algorithm.total_timesteps) as progress:
@@ -77,9 +78,8 @@ def _print_summary(console: Console, summary: dict[str, Any], folder: Path) -> N
 
     table = Table(title=f"{summary['method']} on {summary['task']}, seed {summary['seed']}", title_justify="left")
     table.add_column("who acts")
-    for name in ("success", "return", "length"):
+    for name in ("success", "return", "length", "ms/action"):
         table.add_column(name, justify="right")
-    table.add_column("ms per action", justify="right")
     rows = [
         (summary["final"]["policy"], summary["final"]),
         (summary["final_other"]["policy"], summary["final_other"]),
@@ -102,4 +102,4 @@ def _print_summary(console: Console, summary: dict[str, Any], folder: Path) -> N
 
 
 def _cell(value: dict[str, float], digits: int) -> str:
-    return f"{value['mean']:.{digits}f} ({value['low']:.{digits}f}-{value['high']:.{digits}f})"
+    return f"{value['mean']:.{digits}f}\n[dim]{value['low']:.{digits}f} to {value['high']:.{digits}f}[/dim]"

@@ -152,9 +152,7 @@ class _Flight:
                 try:
                     for future in futures:
                         future.result()
-                except (
-                    BaseException
-                ) as error:  # Ctrl-C: let what is under way land and be committed, start nothing.
+                except BaseException as error:  # Ctrl-C: let what is under way land and be committed, start nothing.
                     self._fail(error)
                     raise
         if self._failure is not None:
@@ -165,7 +163,7 @@ class _Flight:
 
     def _work(self) -> None:
         poll = _FIRST_POLL
-        while (chunk := self._take()) and self._failure is None:
+        while chunk := self._take():
             samples, wait = chunk
             if wait:
                 time.sleep(poll)
@@ -188,8 +186,10 @@ class _Flight:
                 self._asker.report(done, self._total)
 
     def _take(self) -> tuple[list[Sample], bool] | None:
-        """The next chunk and whether to wait first; None at the end."""
+        """The next chunk and whether to wait first; None at the end, and after a failure."""
         with self._lock:
+            if self._failure is not None:
+                return None
             source = self._queue or self._waiting
             chunk = [source.popleft() for _ in range(min(self._batch, len(source)))]
             return (chunk, source is self._waiting) if chunk else None

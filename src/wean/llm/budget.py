@@ -48,9 +48,7 @@ class Budget:
         calls: Most answers.
     """
 
-    def __init__(
-        self, *, dollars: float | None = None, tokens: int | None = None, calls: int | None = None
-    ) -> None:
+    def __init__(self, *, dollars: float | None = None, tokens: int | None = None, calls: int | None = None) -> None:
         for name, limit in (("dollars", dollars), ("tokens", tokens), ("calls", calls)):
             if limit is not None and not limit >= 0:
                 raise UsageError(f"a budget of {limit} {name} makes no sense; give 0 (ask nothing) or more")

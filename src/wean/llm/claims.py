@@ -91,7 +91,8 @@ def is_void(owner: str, expires: float, now: float) -> bool:
     if expires < now:
         return True
     machine, pid, _ = owner.rsplit(":", 2)
-    if machine != _machine() or not pid.isdecimal():
+    # Elsewhere than on POSIX, signal 0 is not a question but a Ctrl-C.
+    if machine != _machine() or not pid.isdecimal() or os.name != "posix":
         return False
     try:
         os.kill(int(pid), 0)

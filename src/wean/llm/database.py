@@ -132,8 +132,7 @@ class Database:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise LedgerError(
-                    f"cannot make the ledger's folder {folder} ({error.strerror}); "
-                    "set WEAN_LEDGER to another file"
+                    f"cannot make the ledger's folder {folder} ({error.strerror}); set WEAN_LEDGER to another file"
                 ) from None
         try:
             self._connection = sqlite3.connect(
@@ -173,9 +172,14 @@ class Database:
             raise
 
     def _check_format(self, connection: sqlite3.Connection) -> None:
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        # One transaction: another process that is just making the tables must be seen wholly or not at all.
+        connection.execute("BEGIN")
+        try:
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            application = connection.execute("PRAGMA application_id").fetchone()[0]
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+        finally:
+            connection.execute("ROLLBACK")
         if tables and application != _APPLICATION_ID:
             raise LedgerError(f"{self.path} is a database but no ledger; set WEAN_LEDGER to another file")
         if version > FORMAT:

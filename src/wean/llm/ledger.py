@@ -229,9 +229,7 @@ def insert_answer(connection: sqlite3.Connection, key: Key, reply: Reply, record
 
 def _rescue(path: str, samples: Sequence[Sample], replies: Sequence[Reply]) -> str:
     """Writes answers that the ledger could not take to a JSONL file; returns what to tell the user."""
-    lines = "".join(
-        dump_line(answer_record(sample, reply)) for sample, reply in zip(samples, replies, strict=True)
-    )
+    lines = "".join(dump_line(answer_record(sample, reply)) for sample, reply in zip(samples, replies, strict=True))
     folders = [Path(tempfile.gettempdir())]
     if path != ":memory:":
         folders.insert(0, Path(path).parent)

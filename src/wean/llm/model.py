@@ -196,9 +196,7 @@ class LanguageModel:
         if normalisation not in ("sum", "token", "word"):
             raise UsageError(f"normalisation is sum, token or word, not {normalisation!r}")
         if len(requests) != len(candidates):
-            raise UsageError(
-                f"{len(requests)} questions need as many lists of candidates, not {len(candidates)}"
-            )
+            raise UsageError(f"{len(requests)} questions need as many lists of candidates, not {len(candidates)}")
         samples, orders = [], []
         for request, texts in zip(requests, candidates, strict=True):
             if not texts or not all(isinstance(text, str) and text for text in texts):
@@ -287,12 +285,7 @@ def _positions(texts: Sequence[str], distinct: list[str]) -> list[int]:
 def _in_range(name: str, value: float | None, low: float, high: float) -> float | None:
     if value is None:
         return None
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not low <= value <= high
-        or math.isinf(value)
-    ):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high or math.isinf(value):
         raise UsageError(f"{name} must be between {low:g} and {high:g}, not {value!r}")
     return float(value)
 

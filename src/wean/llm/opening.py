@@ -38,8 +38,8 @@ def open_model(
         strict: A question that recorded answers lack is an error instead of "no advice".
         budget: Limits on live answers.
         progress: Called with (answers there, answers wanted) while a batch is being asked live.
-        options: What the kind of model takes. Endpoints: see `EndpointOptions`. `hf:`: what
-            `wean.lm.model.load_model` takes, and `batch_size`.
+        options: What the kind of model takes. Endpoints: see `EndpointOptions`. `hf:`: `batch_size`, and `device`
+            and `dtype` as `wean.lm.model.load_model` has them.
 
     Raises:
         UsageError: The name has no known form, or an option is unknown.
@@ -89,9 +89,7 @@ def scripted_model(
     """
     backend = ScriptedBackend(function, name, score, price, concurrency)
     memory = Ledger(":memory:") if ledger is None else ledger
-    return LanguageModel(
-        backend, ledger=memory, budget=budget, progress=progress, close_ledger=ledger is None
-    )
+    return LanguageModel(backend, ledger=memory, budget=budget, progress=progress, close_ledger=ledger is None)
 
 
 def _open_live(kind: str, name: str, rest: str, options: dict[str, Any]) -> Backend:

@@ -44,9 +44,7 @@ class Question:
     digest: bytes = b""
 
     @classmethod
-    def build(
-        cls, kind: Kind, model: str, messages: Sequence[Message], parameters: Mapping[str, Any]
-    ) -> Question:
+    def build(cls, kind: Kind, model: str, messages: Sequence[Message], parameters: Mapping[str, Any]) -> Question:
         """Brings a question into canonical form.
 
         Args:
@@ -65,13 +63,9 @@ class Question:
         try:
             content = canonical_json([kind, model, plain, kept]).encode()
         except UnicodeEncodeError:
-            raise UsageError(
-                "a question contains half a character (a lone surrogate); mend its text"
-            ) from None
+            raise UsageError("a question contains half a character (a lone surrogate); mend its text") from None
         except (TypeError, ValueError) as error:
-            raise UsageError(
-                f"a question must be plain JSON ({error}); check its schema and parameters"
-            ) from None
+            raise UsageError(f"a question must be plain JSON ({error}); check its schema and parameters") from None
         return cls(kind, model, plain, kept, hashlib.sha256(content).digest())
 
     @property
@@ -96,9 +90,7 @@ def _plain_message(message: Mapping[str, Any]) -> Message:
         raise UsageError('a message has exactly the keys "role" and "content"; leave everything else out')
     role, content = message["role"], message["content"]
     if role not in _ROLES or not isinstance(content, str):
-        raise UsageError(
-            f"a message's role is one of {', '.join(_ROLES)} and its content a text, not {role!r}"
-        )
+        raise UsageError(f"a message's role is one of {', '.join(_ROLES)} and its content a text, not {role!r}")
     return cast(Message, {"role": role, "content": content})
 
 

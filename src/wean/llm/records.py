@@ -122,6 +122,26 @@ def parse_reply(record: Mapping[str, Any]) -> tuple[Reply, float]:
     return reply, _seconds_since_1970(record.get("recorded"))
 
 
+def check_scores(text: str, parameters: Mapping[str, Any]) -> None:
+    """Checks that the answer of a score has one number for each candidate.
+
+    Raises:
+        UsageError: It has not.
+    """
+    candidates = parameters.get("candidates")
+    try:
+        scores = json.loads(text)
+    except ValueError:
+        scores = None
+    if (
+        not isinstance(scores, list)
+        or not isinstance(candidates, list)
+        or len(scores) != len(candidates)
+        or not all(isinstance(score, int | float) for score in scores)
+    ):
+        raise UsageError('the "answer" of a score is a JSON list with one number for each of its "candidates"')
+
+
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields line numbers and objects of a JSONL file; empty lines are passed over.
 
@@ -137,13 +157,9 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 try:
                     record = json.loads(line)
                 except json.JSONDecodeError as error:
-                    raise UsageError(
-                        f"{path}:{number}: broken JSON ({error.msg}); mend or remove the line"
-                    ) from None
+                    raise UsageError(f"{path}:{number}: broken JSON ({error.msg}); mend or remove the line") from None
                 if not isinstance(record, dict):
-                    raise UsageError(
-                        f"{path}:{number}: a line must be a JSON object; mend or remove the line"
-                    )
+                    raise UsageError(f"{path}:{number}: a line must be a JSON object; mend or remove the line")
                 yield number, record
     except UnicodeDecodeError:
         raise UsageError(f"{path}: not UTF-8 text; convert it first") from None

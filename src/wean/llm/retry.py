@@ -26,9 +26,7 @@ class TransientError(Exception):
             talk is more likely misspelt than restarting), so that a wrong address fails in about a second.
     """
 
-    def __init__(
-        self, reason: str, retry_after: float | None = None, hopeless_at_first: bool = False
-    ) -> None:
+    def __init__(self, reason: str, retry_after: float | None = None, hopeless_at_first: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry_after = retry_after
@@ -126,8 +124,7 @@ class Retrier:
         if failures >= attempts:
             tries = "once" if failures == 1 else f"{failures} times"
             raise WeanError(
-                f"{self._where}: {error.reason} (tried {tries}); answers so far are in the ledger, so run "
-                "again later"
+                f"{self._where}: {error.reason} (tried {tries}); answers so far are in the ledger, so run again later"
             )
         asked = error.retry_after
         if asked is not None and asked > self._policy.longest_asked:

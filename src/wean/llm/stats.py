@@ -109,9 +109,7 @@ def ledger_stats(ledger: Ledger) -> LedgerStats:
             "FROM answers a JOIN questions q ON q.digest = a.digest"
         ).fetchall()
         unanswered = connection.execute("SELECT count(*) FROM unanswered").fetchone()[0]
-        claims = connection.execute(
-            "SELECT count(*) FROM claims WHERE expires > ?", (time.time(),)
-        ).fetchone()[0]
+        claims = connection.execute("SELECT count(*) FROM claims WHERE expires > ?", (time.time(),)).fetchone()[0]
     models = []
     for row in rows:
         names = sorted(name for model, kind, name in served if (model, kind) == row[:2] and name)

@@ -20,6 +20,7 @@ from wean.llm.question import Question, Sample, canonical_json
 from wean.llm.records import (
     ANSWER_COLUMNS,
     answer_record,
+    check_scores,
     dump_line,
     parse_question,
     parse_reply,
@@ -119,7 +120,10 @@ def import_answers(ledger: Ledger, path: Path, model: str | None = None) -> Impo
                 continue
             reply, recorded = parse_reply(record)
             if "parameters" in record:
-                answers.append((parse_question(record, model), reply, recorded))
+                sample_of = parse_question(record, model)
+                if sample_of[0].kind == "score":
+                    check_scores(reply.text, sample_of[0].parameters)
+                answers.append((sample_of, reply, recorded))
                 continue
             place = _messages_key(record)
             sample = parse_sample(record, default=met[place])
@@ -181,9 +185,7 @@ def _sample(row: tuple[Any, ...]) -> Sample:
     return Question(kind, model, tuple(json.loads(messages)), json.loads(parameters), digest), sample
 
 
-def _noted_by_messages(
-    connection: sqlite3.Connection, model: str | None
-) -> dict[tuple[str, str], list[Sample]]:
+def _noted_by_messages(connection: sqlite3.Connection, model: str | None) -> dict[tuple[str, str], list[Sample]]:
     noted: dict[tuple[str, str], list[Sample]] = {}
     for row in connection.execute(_UNANSWERED, (model,)):
         noted.setdefault((row[1], row[3]), []).append(_sample(row[:6]))

@@ -60,16 +60,12 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        raise WeanError(
-            f"{path} cannot be read ({error}): remove {folder} and get the model again"
-        ) from error
+        raise WeanError(f"{path} cannot be read ({error}): remove {folder} and get the model again") from error
     if not isinstance(manifest, dict) or manifest.get("schema") != MANIFEST_SCHEMA:
-        raise WeanError(
-            f"{path} was written by another version of wean: remove {folder} and get the model again"
-        )
+        raise WeanError(f"{path} was written by another version of wean: remove {folder} and get the model again")
     return manifest
 
 
@@ -120,9 +116,7 @@ def building(target: Path) -> Iterator[Path]:
             if not (target / MANIFEST).is_file():
                 raise
     except OSError as error:
-        raise WeanError(
-            f"cannot write {target} ({error.strerror}): free some space or set WEAN_CACHE"
-        ) from error
+        raise WeanError(f"cannot write {target} ({error.strerror}): free some space or set WEAN_CACHE") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -29,9 +29,7 @@ class SentenceEncoder:
         max_length: Tokens that are read; what comes after them is cut off, as the model was trained.
     """
 
-    def __init__(
-        self, model: Any, tokenizer: Any, identity: str, *, max_length: int, normalise: bool
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Any, identity: str, *, max_length: int, normalise: bool) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.identity = identity
@@ -76,9 +74,7 @@ class SentenceEncoder:
     def _batch(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         padded = self.tokenizer.pad({"input_ids": [list(row) for row in rows]}, return_tensors="pt")
         mask = padded["attention_mask"].to(self.model.device)
-        states = self.model(
-            input_ids=padded["input_ids"].to(self.model.device), attention_mask=mask
-        ).last_hidden_state
+        states = self.model(input_ids=padded["input_ids"].to(self.model.device), attention_mask=mask).last_hidden_state
         # The mean over real tokens only; the special ones at both ends count, as in training.
         weights = mask.unsqueeze(-1).to(states.dtype)
         pooled = (states * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1e-9)
@@ -131,18 +127,14 @@ def _locate(name: str) -> Path:
     if name in packages.PACKAGES:
         package = packages.find(name)
         if package.kind != "encoder":
-            raise UsageError(
-                f"{name} is a language model, not a sentence encoder: use wean.lm.load_model({name!r})"
-            )
+            raise UsageError(f"{name} is a language model, not a sentence encoder: use wean.lm.load_model({name!r})")
         folder = packages.installed(name)
         if folder is None:
             raise UsageError(f"{name} is not in the cache: run `wean models get {name}`")
         return folder
     path = Path(name).expanduser()
     if not (path / "config.json").is_file():
-        raise UsageError(
-            f"no sentence encoder {name!r}: give a model folder, or a name from `wean models list`"
-        )
+        raise UsageError(f"no sentence encoder {name!r}: give a model folder, or a name from `wean models list`")
     return path
 
 

@@ -27,9 +27,7 @@ def log_probability(logits: torch.Tensor, rows: torch.Tensor, tokens: torch.Tens
         return []
     # A few rows at a time: a copy of all logits would be the largest thing in memory and slower than the
     # sums.
-    normal = torch.cat(
-        [torch.logsumexp(_precise(part), dim=-1) for part in torch.split(logits, _SUMMED_ROWS)]
-    )
+    normal = torch.cat([torch.logsumexp(_precise(part), dim=-1) for part in torch.split(logits, _SUMMED_ROWS)])
     picked: list[float] = (_precise(logits[rows, tokens]) - normal[rows]).tolist()
     return picked
 

@@ -167,9 +167,7 @@ class LocalModel:
             WeanError: Prompt and candidate together are longer than the model can read.
         """
         if len(requests) != len(candidates):
-            raise UsageError(
-                f"{len(requests)} requests but {len(candidates)} lists of candidates: give one list each"
-            )
+            raise UsageError(f"{len(requests)} requests but {len(candidates)} lists of candidates: give one list each")
         questions = [
             self.prompts.question(request, texts, end_of_turn=end_of_turn)
             for request, texts in zip(requests, candidates, strict=True)
@@ -214,9 +212,7 @@ def load_model(name_or_path: str | Path, *, device: str | None = None, dtype: st
         with quiet():
             config = transformers.AutoConfig.from_pretrained(folder)
             kind = (
-                transformers.AutoModelForSeq2SeqLM
-                if config.is_encoder_decoder
-                else transformers.AutoModelForCausalLM
+                transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
             )
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
             model = kind.from_pretrained(folder, dtype=_DTYPES[dtype])
@@ -229,9 +225,7 @@ def load_model(name_or_path: str | Path, *, device: str | None = None, dtype: st
     try:
         model = model.to(place)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(
-            f"device {place!r} cannot be used ({str(error).splitlines()[0]}): try device='cpu'"
-        ) from error
+        raise UsageError(f"device {place!r} cannot be used ({str(error).splitlines()[0]}): try device='cpu'") from error
     return LocalModel(model, tokenizer, identity if dtype == "float32" else f"{identity}+{dtype}")
 
 
@@ -240,9 +234,7 @@ def _locate(name: str) -> tuple[Path, str]:
     if name in packages.PACKAGES:
         package = packages.find(name)
         if package.kind != "causal":
-            raise UsageError(
-                f"{name} is a sentence encoder, not a language model: use wean.lm.load_encoder({name!r})"
-            )
+            raise UsageError(f"{name} is a sentence encoder, not a language model: use wean.lm.load_encoder({name!r})")
         folder = packages.installed(name)
         if folder is None:
             raise UsageError(f"{name} is not in the cache: run `wean models get {name}`")
@@ -250,9 +242,7 @@ def _locate(name: str) -> tuple[Path, str]:
     path = Path(name).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
-            raise UsageError(
-                f"no file {name}: give a .gguf file, a model folder, or a name from `wean models list`"
-            )
+            raise UsageError(f"no file {name}: give a .gguf file, a model folder, or a name from `wean models list`")
         return _converted(path)
     if path.is_dir():
         if not (path / "config.json").is_file():
@@ -269,9 +259,7 @@ def _converted(source: Path) -> tuple[Path, str]:
         with cache.building(target) as scratch:
             gguf_to_folder(source.resolve(), scratch)
             identity = f"gguf@sha256:{digest[:16]}"
-            cache.write_manifest(
-                scratch, name=target.name, kind="causal", identity=identity, source_sha256=digest
-            )
+            cache.write_manifest(scratch, name=target.name, kind="causal", identity=identity, source_sha256=digest)
     return target, identity_of(target)
 
 

@@ -180,9 +180,7 @@ def _local_wheel(package: Package, place: Path) -> Path:
     stem = package.distribution.replace("-", "_")
     found = sorted(place.glob(f"{stem}-{package.version}-*.whl"))
     if not found:
-        raise UsageError(
-            f"no wheel {stem}-{package.version} at {place}: give the wheel or the folder that has it"
-        )
+        raise UsageError(f"no wheel {stem}-{package.version} at {place}: give the wheel or the folder that has it")
     return found[0]
 
 
@@ -211,21 +209,15 @@ def _pip_download(package: Package, folder: Path) -> Path:
     # sdist would run the package's build script.
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet"]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), requirement]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "PIP_PROGRESS_BAR": "off"}
-    )
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PIP_PROGRESS_BAR": "off"})
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode == 0 and wheels:
         return wheels[0]
     if "No module named pip" in done.stderr:
         raise WeanError("this Python has no pip: run `python -m ensurepip`, or pass the wheel with --wheel")
-    lines = [
-        line for line in done.stderr.splitlines() if line.startswith("ERROR")
-    ] or done.stderr.splitlines()
+    lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
     reason = lines[-1].removeprefix("ERROR: ") if lines else f"pip ended with {done.returncode}"
-    raise WeanError(
-        f"pip could not download {requirement} ({reason}): check the index, or pass the wheel with --wheel"
-    )
+    raise WeanError(f"pip could not download {requirement} ({reason}): check the index, or pass the wheel with --wheel")
 
 
 def _verify(package: Package, wheel: Path) -> None:

@@ -151,9 +151,7 @@ class PromptWriter:
             # tokenised again for each candidate. The check keeps tokenizers honest that treat the start of a
             # text in a way of their own.
             head_ids: list[int] = self.tokenizer(head, add_special_tokens=False)["input_ids"]
-            tails = self.tokenizer([tail, *(tail + c for c in candidates)], add_special_tokens=False)[
-                "input_ids"
-            ]
+            tails = self.tokenizer([tail, *(tail + c for c in candidates)], add_special_tokens=False)["input_ids"]
             whole = self._ids(text + candidates[0])
             if head_ids + tails[0] == prompt and head_ids + tails[1] == whole:
                 return [head_ids + ids for ids in tails[1:]]

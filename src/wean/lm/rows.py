@@ -96,15 +96,11 @@ class _EncoderReader:
         cache.self_attention_cache.batch_repeat_interleave(rows)
         # The keys and values of the prompt are the same for all rows: a view for each, no copy.
         cache.cross_attention_cache = copy.copy(self.cache.cross_attention_cache)
-        cache.cross_attention_cache.layers = [
-            copy.copy(layer) for layer in self.cache.cross_attention_cache.layers
-        ]
+        cache.cross_attention_cache.layers = [copy.copy(layer) for layer in self.cache.cross_attention_cache.layers]
         for layer in cache.cross_attention_cache.layers:
             layer.keys = layer.keys.expand(rows, -1, -1, -1)
             layer.values = layer.values.expand(rows, -1, -1, -1)
         states = self.states.expand(rows, -1, -1)
-        output = self.model(
-            decoder_input_ids=ids, encoder_outputs=(states,), past_key_values=cache, use_cache=True
-        )
+        output = self.model(decoder_input_ids=ids, encoder_outputs=(states,), past_key_values=cache, use_cache=True)
         logits: torch.Tensor = output.logits
         return logits

@@ -70,9 +70,7 @@ class Scorer:
             UsageError: Unknown normalisation.
         """
         if normalisation not in NORMALISATIONS:
-            raise UsageError(
-                f"unknown normalisation {normalisation!r}: choose from {', '.join(NORMALISATIONS)}"
-            )
+            raise UsageError(f"unknown normalisation {normalisation!r}: choose from {', '.join(NORMALISATIONS)}")
         with torch.inference_mode():
             sums = self.log_probabilities(questions)
         return [
@@ -112,10 +110,7 @@ class Scorer:
             if excess > 0:
                 cache.crop(-excess)
             asked = [
-                (row, child)
-                for row, node in enumerate(step.nodes)
-                for child in trie.children[node]
-                if child in scored
+                (row, child) for row, node in enumerate(step.nodes) for child in trie.children[node] if child in scored
             ]
             rows = sorted({row for row, _ in asked})
             logits = self._forward(trie, step, cache, rows)
@@ -143,14 +138,10 @@ class Scorer:
             )
             mask[0, 0, :, step.past :].masked_fill_(~seen, torch.finfo(self.model.dtype).min)
             options["attention_mask"] = mask
-            options["position_ids"] = torch.tensor(
-                [[trie.depths[node] for node in step.nodes]], device=device
-            )
+            options["position_ids"] = torch.tensor([[trie.depths[node] for node in step.nodes]], device=device)
         # The head is a third of a small model's work: it runs only where an answer's token is asked for.
         keep = torch.tensor(rows or [len(step.nodes) - 1], device=device)
-        output = self.model(
-            input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=keep, **options
-        )
+        output = self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=keep, **options)
         logits: torch.Tensor = output.logits[0]
         return logits
 
@@ -177,9 +168,7 @@ def takes_tree_masks(model: Any) -> bool:
     # Tokens from the middle of the vocabulary: a model's special tokens can be untrained and noisy.
     vocabulary = model.get_input_embeddings().num_embeddings
     token = [vocabulary // 3 + i % max(1, vocabulary // 3) for i in range(24)]
-    question = Question(
-        token[:12], [[token[12 + i], token[3], token[5], token[12 + i], token[7]] for i in range(8)]
-    )
+    question = Question(token[:12], [[token[12 + i], token[3], token[5], token[12 + i], token[7]] for i in range(8)])
     trie = TokenTrie()
     stem = trie.insert(question.prompt)
     ends = [trie.insert(answer, stem[-1]) for answer in question.answers]

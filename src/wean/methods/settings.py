@@ -52,6 +52,8 @@ class EvaluationSettings(BaseModel):
     """Episodes in each of them, on seeds from 5000: never those of the final figures."""
     episodes: int = Field(500, gt=0)
     """Held-out episodes of the final figures, on seeds from 10000."""
+    recorded_episodes: int = Field(3, ge=0)
+    """How many of them the report shows step by step."""
 
 
 class RunConfig(BaseModel):

@@ -1,5 +1,6 @@
 """Where an agent acts. Knows nothing of language models or of learning."""
 
+from wean.tasks.described import DescribedTask
 from wean.tasks.situation import LazyWords, Situation, Words
 
-__all__ = ["LazyWords", "Situation", "Words"]
+__all__ = ["DescribedTask", "LazyWords", "Situation", "Words"]

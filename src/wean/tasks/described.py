@@ -32,13 +32,22 @@ class DescribedTask(gym.Wrapper[Any, Any, Any, Any]):
             raise UsageError(f"a described task needs a Discrete action space, not {env.action_space}")
         super().__init__(env)
         self._describe = describe
+        self._actions = int(env.action_space.n)
 
     def situation(self) -> Situation:
         """Says in words what is the case now."""
         return self._describe(self.env)
 
     def first_action(self, plan: Sequence[str]) -> int | None:
-        """Turns the first item of a plan into its action number; None if it names no action."""
+        """Turns the first item of a plan into its action number; None if it names no action.
+
+        Raises:
+            UsageError: If the description does not name every action.
+        """
         names = [name.lower() for name in self.situation().choices]
+        if len(names) != self._actions:
+            raise UsageError(
+                f"the description names {len(names)} choices for {self._actions} actions; name every action, in order"
+            )
         wanted = plan[0].strip().lower() if plan else ""
         return names.index(wanted) if wanted in names else None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import importlib
+import sys
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -27,10 +30,16 @@ def task_names() -> tuple[str, ...]:
 def task_id(name: str) -> str:
     """Resolves `SimpleDoorKey` to `wean/SimpleDoorKey-v0`; registered ids pass through.
 
+    As in Gymnasium, `module:id` imports the module that registers the id first; it may lie in the current folder.
+
     Raises:
         UsageError: If there is no such task.
     """
     register_tasks()
+    module, sign, rest = name.rpartition(":")
+    if sign:
+        _import(module, name)
+        name = rest
     if name in gym.registry:
         return name
     if f"wean/{name}-v0" in gym.registry:
@@ -40,17 +49,44 @@ def task_id(name: str) -> str:
     raise UsageError(f"unknown task {name!r}; {hint}")
 
 
+def short_name(name: str) -> str:
+    """The name under which runs and tables know a task: short for wean's own, else the registered id.
+
+    Raises:
+        UsageError: If there is no such task.
+    """
+    return task_id(name).removeprefix("wean/").removesuffix("-v0") if _ours(task_id(name)) else name
+
+
+def _ours(registered: str) -> bool:
+    return registered.startswith("wean/") and registered.removeprefix("wean/").removesuffix("-v0") in ROOMS
+
+
 def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
     """Makes a task by short name or registered id, without Gymnasium's checking wrappers.
 
     Args:
-        name: Short name or registered id.
+        name: Short name, registered id or `module:id`.
         **kwargs: Passed to the environment, e.g. `render_mode="rgb_array"`.
 
     Returns:
-        The environment. One that limits its own time comes bare (wrappers cost as much as a step); any other keeps
-        the wrappers that Gymnasium gives it.
+        The environment. One that speaks and limits its own time comes bare (Gymnasium's wrappers cost as much as a
+        step); any other keeps its wrappers, which may hold its words or its time limit.
     """
     env = gym.make(task_id(name), disable_env_checker=True, **kwargs)
-    limited = env.spec is not None and env.spec.max_episode_steps is not None
-    return env if limited else env.unwrapped
+    if not isinstance(env, gym.wrappers.OrderEnforcing):
+        return env
+    return env.env if env.env is env.unwrapped and hasattr(env.unwrapped, "situation") else env
+
+
+def _import(module: str, name: str) -> None:
+    """Imports the module that registers a task; the command line, unlike `python`, does not look in its folder."""
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # the module is the user's own, and may fail in any way
+        raise UsageError(
+            f"cannot import the module of task {name!r} ({type(error).__name__}: {error}); mend or install it"
+        ) from None

@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.errors import WeanError
+from wean.errors import UsageError, WeanError
 from wean.tasks.situation import Situation
 
 MakeTask = Callable[[], gym.Env[Any, Any]]
@@ -116,15 +116,25 @@ class SerialTasks:
 
     def situations(self, which: Sequence[int]) -> list[Situation]:
         """See `Tasks.situations`."""
-        return [self._envs[index].get_wrapper_attr("situation")() for index in which]
+        return [self._method(index, "situation")() for index in which]
 
     def first_actions(self, which: Sequence[int], plans: Sequence[Sequence[Plan]]) -> list[list[int | None]]:
         """See `Tasks.first_actions`."""
         found: list[list[int | None]] = []
         for index, of_member in zip(which, plans, strict=True):
-            first_action = self._envs[index].get_wrapper_attr("first_action")
+            first_action = self._method(index, "first_action")
             found.append([first_action(plan) for plan in of_member])
         return found
+
+    def _method(self, index: int, name: str) -> Callable[..., Any]:
+        """A task's own method, wherever among its wrappers it is."""
+        try:
+            method: Callable[..., Any] = self._envs[index].get_wrapper_attr(name)
+        except AttributeError:
+            spec = self._envs[index].spec
+            task = spec.id if spec is not None else self._envs[index]
+            raise UsageError(f"{task} has no words (no {name}()); wrap it in wean.tasks.DescribedTask") from None
+        return method
 
     def action_names(self) -> list[str]:
         """The names of the actions, where the first task has an `actions` enumeration as MiniGrid's do; else none."""

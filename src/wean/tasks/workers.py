@@ -5,7 +5,9 @@ On two cores this does not pay for the grid rooms (a step there is cheaper than 
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing as mp
+import signal
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
@@ -20,12 +22,18 @@ from wean.tasks.vector import MakeTask, Plan, SerialTasks, Steps
 
 def _serve(pipe: Connection, makers: Sequence[MakeTask]) -> None:
     """Runs in the worker: answers one (method, arguments) after the other until told to close."""
-    tasks = SerialTasks(makers)
+    # Ctrl-C reaches every process of a terminal; whether to stop is for the one that owns the tasks to say.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        tasks = SerialTasks(makers)
+    except Exception as error:
+        pipe.send((False, _one_line(error)))
+        return
     pipe.send((True, (tasks.observation_space, tasks.action_space)))
     while True:
         try:
             method, arguments = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             break
         if method == "close":
             break
@@ -35,9 +43,13 @@ def _serve(pipe: Connection, makers: Sequence[MakeTask]) -> None:
                 result = [Words(s.goal, s.text, s.choices, s.key) for s in result]
             pipe.send((True, result))
         except Exception as error:  # whatever a task raises belongs to the process that asked
-            pipe.send((False, f"{type(error).__name__}: {error}"))
+            pipe.send((False, _one_line(error)))
     tasks.close()
     pipe.close()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 class WorkerTasks:
@@ -62,19 +74,32 @@ class WorkerTasks:
             theirs.close()
             self._pipes.append(ours)
             self._processes.append(process)
-        spaces = [self._receive(pipe) for pipe in self._pipes]
-        self.observation_space, self.action_space = spaces[0]
-
-    def _receive(self, pipe: Connection) -> Any:
         try:
-            fine, result = pipe.recv()
-        except (EOFError, ConnectionResetError):
-            raise WeanError(
-                "a worker process of the tasks died; run again with fewer workers or look at its log"
-            ) from None
-        if not fine:
-            raise WeanError(f"a task failed in its worker process: {result}")
-        return result
+            self.observation_space, self.action_space = self._receive(range(len(blocks)))[0]
+        except WeanError:
+            self.close()
+            raise
+
+    def _send(self, worker: int, method: str, *arguments: Any) -> None:
+        with contextlib.suppress(OSError):  # a dead worker is reported when its answer is read
+            self._pipes[worker].send((method, arguments))
+
+    def _receive(self, busy: Sequence[int]) -> list[Any]:
+        """Reads one answer of each busy worker."""
+        results: list[Any] = []
+        failures: list[str | None] = []
+        # All are read before any failure is raised: one left in its pipe would be taken for the next answer.
+        for worker in busy:
+            try:
+                fine, result = self._pipes[worker].recv()
+            except (EOFError, OSError):
+                fine, result = False, None
+            (results if fine else failures).append(result)
+        if None in failures:
+            raise WeanError("a worker process of the tasks died; run again with fewer workers or look at its log")
+        if failures:
+            raise WeanError(f"a task failed in its worker process: {failures[0]}")
+        return results
 
     def _call(self, method: str, which: Sequence[int], *columns: Sequence[Any]) -> list[Any]:
         """Sends each worker its members' share of the columns, in parallel; returns results in `which`'s order."""
@@ -84,10 +109,9 @@ class WorkerTasks:
         busy = [w for w, mine in enumerate(places) if mine]
         for w in busy:
             members = [self._home[int(which[place])][1] for place in places[w]]
-            self._pipes[w].send((method, (members, *[[column[p] for p in places[w]] for column in columns])))
+            self._send(w, method, members, *[[column[p] for p in places[w]] for column in columns])
         results: list[Any] = [None] * len(which)
-        for w in busy:
-            answer = self._receive(self._pipes[w])
+        for w, answer in zip(busy, self._receive(busy), strict=True):
             rows = list(zip(*answer, strict=True)) if isinstance(answer, Steps) else list(answer)
             for place, row in zip(places[w], rows, strict=True):
                 results[place] = row
@@ -113,21 +137,26 @@ class WorkerTasks:
 
     def histories(self) -> list[tuple[int, list[Any]]]:
         """See `Tasks.histories`."""
-        for pipe in self._pipes:
-            pipe.send(("histories", ()))
-        answers = [self._receive(pipe) for pipe in self._pipes]
+        everyone = range(len(self._pipes))
+        for w in everyone:
+            self._send(w, "histories")
+        answers = self._receive(everyone)
         return [answers[w][place] for w, place in (self._home[index] for index in range(self.num))]
 
     def replay(self, histories: Sequence[tuple[int, Sequence[Any]]]) -> NDArray[Any]:
         """See `Tasks.replay`."""
-        for w, pipe in enumerate(self._pipes):
-            pipe.send(("replay", ([histories[i] for i in range(self.num) if self._home[i][0] == w],)))
-        return np.concatenate([self._receive(pipe) for pipe in self._pipes])
+        everyone = range(len(self._pipes))
+        for w in everyone:
+            self._send(w, "replay", [histories[i] for i in range(self.num) if self._home[i][0] == w])
+        return np.concatenate(self._receive(everyone))
 
     def close(self) -> None:
         """See `Tasks.close`."""
-        for pipe in self._pipes:
-            pipe.send(("close", ()))
+        for w, pipe in enumerate(self._pipes):
+            self._send(w, "close")
             pipe.close()
         for process in self._processes:
             process.join(timeout=5)
+            if process.is_alive():  # it hangs in a step
+                process.kill()
+                process.join()

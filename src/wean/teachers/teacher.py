@@ -46,18 +46,22 @@ class Teacher:
         self.mode = mode
         self._random = np.random.default_rng(seed)
         self._known: dict[Hashable, Advice] = {}
-        self.situations: dict[Hashable, Situation] = {}
+        self._situations: dict[Hashable, Situation] = {}
         self.met: Counter[Hashable] = Counter()
         self.unadvised = 0
+        self._before: dict[str, Advice] = {}
         self._met_before: dict[str, int] = {}
 
     def advise(self, situations: Sequence[Situation]) -> list[Advice]:
         """Gives the advice for each situation; asks about the new ones among them, in one batch."""
         new = {s.key: s for s in situations if s.key not in self._known}
         if new:
-            for (key, situation), advice in zip(new.items(), self._ask(list(new.values())), strict=True):
-                self._known[key] = advice
-                self.situations[key] = situation
+            self._situations |= new
+            # A resumed run knows what was asked before it was stopped.
+            self._known |= {key: self._before[s.text] for key, s in new.items() if s.text in self._before}
+            unasked = {key: s for key, s in new.items() if key not in self._known}
+            if unasked:
+                self._known |= zip(unasked, self._ask(list(unasked.values())), strict=True)
         advices = []
         for situation in situations:
             self.met[situation.key] += 1
@@ -107,27 +111,32 @@ class Teacher:
 
     def table(self) -> list[dict[str, Any]]:
         """Every situation met, most often first, with its plans: for people to read."""
-        rows = []
-        for key, situation in self.situations.items():
-            advice = self._known[key]
-            rows.append(
-                {
-                    "text": situation.text,
-                    "plans": [{"skills": list(plan), "probability": weight} for plan, weight in advice.plans],
-                    "met": self.met[key] + self._met_before.get(situation.text, 0),
-                    "answer": "\n\n".join(advice.answers),
-                    "advised": bool(advice.plans),
-                }
-            )
-        return sorted(rows, key=lambda row: -int(row["met"]))
+        met = Counter(self._met_before)
+        advices = dict(self._before)
+        for key, situation in self._situations.items():
+            met[situation.text] += self.met[key]
+            advices[situation.text] = self._known[key]
+        rows = [
+            {
+                "text": text,
+                "plans": [{"skills": list(plan), "probability": weight} for plan, weight in advice.plans],
+                "met": met[text],
+                "answer": "\n\n".join(advice.answers),
+                "advised": bool(advice.plans),
+            }
+            for text, advice in advices.items()
+        ]
+        return sorted(rows, key=lambda row: (-met[str(row["text"])], row["text"]))
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run needs: the draws and the counts (answers come again from the ledger)."""
-        met = {row["text"]: row["met"] for row in self.table()}
-        return {"random": self._random.bit_generator.state, "unadvised": self.unadvised, "met": met}
+        """What a resumed run needs: the draws, and the table with every answer."""
+        return {"random": self._random.bit_generator.state, "unadvised": self.unadvised, "rows": self.table()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continues from `state`."""
+        """Continues from `state`, without asking again."""
         self._random.bit_generator.state = state["random"]
         self.unadvised = state["unadvised"]
-        self._met_before = state["met"]
+        for row in state["rows"]:
+            plans = tuple((tuple(plan["skills"]), plan["probability"]) for plan in row["plans"])
+            self._before[row["text"]] = Advice(plans, (row["answer"],) if row["answer"] else ())
+            self._met_before[row["text"]] = row["met"]

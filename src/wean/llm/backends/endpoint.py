@@ -53,9 +53,7 @@ class EndpointOptions:
 
     def __post_init__(self) -> None:
         if self.concurrency < 1 or self.timeout <= 0 or self.retries < 0 or self.retry_base < 0:
-            raise UsageError(
-                "concurrency is at least 1, timeout above 0, retries and retry_base not negative"
-            )
+            raise UsageError("concurrency is at least 1, timeout above 0, retries and retry_base not negative")
         if self.requests_per_minute is not None and self.requests_per_minute <= 0:
             raise UsageError("requests_per_minute is above 0; leave it out for no limit")
 
@@ -122,9 +120,7 @@ class EndpointBackend:
             except openai.OpenAIError as error:
                 if self._adapt(error, body):
                     continue
-                raise explain_failure(
-                    error, self._where, self._model, self._key, self._served_models
-                ) from None
+                raise explain_failure(error, self._where, self._model, self._key, self._served_models) from None
             return self._reply(question, response.content, time.perf_counter() - start, body)
 
     def _body(self, question: Question, number: int) -> dict[str, Any]:
@@ -193,6 +189,8 @@ class EndpointBackend:
             )
         if text is None:
             text = refusal
+        if isinstance(text, list):  # some vendors send parts; reasoning is not the answer
+            text = "".join(str(part.get("text", "")) for part in text if isinstance(part, dict))
         if not isinstance(text, str):
             raise TransientError("the server sent an answer without text")
         return self._priced(question, text, answer.get("usage"), seconds, finish, served, body)
@@ -239,9 +237,7 @@ class EndpointBackend:
         if not self._key and self._host == "api.openai.com":
             raise UsageError(f"{self.name} needs a key; set OPENAI_API_KEY")
         if not self._key.isascii() or not self._key.isprintable():
-            raise UsageError(
-                "the API key has characters that no key has (a line break, an umlaut?); copy it again"
-            )
+            raise UsageError("the API key has characters that no key has (a line break, an umlaut?); copy it again")
         try:
             # Retries are ours alone: two layers would multiply attempts and know nothing of each other's
             # pauses.
@@ -249,9 +245,7 @@ class EndpointBackend:
                 api_key=self._key or "none", base_url=self._url, timeout=self._options.timeout, max_retries=0
             )
         except Exception as error:  # a URL that the HTTP library cannot parse raises its own kinds
-            raise UsageError(
-                f"{self._where} cannot be used as an address ({type(error).__name__}); check it"
-            ) from None
+            raise UsageError(f"{self._where} cannot be used as an address ({type(error).__name__}); check it") from None
 
     def _served_models(self) -> list[str]:
         """Names of the models that the endpoint has, or none where it does not say."""
@@ -277,9 +271,7 @@ def open_endpoint(name: str, url: str | None, model: str, options: Mapping[str, 
     """
     known = {option.name for option in fields(EndpointOptions)}
     if unknown := sorted(set(options) - known):
-        raise UsageError(
-            f"an endpoint takes no option {', '.join(unknown)}; it takes {', '.join(sorted(known))}"
-        )
+        raise UsageError(f"an endpoint takes no option {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
     base = url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL
     try:
         parts = urlsplit(base)
@@ -287,9 +279,7 @@ def open_endpoint(name: str, url: str | None, model: str, options: Mapping[str, 
     except ValueError:
         host = None
     if not host or parts.scheme not in ("http", "https"):
-        raise UsageError(
-            "an endpoint's address looks like http://localhost:8000/v1; check it (and OPENAI_BASE_URL)"
-        )
+        raise UsageError("an endpoint's address looks like http://localhost:8000/v1; check it (and OPENAI_BASE_URL)")
     if not model:
         example = f"{base}#MODEL" if url else "openai:gpt-5"
         raise UsageError(f"the model's name is missing; write {scrub(example, parts.password or '')}")

@@ -6,6 +6,8 @@ import json
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from wean.errors import UsageError
@@ -38,6 +40,7 @@ class LocalBackend:
         self._spec = name
         self._options = options
         self._loaded: Any = None
+        self._provenance: dict[str, str] = {}
         # One forward pass uses all cores; a second thread beside it would only take memory.
         self._lock = threading.RLock()
 
@@ -56,7 +59,7 @@ class LocalBackend:
                 answered = ask([samples[position] for position in group])
                 seconds = (time.perf_counter() - start) / len(group)
                 for position, (text, read, written, estimated) in zip(group, answered, strict=True):
-                    replies[position] = Reply(text, read, written, estimated, seconds, 0.0)
+                    replies[position] = Reply(text, read, written, estimated, seconds, 0.0, provenance=self._provenance)
         return [replies[position] for position in range(len(samples))]
 
     def close(self) -> None:
@@ -81,9 +84,7 @@ class LocalBackend:
         )
         return [(answer.text, answer.prompt_tokens, answer.completion_tokens, False) for (answer,) in answers]
 
-    def _generate_together(
-        self, samples: list[Sample], sampling: dict[str, Any]
-    ) -> list[tuple[str, int, int, bool]]:
+    def _generate_together(self, samples: list[Sample], sampling: dict[str, Any]) -> list[tuple[str, int, int, bool]]:
         """Without a seed the samples of a question are exchangeable, and share one reading of its prompt."""
         by_question: dict[bytes, list[int]] = {}
         for position, (question, _) in enumerate(samples):
@@ -118,7 +119,17 @@ class LocalBackend:
                 from wean.lm.model import load_model
 
                 self._loaded = load_model(self._spec, **self._options)
+                # Another version of the library may round differently: not another question, but worth knowing.
+                self._provenance = {"engine": _engine()}
             return self._loaded
+
+
+def _engine() -> str:
+    versions = []
+    for package in ("transformers", "torch"):
+        with suppress(PackageNotFoundError):
+            versions.append(f"{package} {version(package)}")
+    return ", ".join(versions)
 
 
 def _estimate(question: Question) -> int:

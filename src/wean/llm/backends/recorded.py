@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from wean.errors import UsageError, WeanError
 from wean.llm.answers import Answer
 from wean.llm.question import Question, canonical_json
-from wean.llm.records import parse_reply, parse_sample, read_jsonl
+from wean.llm.records import check_scores, parse_reply, parse_sample, read_jsonl
 
 
 class RecordedAnswers:
@@ -62,15 +61,13 @@ class RecordedAnswers:
             raise UsageError('"messages" must be a list of messages')
         question = Question.build(kind, self.label, messages, parameters)
         match = _match(kind, question.messages, parameters)
-        free = next(
-            number for number in range(len(self._answers) + 1) if (match, number) not in self._answers
-        )
+        free = next(number for number in range(len(self._answers) + 1) if (match, number) not in self._answers)
         sample = parse_sample(record, default=free)
         if (match, sample) in self._answers:
             raise UsageError(f"sample {sample} of this question is there twice; remove one")
         reply, _ = parse_reply(record)
         if kind == "score":
-            _check_scores(reply.text, parameters)
+            check_scores(reply.text, parameters)
             self.can_score = True
         self._answers[match, sample] = Answer(
             text=reply.text,
@@ -96,9 +93,7 @@ def find_recorded(name: str) -> RecordedAnswers:
         WeanError: The file cannot be read.
     """
     if not name:
-        raise UsageError(
-            f"recorded: needs a name ({', '.join(shipped_recordings())}) or the path of a JSONL file"
-        )
+        raise UsageError(f"recorded: needs a name ({', '.join(shipped_recordings())}) or the path of a JSONL file")
     if name in shipped_recordings():
         with resources.as_file(resources.files("wean.llm").joinpath("recorded", f"{name}.jsonl")) as path:
             return RecordedAnswers(path, name)
@@ -116,9 +111,7 @@ def find_recorded(name: str) -> RecordedAnswers:
 def shipped_recordings() -> list[str]:
     """Names of the recordings that come with the package."""
     folder = resources.files("wean.llm").joinpath("recorded")
-    return sorted(
-        entry.name.removesuffix(".jsonl") for entry in folder.iterdir() if entry.name.endswith(".jsonl")
-    )
+    return sorted(entry.name.removesuffix(".jsonl") for entry in folder.iterdir() if entry.name.endswith(".jsonl"))
 
 
 def _match(kind: str, messages: Any, parameters: Mapping[str, Any]) -> str:
@@ -126,16 +119,3 @@ def _match(kind: str, messages: Any, parameters: Mapping[str, Any]) -> str:
     if kind == "score":
         compared += [parameters.get("candidates"), parameters.get("normalisation")]
     return canonical_json(compared)
-
-
-def _check_scores(text: str, parameters: Mapping[str, Any]) -> None:
-    candidates = parameters.get("candidates")
-    try:
-        scores = json.loads(text)
-        fits = isinstance(scores, list) and isinstance(candidates, list) and len(scores) == len(candidates)
-        if not fits or any(not isinstance(score, int | float) for score in scores):
-            raise ValueError
-    except ValueError:
-        raise UsageError(
-            'the "answer" of a score is a JSON list with one number for each candidate'
-        ) from None

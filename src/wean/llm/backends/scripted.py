@@ -61,9 +61,7 @@ class ScriptedBackend:
         messages = [message.copy() for message in question.messages]
         if question.kind == "score":
             assert self._score is not None
-            scores = [
-                float(value) for value in self._score(messages, list(question.parameters["candidates"]))
-            ]
+            scores = [float(value) for value in self._score(messages, list(question.parameters["candidates"]))]
             text, written = json.dumps(scores), 0
         else:
             text = self._function(messages, sample) if self._takes_sample else self._function(messages)
@@ -84,8 +82,7 @@ def import_function(path: str) -> Callable[..., str]:
     module, _, attribute = path.partition(":")
     if not module or not attribute:
         raise UsageError(
-            "a scripted model is made in code with scripted_model(function), or named "
-            "scripted:module:function"
+            "a scripted model is made in code with scripted_model(function), or named scripted:module:function"
         )
     try:
         function = getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,11 @@
+"""Shared by all tests: one PyTorch thread, and a ledger and cache of their own."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def private_files(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps tests away from the user's ledger."""
+    monkeypatch.setenv("WEAN_LEDGER", str(tmp_path_factory.mktemp("ledger") / "ledger.sqlite"))
+    torch.set_num_threads(1)

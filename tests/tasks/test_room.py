@@ -1,0 +1,242 @@
+"""A room's Gymnasium contract: spaces, seeds, ends, rewards, and the remembered observation."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from minigrid.core.constants import OBJECT_TO_IDX
+from minigrid.core.world_object import Key
+
+from wean.errors import UsageError
+from wean.tasks.grid.room import NO_AGENT, Room, full_view
+from wean.tasks.grid.skills import FORWARD, LEFT, PICK_UP, RIGHT, TOGGLE
+from wean.tasks.registration import ROOMS, make_task
+
+STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
+
+
+def place(room: Room, ahead: tuple[int, int]) -> None:
+    """Stands the agent inside the room, facing the cell `ahead`."""
+    for direction, (dx, dy) in enumerate(STEPS):
+        x, y = ahead[0] - dx, ahead[1] - dy
+        inside = 0 < x < room._room[0] - 1 and 0 < y < room._room[1] - 1
+        if inside and room.grid.get(x, y) is None:
+            room.agent_pos, room.agent_dir = (x, y), direction
+            return
+    raise AssertionError(f"nowhere to stand before {ahead}")
+
+
+def find(room: Room, kind: str, color: str | None = None) -> tuple[int, int]:
+    for x in range(room.width):
+        for y in range(room.height):
+            thing = room.grid.get(x, y)
+            if thing is not None and thing.type == kind and color in (None, thing.color):
+                return x, y
+    raise AssertionError(f"no {kind} in the room")
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_gymnasiums_checker_accepts_every_room(name: str) -> None:
+    check_env(make_task(name), skip_render_check=True)
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_a_picture_shows_the_whole_grid(name: str) -> None:
+    env = make_task(name, render_mode="rgb_array", tile_size=8)
+    env.reset(seed=1)
+    picture = env.render()
+    assert picture.shape == (80, 80, 3)
+    assert picture.std() > 0
+
+
+@pytest.mark.filterwarnings("ignore:The system font")
+def test_people_can_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    room = make_task("SimpleDoorKey", render_mode="human")
+    room.reset(seed=1)
+    room.step(LEFT)
+    assert room.window is not None
+    room.close()
+
+
+def test_an_unknown_kind_names_those_there_are() -> None:
+    with pytest.raises(UsageError, match=r"'Nope'.*ColoredDoorKey, LavaDoorKey, SimpleDoorKey"):
+        Room("Nope")
+
+
+# --- seeds -----------------------------------------------------------------------------------------------------------
+
+
+def everything(room: Room) -> tuple[Any, ...]:
+    return full_view(room).tobytes(), tuple(int(c) for c in room.agent_pos), int(room.agent_dir)
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_the_same_seed_gives_the_same_room_and_episode_in_any_instance(name: str) -> None:
+    actions = np.random.default_rng(0).integers(0, 7, 60).tolist()
+
+    def play(env: Any, seed: int) -> list[Any]:
+        seen = [env.reset(seed=seed)[0]["image"].tobytes(), everything(env)]
+        for action in actions:
+            observation, reward, terminated, truncated, _ = env.step(action)
+            seen += [observation["image"].tobytes(), reward, terminated, truncated, env.situation().text]
+            if terminated or truncated:
+                break
+        return seen
+
+    one, other = make_task(name), make_task(name)
+    other.reset(seed=999)  # what was played before leaves no trace
+    for seed in (0, 1, 4999, 10_000):
+        assert play(one, seed) == play(other, seed)
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_different_seeds_give_different_rooms(name: str) -> None:
+    room = make_task(name)
+    rooms = set()
+    for seed in range(200):
+        room.reset(seed=seed)
+        rooms.add(everything(room))
+    assert len(rooms) >= 198
+
+
+def test_a_reset_without_a_seed_goes_on_with_the_stream_of_the_last_one() -> None:
+    def three(seed: int) -> list[Any]:
+        room = Room()
+        rooms = []
+        for given in (seed, None, None):
+            room.reset(seed=given)
+            rooms.append(everything(room))
+        return rooms
+
+    assert three(7) == three(7)
+    assert len(set(three(7))) == 3
+
+
+# --- ends and rewards ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_the_step_limit_truncates_and_does_not_terminate(name: str) -> None:
+    room = make_task(name)
+    room.reset(seed=3)
+    for step in range(1, 151):
+        observation, reward, terminated, truncated, info = room.step(LEFT)
+        assert (reward, terminated, truncated) == (0.0, False, step == 150)
+    assert observation in room.observation_space
+    assert isinstance(info, dict)
+    assert isinstance(reward, float)
+
+
+@pytest.mark.parametrize("name", ROOMS)
+@pytest.mark.parametrize("idle", [0, 1, 20, 149])
+def test_opening_the_door_pays_by_the_steps_taken_and_terminates(name: str, idle: int) -> None:
+    room = make_task(name)
+    room.reset(seed=5)
+    door = room.grid.get(*find(room, "door"))
+    room.carrying = Key(door.color)
+    place(room, find(room, "door"))
+    for _ in range(idle):
+        assert room.step(PICK_UP)[1:4] == (0.0, False, False)
+    _, reward, terminated, truncated, _ = room.step(TOGGLE)
+    assert reward == pytest.approx(1 - 0.9 * (idle + 1) / 150)
+    # Also on the last step that the limit allows, success is an end of its own.
+    assert (terminated, truncated) == (True, False)
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_a_locked_door_stays_shut_without_a_key(name: str) -> None:
+    room = make_task(name)
+    room.reset(seed=5)
+    place(room, find(room, "door"))
+    assert room.step(TOGGLE)[1:4] == (0.0, False, False)
+    assert room.grid.get(*find(room, "door")).is_locked
+
+
+def test_the_wrong_key_opens_nothing() -> None:
+    room = make_task("ColoredDoorKey")
+    room.reset(seed=5)
+    place(room, find(room, "door"))
+    room.carrying = Key("red")
+    assert room.step(TOGGLE)[1:4] == (0.0, False, False)
+    room.carrying = Key("blue")
+    assert room.step(TOGGLE)[2]
+
+
+def test_lava_ends_an_episode_with_nothing() -> None:
+    room = make_task("LavaDoorKey")
+    ended = 0
+    for seed in range(30):
+        room.reset(seed=seed)
+        place(room, find(room, "lava"))
+        _, reward, terminated, truncated, _ = room.step(FORWARD)
+        assert (reward, terminated, truncated) == (0.0, True, False)
+        ended += 1
+    assert ended == 30
+
+
+# --- the observation -------------------------------------------------------------------------------------------------
+
+
+def wander(name: str, seed: int, steps: int = 100) -> Any:
+    """Plays random actions, most of them walking, and yields (room, image, action) from the reset on."""
+    room = make_task(name)
+    random = np.random.default_rng(seed)
+    image = room.reset(seed=seed)[0]["image"]
+    yield room, image, None
+    for _ in range(steps):
+        action = int(random.choice(7, p=[0.2, 0.2, 0.35, 0.1, 0.05, 0.05, 0.05]))
+        observation, _, terminated, truncated, _ = room.step(action)
+        yield room, observation["image"], action
+        if terminated or truncated:
+            return
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_seen_cells_are_the_true_grid_and_unseen_ones_are_zeros(name: str) -> None:
+    carried = 0
+    for seed in range(25):
+        known = np.zeros((10, 10), bool)
+        for room, image, _ in wander(name, seed):
+            assert image.shape == (10, 10, 4)
+            assert image.dtype == np.uint8
+            at = tuple(int(c) for c in room.agent_pos)
+            away = np.ones((10, 10), bool)
+            away[at] = False
+            # Channel 3 tells where the agent is and where it looks, nothing else.
+            assert image[at][3] == room.agent_dir
+            assert (image[..., 3][away] == NO_AGENT).all()
+            # Its own cell shows what it carries.
+            own = (OBJECT_TO_IDX["empty"], 0, 0) if room.carrying is None else room.carrying.encode()
+            assert tuple(image[at][:3]) == tuple(own)
+            carried += room.carrying is not None
+            # Every other cell is either unseen or as it is now; what was seen stays seen.
+            seen = image[..., 0] != OBJECT_TO_IDX["unseen"]
+            assert (image[..., :3][seen & away] == full_view(room)[seen & away]).all()
+            assert (image[..., :3][~seen] == 0).all()
+            assert (seen | ~known).all()
+            known = seen
+    assert carried > 0, "no key was ever carried: the walk tests too little"
+
+
+def test_observations_are_snapshots() -> None:
+    room = make_task("SimpleDoorKey")
+    first = room.reset(seed=1)[0]["image"]
+    before = first.copy()
+    for action in (LEFT, LEFT, FORWARD, RIGHT, FORWARD):
+        room.step(action)
+    assert (first == before).all()
+    first[:] = 77
+    assert (room.gen_obs()["image"] != 77).all()
+
+
+def test_a_reset_forgets_the_last_room() -> None:
+    room = make_task("ColoredDoorKey")
+    fresh = room.reset(seed=8)[0]["image"].copy()
+    words = room.situation().text
+    room.reset(seed=9)
+    for action in np.random.default_rng(0).integers(0, 3, 80).tolist():
+        room.step(action)
+    assert (room.reset(seed=8)[0]["image"] == fresh).all()
+    assert room.situation().text == words
