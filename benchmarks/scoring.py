@@ -196,8 +196,11 @@ def compare(
         },
         "seconds_median": {name: round(value, 4) for name, value in median.items()},
         "seconds_all": {name: [round(value, 4) for value in times] for name, times in seconds.items()},
+        # The ratio within each round, since other load changes from round to round.
         "times_faster_than": {
-            name: round(value / median["trie"], 2) for name, value in median.items() if name != "trie"
+            name: round(statistics.median(a / b for a, b in zip(times, seconds["trie"], strict=False)), 2)
+            for name, times in seconds.items()
+            if name != "trie"
         },
         "largest_difference": {
             name: max(abs(a - b) for a, b in zip(values[name], values["trie"], strict=True))
@@ -293,7 +296,7 @@ def table(report: dict[str, Any]) -> str:
         f"`python benchmarks/scoring.py{' --quick' if results['quick'] else ''} --save` on {machine['cpu']}, "
         f"{machine['torch_threads']} threads of {machine['cores']} cores, torch {machine['torch']}; load average "
         f"{machine['load_before'][0]} before and {machine['load_after'][0]} after. Model {results['model']}, "
-        f"loaded in {results['load_seconds']} s. Medians; ratios within this run.",
+        f"loaded in {results['load_seconds']} s. Medians; each ratio is the median of the rounds' ratios.",
         "",
         "| list | way | tokens run | seconds | `trie` is faster by | largest difference of log-probabilities |",
         "|---|---|---:|---:|---:|---:|",
@@ -314,14 +317,14 @@ def table(report: dict[str, Any]) -> str:
         f"{part['seconds_median']['together']:.3f} s, one by one {part['seconds_median']['one_by_one']:.3f} s "
         f"({part['times_faster']:.2f} times; largest difference {part['largest_difference']:.1e}).",
         "",
-        "`calls`: one pass for each candidate. `batch`: one batch of full prompts. `copied`: the prompt once, its cache "
-        "copied for each candidate. `flat`: the prompt once, the candidates side by side behind it. `trie`: what "
-        "`LocalModel.score` does.",
+        "`calls`: one pass for each candidate. `batch`: one batch of full prompts. `copied`: the prompt once, its "
+        "cache copied for each candidate. `flat`: the prompt once, the candidates side by side behind it. `trie`: "
+        "what `LocalModel.score` does.",
         "",
-        "`copied` and `flat` both share the prompt without a trie. A processor has work with every token, so what `trie` "
-        "can gain over `flat` is bounded by the tokens that it saves: "
-        f"{_saved(results['large_list'])} on the long list, {_saved(results['large_list_without_end'])} where the end of "
-        "the turn is not scored and the last token of a candidate need not be run.",
+        "`copied` and `flat` both share the prompt without a trie. A processor has work with every token, so what "
+        "`trie` can gain over `flat` is bounded by the tokens that it saves: "
+        f"{_saved(results['large_list'])} on the long list, {_saved(results['large_list_without_end'])} where the "
+        "end of the turn is not scored and the last token of a candidate need not be run.",
         "",
         *(f"Target: {target['what']}: {target['found']:.2f}, {_verdict(target)}  " for target in results["targets"]),
         "",

@@ -1,24 +1,52 @@
-"""From a stock Gymnasium environment to a trained student: docs/your-own-environment.md explains every line."""
+"""From a stock Gymnasium environment to a trained student: docs/your-own-environment.md tells the story."""
+# ruff: noqa: D103
 
-import json
 from pathlib import Path
 
 import gymnasium as gym
 
 from wean.methods.settings import resolve
 from wean.tasks import DescribedTask, Words
-from wean.teachers.elicitation import messages
+from wean.teachers.handwritten import write_answers
 from wean.training import Training
 
-GOAL = """You drive a taxi: fetch the passenger, then take them to their destination. A move goes one block; walls stand \
-in some of the ways. A plan is one of: south, north, east, west, pick up, drop off."""
-MOVES = ("south", "north", "east", "west", "pick up", "drop off")
+GOAL = """You drive a taxi: fetch the passenger, then take them where they want to go. Each plan is one move of one
+block (south, north, east, west), or pick up, or drop off. Walls stand in some of the ways; you are not told where."""
+MOVES = ("south", "north", "east", "west", "pick up", "drop off")  # the actions 0 to 5, in order
 
 
 def describe(env):
     row, column, passenger, destination = env.unwrapped.decode(env.unwrapped.s)
-    stop = env.unwrapped.locs[destination if passenger == 4 else passenger]
-    ways = ["north"] * (row > stop[0]) + ["south"] * (row < stop[0]) + ["west"] * (column > stop[1])
-    ways += ["east"] * (column < stop[1]) or [] if ways else ["east"] * (column < stop[1])
-    where = "to the " + "-".join(ways) if ways else "here: drop off" if passenger == 4 else "here: pick up"
-    return Words(GOAL, f"The next stop is {where}.", MOVES)
+    aboard = passenger == 4
+    stop_row, stop_column = env.unwrapped.locs[destination if aboard else passenger]
+    way = "north" if row > stop_row else "south" if row < stop_row else ""
+    way += "west" if column > stop_column else "east" if column < stop_column else ""
+    text = f"The passenger is {'in the taxi' if aboard else 'waiting'}." if not way else f"The next stop is {way}."
+    return Words(GOAL, text, MOVES)
+
+
+def make(**kwargs):
+    env = gym.wrappers.TransformReward(gym.make("Taxi-v4", **kwargs), lambda reward: reward / 20)
+    return DescribedTask(env, describe)
+
+
+gym.register("town/Taxi-v0", make)
+
+ANSWERS = {
+    "The next stop is north.": {"north": 0.8, "east": 0.1, "west": 0.1},
+    "The next stop is south.": {"south": 0.8, "east": 0.1, "west": 0.1},
+    "The next stop is east.": {"east": 0.6, "north": 0.2, "south": 0.2},
+    "The next stop is west.": {"west": 0.6, "north": 0.2, "south": 0.2},
+    "The next stop is northeast.": {"north": 0.4, "east": 0.4, "south": 0.1, "west": 0.1},
+    "The next stop is northwest.": {"north": 0.4, "west": 0.4, "south": 0.1, "east": 0.1},
+    "The next stop is southeast.": {"south": 0.4, "east": 0.4, "north": 0.1, "west": 0.1},
+    "The next stop is southwest.": {"south": 0.4, "west": 0.4, "north": 0.1, "east": 0.1},
+    "The passenger is waiting.": {"pick up": 1.0},
+    "The passenger is in the taxi.": {"drop off": 1.0},
+}
+
+if __name__ == "__main__":
+    write_answers("taxi.jsonl", {Words(GOAL, text, MOVES): plans for text, plans in ANSWERS.items()})
+    config = resolve("llm4teach", "town/Taxi-v0", "recorded:taxi.jsonl", overrides=["total_timesteps=100000"])
+    summary = Training(config, Path("runs/taxi")).run()
+    print(summary["final"]["success"], summary["references"]["teacher"]["success"])

@@ -58,8 +58,11 @@ def test_a_plan_with_a_number_for_a_name_is_no_advice() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*is different from the unwrapped version")
-def test_cartpole_keeps_its_contract_and_its_time_limit() -> None:
-    check_env(DescribedTask(gym.make("CartPole-v1").unwrapped, cart_words), skip_render_check=True)
+def test_a_described_environment_keeps_gymnasiums_contract() -> None:
+    check_env(DescribedTask(gym.make("FrozenLake-v1").unwrapped, lake_words), skip_render_check=True)
+
+
+def test_cartpole_keeps_its_seeds_and_its_time_limit() -> None:
     task = DescribedTask(gym.make("CartPole-v1", max_episode_steps=20), cart_words)
     first, _ = task.reset(seed=4)
     assert (first == task.reset(seed=4)[0]).all()

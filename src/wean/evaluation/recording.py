@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from wean.errors import UsageError
 from wean.evaluation.policies import Policy, sample
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
@@ -23,13 +26,14 @@ def record(policy: Policy, task: str, seeds: Sequence[int]) -> dict[str, Any]:
 
     Args:
         policy: Who acts.
-        task: Short name or registered id; it must render `rgb_array` (without it, steps have no picture).
+        task: Short name or registered id; one that does not render `rgb_array` gives steps without a picture, one
+            without words steps without text.
         seeds: Reset seeds.
 
     Returns:
         A JSON-ready object `wean-episodes/1`.
     """
-    tasks = SerialTasks([partial(make_task, task, render_mode="rgb_array")])
+    tasks = SerialTasks([partial(_make, task)])
     try:
         names = _action_names(tasks, int(tasks.action_space.n))  # type: ignore[attr-defined]
         episodes = [_record_one(policy, tasks, seed, names) for seed in seeds]
@@ -49,8 +53,8 @@ def _record_one(policy: Policy, tasks: SerialTasks, seed: int, names: Sequence[s
         probabilities = policy.act(tasks, [0], observations, draws[:, 0])
         action = int(sample(probabilities, draws[:, 1])[0])
         step = {
-            "frame": _png(tasks.render(0)),
-            "text": tasks.situations([0])[0].text,
+            "frame": _picture(tasks),
+            "text": _text(tasks),
             "action": names[action],
             "probabilities": {
                 name: round(float(p), 4) for name, p in zip(names, probabilities[0], strict=True)
@@ -62,6 +66,32 @@ def _record_one(policy: Policy, tasks: SerialTasks, seed: int, names: Sequence[s
         ended = bool(stepped.terminated[0] or stepped.truncated[0])
     total = sum(step["reward"] for step in steps)
     return {"seed": seed, "success": total > 0, "return": total, "steps": steps}
+
+
+def _make(task: str) -> gym.Env[Any, Any]:
+    """Makes a task that renders, if it can: an environment of a user's own need not take a render mode."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return make_task(task, render_mode="rgb_array")
+        except TypeError:
+            return make_task(task)
+
+
+def _picture(tasks: SerialTasks) -> str | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return _png(tasks.render(0))
+        except (NotImplementedError, TypeError, ValueError, gym.error.Error):
+            return None
+
+
+def _text(tasks: SerialTasks) -> str:
+    try:
+        return tasks.situations([0])[0].text
+    except UsageError:
+        return ""
 
 
 def _action_names(tasks: SerialTasks, count: int) -> list[str]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +38,9 @@ def gguf_to_folder(source: Path, folder: Path) -> None:
         options["quantization_config"] = gguf_config(dequantize=True)
     try:
         # One bar of transformers is drawn without asking its own switch.
-        with quiet(), contextlib.redirect_stderr(io.StringIO()):
-            tokenizer = transformers.AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-            model = transformers.AutoModelForCausalLM.from_pretrained(source.parent, **options)
+        with quiet(), contextlib.redirect_stderr(io.StringIO()), _alone(source) as place:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(place, gguf_file=source.name)
+            model = transformers.AutoModelForCausalLM.from_pretrained(place, **options)
             _mend_pre_tokenizer(source, tokenizer)
             model.hf_quantizer = None
             model.config.name_or_path = ""
@@ -49,6 +52,18 @@ def gguf_to_folder(source: Path, folder: Path) -> None:
         raise WeanError(
             f"{source.name} cannot be converted: {reason}; get the file again or use a safetensors model"
         ) from error
+
+
+@contextlib.contextmanager
+def _alone(source: Path) -> Iterator[Path]:
+    """A folder with nothing but the file: transformers would mix in what lies beside it, such as a configuration."""
+    with tempfile.TemporaryDirectory(prefix="wean-gguf-") as name:
+        place = Path(name)
+        try:
+            (place / source.name).symlink_to(source.resolve())
+        except OSError:
+            shutil.copyfile(source, place / source.name)
+        yield place
 
 
 def _mend_pre_tokenizer(source: Path, tokenizer: Any) -> None:

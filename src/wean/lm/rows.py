@@ -9,6 +9,7 @@ shares its row.
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from typing import Any
 
@@ -63,7 +64,9 @@ class _CausalReader:
         self.model = model
         self.nodes = len(question.prompt)
         ids = torch.tensor([question.prompt], device=model.device)
-        output = model(input_ids=ids, use_cache=True)
+        # Only the last logits are asked for: those of a long prompt would be the largest thing in memory.
+        last = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
+        output = model(input_ids=ids, use_cache=True, **last)
         self.cache = output.past_key_values
         self.logits: torch.Tensor = output.logits[:, -1]
 

@@ -69,13 +69,12 @@ def load_student(folder: Path) -> Student:
     Raises:
         WeanError: If it is no student's folder, is damaged, or was written by another version.
     """
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).exists():
+            raise WeanError(f"{folder} holds no student ({name} is missing); train one first")
     try:
         config = json.loads((folder / "config.json").read_text())
         weights = load_file(folder / "model.safetensors")
-    except FileNotFoundError as error:
-        raise WeanError(
-            f"{folder} holds no student ({Path(error.filename).name} is missing); train one first"
-        ) from None
     except (SafetensorError, ValueError):
         raise WeanError(f"the student in {folder} is damaged; train it again or copy it anew") from None
     kind, schema = config.pop("type", None), config.pop("schema", None)

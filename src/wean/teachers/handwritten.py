@@ -1,0 +1,39 @@
+"""Answers written by a person, as a recorded model that can teach like any other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from wean.errors import UsageError, WeanError
+from wean.tasks.situation import Situation
+from wean.teachers.elicitation import messages
+
+
+def write_answers(path: str | Path, answers: Mapping[Situation, Mapping[str, float]]) -> None:
+    """Writes a JSONL file that `recorded:PATH` opens as a language model, for the elicitation `verbalized`.
+
+    Args:
+        path: The file; one that exists is replaced.
+        answers: For each situation its plans with their probabilities. A plan is an action, or skills with commas
+            between them: `{"north": 0.8, "east": 0.2}`, `{"go to key, pick up key": 1.0}`.
+
+    Raises:
+        UsageError: If a plan begins with something that is not among the situation's choices.
+        WeanError: If the file cannot be written.
+    """
+    lines = []
+    for situation, weighted in answers.items():
+        plans = []
+        for plan, probability in weighted.items():
+            skills = [skill.strip() for skill in plan.split(",")]
+            if skills[0].lower() not in [choice.lower() for choice in situation.choices]:
+                choices = ", ".join(situation.choices)
+                raise UsageError(f"{skills[0]!r} is no choice in {situation.text!r}; there are {choices}")
+            plans.append({"skills": skills, "probability": probability})
+        lines.append(json.dumps({"messages": messages(situation), "answer": json.dumps({"plans": plans})}) + "\n")
+    try:
+        Path(path).write_text("".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise WeanError(f"cannot write {path} ({error.strerror}); name another file") from None

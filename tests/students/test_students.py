@@ -1,0 +1,144 @@
+"""Students: what they see, and that they come back from disk as they were."""
+
+import json
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from wean.errors import UsageError, WeanError
+from wean.students.dense import DenseStudent
+from wean.students.grid import GridStudent, egocentric_index
+from wean.students.saving import load_student, make_student, save_student, weight_bytes
+from wean.students.student import Student
+from wean.tasks.registration import make_task
+
+
+def _room(width: int, height: int, at: tuple[int, int], direction: int, key: tuple[int, int]) -> np.ndarray:
+    image = np.zeros((width, height, 4), np.uint8)
+    image[..., 0], image[..., 3] = 1, 4
+    image[*key, :2] = (5, 2)
+    image[*at, 3] = direction
+    return image
+
+
+def test_the_window_is_centred_on_the_agent_and_turned_with_it() -> None:
+    # A 4 x 3 map, reach 1; at (1, 1) facing east the window's middle column runs from (2, 1) to (0, 1).
+    index = egocentric_index(4, 3, 1)
+    east = index[(1 * 3 + 1) * 4 + 0].view(3, 3)
+    cell = {(x, y): x * 3 + y for x in range(4) for y in range(3)}
+    assert east[:, 1].tolist() == [cell[2, 1], cell[1, 1], cell[0, 1]]
+    assert east[0].tolist() == [cell[2, 0], cell[2, 1], cell[2, 2]]  # left of east is north
+    north = index[(0 * 3 + 0) * 4 + 3].view(3, 3)  # in the corner, facing north
+    assert north.tolist() == [[12, 12, 12], [12, cell[0, 0], cell[1, 0]], [12, cell[0, 1], cell[1, 1]]]
+
+
+def test_the_same_sight_from_anywhere_gives_the_same_policy() -> None:
+    torch.manual_seed(0)
+    student = GridStudent(9, 9, 7, reach=2)
+    # The key two ahead and one to the left of the agent, in three places and directions.
+    views = [((4, 4), 0, (6, 3)), ((3, 5), 1, (4, 7)), ((5, 4), 2, (3, 5)), ((4, 5), 3, (3, 3))]
+    images = torch.from_numpy(np.stack([_room(9, 9, at, direction, key) for at, direction, key in views]))
+    features = student.features(images)
+    assert torch.allclose(features, features[:1].expand_as(features))
+    other = torch.from_numpy(_room(9, 9, (4, 4), 0, (6, 5))[None])  # one to the right instead
+    assert not torch.allclose(student.features(other), features[:1])
+
+
+def test_unseen_cells_do_not_learn() -> None:
+    student = GridStudent(6, 6, 7)
+    student.features(torch.from_numpy(_room(6, 6, (2, 2), 0, (3, 3))[None])).sum().backward()
+    gradient = student.object.weight.grad
+    assert gradient is not None
+    assert gradient[5].abs().sum() > 0  # key
+    assert gradient[2].abs().sum() == 0  # no wall was seen
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_many_steps_at_once_equal_one_after_the_other(recurrent: bool) -> None:
+    torch.manual_seed(1)
+    student = DenseStudent(3, 4, hidden=8, recurrent=recurrent)
+    observations = torch.randn(6, 2, 3)
+    starts = torch.zeros(6, 2, dtype=torch.bool)
+    starts[0] = True
+    starts[3, 1] = True
+    together, values, end = student(observations, student.first_state(2), starts)
+    state = student.first_state(2)
+    for step in range(6):
+        logits, value, state = student(observations[step : step + 1], state, starts[step : step + 1])
+        assert torch.allclose(logits[0], together[step], atol=1e-6)
+        assert torch.allclose(value[0], values[step], atol=1e-6)
+    assert torch.allclose(state, end, atol=1e-6)
+
+
+def test_a_new_episode_forgets() -> None:
+    student = DenseStudent(3, 4, hidden=8, recurrent=True)
+    observation, memory = torch.randn(1, 1, 3), torch.randn(1, 8)
+    yes, no = torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 1, dtype=torch.bool)
+    fresh = student(observation, student.first_state(1), yes)[0]
+    assert torch.equal(student(observation, memory, yes)[0], fresh)
+    assert not torch.allclose(student(observation, memory, no)[0], fresh)
+
+
+SPACES: list[tuple[gym.Space, bool, type[Student]]] = [
+    (gym.spaces.Box(0, 255, (10, 10, 4), np.uint8), False, GridStudent),
+    (gym.spaces.Box(0, 255, (10, 10, 4), np.uint8), True, GridStudent),
+    (gym.spaces.Box(-1, 1, (4,), np.float32), False, DenseStudent),
+    (gym.spaces.Discrete(16), True, DenseStudent),
+]
+
+
+@pytest.mark.parametrize(("space", "recurrent", "kind"), SPACES)
+def test_comes_back_from_disk_as_it_was(tmp_path: Path, space: gym.Space, recurrent: bool, kind: type[Student]) -> None:
+    student = make_student(space, gym.spaces.Discrete(3), hidden=16, recurrent=recurrent)
+    assert type(student) is kind
+    save_student(student, tmp_path, card="# card\n")
+    again = load_student(tmp_path)
+    space.seed(0)
+    observations = np.stack([space.sample() for _ in range(5)])
+    if kind is GridStudent:  # random bytes are no map: draw codes and one agent a map
+        observations = np.stack([_room(10, 10, (3, i), i % 4, (5, 5)) for i in range(5)])
+    fresh = np.ones(5, bool)
+    one, other = (s.probabilities(observations, s.first_state(5), fresh)[0] for s in (student, again))
+    assert (one == other).all()
+    assert one.sum(1) == pytest.approx(1.0)
+    assert json.loads((tmp_path / "config.json").read_text())["type"] == kind.kind
+    assert (tmp_path / "README.md").read_text() == "# card\n"
+    assert not list(tmp_path.glob("*.p*")), "no pickles"
+
+
+def test_the_rooms_student_fits_into_a_megabyte(tmp_path: Path) -> None:
+    env = make_task("SimpleDoorKey")
+    save_student(make_student(env.observation_space["image"], env.action_space), tmp_path)  # type: ignore[index]
+    assert weight_bytes(tmp_path) <= 1_000_000
+
+
+@pytest.mark.parametrize("damage", ["missing", "torn", "foreign", "mismatch", "newer"])
+def test_a_damaged_folder_is_one_line(tmp_path: Path, damage: str) -> None:
+    save_student(DenseStudent(4, 2), tmp_path)
+    weights, config = tmp_path / "model.safetensors", tmp_path / "config.json"
+    if damage == "missing":
+        weights.unlink()
+    elif damage == "torn":
+        weights.write_bytes(weights.read_bytes()[:200])
+    elif damage == "foreign":
+        config.write_text('{"model_type": "llama"}')
+    elif damage == "newer":
+        config.write_text(config.read_text().replace("wean-student/1", "wean-student/9"))
+    else:
+        tensors = load_file(weights)
+        tensors.pop("critic.bias")
+        save_file(tensors, weights)
+    with pytest.raises(WeanError, match=r"train|copy|use the wean") as caught:
+        load_student(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_spaces_without_a_student_are_named() -> None:
+    with pytest.raises(UsageError, match="Discrete action space is needed"):
+        make_student(gym.spaces.Discrete(2), gym.spaces.Box(0, 1, (2,)))
+    with pytest.raises(UsageError, match="FlattenObservation"):
+        make_student(gym.spaces.Text(5), gym.spaces.Discrete(2))
