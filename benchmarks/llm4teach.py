@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from reporting import finish, hardware
 
+from reporting import finish, hardware
 from wean.evaluation.statistics import bootstrap_mean, median_steps, steps_to, wilson
 from wean.methods.presets import METHODS
 from wean.methods.settings import resolve
@@ -34,26 +34,24 @@ class Variant(NamedTuple):
 
     name: str
     method: str
-    overrides: tuple[str, ...]
-    seeds: int
     what: str
+    seeds: int = 3
+    overrides: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = TASKS
 
 
+CONSTANT = ("teacher.kind=constant", "teacher.start=1.0")
 VARIANTS = (
-    Variant("llm4teach", "llm4teach", (), 5, "soft advice, annealed"),
-    Variant("llm4teach-argmax", "llm4teach", ("advice.mode=argmax",), 3, "only the most probable action"),
-    Variant("llm4teach-sampled", "llm4teach", ("advice.mode=sampled",), 3, "one drawn plan a step"),
+    Variant("llm4teach", "llm4teach", "soft advice, annealed", seeds=5),
+    Variant("ppo", "ppo", "teacher weight zero"),
+    Variant("bc", "bc", "copies the teacher at work, as many labels"),
+    Variant("dagger", "dagger", "the student acts, the teacher labels, as many labels"),
+    Variant("llm4teach-argmax", "llm4teach", "only the most probable action", overrides=("advice.mode=argmax",)),
+    Variant("llm4teach-constant", "llm4teach", "weight 1 throughout: no annealing", overrides=CONSTANT),
     Variant(
-        "llm4teach-constant",
-        "llm4teach",
-        ("teacher.kind=constant", "teacher.start=1.0"),
-        3,
-        "weight 1 throughout: no annealing",
+        "llm4teach-sampled", "llm4teach", "one drawn plan a step", overrides=("advice.mode=sampled",), tasks=TASKS[:1]
     ),
-    Variant("kickstarting", "kickstarting", (), 3, "one drawn plan a step, weight from 1"),
-    Variant("ppo", "ppo", (), 5, "teacher weight zero"),
-    Variant("bc", "bc", (), 5, "copies the teacher at work; as many labels"),
-    Variant("dagger", "dagger", (), 5, "the student acts, the teacher labels; as many labels"),
+    Variant("kickstarting", "kickstarting", "one drawn plan a step, weight from 1", tasks=TASKS[:1]),
 )
 QUICK = ("llm4teach", "ppo", "dagger")
 
@@ -87,14 +85,14 @@ def main() -> None:
         for seed in range(1, 6)
         for variant in chosen
         for task in tasks
-        if seed <= variant.seeds
+        if seed <= variant.seeds and task in variant.tasks
     ]
     if not arguments.from_runs:
         with ProcessPoolExecutor(arguments.workers) as pool:
             waiting = [pool.submit(train, *job) for job in jobs]
             for done, future in enumerate(as_completed(waiting), 1):
                 print(f"[{done}/{len(jobs)}] {future.result()}", file=sys.stderr, flush=True)
-    rows = [tabulate(task, variant, folder) for task in tasks for variant in chosen]
+    rows = [tabulate(task, variant, folder) for task in tasks for variant in chosen if task in variant.tasks]
     rows += references(tasks, folder)
     results = {"rows": [row for row in rows if row], "curves": curves(tasks, chosen, folder)}
     finish(NAME, hardware("torch", "minigrid"), results, markdown(results["rows"]), arguments.json, arguments.save)

@@ -118,7 +118,7 @@ def test_a_teacher_is_followed_while_its_weight_lasts_and_not_asked_after() -> N
     )  # type: ignore[func-returns-value]
     assert weights == [20.0] * 10 + [0.0] * 10
     assert met[9] == met[-1] == 2000
-    assert len(asked) == len(set(map(lambda s: s.key, asked))) <= 5  # type: ignore[attr-defined]
+    assert len(asked) == len({s.key for s in asked}) <= 5  # type: ignore[attr-defined]
 
 
 def test_a_loss_that_is_no_number_stops_with_one_line() -> None:

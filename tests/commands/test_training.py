@@ -163,7 +163,7 @@ def test_resume_without_a_checkpoint_starts_fresh(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(WeanError, match="cannot write to .* choose another --out"):
+    with pytest.raises(WeanError, match=r"cannot write to .* choose another --out"):
         _train(tmp_path / "run", "ppo")
 
 

@@ -16,9 +16,7 @@ from wean.evaluation.curves import mean_track, write_curves
 from wean.evaluation.statistics import wilson
 
 
-def run(
-    folder: Path, seed: int, successes: int, config: dict[str, Any] | None = None, **changes: Any
-) -> Path:
+def run(folder: Path, seed: int, successes: int, config: dict[str, Any] | None = None, **changes: Any) -> Path:
     settings = {"seed": seed, "out": str(folder), **(config or {})}
     return runs.write_run(folder, config=settings, summary=runs.summary(seed, successes, **changes))
 

@@ -81,9 +81,7 @@ def test_everything_is_on_the_page(full: tuple[str, Page]) -> None:
     _, page = full
     sections = ["learning", "teacher", "episodes", "cost", "time", "configuration", "about"]
     assert [one for one in page.ids() if one in sections] == sections
-    assert [link for link in page.attributes("href") if link.startswith("#")] == [
-        f"#{name}" for name in sections[:-1]
-    ]
+    assert [link for link in page.attributes("href") if link.startswith("#")] == [f"#{name}" for name in sections[:-1]]
     assert "98.0 % of 500 held-out episodes" in page.text
     assert "better than its teacher" in page.text
     assert "It first reached 90 % after 2,000 steps." in page.text
@@ -111,9 +109,7 @@ def test_the_page_asks_no_network(full: tuple[str, Page]) -> None:
 
 def test_charts_are_drawings_with_words(full: tuple[str, Page]) -> None:
     _, page = full
-    charts = [
-        attributes for tag, attributes in page.elements if tag == "svg" and attributes.get("role") == "img"
-    ]
+    charts = [attributes for tag, attributes in page.elements if tag == "svg" and attributes.get("role") == "img"]
     assert len(charts) == 6, "three charts, each for wide and for narrow screens"
     assert {chart["class"] for chart in charts} == {"chart wide", "chart narrow"}
     assert charts[0]["aria-label"] == (
@@ -124,9 +120,7 @@ def test_charts_are_drawings_with_words(full: tuple[str, Page]) -> None:
     for value in page.attributes("d"):
         assert "nan" not in value
         assert "inf" not in value
-    buttons = [
-        attributes for tag, attributes in page.elements if tag == "button" and "data-player" in attributes
-    ]
+    buttons = [attributes for tag, attributes in page.elements if tag == "button" and "data-player" in attributes]
     assert len(buttons) == 5
     assert all(button.get("aria-label") for button in buttons)
 
@@ -218,9 +212,7 @@ def test_points_with_episodes_get_a_band(tmp_path: Path) -> None:
     assert len(bands) == 2
 
 
-HOSTILE = (
-    '</script><script>alert("x")</script><img src="https://evil.example/a.png" onerror="alert(1)">{{ 7 * 7 }}'
-)
+HOSTILE = '</script><script>alert("x")</script><img src="https://evil.example/a.png" onerror="alert(1)">{{ 7 * 7 }}'
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
@@ -231,15 +223,11 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     episodes = runs.episodes()
     episodes["episodes"][0]["seed"] = HOSTILE
     step = episodes["episodes"][0]["steps"][0]
-    step.update(
-        text=HOSTILE, action=HOSTILE, probabilities={HOSTILE: 1.0}, frame="https://evil.example/frame.png"
-    )
+    step.update(text=HOSTILE, action=HOSTILE, probabilities={HOSTILE: 1.0}, frame="https://evil.example/frame.png")
     data = runs.summary(task=HOSTILE, method=HOSTILE, acting=HOSTILE)
     data["llm"]["model"] = HOSTILE
     data["references"][HOSTILE] = runs.evaluation(1)
-    _, page = render(
-        tmp_path / "run", summary=data, teacher=teacher, episodes=episodes, config={"note": HOSTILE}
-    )
+    _, page = render(tmp_path / "run", summary=data, teacher=teacher, episodes=episodes, config={"note": HOSTILE})
     assert Counter(tag for tag, _ in page.elements)["script"] == 2
     assert [tag for tag, _ in page.elements if tag == "img"] == ["img"], "only the player's own frame"
     assert not page.attributes("onerror")

@@ -77,6 +77,12 @@ def test_cartpole_keeps_its_seeds_and_its_time_limit() -> None:
     task.close()
 
 
+def test_a_described_task_can_be_made_again_from_its_spec() -> None:
+    task = gym.make(lake().spec)
+    task.reset(seed=0)
+    assert task.get_wrapper_attr("situation")().text == "You stand in row 0, column 0."
+
+
 def test_words_are_written_only_when_read() -> None:
     calls = []
 

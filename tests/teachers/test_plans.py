@@ -35,7 +35,10 @@ GO = ("go to key", "pick up key")
         ),
         # Missing or senseless ones.
         ('{"plans": [{"skills": ["a"]}, {"skills": ["b"]}]}', {("a",): 0.5, ("b",): 0.5}),
-        ('{"plans": [{"skills": ["a"], "probability": 0}, {"skills": ["b"], "probability": 0}]}', {("a",): 0.5, ("b",): 0.5}),
+        (
+            '{"plans": [{"skills": ["a"], "probability": 0}, {"skills": ["b"], "probability": 0}]}',
+            {("a",): 0.5, ("b",): 0.5},
+        ),
         ('{"plans": [{"skills": ["a"], "probability": -1}, {"skills": ["b"], "probability": 0.2}]}', {("b",): 1.0}),
         ('{"plans": [{"skills": ["a"], "probability": NaN}, {"skills": ["b"], "probability": 0.2}]}', {("b",): 1.0}),
         # The same plan twice is one plan.
@@ -72,8 +75,10 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
 
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(["plans", "plan", "skills", "probability", "p", "x"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["plans", "plan", "skills", "probability", "p", "x"]), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 

@@ -72,7 +72,10 @@ def test_each_distinct_situation_is_asked_once() -> None:
     tasks.step([0], [1])
     teacher.guide(tasks, [0, 1, 2], 2)
     assert asked == ["You are in cell 0.", "You are in cell 1."]
-    assert [(row["text"], row["met"]) for row in teacher.table()] == [("You are in cell 0.", 5), ("You are in cell 1.", 1)]
+    assert [(row["text"], row["met"]) for row in teacher.table()] == [
+        ("You are in cell 0.", 5),
+        ("You are in cell 1.", 1),
+    ]
 
 
 def test_a_restored_teacher_asks_nothing_again_and_draws_on() -> None:
@@ -99,7 +102,8 @@ def test_verbalized_asks_once_with_goal_and_text() -> None:
 
     def answer(asked: list[dict[str, str]]) -> str:
         seen.append(asked)
-        return 'Sure.\n{"plans": [{"skills": ["go to key"], "probability": 0.75}, {"skills": ["explore"], "probability": 0.25}]}'
+        plans = '[{"skills": ["go to key"], "probability": 0.75}, {"skills": ["explore"], "probability": 0.25}]'
+        return f'Sure.\n{{"plans": {plans}}}'
 
     advice = verbalized(scripted_model(answer), [KEY])[0]  # type: ignore[arg-type]
     assert dict(advice.plans) == {("go to key",): 0.75, ("explore",): 0.25}

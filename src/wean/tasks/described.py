@@ -13,7 +13,7 @@ from wean.tasks.situation import Situation
 Describe = Callable[[gym.Env[Any, Any]], Situation]
 
 
-class DescribedTask(gym.Wrapper[Any, Any, Any, Any]):
+class DescribedTask(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
     """A Gymnasium environment with words: `situation()` calls the user's function when somebody reads it.
 
     The situation's `choices` name the actions 0, 1, 2, ... of a `Discrete` action space in order, so that a plan's
@@ -30,7 +30,9 @@ class DescribedTask(gym.Wrapper[Any, Any, Any, Any]):
     def __init__(self, env: gym.Env[Any, Any], describe: Describe) -> None:
         if not isinstance(env.action_space, gym.spaces.Discrete):
             raise UsageError(f"a described task needs a Discrete action space, not {env.action_space}")
-        super().__init__(env)
+        # Lets Gymnasium make the task again from its `spec`, as its checker and its vector environments do.
+        gym.utils.RecordConstructorArgs.__init__(self, _disable_deepcopy=True, describe=describe)
+        gym.Wrapper.__init__(self, env)
         self._describe = describe
         self._actions = int(env.action_space.n)
 

@@ -1,0 +1,92 @@
+"""How well a language model teaches SimpleDoorKey, by the way in which it is asked.
+
+    wean models get smollm2-135m
+    python benchmarks/elicitation.py [--quick] [--json] [--save]
+
+Each teacher plays the same held-out episodes alone, through the skills; a moment without advice is a random action.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from functools import partial
+from typing import Any
+
+from reporting import finish, hardware
+from wean.evaluation.episodes import play, summarize
+from wean.evaluation.policies import RandomPolicy, RandomSkillsPolicy, TeacherPolicy
+from wean.llm import Ledger, open_model
+from wean.tasks.registration import make_task
+from wean.tasks.vector import SerialTasks
+from wean.training import FINAL_SEED, llm_counts, make_teacher
+
+NAME, TASK, ACTIONS = "elicitation", "SimpleDoorKey", 7
+TEACHERS = (
+    ("recorded:doorkey", "verbalized"),
+    ("hf:smollm2-135m", "verbalized"),
+    ("hf:smollm2-135m", "samples"),
+    ("hf:smollm2-135m", "logprobs"),
+)
+
+
+def main() -> None:
+    """Parses, measures, prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="100 episodes instead of 500, no samples")
+    parser.add_argument("--json", action="store_true", help="print one JSON object last")
+    parser.add_argument("--save", action="store_true", help="write benchmarks/results/")
+    arguments = parser.parse_args()
+    episodes = 100 if arguments.quick else 500
+    measured_on = hardware("torch", "minigrid", "transformers")
+    rows: list[dict[str, Any]] = []
+    for name, elicitation in TEACHERS:
+        if not (arguments.quick and elicitation == "samples"):
+            rows.append(judge(name, elicitation, episodes))
+    tasks = SerialTasks([partial(make_task, TASK)] * 100)
+    for policy in (RandomSkillsPolicy(ACTIONS), RandomPolicy(ACTIONS)):
+        played = play(policy, tasks, episodes, FINAL_SEED)
+        rows.append(summarize(played, TASK, policy.name, FINAL_SEED, llm_counts(None)) | {"elicitation": ""})
+    finish(NAME, measured_on, {"rows": rows}, markdown(rows), arguments.json, arguments.save)
+
+
+def judge(name: str, elicitation: str, episodes: int) -> dict[str, Any]:
+    """Plays the episodes with one teacher; every question is asked anew, in a ledger of its own."""
+    model = open_model(name, ledger=None if name.startswith("recorded:") else Ledger(":memory:"))
+    teacher = make_teacher(model, elicitation)
+    tasks = SerialTasks([partial(make_task, TASK)] * 100)
+    started = time.perf_counter()
+    played = play(TeacherPolicy(teacher, ACTIONS), tasks, episodes, FINAL_SEED)
+    result = summarize(played, TASK, name, FINAL_SEED, llm_counts(model)) | {"elicitation": elicitation}
+    table = teacher.table()
+    model.close()
+    return result | {
+        "seconds": time.perf_counter() - started,
+        "advised_situations": sum(row["advised"] for row in table),
+        "situations": len(table),
+        "unadvised_steps": teacher.unadvised / int(played.lengths.sum()),
+        "table": table,
+    }
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The table for people."""
+    lines = [
+        "| who advises | how it is asked | success | length | situations with a readable plan | moments without advice "
+        "| answers |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        success, llm = row["success"], row["llm"]
+        told = f"{row['advised_situations']} of {row['situations']}" if "situations" in row else ""
+        silent = f"{row['unadvised_steps']:.0%}" if "unadvised_steps" in row else ""
+        lines.append(
+            f"| {row['policy']} | {row['elicitation']} | {success['mean']:.3f} ({success['low']:.3f} to "
+            f"{success['high']:.3f}) | {row['length']['mean']:.1f} | {told} | {silent} | "
+            f"{llm['asked'] + llm['replayed']} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

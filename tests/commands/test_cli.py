@@ -1,0 +1,181 @@
+"""The command line from outside: outputs, one-line errors, exit codes, start-up time."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TINY = (
+    "total_timesteps=512",
+    "num_envs=4",
+    "num_steps=16",
+    "student.hidden=8",
+    "evaluation.curve_points=1",
+    "evaluation.curve_episodes=2",
+    "evaluation.episodes=4",
+    "evaluation.recorded_episodes=0",
+)
+
+
+def wean(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command line without a terminal."""
+    return subprocess.run(
+        [sys.executable, "-m", "wean", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "100", **environment},
+        timeout=240,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small finished run."""
+    out = tmp_path_factory.mktemp("runs") / "small"
+    done = wean("train", "llm4teach", "--task", "wean/SimpleDoorKey-v0", "--out", out, *TINY)
+    assert done.returncode == 0, done.stderr
+    assert "report" in done.stdout
+    assert "report.html" in done.stdout
+    assert done.stderr == "", "no bar without a terminal"
+    return out
+
+
+def test_a_registered_id_is_the_same_task_as_its_short_name(run: Path) -> None:
+    assert json.loads((run / "summary.json").read_text())["task"] == "SimpleDoorKey"
+
+
+def test_eval_prints_one_documented_object(run: Path) -> None:
+    done = wean("eval", run, "--episodes", "3", "--seed", "10000", "--json")
+    result = json.loads(done.stdout)
+    assert list(result) == [
+        "schema", "task", "policy", "episodes", "seed", "success", "return", "length", "ms_per_action", "llm",
+    ]  # fmt: skip
+    assert result["schema"] == "wean-eval/1"
+    assert (result["task"], result["policy"], result["episodes"]) == ("SimpleDoorKey", "student (sampled)", 3)
+    for key in ("success", "return", "length"):
+        assert result[key]["low"] <= result[key]["mean"] <= result[key]["high"]
+    assert {"asked", "replayed", "distinct", "tokens", "cost_usd"} <= set(result["llm"])
+    assert result["llm"]["asked"] == result["llm"]["replayed"] == 0
+
+
+def test_eval_repeats_the_numbers_of_the_run(run: Path) -> None:
+    result = json.loads(wean("eval", run, "--episodes", "4", "--seed", "10000", "--json").stdout)
+    final = json.loads((run / "summary.json").read_text())["final"]
+    assert {k: result[k] for k in ("success", "return", "length")} == {
+        k: final[k] for k in ("success", "return", "length")
+    }
+
+
+@pytest.mark.parametrize(("who", "replayed"), [("random", 0), ("random-skills", 0), ("teacher", 6)])
+def test_references_are_evaluated_like_a_run(who: str, replayed: int) -> None:
+    result = json.loads(wean("eval", who, "--task", "SimpleDoorKey", "--episodes", "20", "--json").stdout)
+    assert result["policy"] == who
+    assert result["llm"]["replayed"] == replayed
+    assert result["llm"]["asked"] == 0
+    assert result["success"]["mean"] == 1.0 if who == "teacher" else result["success"]["mean"] < 0.7
+
+
+def test_compare_lists_and_asks(run: Path, tmp_path: Path) -> None:
+    compared = wean("compare", run, run, "--json", "--out", tmp_path / "curves.html")
+    assert json.loads(compared.stdout)["schema"] == "wean-compare/1"
+    assert "<svg" in (tmp_path / "curves.html").read_text()
+    assert "llm4teach" in wean("list", "methods").stdout
+    names = [row["name"] for row in json.loads(wean("list", "tasks", "--json").stdout)["tasks"]]
+    assert {"SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey"} <= set(names)
+    settings = json.loads(wean("list", "settings", "--json").stdout)["settings"]
+    assert all(row["what"] for row in settings), "every field says what it does"
+    asked = json.loads(wean("ask", "SimpleDoorKey", "--episodes", "10", "--json").stdout)
+    assert asked["schema"] == "wean-ask/1"
+    assert all(row["advised"] for row in asked["rows"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("train", "llm4teech"), 2, "did you mean 'llm4teach'?"),
+        (("train", "llm4teach", "--task", "SimpleDorKey"), 2, "did you mean 'SimpleDoorKey'?"),
+        (("train", "llm4teach", "total_timestep=5"), 2, "did you mean 'total_timesteps'?"),
+        (("train", "llm4teach", "advice.mod=soft"), 2, "did you mean 'advice.mode'?"),
+        (("train", "llm4teach", "total_timesteps"), 2, "is not key=value"),
+        (("train", "llm4teach", "total_timesteps=many"), 2, "total_timesteps: input should be a valid integer"),
+        (("train", "llm4teach", "gamma=1.5"), 2, "gamma: input should be less than or equal to 1, not 1.5"),
+        (("train", "llm4teach", "teacher.kind=sideways"), 2, "teacher.kind: input should be"),
+        (("train", "llm4teach", "gamma=[1"), 2, "the value of gamma cannot be read"),
+        (("train", "llm4teach", "--seed", "-1"), 2, "seed: input should be greater than or equal to 0"),
+        (("train", "llm4teach", "--model", "gpt5"), 2, "names no model; the forms are"),
+        (("train", "llm4teach", "--model", "recorded:nobody"), 2, "nobody"),
+        (("train", "llm4teach", "--out", "/dev/null"), 2, "is a file; choose another --out"),
+        (("train", "llm4teach", "--out", "/proc/run"), 1, "cannot write to /proc/run"),
+        (("eval", "nowhere"), 2, "is no run folder"),
+        (("eval", "random"), 2, "name one with --task"),
+        (("eval", "random", "--task", "SimpleDoorKey", "--acting", "loud"), 2, "sampled or greedy"),
+        (("compare", "nowhere"), 2, "nowhere"),
+        (("list", "wishes"), 2, "there are tasks, methods, models, settings"),
+        (("ask", "Nothing"), 2, "unknown task 'Nothing'"),
+    ],
+)
+def test_wrong_usage_is_one_line_that_names_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = wean(*arguments)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def _lacking(path: Path) -> Path:
+    """The recorded answers without those about keys."""
+    from wean.llm.backends.recorded import find_recorded
+
+    source = Path(sys.modules[find_recorded.__module__].__file__ or "").parent.parent / "recorded" / "doorkey.jsonl"
+    rows = [
+        line
+        for line in source.read_text().splitlines()
+        if "seen a key" not in json.loads(line)["messages"][1]["content"]
+    ]
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_a_situation_that_the_recorded_file_lacks(tmp_path: Path) -> None:
+    model = f"recorded:{_lacking(tmp_path / 'some.jsonl')}"
+    strict = wean("eval", "teacher", "--task", "SimpleDoorKey", "--model", model, "--episodes", "20", "--strict")
+    assert strict.returncode == 1
+    assert strict.stderr.count("\n") == 1
+    lenient = wean("eval", "teacher", "--task", "SimpleDoorKey", "--model", model, "--episodes", "20", "--json")
+    llm = json.loads(lenient.stdout)["llm"]
+    assert llm["unanswered"] == 2
+    asked = wean("ask", "SimpleDoorKey", "--model", model, "--unanswered", tmp_path / "open.jsonl")
+    assert "(no advice)" in asked.stdout
+    rows = [json.loads(line) for line in (tmp_path / "open.jsonl").read_text().splitlines()]
+    assert len(rows) == 2
+    assert all("seen a key" in row["messages"][1]["content"] for row in rows)
+
+
+def test_help_starts_fast() -> None:
+    def median(*command: str) -> float:
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *command], capture_output=True, check=True)
+            times.append(time.perf_counter() - start)
+        return sorted(times)[2]
+
+    bare = median("-c", "pass")
+    assert median("-m", "wean", "--help") - bare < 0.6  # 0.3 on an idle machine; CI's are not
+    assert median("-c", "import wean") - bare < 0.3
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ("torch", "numpy", "gymnasium", "openai", "pydantic", "transformers")
+    code = f"import sys, wean.cli; print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
