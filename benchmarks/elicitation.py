@@ -17,16 +17,17 @@ from reporting import finish, hardware
 from wean.evaluation.episodes import play, summarize
 from wean.evaluation.policies import RandomPolicy, RandomSkillsPolicy, TeacherPolicy
 from wean.llm import Ledger, open_model
+from wean.methods.settings import advice_settings
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
 from wean.training import FINAL_SEED, llm_counts, make_teacher
 
 NAME, TASK, ACTIONS = "elicitation", "SimpleDoorKey", 7
 TEACHERS = (
-    ("recorded:doorkey", "verbalized"),
-    ("hf:smollm2-135m", "verbalized"),
-    ("hf:smollm2-135m", "samples"),
-    ("hf:smollm2-135m", "logprobs"),
+    ("recorded:doorkey", "verbalized", None),
+    ("hf:smollm2-135m", "verbalized", 0.0),
+    ("hf:smollm2-135m", "samples", 0.7),
+    ("hf:smollm2-135m", "logprobs", 1.0),
 )
 
 
@@ -40,9 +41,9 @@ def main() -> None:
     episodes = 100 if arguments.quick else 500
     measured_on = hardware("torch", "minigrid", "transformers")
     rows: list[dict[str, Any]] = []
-    for name, elicitation in TEACHERS:
+    for name, elicitation, temperature in TEACHERS:
         if not (arguments.quick and elicitation == "samples"):
-            rows.append(judge(name, elicitation, episodes))
+            rows.append(judge(name, elicitation, temperature, episodes))
     tasks = SerialTasks([partial(make_task, TASK)] * 100)
     for policy in (RandomSkillsPolicy(ACTIONS), RandomPolicy(ACTIONS)):
         played = play(policy, tasks, episodes, FINAL_SEED)
@@ -50,10 +51,10 @@ def main() -> None:
     finish(NAME, measured_on, {"rows": rows}, markdown(rows), arguments.json, arguments.save)
 
 
-def judge(name: str, elicitation: str, episodes: int) -> dict[str, Any]:
+def judge(name: str, elicitation: str, temperature: float | None, episodes: int) -> dict[str, Any]:
     """Plays the episodes with one teacher; every question is asked anew, in a ledger of its own."""
     model = open_model(name, ledger=None if name.startswith("recorded:") else Ledger(":memory:"))
-    teacher = make_teacher(model, elicitation)
+    teacher = make_teacher(model, advice_settings(elicitation=elicitation, temperature=temperature))
     tasks = SerialTasks([partial(make_task, TASK)] * 100)
     started = time.perf_counter()
     played = play(TeacherPolicy(teacher, ACTIONS), tasks, episodes, FINAL_SEED)

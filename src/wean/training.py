@@ -26,7 +26,7 @@ from wean.evaluation.report import write_report
 from wean.llm import Ledger, open_model
 from wean.llm.model import LanguageModel
 from wean.methods.card import student_card
-from wean.methods.settings import RunConfig
+from wean.methods.settings import AdviceSettings, RunConfig
 from wean.runs import RunFolder, write_json
 from wean.students.saving import make_student, save_student, weight_bytes
 from wean.students.student import Student
@@ -39,7 +39,6 @@ from wean.teachers.teacher import Teacher
 # figures on those from the last one up.
 CHOICE_SEED = 5_000
 FINAL_SEED = 10_000
-_ELICITATIONS = {"verbalized": verbalized, "samples": samples, "logprobs": logprobs}
 _NO_LLM = {
     "model": None,
     "asked": 0,
@@ -51,9 +50,11 @@ _NO_LLM = {
 }
 
 
-def make_teacher(model: LanguageModel, elicitation: str = "verbalized", mode: str = "soft", seed: int = 0) -> Teacher:
-    """Makes a teacher that asks a model in the named way."""
-    return Teacher(partial(_ELICITATIONS[elicitation], model), mode, seed)  # type: ignore[arg-type]
+def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, seed: int = 0) -> Teacher:
+    """Makes a teacher that asks a model as the settings say; `seed` is for the mode "sampled"."""
+    advice = advice or AdviceSettings()
+    elicit = {"verbalized": verbalized, "samples": samples, "logprobs": logprobs}[advice.elicitation]
+    return Teacher(partial(elicit, model, temperature=advice.temperature), advice.mode, seed)
 
 
 def llm_counts(model: LanguageModel | None) -> dict[str, Any]:
@@ -132,7 +133,7 @@ class Training:
         self._threshold = success_return(config.task) if _registered(config.task) else None
         torch.manual_seed(config.seed)
         model = open_model(config.model, ledger=self._ledger, strict=self._strict) if config.model else None
-        teacher = make_teacher(model, config.advice.elicitation, config.advice.mode, config.seed) if model else None
+        teacher = make_teacher(model, config.advice, config.seed) if model else None
         tasks = SerialTasks([self._make] * config.algorithm.num_envs)
         self._judges = SerialTasks([self._make] * min(100, config.evaluation.episodes))
         try:

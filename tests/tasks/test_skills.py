@@ -317,6 +317,24 @@ def test_a_perfect_plan_opens_every_door_of_simpledoorkey() -> None:
     assert np.mean(lengths) < 21  # the original's turning rules need 22.6
 
 
+def test_lava_is_floor_to_a_walker_so_plans_end_in_it() -> None:
+    room = make_task("LavaDoorKey")
+    burnt = seen_first = 0
+    for seed in range(10_000, 10_100):
+        room.reset(seed=seed)
+        terminated = truncated = False
+        while not (terminated or truncated):
+            known = room.known_map()
+            action = room.first_action(perfect_plan(room.situation().text))
+            _, reward, terminated, truncated, _ = room.step(DONE if action is None else action)
+        if terminated and reward == 0:
+            burnt += 1
+            ahead = _ahead(known, known.pose)
+            seen_first += known.cells[ahead] == LAVA
+    assert burnt > 15
+    assert seen_first == burnt, "it walked where it had not looked"
+
+
 @pytest.mark.parametrize("name", ROOMS)
 def test_skills_do_not_read_hidden_state(name: str) -> None:
     skills = ["explore", "go to key", "go to door", "go to blue key", "pick up key", "open door", "drop key"]

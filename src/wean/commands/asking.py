@@ -18,6 +18,7 @@ def ask(
     task: Annotated[str, typer.Argument(help="Short name or registered id of the task.")],
     model: Annotated[str, typer.Option(help="The language model to ask.")] = "recorded:doorkey",
     elicitation: Annotated[str, typer.Option(help="How it is asked: verbalized, samples, logprobs.")] = "verbalized",
+    temperature: Annotated[float | None, typer.Option(help="Its sampling temperature; its own by default.")] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes of random skills in which situations are met.")] = 50,
     unanswered: Annotated[
         Path | None, typer.Option(help="Write the questions that a recorded model lacks to this JSONL file.")
@@ -28,15 +29,14 @@ def ask(
     """Ask a teacher about every situation that random skills meet in a task."""
     import json
 
-    from wean.errors import UsageError
     from wean.llm import open_model
+    from wean.methods.settings import advice_settings
     from wean.training import llm_counts, make_teacher
 
-    if elicitation not in ("verbalized", "samples", "logprobs"):
-        raise UsageError(f"--elicitation is verbalized, samples or logprobs, not {elicitation!r}")
+    advice = advice_settings(elicitation=elicitation, temperature=temperature)
     found = _situations(task, episodes)
     opened = open_model(model, strict=strict)
-    teacher = make_teacher(opened, elicitation)
+    teacher = make_teacher(opened, advice)
     teacher.advise([situation for situation, _ in found.values()])
     for key, (_, count) in found.items():
         teacher.met[key] = count

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from wean.evaluation.policies import Policy
     from wean.llm.model import LanguageModel
-    from wean.methods.settings import RunConfig
+    from wean.methods.settings import AdviceSettings, RunConfig
 
 _REFERENCES = ("random", "teacher", "random-skills")
 
@@ -27,6 +27,7 @@ def evaluate(
     elicitation: Annotated[str, typer.Option(help="How the teacher is asked: verbalized, samples, logprobs.")] = (
         "verbalized"
     ),
+    temperature: Annotated[float | None, typer.Option(help="Its sampling temperature; its own by default.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at a question that recorded answers lack.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-eval/1).")] = False,
 ) -> None:
@@ -38,20 +39,20 @@ def evaluate(
 
     from wean.errors import UsageError
     from wean.evaluation.episodes import play, summarize
+    from wean.methods.settings import advice_settings
     from wean.tasks.registration import make_task, short_name
     from wean.tasks.vector import SerialTasks
     from wean.training import llm_counts, success_return
 
     if acting not in (None, "sampled", "greedy"):
         raise UsageError(f"--acting is sampled or greedy, not {acting!r}")
-    if mode not in ("soft", "sampled", "argmax") or elicitation not in ("verbalized", "samples", "logprobs"):
-        raise UsageError("--mode is soft, sampled or argmax; --elicitation is verbalized, samples or logprobs")
+    advice = advice_settings(mode=mode, elicitation=elicitation, temperature=temperature)
     config = None if who in _REFERENCES else _run_config(Path(who))
     if task is None and config is None:
         raise UsageError(f"{who} plays no task of its own; name one with --task")
     name = short_name(task) if task else config.task  # type: ignore[union-attr]
     tasks = SerialTasks([partial(make_task, name)] * min(100, episodes))
-    policy, asked = _policy(who, config, model, acting, mode, elicitation, strict, tasks)
+    policy, asked = _policy(who, config, model, acting, advice, strict, tasks)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("playing", total=episodes)
@@ -81,8 +82,7 @@ def _policy(
     config: RunConfig | None,
     model_name: str | None,
     acting: str | None,
-    mode: str,
-    elicitation: str,
+    advice: AdviceSettings,
     strict: bool,
     tasks: Any,
 ) -> tuple[Policy, LanguageModel | None]:
@@ -104,7 +104,7 @@ def _policy(
     if who == "random-skills":
         return RandomSkillsPolicy(actions), None
     model = open_model(model_name or "recorded:doorkey", strict=strict)
-    return TeacherPolicy(make_teacher(model, elicitation, mode), actions), model
+    return TeacherPolicy(make_teacher(model, advice), actions), model
 
 
 def _print(result: dict[str, Any]) -> None:

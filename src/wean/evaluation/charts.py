@@ -150,9 +150,7 @@ def _without_gaps(line: Line) -> Line:
     return Line(line.label, kept, line.style, line.band, line.filled, line.thin)
 
 
-def _axes(
-    frame: _Frame, y_marks: Sequence[float], y_format: Format, x_name: str, most: int, height: int
-) -> list[str]:
+def _axes(frame: _Frame, y_marks: Sequence[float], y_format: Format, x_name: str, most: int, height: int) -> list[str]:
     parts = []
     for mark in y_marks:
         y = frame.y(mark)
@@ -168,9 +166,7 @@ def _axes(
             f"{escape(short_count(mark))}</text>"
         )
     middle = (frame.left + frame.right) / 2
-    parts.append(
-        f'<text class="tick" x="{middle:.1f}" y="{height - 4}" text-anchor="middle">{escape(x_name)}</text>'
-    )
+    parts.append(f'<text class="tick" x="{middle:.1f}" y="{height - 4}" text-anchor="middle">{escape(x_name)}</text>')
     return parts
 
 
@@ -194,9 +190,7 @@ def _line(frame: _Frame, line: Line) -> list[str]:
         parts.append(f'<path class="band" d="M{"L".join(there + back)}Z"/>')
     if line.filled:
         first, last = frame.x(line.points[0][0]), frame.x(line.points[-1][0])
-        parts.append(
-            f'<path class="band" d="M{first:.1f} {frame.bottom:.1f}L{track}L{last:.1f} {frame.bottom:.1f}Z"/>'
-        )
+        parts.append(f'<path class="band" d="M{first:.1f} {frame.bottom:.1f}L{track}L{last:.1f} {frame.bottom:.1f}Z"/>')
     parts.append(f'<path class="{"thread" if line.thin else "line"}" d="M{track}"/>')
     if not line.thin:
         x, y = line.points[-1]

@@ -232,9 +232,7 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
             spread = _rate(group.over_seeds) if len(group.runs) > 1 else ""
             cells = [_rate(group.success), spread, _mean(group.length, 1)]
             cells += [_mean(group.returns, 3)] if wide else []
-            table.add_row(
-                _lines(group.name, told), *cells, speed_text(group.speed), end_section=group is groups[-1]
-            )
+            table.add_row(_lines(group.name, told), *cells, speed_text(group.speed), end_section=group is groups[-1])
         for reference in comparison.beside(task):
             told = f"{reference.episodes:,} eps." if reference.episodes else ""
             cells = [_rate(reference.success), "", _mean(reference.length, 1)]
@@ -259,14 +257,8 @@ def speed_text(speed: TimeToThreshold) -> str:
 def _read(folder: Path) -> Run:
     summary = read_summary(folder)
     final = summary.get("final")
-    if (
-        not isinstance(final, Mapping)
-        or not final.get("episodes")
-        or as_interval(final.get("success")) is None
-    ):
-        raise WeanError(
-            f"the run in {folder} has no final evaluation; continue it with `wean train ... --resume`"
-        )
+    if not isinstance(final, Mapping) or not final.get("episodes") or as_interval(final.get("success")) is None:
+        raise WeanError(f"the run in {folder} has no final evaluation; continue it with `wean train ... --resume`")
     settings = read_settings(folder)
     return Run(folder, summary, {key: value for key, value in settings.items() if key not in NAMING})
 

@@ -57,9 +57,7 @@ def tracks(group: Group) -> list[Track]:
     """Success over steps of each run that has a curve, as (steps, rates), each of shape (points,)."""
     found = []
     for run in group.runs:
-        points = [
-            (point["env_steps"], point["success"]) for point in run.curve if point.get("success") is not None
-        ]
+        points = [(point["env_steps"], point["success"]) for point in run.curve if point.get("success") is not None]
         if points:
             steps, rates = np.array(points, dtype=np.float64).T
             found.append((steps, rates))
@@ -89,9 +87,7 @@ def _lines(group: Group, style: str) -> list[Line]:
     if len(runs) == 1:
         return [Line(group.name, [(float(x), float(y)) for x, y in zip(*runs[0], strict=True)], style)]
     steps, band = mean_track(runs)
-    thin = [
-        Line("", [(float(x), float(y)) for x, y in zip(*run, strict=True)], style, thin=True) for run in runs
-    ]
+    thin = [Line("", [(float(x), float(y)) for x, y in zip(*run, strict=True)], style, thin=True) for run in runs]
     main = Line(
         group.name,
         [(float(x), float(y)) for x, y in zip(steps, band[:, 0], strict=True)],

@@ -111,9 +111,7 @@ class RandomSkillsPolicy:
             plans.append([(name,) for name in names])
         firsts = tasks.first_actions(which, plans)
         probabilities = np.full((len(which), self._num_actions), 1 / self._num_actions)
-        for row, (member, situation, plan, found) in enumerate(
-            zip(which, situations, plans, firsts, strict=True)
-        ):
+        for row, (member, situation, plan, found) in enumerate(zip(which, situations, plans, firsts, strict=True)):
             for name, action in zip(plan, found, strict=True):
                 if action is not None:
                     self._held[member] = (situation.key, name[0])

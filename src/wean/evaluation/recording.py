@@ -56,9 +56,7 @@ def _record_one(policy: Policy, tasks: SerialTasks, seed: int, names: Sequence[s
             "frame": _picture(tasks),
             "text": _text(tasks),
             "action": names[action],
-            "probabilities": {
-                name: round(float(p), 4) for name, p in zip(names, probabilities[0], strict=True)
-            },
+            "probabilities": {name: round(float(p), 4) for name, p in zip(names, probabilities[0], strict=True)},
         }
         stepped = tasks.step([0], [action])
         observations = stepped.observations
@@ -104,9 +102,7 @@ def _png(frame: NDArray[np.uint8], width: int = 240) -> str:
     from PIL import Image
 
     picture = Image.fromarray(frame)
-    picture = picture.resize(
-        (width, max(1, round(width * picture.height / picture.width))), Image.Resampling.LANCZOS
-    )
+    picture = picture.resize((width, max(1, round(width * picture.height / picture.width))), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     # A palette makes the flat colours of a grid a quarter of the size.
     picture.quantize(64).save(buffer, "PNG", optimize=True)

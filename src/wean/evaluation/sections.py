@@ -159,8 +159,7 @@ def curve(summary: Data) -> dict[str, Any] | None:
         "others": others,
         "first": f"{first:,}" if first is not None else None,
         "rows": [
-            ["–" if point.get(key) is None else form.format(point[key]) for key, form in columns]
-            for point in measured
+            ["–" if point.get(key) is None else form.format(point[key]) for key, form in columns] for point in measured
         ],
     }
 
@@ -232,8 +231,7 @@ def teacher(data: Data | None, unadvised: int | None = None) -> dict[str, Any] |
     return {
         "goal": data.get("goal"),
         "intro": f"The teacher knew what to do in {advised:,} of the {len(rows):,} different situations that "
-        "came up, most frequent first. A plan is a list of skills; its probability says how sure it is."
-        + without,
+        "came up, most frequent first. A plan is a list of skills; its probability says how sure it is." + without,
         "rows": [
             {
                 "text": row.get("text", ""),
@@ -242,9 +240,7 @@ def teacher(data: Data | None, unadvised: int | None = None) -> dict[str, Any] |
                         "skills": plan.get("skills") or ["nothing"],
                         "probability": plan.get("probability") or 0.0,
                     }
-                    for plan in sorted(
-                        row.get("plans") or [], key=lambda plan: -(plan.get("probability") or 0)
-                    )
+                    for plan in sorted(row.get("plans") or [], key=lambda plan: -(plan.get("probability") or 0))
                 ],
                 "met": f"{row.get('met') or 0:,}",
                 "answer": row.get("answer"),
@@ -283,9 +279,7 @@ def _step(step: Data) -> dict[str, Any]:
         "frame": frame if inside else None,
         "text": step.get("text"),
         "action": step.get("action"),
-        "probabilities": {
-            name: round(float(share), 4) for name, share in (step.get("probabilities") or {}).items()
-        },
+        "probabilities": {name: round(float(share), 4) for name, share in (step.get("probabilities") or {}).items()},
         "reward": step.get("reward") or 0.0,
     }
 
@@ -329,15 +323,10 @@ def time(summary: Data) -> dict[str, Any] | None:
         ordered.append(("everything else", wall - total))
         total = wall
     shares = [
-        {"name": name.capitalize(), "seconds": duration(value), "share": value / total}
-        for name, value in ordered
+        {"name": name.capitalize(), "seconds": duration(value), "share": value / total} for name, value in ordered
     ]
     speed = summary.get("steps_per_second")
-    rate = (
-        f", {speed:,.0f} environment steps per second, learning included and evaluation apart"
-        if speed
-        else ""
-    )
+    rate = f", {speed:,.0f} environment steps per second, learning included and evaluation apart" if speed else ""
     return {
         "intro": f"{duration(total).capitalize()} in all{rate}.",
         "parts": shares,

@@ -61,9 +61,7 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
     return Interval(rate, max(0.0, min(rate, centre - half)), min(1.0, max(rate, centre + half)))
 
 
-def bootstrap_mean(
-    values: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
-) -> Interval:
+def bootstrap_mean(values: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0) -> Interval:
     """Percentile bootstrap interval of a mean.
 
     Source: B. Efron and R. Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
@@ -154,9 +152,7 @@ def iqm(scores: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed
     return _percentiles(float(interquartile_mean(table.reshape(-1))), values, confidence)
 
 
-def steps_to(
-    curve: Sequence[Mapping[str, Any]], threshold: float, key: str = "success", hold: int = 1
-) -> int | None:
+def steps_to(curve: Sequence[Mapping[str, Any]], threshold: float, key: str = "success", hold: int = 1) -> int | None:
     """Environment steps at the first point of a curve that reaches a threshold.
 
     Args:

@@ -37,6 +37,8 @@ class AdviceSettings(BaseModel):
     """All plans with their probabilities, one drawn plan a step, or the most probable action."""
     elicitation: Literal["verbalized", "samples", "logprobs"] = "verbalized"
     """The model states probabilities, is asked several times, or scores the choices."""
+    temperature: float | None = Field(None, ge=0)
+    """Sampling temperature of the questions (of the softmax for logprobs); none leaves it to the model."""
 
 
 class EvaluationSettings(BaseModel):
@@ -170,6 +172,18 @@ def from_yaml(text: str) -> RunConfig:
     except (yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
         detail = _first_error(error) if isinstance(error, ValidationError) else "it cannot be read"
         raise UsageError(f"config.yaml is damaged ({detail}); start a new run") from None
+
+
+def advice_settings(**values: Any) -> AdviceSettings:
+    """Checks settings of the advice that come from a command line.
+
+    Raises:
+        UsageError: If one is wrong.
+    """
+    try:
+        return AdviceSettings(**values)
+    except ValidationError as error:
+        raise UsageError(_first_error(error)) from None
 
 
 def _put(tree: dict[str, Any], key: str, value: Any, config_type: type[BaseModel]) -> None:

@@ -70,13 +70,11 @@ def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
         **kwargs: Passed to the environment, e.g. `render_mode="rgb_array"`.
 
     Returns:
-        The environment. One that speaks and limits its own time comes bare (Gymnasium's wrappers cost as much as a
-        step); any other keeps its wrappers, which may hold its words or its time limit.
+        The environment. One that limits its own time comes as its maker made it (Gymnasium's wrapper around it costs
+        as much as a step); wrappers that hold words or a time limit are kept.
     """
     env = gym.make(task_id(name), disable_env_checker=True, **kwargs)
-    if not isinstance(env, gym.wrappers.OrderEnforcing):
-        return env
-    return env.env if env.env is env.unwrapped and hasattr(env.unwrapped, "situation") else env
+    return env.env if isinstance(env, gym.wrappers.OrderEnforcing) else env
 
 
 def _import(module: str, name: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
 from wean.llm.answers import Answer, Message
+from wean.llm.model import LanguageModel
 from wean.tasks.situation import Situation
 from wean.teachers.plans import Advice, Plan, parse_plans
 
@@ -27,23 +27,6 @@ _SAMPLED = (
 _SCORED = "Decide what it should do next. Answer with one of these and nothing else: {choices}."
 
 
-class Asked(Protocol):
-    """What an elicitation needs of a language model; see `wean.llm.open_model`."""
-
-    def generate(
-        self,
-        requests: Sequence[Sequence[Message]],
-        n: int = 1,
-        *,
-        temperature: float = 0.0,
-        first_sample: int = 0,
-    ) -> list[list[Answer]]:
-        """Answers each request n times."""
-
-    def score(self, requests: Sequence[Sequence[Message]], candidates: Sequence[Sequence[str]]) -> list[list[float]]:
-        """Gives the log-probability of each candidate as the answer to its request."""
-
-
 def messages(situation: Situation, instruction: str = _VERBALIZED) -> list[Message]:
     """Writes the question about a situation: goal and instruction as system message, the case now as user message."""
     return [
@@ -52,19 +35,30 @@ def messages(situation: Situation, instruction: str = _VERBALIZED) -> list[Messa
     ]
 
 
-def verbalized(model: Asked, situations: Sequence[Situation]) -> list[Advice]:
-    """Asks once; the model states plans and their probabilities itself."""
-    answers = model.generate([messages(situation) for situation in situations])
+def verbalized(
+    model: LanguageModel, situations: Sequence[Situation], *, temperature: float | None = None
+) -> list[Advice]:
+    """Asks once; the model states plans and their probabilities itself.
+
+    Args:
+        model: The language model.
+        situations: What to ask about.
+        temperature: Sampling temperature; None leaves it to the model, 0 is greedy.
+
+    Returns:
+        One advice a situation.
+    """
+    answers = model.generate([messages(situation) for situation in situations], temperature=temperature)
     return [_advice([parse_plans(answer.text or "") for answer in row], row) for row in answers]
 
 
 def samples(
-    model: Asked,
+    model: LanguageModel,
     situations: Sequence[Situation],
     *,
     n: int = 10,
     settled: int = 4,
-    temperature: float = 0.7,
+    temperature: float | None = None,
 ) -> list[Advice]:
     """Asks up to n times and counts the plans, as LLM4Teach does (2311.13373; n = 10).
 
@@ -75,7 +69,7 @@ def samples(
         situations: What to ask about.
         n: Answers a question at most.
         settled: Equal first answers after which a question counts as settled; `n` switches this off.
-        temperature: Sampling temperature.
+        temperature: Sampling temperature; None leaves it to the model.
 
     Returns:
         One advice a situation; answers without a readable plan do not count.
@@ -94,13 +88,15 @@ def samples(
     return [_advice([_best(parse_plans(answer.text or "")) for answer in row], row) for row in rows]
 
 
-def logprobs(model: Asked, situations: Sequence[Situation], *, temperature: float = 1.0) -> list[Advice]:
+def logprobs(
+    model: LanguageModel, situations: Sequence[Situation], *, temperature: float | None = None
+) -> list[Advice]:
     """Scores every choice as the answer and takes the softmax; each choice is a plan of one skill.
 
     Args:
         model: A language model that can score (a local one).
         situations: What to ask about.
-        temperature: Divides the log-probabilities; above 1 flattens the distribution.
+        temperature: Divides the log-probabilities (1 by default); above 1 flattens the distribution.
 
     Returns:
         One advice a situation, over all of its choices.
@@ -109,7 +105,7 @@ def logprobs(model: Asked, situations: Sequence[Situation], *, temperature: floa
     scores = model.score(requests, [situation.choices for situation in situations])
     advices = []
     for situation, row in zip(situations, scores, strict=True):
-        logits = np.asarray(row, float) / temperature
+        logits = np.asarray(row, float) / (temperature or 1.0)
         weights = np.exp(logits - logits.max())
         probabilities = weights / weights.sum()
         plans = tuple(((name,), float(p)) for name, p in zip(situation.choices, probabilities, strict=True))
