@@ -47,6 +47,7 @@ ANSWERS = {
 
 if __name__ == "__main__":
     write_answers("taxi.jsonl", {Words(GOAL, text, MOVES): plans for text, plans in ANSWERS.items()})
-    config = resolve("llm4teach", "town/Taxi-v0", "recorded:taxi.jsonl", overrides=["total_timesteps=100000"])
+    overrides = ["total_timesteps=100000", "teacher.until=0.3"]
+    config = resolve("llm4teach", "town/Taxi-v0", "recorded:taxi.jsonl", overrides=overrides)
     summary = Training(config, Path("runs/taxi")).run()
     print(summary["final"]["success"], summary["references"]["teacher"]["success"])

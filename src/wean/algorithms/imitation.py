@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from wean.algorithms.optimizing import load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.optimizing import adam, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.algorithms.ppo import Update
 from wean.algorithms.rollouts import Collector, Guide, Rollout
 from wean.algorithms.teaching import teacher_loss
@@ -78,7 +78,7 @@ class Imitation:
         self.student, self.config, self.teacher = student, config, teacher
         self.random = np.random.default_rng(seed)
         self.collector = Collector(student, tasks, self.random, episode_seeds)
-        self.optimizer = torch.optim.Adam(student.parameters(), lr=config.learning_rate, eps=1e-5)
+        self.optimizer = adam(student, config.learning_rate)
         self.matched = 0.0
         self._round = 0
         self._data: dict[str, Tensor] = {}

@@ -8,6 +8,11 @@ from torch import Tensor, nn
 from wean.errors import WeanError
 
 
+def adam(student: nn.Module, learning_rate: float) -> torch.optim.Adam:
+    """Adam over all of a student's parameters; fused, since its step was a third of the learning time otherwise."""
+    return torch.optim.Adam(student.parameters(), lr=learning_rate, eps=1e-5, fused=True)
+
+
 def take_step(optimizer: torch.optim.Optimizer, loss: Tensor, max_grad_norm: float, env_steps: int) -> None:
     """Steps down the gradient of a loss, scaled to `max_grad_norm` at most.
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from wean.algorithms.optimizing import load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.optimizing import adam, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.algorithms.rollouts import Collector, Guide, Rollout
 from wean.algorithms.teaching import Schedule, teacher_loss
 from wean.students.student import Student
@@ -174,7 +174,7 @@ class PPO:
         self.student, self.config, self.teacher = student, config, teacher
         self.random = np.random.default_rng(seed)
         self.collector = Collector(student, tasks, self.random, episode_seeds)
-        self.optimizer = torch.optim.Adam(student.parameters(), lr=config.learning_rate, eps=1e-5)
+        self.optimizer = adam(student, config.learning_rate)
         self.matched = 0.0  # the caller's measure for the schedule "matching"
         self._learning_seconds = 0.0
 
