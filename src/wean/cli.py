@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import typer
+from typer.exceptions import TyperException
 
 from wean.commands import asking, comparing, evaluating, ledger, listing, models, train
 from wean.errors import WeanError
@@ -12,7 +13,6 @@ from wean.errors import WeanError
 app = typer.Typer(
     name="wean",
     help="Train small agents that no longer need their language model.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
@@ -28,14 +28,20 @@ app.add_typer(ledger.app, name="ledger")
 def main() -> None:
     """Runs the command line; an error that the user can mend is one line, and sets the exit code."""
     try:
-        app()
+        # Without its "standalone mode" Typer hands its own errors on instead of printing them over several lines.
+        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
     except WeanError as error:
-        typer.echo(f"wean: {error}", err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("wean: stopped", err=True)
-        sys.exit(1)
+        _fail(str(error), error.exit_code)
+    except TyperException as error:
+        _fail(f"{error.format_message().rstrip('.')}; --help shows what there is", error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("stopped", 1)
     except BrokenPipeError:
         # The reader of our output went away (`wean list | head`): nothing is wrong.
         sys.stderr.close()
         sys.exit(0)
+
+
+def _fail(message: str, exit_code: int) -> None:
+    typer.echo(f"wean: {' '.join(message.split())}", err=True)
+    sys.exit(exit_code)

