@@ -22,10 +22,10 @@ from reporting import finish, hardware
 from wean.algorithms.ppo import PPO
 from wean.llm import open_model
 from wean.methods.settings import resolve
+from wean.parts import make_teacher
 from wean.students.saving import make_student
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
-from wean.training import make_teacher
 
 NAME, TASK = "ppo_speed", "SimpleDoorKey"
 

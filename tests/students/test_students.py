@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from wean.errors import UsageError, WeanError
+from wean.students.acting import Actor
 from wean.students.dense import DenseStudent
 from wean.students.grid import GridStudent, egocentric_index
 from wean.students.saving import load_student, make_student, save_student, weight_bytes
@@ -142,3 +143,37 @@ def test_spaces_without_a_student_are_named() -> None:
         make_student(gym.spaces.Discrete(2), gym.spaces.Box(0, 1, (2,)))
     with pytest.raises(UsageError, match="FlattenObservation"):
         make_student(gym.spaces.Text(5), gym.spaces.Discrete(2))
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_an_actor_acts_as_the_student_does(tmp_path: Path, recurrent: bool) -> None:
+    torch.manual_seed(0)
+    save_student(DenseStudent(3, 4, hidden=8, recurrent=recurrent), tmp_path)
+    actor, student = Actor.load(tmp_path, greedy=True), load_student(tmp_path)
+    observations, state, fresh = (
+        np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32),
+        student.first_state(1),
+        True,
+    )
+    for observation in observations:
+        probabilities, state = student.probabilities(observation[None], state, np.array([fresh]))
+        fresh = False
+        assert actor.act(observation) == probabilities.argmax()
+    first = [actor.act(o) for o in observations]
+    actor.reset()
+    again = [actor.act(o) for o in observations]
+    actor.reset()
+    assert again == [actor.act(o) for o in observations]
+    assert recurrent or first == again
+
+
+def test_an_actor_draws_as_often_as_is_probable(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    student = DenseStudent(2, 3, hidden=8)
+    with torch.no_grad():
+        student.actor.bias.copy_(torch.tensor([0.0, 1.0, 2.0]))
+    observation = np.array([0.3, -0.2], np.float32)
+    expected = student.probabilities(observation[None], student.first_state(1), np.ones(1, bool))[0][0]
+    actor = Actor(student, seed=1)
+    drawn = np.bincount([actor.act(observation) for _ in range(3000)], minlength=3) / 3000
+    assert drawn == pytest.approx(expected, abs=0.04)

@@ -31,7 +31,7 @@ def ask(
 
     from wean.llm import open_model
     from wean.methods.settings import advice_settings
-    from wean.training import llm_counts, make_teacher
+    from wean.parts import llm_counts, make_teacher
 
     advice = advice_settings(elicitation=elicitation, temperature=temperature)
     found = _situations(task, episodes)

@@ -40,9 +40,9 @@ def evaluate(
     from wean.errors import UsageError
     from wean.evaluation.episodes import play, summarize
     from wean.methods.settings import advice_settings
+    from wean.parts import llm_counts, success_return
     from wean.tasks.registration import make_task, short_name
     from wean.tasks.vector import SerialTasks
-    from wean.training import llm_counts, success_return
 
     if acting not in (None, "sampled", "greedy"):
         raise UsageError(f"--acting is sampled or greedy, not {acting!r}")
@@ -90,8 +90,8 @@ def _policy(
     from wean.errors import UsageError
     from wean.evaluation.policies import RandomPolicy, RandomSkillsPolicy, StudentPolicy, TeacherPolicy
     from wean.llm import open_model
+    from wean.parts import make_teacher
     from wean.students.saving import load_student
-    from wean.training import make_teacher
 
     actions = int(tasks.action_space.n)
     if config is not None:

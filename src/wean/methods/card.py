@@ -37,10 +37,10 @@ Held-out episodes ({final["episodes"]}, reset seeds from {final["seed"]}; 95 % i
 {table}
 
 ```python
-from pathlib import Path
-from wean.students.saving import load_student
+from wean.students.acting import Actor
 
-student = load_student(Path("student"))
+actor = Actor.load("student")
+action = actor.act(observation)  # actor.reset() where an episode begins
 ```
 """
 

@@ -1,1 +1,0 @@
-"""Demonstrations, annotations and replay: files and their formats."""

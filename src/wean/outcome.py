@@ -1,0 +1,108 @@
+"""What is measured and written when a run has trained: scores, references, card, report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wean.evaluation.episodes import Episodes, play, summarize
+from wean.evaluation.policies import Policy, RandomSkillsPolicy, StudentPolicy, TeacherPolicy
+from wean.evaluation.recording import record
+from wean.evaluation.report import write_report
+from wean.methods.card import student_card
+from wean.methods.settings import RunConfig
+from wean.parts import Parts, llm_counts, registered
+from wean.runs import RunFolder, write_json
+from wean.students.saving import save_student, weight_bytes
+
+# Training episodes come from seeds below the first of these, every choice is made on the next ones, and the final
+# figures on those from the last one up.
+CHOICE_SEED = 5_000
+FINAL_SEED = 10_000
+
+
+def judge(parts: Parts, policy: Policy, episodes: int, seed: int) -> Episodes:
+    """Plays episodes of a run's task with a policy."""
+    return play(policy, parts.judges, episodes, seed, parts.success_return)
+
+
+def conclude(
+    config: RunConfig, folder: RunFolder, parts: Parts, learned: Mapping[str, Any], asked_before: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Judges the student and its references on held-out episodes and writes the run's last files.
+
+    Args:
+        config: The settings.
+        folder: Where the files go.
+        parts: The run's parts, the student trained.
+        learned: What the run has measured so far: `curve` and `wall_seconds`.
+        asked_before: What was asked before the run was resumed.
+
+    Returns:
+        The summary, as in `summary.json`.
+    """
+    student, algorithm, teacher = parts.student, parts.algorithm, parts.teacher
+    save_student(student, folder.student)
+    # Taken before the teacher meets situations in its own evaluation.
+    table, unadvised = (teacher.table(), teacher.unadvised) if teacher else ([], 0)
+    greedy = config.evaluation.acting == "greedy"
+    shipped = StudentPolicy(student, greedy)
+    learning = sum(algorithm.seconds.values())
+    summary = {
+        "schema": "wean-run/1",
+        "method": config.method,
+        "task": config.task,
+        "seed": config.seed,
+        "env_steps": algorithm.env_steps,
+        "wall_seconds": learned["wall_seconds"],
+        "steps_per_second": algorithm.env_steps / learning,
+        "unadvised": unadvised,
+        "student_parameters": student.parameter_count(),
+        "student_bytes": weight_bytes(folder.student),
+        "acting": config.evaluation.acting,
+        "final": _judged(config, parts, shipped),
+        "final_other": _judged(config, parts, StudentPolicy(student, not greedy)),
+        "references": _references(config, parts, asked_before),
+        "llm": add_counts(llm_counts(parts.model), asked_before),
+        "curve": learned["curve"],
+        "time": {**algorithm.seconds, "evaluation": max(0.0, learned["wall_seconds"] - learning)},
+    }
+    save_student(student, folder.student, student_card(summary))
+    if parts.model is not None:
+        goal = parts.judges.situations([0])[0].goal
+        rows = {"schema": "wean-teacher/1", "model": parts.model.name, "goal": goal, "rows": table}
+        write_json(folder.path / "teacher.json", rows)
+    if registered(config.task):
+        seeds = range(FINAL_SEED, FINAL_SEED + config.evaluation.recorded_episodes)
+        write_json(folder.path / "episodes.json", record(shipped, config.task, seeds))
+    write_json(folder.summary, summary)
+    write_report(folder.path)
+    return summary
+
+
+def add_counts(counts: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Adds what was asked before a resume; an unknown price stays unknown."""
+    added = dict(counts)
+    for name, value in before.items():
+        added[name] = None if value is None or counts[name] is None else counts[name] + value
+    return added
+
+
+def _judged(
+    config: RunConfig, parts: Parts, policy: Policy, asked_before: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Plays the held-out episodes; `asked_before` is given for a policy that asks the run's model."""
+    episodes = judge(parts, policy, config.evaluation.episodes, FINAL_SEED)
+    counts = llm_counts(None) if asked_before is None else add_counts(llm_counts(parts.model), asked_before)
+    return summarize(episodes, config.task, policy.name, FINAL_SEED, counts)
+
+
+def _references(config: RunConfig, parts: Parts, asked_before: Mapping[str, Any]) -> dict[str, Any]:
+    """The teacher alone and random skills, on the same episodes; nothing for a run without a teacher."""
+    if parts.teacher is None:
+        return {}
+    actions = parts.student.num_actions
+    return {
+        "teacher": _judged(config, parts, TeacherPolicy(parts.teacher, actions), asked_before),
+        "random-skills": _judged(config, parts, RandomSkillsPolicy(actions)),
+    }

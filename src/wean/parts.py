@@ -1,0 +1,117 @@
+"""What a run is made of: tasks, student, teacher, model and algorithm, put together from its settings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+
+from wean.algorithms.imitation import Imitation
+from wean.algorithms.ppo import PPO, PPOConfig
+from wean.errors import UsageError
+from wean.llm import Ledger, open_model
+from wean.llm.model import LanguageModel
+from wean.methods.settings import AdviceSettings, RunConfig
+from wean.students.saving import make_student
+from wean.students.student import Student
+from wean.tasks.registration import make_task, task_id
+from wean.tasks.vector import SerialTasks
+from wean.teachers.elicitation import logprobs, samples, verbalized
+from wean.teachers.teacher import Teacher
+
+MakeTask = Callable[[], gym.Env[Any, Any]]
+_NO_LLM = {"model": None, "asked": 0, "replayed": 0, "distinct": 0, "unanswered": 0, "tokens": 0, "cost_usd": 0.0}
+_JUDGES = 100  # episodes of an evaluation that are played side by side
+
+
+@dataclass
+class Parts:
+    """The parts of one run.
+
+    Attributes:
+        tasks: Where the algorithm plays.
+        judges: Where evaluations play.
+        student: What is trained.
+        algorithm: What trains it.
+        teacher: Who guides it, if anybody.
+        model: The teacher's language model, if it has one.
+        success_return: The return from which an episode counts as success; None counts every positive one.
+    """
+
+    tasks: SerialTasks
+    judges: SerialTasks
+    student: Student
+    algorithm: PPO | Imitation
+    teacher: Teacher | None
+    model: LanguageModel | None
+    success_return: float | None
+
+    def close(self) -> None:
+        """Ends the tasks and lets go of the model."""
+        self.tasks.close()
+        self.judges.close()
+        if self.model is not None:
+            self.model.close()
+
+
+def build(config: RunConfig, make: MakeTask | None = None, ledger: Ledger | None = None, strict: bool = False) -> Parts:
+    """Puts the parts of a run together.
+
+    Args:
+        config: The settings.
+        make: Makes one task; by default the registered one that the settings name.
+        ledger: Where answers are kept; the user's ledger by default.
+        strict: A question that recorded answers lack is an error instead of "no advice".
+
+    Raises:
+        UsageError: If the settings name something that does not exist or does not fit the task.
+    """
+    make = make or partial(make_task, config.task)
+    model = open_model(config.model, ledger=ledger, strict=strict) if config.model else None
+    teacher = make_teacher(model, config.advice, config.seed) if model else None
+    tasks = SerialTasks([make] * config.algorithm.num_envs)
+    student = make_student(
+        tasks.observation_space,
+        tasks.action_space,
+        hidden=config.student.hidden,
+        recurrent=config.student.recurrent,
+    )
+    algorithm: PPO | Imitation
+    if isinstance(config.algorithm, PPOConfig):
+        algorithm = PPO(student, tasks, config.algorithm, teacher, config.seed)
+    else:
+        algorithm = Imitation(student, tasks, config.algorithm, teacher, config.seed)
+    judges = SerialTasks([make] * min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes)))
+    threshold = success_return(config.task) if registered(config.task) else None
+    return Parts(tasks, judges, student, algorithm, teacher, model, threshold)
+
+
+def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, seed: int = 0) -> Teacher:
+    """Makes a teacher that asks a model as the settings say; `seed` is for the mode "sampled"."""
+    advice = advice or AdviceSettings()
+    elicit = {"verbalized": verbalized, "samples": samples, "logprobs": logprobs}[advice.elicitation]
+    return Teacher(partial(elicit, model, temperature=advice.temperature), advice.mode, seed)
+
+
+def llm_counts(model: LanguageModel | None) -> dict[str, Any]:
+    """What was asked of a model so far, as summaries and evaluations write it."""
+    return dict(_NO_LLM) if model is None else {"model": model.name, **dataclasses.asdict(model.counts)}
+
+
+def success_return(task: str) -> float | None:
+    """The return from which an episode counts as success: Gymnasium's `reward_threshold`; None for "positive"."""
+    spec = make_task(task).spec
+    return None if spec is None else spec.reward_threshold
+
+
+def registered(task: str) -> bool:
+    """Whether a task can be made by its name; one that the caller makes need not be."""
+    try:
+        task_id(task)
+    except UsageError:
+        return False
+    return True

@@ -1,0 +1,55 @@
+"""Using a trained student: one observation in, one action out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wean.students.saving import load_student
+from wean.students.student import Student
+from wean.tasks.vector import student_observation
+
+
+class Actor:
+    """A student at work in one environment.
+
+    ```python
+    actor = Actor.load("runs/simple/student")
+    action = actor.act(observation)
+    ```
+
+    Args:
+        student: The trained student.
+        greedy: Takes the most probable action instead of drawing one.
+        seed: Seeds the draws.
+    """
+
+    def __init__(self, student: Student, greedy: bool = False, seed: int | None = None) -> None:
+        self.student, self.greedy = student, greedy
+        self._random = np.random.default_rng(seed)
+        self.reset()
+
+    @classmethod
+    def load(cls, folder: str | Path, greedy: bool = False, seed: int | None = None) -> Actor:
+        """Loads the student of a folder, e.g. `runs/simple/student`.
+
+        Raises:
+            WeanError: If it is no student's folder, or damaged.
+        """
+        return cls(load_student(Path(folder)), greedy, seed)
+
+    def reset(self) -> None:
+        """Begins an episode: a student with a memory forgets."""
+        self._state = self.student.first_state(1)
+        self._fresh = np.ones(1, bool)
+
+    def act(self, observation: Any) -> int:
+        """Chooses the action for an observation as the environment gives it."""
+        seen = student_observation(observation)[None]
+        probabilities, self._state = self.student.probabilities(seen, self._state, self._fresh)
+        self._fresh = np.zeros(1, bool)
+        if self.greedy:
+            return int(probabilities[0].argmax())
+        return int(min((probabilities[0].cumsum() < self._random.random()).sum(), self.student.num_actions - 1))

@@ -1,0 +1,212 @@
+"""Frozen Lake in words, on the dynamics of Gymnasium's own environment."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from enum import IntEnum
+from typing import Any, ClassVar, cast
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.envs.toy_text.frozen_lake import MAPS, FrozenLakeEnv, generate_random_map
+from numpy.typing import NDArray
+
+from wean.errors import UsageError
+from wean.tasks.situation import LazyWords, Situation
+from wean.tasks.splits import Split, draw_in_split, split_of_seed
+
+HORIZONS = {"4x4": 100, "8x8": 200}
+
+_Key = tuple[tuple[str, ...], int]  # the map's rows, and the player's cell
+
+_CELL = {"S": "ice", "F": "ice", "H": "a hole", "G": "the goal"}
+
+
+class Moves(IntEnum):
+    """The actions, numbered as Gymnasium does."""
+
+    left = 0
+    down = 1
+    right = 2
+    up = 3
+
+
+# Rows and columns that a move goes, in the order of the numbers.
+_WAYS = ((0, -1), (1, 0), (0, 1), (-1, 0))
+
+_GOAL = """\
+You cross a frozen lake on foot, from the top left corner to the goal in the bottom right corner. The lake is a square \
+of cells. S is where you began and F is frozen, both are safe ice; H is a hole; G is the goal. Who steps into a hole \
+has lost. At the edge of the lake a move leads nowhere and you stay where you are.
+
+{ice}
+
+Row 0 is the top row, column 0 is the left column. Choose the direction of your next move."""
+_SLIPPERY = (
+    "The ice is slippery: you move in the direction that you choose only one time in three. One time in three each you "
+    "slide to one of the two sides of it instead (who chooses left may slide up or down), and never in the opposite "
+    "direction."
+)
+_DRY = "The ice is not slippery: you always move in the direction that you choose."
+
+
+class FrozenLake(gym.Env[Any, int]):
+    """Gymnasium's Frozen Lake with words, a horizon, and random lakes that are seeded.
+
+    Observation: the cell's number, row * columns + column (`Discrete`, as in Gymnasium). With random lakes a float32
+    vector of 2 * rows * columns zeros and ones instead: first where the player is, then where the holes are.
+
+    Actions: 0 left, 1 down, 2 right, 3 up. Reaching the goal gives 1 and terminates, a hole terminates with 0, and
+    `horizon` steps truncate. Success is reaching the goal, `info["is_success"]`: the return is 1 exactly then.
+
+    The same seed gives the same episode as in Gymnasium's `FrozenLake-v1`, where the lake is not random.
+
+    Args:
+        size: `4x4` or `8x8`.
+        slippery: Whether the player slides to either side in two of three moves.
+        random: Draws a new lake at every reset, of the split of the last reset seed (see `wean.tasks.splits`). A
+            path to the goal always exists. Otherwise Gymnasium's standard lake of this size.
+        frozen: For random lakes: the probability that a cell is ice.
+        horizon: Steps after which an episode is truncated; by default 100 for 4x4 and 200 for 8x8.
+        render_mode: As in Gymnasium: None, `human`, `ansi` or `rgb_array`.
+
+    Raises:
+        UsageError: If a setting is wrong.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = FrozenLakeEnv.metadata
+    actions = Moves
+
+    def __init__(
+        self,
+        size: str = "8x8",
+        *,
+        slippery: bool = True,
+        random: bool = False,
+        frozen: float = 0.8,
+        horizon: int | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        if size not in HORIZONS:
+            raise UsageError(f"no lake of size {size!r}; there are {', '.join(HORIZONS)}")
+        if not 0.4 <= frozen <= 0.95:  # fewer paths take ages to find, and without holes there is one lake only
+            raise UsageError(f"frozen is a probability from 0.4 to 0.95, not {frozen}")
+        if horizon is not None and horizon < 1:
+            raise UsageError(f"horizon must be at least 1 step, not {horizon}")
+        self.slippery, self.horizon = slippery, horizon or HORIZONS[size]
+        self.render_mode = render_mode
+        self._random, self._frozen = random, frozen
+        self._split: Split = "training"
+        self._goal = _GOAL.format(ice=_SLIPPERY if slippery else _DRY)
+        self._show(MAPS[size])
+        cells = self.lake.nrow * self.lake.ncol
+        self.observation_space: spaces.Space[Any] = (
+            spaces.Box(0, 1, (2 * cells,), np.float32) if random else spaces.Discrete(cells)
+        )
+        self.action_space = spaces.Discrete(4)
+        self._steps = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Starts an episode; with random lakes, the same seed gives the same one."""
+        super().reset(seed=seed)
+        if seed is not None:
+            self._split = split_of_seed(seed)
+        if self._random:
+            self.lake.close()
+            self._show(draw_in_split(self._split, self._draw_map, map_number))
+        self.lake.np_random = self.np_random  # one generator, so that a seed decides lake and slides
+        state, _ = self.lake.reset()
+        self._steps = 0
+        return self._observe(int(state)), {"is_success": False}
+
+    def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Moves once; see the class for rewards and ends."""
+        state, reward, terminated, _, _ = self.lake.step(int(action))
+        self._steps += 1
+        truncated = self._steps >= self.horizon and not terminated
+        return self._observe(int(state)), float(reward), bool(terminated), truncated, {"is_success": reward > 0}
+
+    def situation(self) -> Situation:
+        """Says in words what the lake looks like, where the player stands and what is around."""
+        return LazyWords((self.rows, int(self.lake.s)), self._goal, _write, _choose)
+
+    def first_action(self, plan: Sequence[str]) -> int | None:
+        """Turns the first item of a plan, a direction, into its action number; None if it names none."""
+        wanted = plan[0].strip().lower() if plan else ""
+        return Moves[wanted].value if wanted in Moves.__members__ else None
+
+    def render(self) -> Any:
+        """Gymnasium's picture of the lake."""
+        return self.lake.render()
+
+    def close(self) -> None:
+        """Closes the window, if there is one."""
+        self.lake.close()
+
+    def _show(self, rows: Sequence[str]) -> None:
+        """Lays out a lake."""
+        self.rows = tuple(rows)
+        self.lake = FrozenLakeEnv(self.render_mode, list(rows), is_slippery=self.slippery)
+        self._holes = np.array([cell == "H" for row in rows for cell in row], np.float32)
+
+    def _draw_map(self) -> list[str]:
+        seed = int(self.np_random.integers(2**31))
+        drawn: list[str] = generate_random_map(len(self.rows), self._frozen, seed)
+        return drawn
+
+    def _observe(self, state: int) -> Any:
+        if not self._random:
+            return state
+        here = np.zeros_like(self._holes)
+        here[state] = 1
+        return np.concatenate([here, self._holes])
+
+
+def map_number(rows: Sequence[str]) -> int:
+    """A number of a lake's holes; it decides the split of a random lake."""
+    holes = [place for place, cell in enumerate("".join(rows)) if cell == "H"]
+    return sum(holes) + len(holes)
+
+
+def optimal_success(lake: FrozenLakeEnv, horizon: int) -> NDArray[np.float64]:
+    """The greatest probability of reaching the goal, by value iteration on Gymnasium's transitions.
+
+    Args:
+        lake: The lake, e.g. that of a `FrozenLake`.
+        horizon: Steps, T.
+
+    Returns:
+        (T + 1, S): entry [t, s] is the probability from state s with t steps left; [T, 0] is the task's optimum.
+    """
+    states = len(lake.P)
+    # Dense transitions (S, 4, S) and, apart from them, the chance of the goal: terminal states have no value.
+    onward, goal = np.zeros((states, 4, states)), np.zeros((states, 4))
+    for state, moves in lake.P.items():
+        for move, outcomes in moves.items():
+            for probability, to, reward, ended in outcomes:
+                goal[state, move] += probability * reward
+                if not ended:
+                    onward[state, move, to] += probability
+    values = np.zeros((horizon + 1, states))
+    for left in range(1, horizon + 1):
+        values[left] = (goal + onward @ values[left - 1]).max(1)
+    return values
+
+
+def _write(key: Hashable) -> str:
+    rows, state = cast(_Key, key)
+    size = len(rows)
+    row, column = divmod(state, size)
+    around = []
+    for move, (down, across) in zip(Moves, _WAYS, strict=True):
+        to_row, to_column = row + down, column + across
+        inside = 0 <= to_row < size and 0 <= to_column < size
+        what = _CELL[rows[to_row][to_column]] if inside else "the edge"
+        around.append(f"{move.name}: {what}")
+    lake = "\n".join(rows)
+    return f"The lake:\n{lake}\nYou are in row {row}, column {column}. Next to you are {', '.join(around)}."
+
+
+def _choose(key: Hashable) -> tuple[str, ...]:
+    return tuple(move.name for move in Moves)
