@@ -6,17 +6,31 @@ extras), on a grid of `max_size` squared whose top left corner holds a room of r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
 from minigrid.core.constants import COLOR_NAMES
-from minigrid.core.world_object import Door, Key, Lava
-
-if TYPE_CHECKING:
-    from wean.tasks.grid.room import Room
+from minigrid.core.world_object import Door, Key, Lava, WorldObj
 
 Cell = tuple[int, int]
+T = TypeVar("T")
+
+
+class EmptyRoom(Protocol):
+    """A room that is being furnished; see `wean.tasks.grid.room.Room`."""
+
+    def pick(self, options: Sequence[T]) -> T:
+        """Draws one of the options."""
+
+    def place_door(self, color: str) -> tuple[Door, Cell]:
+        """Puts a locked door into a wall; returns it and the cell in front of it."""
+
+    def place_robot(self) -> None:
+        """Puts the agent on a free cell."""
+
+    def place_inside(self, thing: WorldObj, avoid: Cell | None = None) -> None:
+        """Puts a thing on a free cell, but not on `avoid`."""
 
 _SKILLS = """\
 The robot knows these skills:
@@ -51,17 +65,17 @@ class RoomKind:
     goal: str
     things: tuple[str, ...]
     coloured: bool
-    furnish: Callable[[Room], list[Door]]
+    furnish: Callable[[EmptyRoom], list[Door]]
 
 
-def _simple(room: Room) -> list[Door]:
+def _simple(room: EmptyRoom) -> list[Door]:
     door, _ = room.place_door(room.pick(COLOR_NAMES))
     room.place_robot()
     room.place_inside(Key(door.color))
     return [door]
 
 
-def _coloured(room: Room) -> list[Door]:
+def _coloured(room: EmptyRoom) -> list[Door]:
     door, threshold = room.place_door("blue")
     room.place_robot()
     for color in ("blue", "red"):
@@ -69,7 +83,7 @@ def _coloured(room: Room) -> list[Door]:
     return [door]
 
 
-def _lava(room: Room) -> list[Door]:
+def _lava(room: EmptyRoom) -> list[Door]:
     door, threshold = room.place_door(room.pick(COLOR_NAMES))
     room.place_robot()
     room.place_inside(Key(door.color))
