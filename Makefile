@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORE := $(VENV)/.core-installed
 ALL := $(VENV)/.all-installed
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := runs/demo
 
 # CI also runs what is slow and what needs Java; a person runs what is fast.
@@ -72,9 +72,11 @@ $(BIN)/python:
 	  exit 1; }
 
 $(CORE): pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable .
+	@echo "Installing the core into $(VENV) (about a minute) ..."
+	@$(PIP) --editable .
 	@touch $@
 
 $(ALL): pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable ".[llm,lm,dev]"
+	@echo "Installing every extra that the tests need into $(VENV) (about two minutes) ..."
+	@$(PIP) --editable ".[llm,lm,dev]"
 	@touch $(CORE) $@
