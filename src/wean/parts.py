@@ -13,7 +13,7 @@ import gymnasium as gym
 from wean.algorithms.imitation import Imitation
 from wean.algorithms.ppo import PPO, PPOConfig
 from wean.errors import UsageError
-from wean.llm import Ledger, open_model
+from wean.llm import Budget, Ledger, open_model
 from wean.llm.model import LanguageModel
 from wean.methods.settings import AdviceSettings, RunConfig
 from wean.students.saving import make_student
@@ -58,7 +58,13 @@ class Parts:
             self.model.close()
 
 
-def build(config: RunConfig, make: MakeTask | None = None, ledger: Ledger | None = None, strict: bool = False) -> Parts:
+def build(
+    config: RunConfig,
+    make: MakeTask | None = None,
+    ledger: Ledger | None = None,
+    strict: bool = False,
+    budget: Budget | None = None,
+) -> Parts:
     """Puts the parts of a run together.
 
     Args:
@@ -66,12 +72,13 @@ def build(config: RunConfig, make: MakeTask | None = None, ledger: Ledger | None
         make: Makes one task; by default the registered one that the settings name.
         ledger: Where answers are kept; the user's ledger by default.
         strict: A question that recorded answers lack is an error instead of "no advice".
+        budget: Limits on what is asked live.
 
     Raises:
         UsageError: If the settings name something that does not exist or does not fit the task.
     """
     make = make or partial(make_task, config.task)
-    model = open_model(config.model, ledger=ledger, strict=strict) if config.model else None
+    model = open_model(config.model, ledger=ledger, strict=strict, budget=budget) if config.model else None
     teacher = make_teacher(model, config.advice, config.seed) if model else None
     tasks = SerialTasks([make] * config.algorithm.num_envs)
     student = make_student(

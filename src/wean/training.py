@@ -19,7 +19,7 @@ from wean.algorithms.ppo import Update
 from wean.errors import WeanError
 from wean.evaluation.policies import StudentPolicy, TeacherPolicy
 from wean.evaluation.report import write_report
-from wean.llm import Ledger
+from wean.llm import Budget, Ledger
 from wean.methods.settings import RunConfig
 from wean.outcome import CHOICE_SEED, add_counts, conclude, judge
 from wean.parts import MakeTask, Parts, build, llm_counts
@@ -37,6 +37,7 @@ class Training:
         resume: Continues what is there.
         strict: A question that recorded answers lack is an error instead of "no advice".
         ledger: Where answers are kept; the user's ledger by default.
+        budget: Limits on what is asked live; at the limit the run stops and can be resumed.
         progress: Called with (environment steps, latest metrics) after every update.
         make: Makes one task; by default the registered one that the settings name.
     """
@@ -49,12 +50,13 @@ class Training:
         resume: bool = False,
         strict: bool = False,
         ledger: Ledger | None = None,
+        budget: Budget | None = None,
         progress: Callable[[int, dict[str, float]], None] | None = None,
         make: MakeTask | None = None,
     ) -> None:
         self.config, self.folder = config, RunFolder(out)
         self._resume, self._strict, self._ledger, self._progress = resume, strict, ledger, progress
-        self._make = make
+        self._make, self._budget = make, budget
         self._stop = False
         self._curve: list[dict[str, Any]] = []
         self._teacher_success = 0.0
@@ -93,7 +95,7 @@ class Training:
         torch.set_num_threads(self.config.threads)
         torch.manual_seed(self.config.seed)
         self._started = time.perf_counter()
-        parts = build(self.config, self._make, self._ledger, self._strict)
+        parts = build(self.config, self._make, self._ledger, self._strict, self._budget)
         try:
             self._continue(parts)
             self._learn(parts)

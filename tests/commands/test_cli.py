@@ -116,6 +116,7 @@ def test_compare_lists_and_asks(run: Path, tmp_path: Path) -> None:
         (("eval", "random", "--task", "SimpleDoorKey", "--acting", "loud"), 2, "sampled or greedy"),
         (("compare", "nowhere"), 2, "nowhere"),
         (("train", "llm4teach", "--seed", "one"), 2, "Invalid value for '--seed'"),
+        (("train", "llm4teach", "--max-calls", "-1"), 2, "a budget of -1 calls makes no sense"),
         (("trian",), 2, "Did you mean 'train'?"),
         (("ledger",), 2, "Missing command; --help shows what there is"),
         (("train",), 2, "Missing argument"),
@@ -162,6 +163,33 @@ def test_a_situation_that_the_recorded_file_lacks(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (tmp_path / "open.jsonl").read_text().splitlines()]
     assert len(rows) == 2
     assert all("seen a key" in row["messages"][1]["content"] for row in rows)
+
+
+SCRIPTED = """
+def answer(messages):
+    return '{"plans": [{"skills": ["explore"]}]}'
+"""
+
+
+def test_a_budget_stops_a_run_and_a_larger_one_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "teaching.py").write_text(SCRIPTED)
+    command = (
+        "train",
+        "llm4teach",
+        "--model",
+        "scripted:teaching:answer",
+        "--out",
+        tmp_path / "run",
+        *TINY,
+        "--resume",
+    )
+    stopped = wean(*command, "--max-calls", "0", PYTHONPATH=str(tmp_path))
+    assert stopped.returncode == 1
+    assert "budget" in stopped.stderr
+    assert stopped.stderr.count("\n") == 1
+    assert wean(*command, "--max-calls", "20", PYTHONPATH=str(tmp_path)).returncode == 0
+    llm = json.loads((tmp_path / "run" / "summary.json").read_text())["llm"]
+    assert llm["asked"] == llm["distinct"] <= 20
 
 
 def test_help_starts_fast() -> None:

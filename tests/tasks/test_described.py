@@ -159,7 +159,7 @@ class Silent(gym.Env[int, int]):
 
 
 def test_rooms_have_short_names_and_ids() -> None:
-    assert task_names() == ROOMS
+    assert set(ROOMS) < set(task_names())
     for name in ROOMS:
         assert task_id(name) == task_id(f"wean/{name}-v0") == f"wean/{name}-v0"
         assert make_task(name).unwrapped.kind.name == make_task(f"wean/{name}-v0").unwrapped.kind.name == name

@@ -23,22 +23,27 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/METHOD-TASK-SEED by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out if there is one.")] = False,
     strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Stop at a question that recorded answers lack, instead of no advice."),
+        bool, typer.Option("--strict", help="Stop at a question that recorded answers lack, instead of no advice.")
     ] = False,
+    max_calls: Annotated[int | None, typer.Option(help="Budget: answers asked live; 0 asks nothing.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Budget: tokens read and written by live answers.")] = None,
+    max_dollars: Annotated[float | None, typer.Option(help="Budget: dollars for live answers.")] = None,
 ) -> None:
     """Train a student; writes a run folder with the student, its scores and a report."""
     from rich.console import Console
 
+    from wean.llm import Budget
     from wean.methods.settings import resolve
     from wean.tasks.registration import short_name
     from wean.training import Training
 
     config = resolve(method, short_name(task) if task else None, model, seed, overrides or ())
     folder = out or Path("runs") / f"{config.method}-{config.task.split('/')[-1].removesuffix('-v0')}-{seed}"
+    budget = Budget(calls=max_calls, tokens=max_tokens, dollars=max_dollars)
     console = Console(stderr=True)
     with _Progress(console, config.algorithm.total_timesteps) as progress:
-        summary = Training(config, folder, resume=resume, strict=strict, progress=progress.update).run()
+        training = Training(config, folder, resume=resume, strict=strict, budget=budget, progress=progress.update)
+        summary = training.run()
     _print_summary(Console(), summary, folder)
 
 

@@ -32,6 +32,7 @@ class EmptyRoom(Protocol):
     def place_inside(self, thing: WorldObj, avoid: Cell | None = None) -> None:
         """Puts a thing on a free cell, but not on `avoid`."""
 
+
 _SKILLS = """\
 The robot knows these skills:
 - explore: walk to where it has not looked yet
