@@ -18,9 +18,9 @@ from wean.evaluation.episodes import play, summarize
 from wean.evaluation.policies import RandomPolicy, RandomSkillsPolicy, TeacherPolicy
 from wean.llm import Ledger, open_model
 from wean.methods.settings import advice_settings
-from wean.outcome import FINAL_SEED
 from wean.parts import llm_counts, make_teacher
 from wean.tasks.registration import make_task
+from wean.tasks.splits import FINAL_SEED
 from wean.tasks.vector import SerialTasks
 
 NAME, TASK, ACTIONS = "elicitation", "SimpleDoorKey", 7

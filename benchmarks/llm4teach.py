@@ -79,13 +79,14 @@ def main() -> None:
     tasks: tuple[str, ...] = TASKS
     if arguments.quick:
         chosen, tasks = [variant._replace(seeds=2) for variant in chosen if variant.name in QUICK], TASKS[:1]
-    # Seeds outermost: a benchmark that is stopped early has whole tables of fewer seeds.
+    # The method itself first, then seed by seed: a benchmark that is stopped early has whole tables of fewer seeds.
     jobs = [
         (task, variant, seed, folder / f"{variant.name}-{task}-{seed}")
+        for first in (True, False)
         for seed in range(1, 6)
         for variant in chosen
         for task in tasks
-        if seed <= variant.seeds and task in variant.tasks
+        if (variant.name == NAME) is first and seed <= variant.seeds and task in variant.tasks
     ]
     if not arguments.from_runs:
         with ProcessPoolExecutor(arguments.workers) as pool:

@@ -51,3 +51,11 @@ class Recall(gym.Env[np.ndarray, int]):
         self.steps += 1
         done = self.steps == 3
         return np.zeros(1, np.float32), float(done and action == self.sign), done, False, {}
+
+
+class Farm(Corridor):
+    """The corridor, but every step pays, and only the end is success, which the task says itself."""
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, _ = super().step(action)
+        return observation, reward + 0.1, terminated, truncated, {"is_success": terminated}

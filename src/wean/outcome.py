@@ -14,11 +14,7 @@ from wean.methods.settings import RunConfig
 from wean.parts import Parts, llm_counts, registered
 from wean.runs import RunFolder, write_json
 from wean.students.saving import save_student, weight_bytes
-
-# Training episodes come from seeds below the first of these, every choice is made on the next ones, and the final
-# figures on those from the last one up.
-CHOICE_SEED = 5_000
-FINAL_SEED = 10_000
+from wean.tasks.splits import FINAL_SEED
 
 
 def judge(parts: Parts, policy: Policy, episodes: int, seed: int) -> Episodes:
@@ -74,7 +70,7 @@ def conclude(
         write_json(folder.path / "teacher.json", rows)
     if registered(config.task):
         seeds = range(FINAL_SEED, FINAL_SEED + config.evaluation.recorded_episodes)
-        write_json(folder.path / "episodes.json", record(shipped, config.task, seeds))
+        write_json(folder.path / "episodes.json", record(shipped, config.task, seeds, parts.success_return))
     write_json(folder.summary, summary)
     write_report(folder.path)
     return summary

@@ -21,9 +21,10 @@ from wean.evaluation.policies import StudentPolicy, TeacherPolicy
 from wean.evaluation.report import write_report
 from wean.llm import Budget, Ledger
 from wean.methods.settings import RunConfig
-from wean.outcome import CHOICE_SEED, add_counts, conclude, judge
+from wean.outcome import add_counts, conclude, judge
 from wean.parts import MakeTask, Parts, build, llm_counts
 from wean.runs import RunFolder
+from wean.tasks.splits import CHOOSING_SEED
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
@@ -115,7 +116,7 @@ class Training:
         from torch.utils.tensorboard import SummaryWriter
 
         if _matches_teacher(self.config) and parts.teacher is not None and not self._teacher_success:
-            judged = judge(parts, TeacherPolicy(parts.teacher, parts.student.num_actions), 100, CHOICE_SEED)
+            judged = judge(parts, TeacherPolicy(parts.teacher, parts.student.num_actions), 100, CHOOSING_SEED)
             self._teacher_success = float(judged.successes.mean())
         writer = SummaryWriter(str(self.folder.path), purge_step=parts.algorithm.env_steps)
         points = self.config.evaluation.curve_points
@@ -148,7 +149,7 @@ class Training:
     def _measure(self, parts: Parts) -> None:
         """Adds a point to the learning curve, on the seeds for choices."""
         policy = StudentPolicy(parts.student, self.config.evaluation.acting == "greedy")
-        judged = judge(parts, policy, self.config.evaluation.curve_episodes, CHOICE_SEED)
+        judged = judge(parts, policy, self.config.evaluation.curve_episodes, CHOOSING_SEED)
         success = float(judged.successes.mean())
         if self._teacher_success:
             parts.algorithm.matched = success / self._teacher_success

@@ -35,10 +35,9 @@ def list_(
 
 
 def _tasks() -> list[dict[str, Any]]:
-    from wean.tasks.grid.kinds import KINDS
-    from wean.tasks.registration import task_id, task_names
+    from wean.tasks.registration import TASKS, task_id
 
-    return [{"name": name, "id": task_id(name), "mentions": ", ".join(KINDS[name].things)} for name in task_names()]
+    return [{"name": name, "id": task_id(name), "what": task.what} for name, task in TASKS.items()]
 
 
 def _methods() -> list[dict[str, Any]]:

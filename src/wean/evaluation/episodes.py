@@ -49,13 +49,15 @@ def play(
         tasks: Where.
         episodes: How many, E.
         seed: Reset seed of the first.
-        success_return: Return from which an episode counts as success; None counts every positive one.
+        success_return: Return from which an episode counts as success where the task does not say so itself (in
+            `info["is_success"]` of the last step); None counts every positive one.
         progress: Called with the number of finished episodes.
 
     Returns:
         The episodes in the order of their seeds.
     """
     returns, lengths, spent = np.zeros(episodes), np.zeros(episodes, np.int64), []
+    said = np.full(episodes, np.nan)
     for first in range(0, episodes, tasks.num):
         members = list(range(min(tasks.num, episodes - first)))
         generators = [np.random.default_rng([seed + first + member, 1]) for member in members]
@@ -71,13 +73,28 @@ def play(
             at = np.array(members) + first
             returns[at] += stepped.rewards
             lengths[at] += 1
+            said[at] = stepped.successes
             going = ~(stepped.terminated | stepped.truncated)
             members = [member for member, alive in zip(members, going, strict=True) if alive]
             observations = stepped.observations[going]
             if progress is not None and not going.all():
                 progress(min(first + tasks.num, episodes) - len(members))
-    successes = returns > 0 if success_return is None else returns >= success_return
+    successes = succeeded(returns, said, success_return)
     return Episodes(returns, lengths, successes, float(np.median(spent)))
+
+
+def succeeded(
+    returns: NDArray[np.float64], said: NDArray[np.float64], success_return: float | None
+) -> NDArray[np.bool_]:
+    """Tells which episodes are successes: as the task says, else by their return.
+
+    Args:
+        returns: (E,) undiscounted sums of rewards.
+        said: (E,) 1 or 0 as the task said in the last step, NaN where it said nothing.
+        success_return: Least return of a success; None counts every positive one.
+    """
+    earned = returns > 0 if success_return is None else returns >= success_return
+    return np.where(np.isnan(said), earned, said == 1)
 
 
 def summarize(episodes: Episodes, task: str, policy: str, seed: int, llm: dict[str, Any]) -> dict[str, Any]:

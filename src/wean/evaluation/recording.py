@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.errors import UsageError
+from wean.evaluation.episodes import succeeded
 from wean.evaluation.policies import Policy, sample
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
@@ -21,7 +22,7 @@ from wean.tasks.vector import SerialTasks
 SCHEMA = "wean-episodes/1"
 
 
-def record(policy: Policy, task: str, seeds: Sequence[int]) -> dict[str, Any]:
+def record(policy: Policy, task: str, seeds: Sequence[int], success_return: float | None = None) -> dict[str, Any]:
     """Plays one episode a seed and keeps every step.
 
     Args:
@@ -29,6 +30,7 @@ def record(policy: Policy, task: str, seeds: Sequence[int]) -> dict[str, Any]:
         task: Short name or registered id; one that does not render `rgb_array` gives steps without a picture, one
             without words steps without text.
         seeds: Reset seeds.
+        success_return: As in `wean.evaluation.episodes.play`.
 
     Returns:
         A JSON-ready object `wean-episodes/1`.
@@ -36,13 +38,15 @@ def record(policy: Policy, task: str, seeds: Sequence[int]) -> dict[str, Any]:
     tasks = SerialTasks([partial(_make, task)])
     try:
         names = _action_names(tasks, int(tasks.action_space.n))  # type: ignore[attr-defined]
-        episodes = [_record_one(policy, tasks, seed, names) for seed in seeds]
+        episodes = [_record_one(policy, tasks, seed, names, success_return) for seed in seeds]
     finally:
         tasks.close()
     return {"schema": SCHEMA, "episodes": episodes}
 
 
-def _record_one(policy: Policy, tasks: SerialTasks, seed: int, names: Sequence[str]) -> dict[str, Any]:
+def _record_one(
+    policy: Policy, tasks: SerialTasks, seed: int, names: Sequence[str], success_return: float | None
+) -> dict[str, Any]:
     generator = np.random.default_rng([seed, 1])  # the same actions as in `wean.evaluation.episodes.play`
     observations = tasks.reset([0], [seed])
     policy.begin(1)
@@ -63,7 +67,8 @@ def _record_one(policy: Policy, tasks: SerialTasks, seed: int, names: Sequence[s
         steps.append({**step, "reward": float(stepped.rewards[0])})
         ended = bool(stepped.terminated[0] or stepped.truncated[0])
     total = sum(step["reward"] for step in steps)
-    return {"seed": seed, "success": total > 0, "return": total, "steps": steps}
+    success = bool(succeeded(np.array([total]), stepped.successes, success_return)[0])
+    return {"seed": seed, "success": success, "return": total, "steps": steps}
 
 
 def _make(task: str) -> gym.Env[Any, Any]:

@@ -51,7 +51,7 @@ _SLIPPERY = (
 _DRY = "The ice is not slippery: you always move in the direction that you choose."
 
 
-class FrozenLake(gym.Env[Any, int]):
+class FrozenLake(gym.Env[Any, Any]):
     """Gymnasium's Frozen Lake with words, a horizon, and random lakes that are seeded.
 
     Observation: the cell's number, row * columns + column (`Discrete`, as in Gymnasium). With random lakes a float32
@@ -75,7 +75,7 @@ class FrozenLake(gym.Env[Any, int]):
         UsageError: If a setting is wrong.
     """
 
-    metadata: ClassVar[dict[str, Any]] = FrozenLakeEnv.metadata
+    metadata: ClassVar[dict[str, Any]] = FrozenLakeEnv.metadata  # type: ignore[misc]
     actions = Moves
 
     def __init__(
@@ -98,7 +98,7 @@ class FrozenLake(gym.Env[Any, int]):
         self.render_mode = render_mode
         self._random, self._frozen = random, frozen
         self._split: Split = "training"
-        self._goal = _GOAL.format(ice=_SLIPPERY if slippery else _DRY)
+        self.goal = _GOAL.format(ice=_SLIPPERY if slippery else _DRY)
         self._show(MAPS[size])
         cells = self.lake.nrow * self.lake.ncol
         self.observation_space: spaces.Space[Any] = (
@@ -129,7 +129,7 @@ class FrozenLake(gym.Env[Any, int]):
 
     def situation(self) -> Situation:
         """Says in words what the lake looks like, where the player stands and what is around."""
-        return LazyWords((self.rows, int(self.lake.s)), self._goal, _write, _choose)
+        return LazyWords((self.rows, int(self.lake.s)), self.goal, _write, _choose)
 
     def first_action(self, plan: Sequence[str]) -> int | None:
         """Turns the first item of a plan, a direction, into its action number; None if it names none."""
@@ -147,7 +147,9 @@ class FrozenLake(gym.Env[Any, int]):
     def _show(self, rows: Sequence[str]) -> None:
         """Lays out a lake."""
         self.rows = tuple(rows)
-        self.lake = FrozenLakeEnv(self.render_mode, list(rows), is_slippery=self.slippery)
+        self.lake: Any = FrozenLakeEnv(  # Any: Gymnasium leaves its methods untyped
+            self.render_mode, list(rows), is_slippery=self.slippery
+        )
         self._holes = np.array([cell == "H" for row in rows for cell in row], np.float32)
 
     def _draw_map(self) -> list[str]:

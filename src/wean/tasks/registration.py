@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,60 @@ from wean.errors import UsageError
 ROOMS = ("SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey")
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A task that comes with wean.
+
+    Attributes:
+        entry: The environment's `module:class`, imported when the task is made.
+        what: One line for people.
+        settings: Keyword arguments of the environment, which a user can override.
+    """
+
+    entry: str
+    what: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+_ROOM, _KITCHEN, _LAKE = (
+    "wean.tasks.grid.room:Room",
+    "wean.tasks.kitchen.env:Kitchen",
+    "wean.tasks.frozen_lake:FrozenLake",
+)
+_ANYWHERE = {"random": True, "sight": None}
+
+TASKS: Mapping[str, Listed] = {
+    "SimpleDoorKey": Listed(_ROOM, "a room with a locked door and its key", {"kind": "SimpleDoorKey"}),
+    "ColoredDoorKey": Listed(_ROOM, "a room with a blue door, a blue key and a red key", {"kind": "ColoredDoorKey"}),
+    "LavaDoorKey": Listed(_ROOM, "as SimpleDoorKey, with lava that nobody mentions", {"kind": "LavaDoorKey"}),
+    "Kitchen": Listed(_KITCHEN, "a cook makes a tomato-lettuce salad", {"recipe": "tomato-lettuce"}),
+    "KitchenTomato": Listed(_KITCHEN, "a cook makes a tomato salad", {"recipe": "tomato"}),
+    "KitchenThree": Listed(_KITCHEN, "a cook makes a salad of three", {"recipe": "tomato-lettuce-onion"}),
+    "KitchenRandom": Listed(_KITCHEN, "as Kitchen, in a new kitchen each time", {**_ANYWHERE}),
+    "KitchenRandomTomato": Listed(
+        _KITCHEN, "as KitchenTomato, in a new kitchen each time", {"recipe": "tomato", **_ANYWHERE}
+    ),
+    "KitchenRandomThree": Listed(
+        _KITCHEN, "as KitchenThree, in a new kitchen each time", {"recipe": "tomato-lettuce-onion", **_ANYWHERE}
+    ),
+    "FrozenLake": Listed(_LAKE, "Gymnasium's slippery 8x8 lake, 200 steps", {"size": "8x8"}),
+    "FrozenLakeDry": Listed(_LAKE, "the 8x8 lake, not slippery", {"size": "8x8", "slippery": False}),
+    "FrozenLakeRandom": Listed(_LAKE, "a new slippery 8x8 lake each time", {"size": "8x8", "random": True}),
+    "FrozenLake4x4": Listed(_LAKE, "Gymnasium's slippery 4x4 lake, 100 steps", {"size": "4x4"}),
+    "FrozenLake4x4Dry": Listed(_LAKE, "the 4x4 lake, not slippery", {"size": "4x4", "slippery": False}),
+}
+
+
 def register_tasks() -> None:
     """Registers every task of wean as `wean/<name>-v0`; safe to call again."""
-    for name in ROOMS:
+    for name, task in TASKS.items():
         if f"wean/{name}-v0" not in gym.registry:
-            gym.register(f"wean/{name}-v0", "wean.tasks.grid.room:Room", kwargs={"kind": name})
+            gym.register(f"wean/{name}-v0", task.entry, kwargs=dict(task.settings))
 
 
 def task_names() -> tuple[str, ...]:
     """Short names of the tasks that come with wean."""
-    return ROOMS
+    return tuple(TASKS)
 
 
 def task_id(name: str) -> str:
@@ -59,7 +105,7 @@ def short_name(name: str) -> str:
 
 
 def _ours(registered: str) -> bool:
-    return registered.startswith("wean/") and registered.removeprefix("wean/").removesuffix("-v0") in ROOMS
+    return registered.startswith("wean/") and registered.removeprefix("wean/").removesuffix("-v0") in TASKS
 
 
 def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:

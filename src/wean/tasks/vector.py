@@ -28,12 +28,14 @@ class Steps(NamedTuple):
         rewards: (N,) float64.
         terminated: (N,) bool.
         truncated: (N,) bool.
+        successes: (N,) float64, 1 or 0 as `info["is_success"]` says, NaN where the task does not say.
     """
 
     observations: NDArray[Any]
     rewards: NDArray[np.float64]
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
+    successes: NDArray[np.float64]
 
 
 class Tasks(Protocol):
@@ -107,12 +109,14 @@ class SerialTasks:
         rewards = np.zeros(len(which))
         terminated = np.zeros(len(which), bool)
         truncated = np.zeros(len(which), bool)
+        successes = np.full(len(which), np.nan)
         for place, (index, action) in enumerate(zip(which, actions, strict=True)):
-            observation, reward, terminated[place], truncated[place], _ = self._envs[index].step(action)
+            observation, reward, terminated[place], truncated[place], info = self._envs[index].step(action)
             self._histories[index][1].append(action)
             rewards[place] = float(reward)
+            successes[place] = info.get("is_success", np.nan)
             observations.append(student_observation(observation))
-        return Steps(np.stack(observations), rewards, terminated, truncated)
+        return Steps(np.stack(observations), rewards, terminated, truncated, successes)
 
     def situations(self, which: Sequence[int]) -> list[Situation]:
         """See `Tasks.situations`."""

@@ -124,8 +124,8 @@ class WorkerTasks:
     def step(self, which: Sequence[int], actions: Sequence[Any]) -> Steps:
         """See `Tasks.step`."""
         rows = self._call("step", which, actions)
-        observations, rewards, terminated, truncated = zip(*rows, strict=True)
-        return Steps(np.stack(observations), np.array(rewards), np.array(terminated), np.array(truncated))
+        observations, *columns = zip(*rows, strict=True)
+        return Steps(np.stack(observations), *(np.array(column) for column in columns))
 
     def situations(self, which: Sequence[int]) -> list[Situation]:
         """See `Tasks.situations`."""
