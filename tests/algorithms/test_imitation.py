@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tiny import Corridor
+from small_tasks import Corridor
 from wean.algorithms.imitation import Imitation, ImitationConfig
 from wean.errors import UsageError
 from wean.evaluation.episodes import play

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tiny import Corridor, Recall
+from small_tasks import Corridor, Recall
 from wean.algorithms.ppo import PPO, PPOConfig, gae, ppo_losses
 from wean.algorithms.rollouts import Collector
 from wean.algorithms.teaching import Schedule

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tiny import Corridor, Farm
+from small_tasks import Corridor, Farm
 from wean.evaluation.episodes import play, succeeded, summarize
 from wean.evaluation.policies import RandomPolicy
 from wean.tasks.vector import SerialTasks

@@ -6,7 +6,7 @@ from typing import Any
 import gymnasium as gym
 import pytest
 
-from tiny import Corridor
+from small_tasks import Corridor
 from wean.evaluation.policies import RandomPolicy
 from wean.evaluation.recording import record
 

@@ -9,7 +9,7 @@ import gymnasium as gym
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from tiny import Corridor
+from small_tasks import Corridor
 from wean.errors import UsageError
 from wean.tasks import DescribedTask, Words
 from wean.tasks.registration import ROOMS, make_task, task_id, task_names
@@ -224,7 +224,7 @@ def test_a_task_that_speaks_by_itself_comes_without_gymnasiums_wrappers(register
 
 MODULE = """
 import gymnasium as gym
-from tiny import Corridor
+from small_tasks import Corridor
 gym.register("testing/FromModule-v0", Corridor)
 """
 

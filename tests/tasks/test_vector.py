@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from tiny import Corridor
+from small_tasks import Corridor
 from wean.errors import WeanError
 from wean.tasks.registration import make_task
 from wean.tasks.situation import Situation

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tiny import Corridor
+from small_tasks import Corridor
 from wean.llm import scripted_model
 from wean.tasks.situation import Situation, Words
 from wean.tasks.vector import SerialTasks
