@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
-import platform
 import sqlite3
 import statistics
 import subprocess
@@ -22,28 +20,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from reporting import hardware
+
 ROOT = Path(__file__).resolve().parent.parent
 # The server with faults and the programs that are killed are the tests' own.
 sys.path.insert(0, str(ROOT / "tests" / "llm"))
 
 REPEATS = 5
-
-
-def hardware() -> dict[str, Any]:
-    """What it was measured on."""
-    model = platform.processor()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        model = lines[0].split(":", 1)[1].strip() if lines else model
-    return {
-        "cpu": model,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "sqlite": sqlite3.sqlite_version,
-        "load_at_start": round(os.getloadavg()[0], 2),
-    }
 
 
 def rate(count: int, action: Callable[[], object]) -> float:
@@ -177,7 +160,7 @@ def main() -> None:
         "schema": "wean-bench/1",
         "name": "ledger",
         "quick": options.quick,
-        "hardware": hardware(),
+        "hardware": hardware() | {"sqlite": sqlite3.sqlite_version},
         "results": {},
     }
     with tempfile.TemporaryDirectory() as name:

@@ -12,13 +12,18 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 
 
-def hardware(*packages: str) -> dict[str, Any]:
-    """What it was measured on, with the versions of the named packages."""
+def cpu() -> str:
+    """The processor's name."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def hardware(*packages: str) -> dict[str, Any]:
+    """What it was measured on, with the versions of the named packages."""
     return {
-        "cpu": names[0] if names else platform.processor(),
+        "cpu": cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "python": platform.python_version(),
         "system": platform.system(),

@@ -30,6 +30,7 @@ from typing import Any
 
 import torch
 
+from reporting import cpu
 from wean.errors import WeanError
 from wean.lm import LocalModel, load_model
 from wean.lm.logprobs import log_probability, plain_log_probabilities
@@ -238,7 +239,7 @@ def hardware(before: tuple[float, float, float]) -> dict[str, Any]:
     """What it ran on, and what else ran there."""
     return {
         "machine": platform.machine(),
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "default"),
@@ -247,14 +248,6 @@ def hardware(before: tuple[float, float, float]) -> dict[str, Any]:
         "load_before": [round(x, 2) for x in before],
         "load_after": [round(x, 2) for x in os.getloadavg()],
     }
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def measure(quick: bool, threads: int) -> dict[str, Any]:
