@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +199,21 @@ def test_what_cannot_be_compared_is_told(tmp_path: Path) -> None:
     (fine / "config.yaml").write_text("a: [", encoding="utf-8")
     with pytest.raises(WeanError, match="YAML"):
         compare([fine])
+
+
+def test_a_method_has_one_colour_on_all_tasks(tmp_path: Path) -> None:
+    scores = {"EasyTask": {"alpha": 490, "beta": 100}, "HardTask": {"alpha": 100, "beta": 490}}
+    found = [
+        run(tmp_path / f"{task}-{method}", 1, successes, task=task, method=method)
+        for task, methods in scores.items()
+        for method, successes in methods.items()
+    ]
+    comparison = compare(found)
+    assert [group.name for group in comparison.of("EasyTask")] != [group.name for group in comparison.of("HardTask")]
+    page = write_curves(comparison, tmp_path / "curves.html").read_text(encoding="utf-8")
+    colours = {
+        (name, style)
+        for style, name in re.findall(r'class="[^"]*(series-\d)[^"]*"[^>]*>(?:\s|<[^>]*>)*(alpha|beta)', page)
+    }
+    assert len(colours) == 2
+    assert {name for name, _ in colours} == {"alpha", "beta"}

@@ -97,12 +97,19 @@ def _lines(group: Group, style: str) -> list[Line]:
     return [*thin, main]
 
 
+def _places(comparison: Comparison) -> dict[str, int]:
+    """A number for each method, the same on every task, so that its colour is the same in every panel."""
+    names = [group.name for task in comparison.tasks for group in comparison.of(task)]
+    return {name: place for place, name in enumerate(dict.fromkeys(names))}
+
+
 def _page(comparison: Comparison) -> str:
     from markupsafe import Markup
 
     tasks: list[dict[str, Any]] = []
+    places = _places(comparison)
     for task in comparison.tasks:
-        groups = [(group, f"series-{1 + index % 6}") for index, group in enumerate(comparison.of(task))]
+        groups = [(group, f"series-{1 + places[group.name] % 6}") for group in comparison.of(task)]
         lines = [line for group, style in groups for line in _lines(group, style)]
         levels = [
             Level(one.name, one.success.mean, one.success.low, one.success.high, "reference")
@@ -145,12 +152,12 @@ def _picture(comparison: Comparison, path: Path) -> None:
 
     from wean.evaluation.text import short_count
 
-    tasks = comparison.tasks
+    tasks, places = comparison.tasks, _places(comparison)
     figure = Figure(figsize=(5.6 * len(tasks), 4.2), layout="constrained")
     panels = figure.subplots(1, len(tasks), squeeze=False)[0]
     for panel, task in zip(panels, tasks, strict=True):
-        for index, group in enumerate(comparison.of(task)):
-            colour = COLOURS[index % len(COLOURS)]
+        for group in comparison.of(task):
+            colour = COLOURS[places[group.name] % len(COLOURS)]
             runs = tracks(group)
             if len(runs) > 1:
                 for steps, rates in runs:
