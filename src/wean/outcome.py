@@ -10,7 +10,7 @@ from wean.evaluation.policies import Policy, RandomSkillsPolicy, StudentPolicy, 
 from wean.evaluation.recording import record
 from wean.evaluation.report import write_report
 from wean.methods.card import student_card
-from wean.methods.settings import RunConfig
+from wean.methods.settings import RunConfig, command_line
 from wean.parts import Parts, llm_counts, registered
 from wean.runs import RunFolder, write_json
 from wean.students.saving import save_student, weight_bytes
@@ -46,6 +46,7 @@ def conclude(
     learning = sum(algorithm.seconds.values())
     summary = {
         "schema": "wean-run/1",
+        "command": command_line(config, str(folder.path)),
         "method": config.method,
         "task": config.task,
         "seed": config.seed,

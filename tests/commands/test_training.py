@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -81,6 +82,13 @@ def test_the_folder_holds_what_is_promised(tmp_path: Path) -> None:
     out = tmp_path / "run"
     summary = _train(out, "llm4teach")
     assert json.loads((out / "summary.json").read_text()) == summary
+    # The command that it names makes the same settings.
+    words = shlex.split(str(summary["command"]))
+    assert words[:9] == ["wean", "train", "llm4teach", "--task", "SimpleDoorKey", "--seed", "3", "--out", str(out)]
+    assert (
+        resolve("llm4teach", "SimpleDoorKey", seed=3, overrides=words[9:]).as_yaml()
+        == (out / "config.yaml").read_text()
+    )
     assert summary["schema"] == "wean-run/1"
     expected = {"method", "task", "seed", "env_steps", "wall_seconds", "steps_per_second", "llm", "student_parameters"}
     assert expected | {"student_bytes", "final", "curve"} <= set(summary)

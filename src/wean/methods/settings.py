@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -172,6 +174,34 @@ def from_yaml(text: str) -> RunConfig:
     except (yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
         detail = _first_error(error) if isinstance(error, ValidationError) else "it cannot be read"
         raise UsageError(f"config.yaml is damaged ({detail}); start a new run") from None
+
+
+def command_line(config: RunConfig, out: str) -> str:
+    """The `wean train` command that makes a run with these settings.
+
+    Args:
+        config: The settings.
+        out: The run folder.
+    """
+    preset = resolve(config.method, config.task, seed=config.seed)
+    words = ["wean", "train", config.method, "--task", config.task, "--seed", str(config.seed), "--out", out]
+    if config.model != preset.model:
+        words += ["--model", str(config.model)]
+    wanted, given = (
+        _flat({**c.model_dump(), "algorithm": {}}) | _flat(c.algorithm.model_dump()) for c in (config, preset)
+    )
+    for key, value in wanted.items():
+        if key != "model" and value != given[key]:
+            words.append(f"{key}={json.dumps(value)}" if not isinstance(value, str) else f"{key}={value}")
+    return shlex.join(words)
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
 
 
 def advice_settings(**values: Any) -> AdviceSettings:
