@@ -2,6 +2,11 @@
 
 import pytest
 import torch
+from hypothesis import settings
+
+# A slow disk or a busy machine is not a failure of the code: examples have no time limit of their own.
+settings.register_profile("wean", deadline=None)
+settings.load_profile("wean")
 
 
 @pytest.fixture(autouse=True)
