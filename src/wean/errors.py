@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class WeanError(Exception):
     """Something failed that the user can mend; the command line prints it as one line and exits with 1."""
@@ -13,3 +15,11 @@ class UsageError(WeanError):
     """The user asked for something that does not exist or cannot be; the command line exits with 2."""
 
     exit_code = 2
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+    """The remedy for an unknown name: the nearest known one, or `otherwise` where none is near."""
+    import difflib
+
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {close[0]!r}?" if close else otherwise

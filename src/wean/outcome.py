@@ -12,7 +12,7 @@ from wean.evaluation.report import write_report
 from wean.methods.card import student_card
 from wean.methods.settings import RunConfig, command_line
 from wean.parts import Parts, llm_counts, registered
-from wean.runs import RunFolder, write_json
+from wean.runs import RunFolder, write_json, write_text
 from wean.students.saving import save_student, weight_bytes
 from wean.tasks.splits import FINAL_SEED
 
@@ -64,7 +64,7 @@ def conclude(
         "curve": learned["curve"],
         "time": {**algorithm.seconds, "evaluation": max(0.0, learned["wall_seconds"] - learning)},
     }
-    save_student(student, folder.student, student_card(summary))
+    write_text(folder.student / "README.md", student_card(summary))
     if parts.model is not None:
         goal = parts.judges.situations([0])[0].goal
         rows = {"schema": "wean-teacher/1", "model": parts.model.name, "goal": goal, "rows": table}

@@ -38,7 +38,7 @@ class Schedule(BaseModel):
     start: float = Field(1.0, ge=0)
     """Weight at the first step."""
     end: float = Field(0.0, ge=0)
-    """Weight at `until` and after it (exponential decay needs a positive one)."""
+    """Weight at `until` and after it; an exponential decay to 0 passes a thousandth of `start` and is cut there."""
     until: float = Field(0.5, gt=0, le=1)
     """Share of the training steps after which the weight has reached `end`."""
     stop: float = Field(1.0, ge=0, le=1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
 
     from wean.tasks.situation import Situation
 
@@ -55,21 +55,20 @@ def _situations(task: str, episodes: int) -> dict[Hashable, tuple[Situation, int
     from wean.evaluation.episodes import play
     from wean.evaluation.policies import RandomSkillsPolicy
     from wean.tasks.registration import make_task
-    from wean.tasks.vector import SerialTasks
+    from wean.tasks.vector import SerialTasks, Tasks
+
+    met: dict[Hashable, tuple[Situation, int]] = {}
+
+    class Noting(RandomSkillsPolicy):
+        """Random skills, noting every situation on the way."""
+
+        def act(self, tasks: Tasks, which: Sequence[int], observations: Any, draws: Any) -> Any:
+            for situation in tasks.situations(which):
+                met[situation.key] = situation, met.get(situation.key, (situation, 0))[1] + 1
+            return super().act(tasks, which, observations, draws)
 
     tasks = SerialTasks([partial(make_task, task)] * min(50, episodes))
-    policy = RandomSkillsPolicy(int(tasks.action_space.n))  # type: ignore[attr-defined]
-    met: dict[Hashable, tuple[Situation, int]] = {}
-    read = tasks.situations
-
-    def watch(which: Any) -> list[Situation]:
-        situations = read(which)
-        for situation in situations:
-            met[situation.key] = situation, met.get(situation.key, (situation, 0))[1] + 1
-        return situations
-
-    tasks.situations = watch  # type: ignore[method-assign]
-    play(policy, tasks, episodes, 0)
+    play(Noting(int(tasks.action_space.n)), tasks, episodes, 0)  # type: ignore[attr-defined]
     return met
 
 

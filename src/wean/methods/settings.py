@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wean.algorithms.imitation import ImitationConfig
 from wean.algorithms.ppo import PPOConfig
-from wean.errors import UsageError
+from wean.errors import UsageError, did_you_mean
 from wean.methods.presets import METHODS, Method
 
 SCHEMA = "wean-config/1"
@@ -102,8 +101,7 @@ def find_method(name: str) -> Method:
     """
     if name in METHODS:
         return METHODS[name]
-    close = difflib.get_close_matches(name, METHODS, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(METHODS)}"
+    hint = did_you_mean(name, METHODS, f"there are {', '.join(METHODS)}")
     raise UsageError(f"unknown method {name!r}; {hint}")
 
 
@@ -235,8 +233,7 @@ def _put(tree: dict[str, Any], key: str, value: Any, config_type: type[BaseModel
         for section in _SECTIONS:
             annotation: type[BaseModel] = RunConfig.model_fields[section].annotation  # type: ignore[assignment]
             every += [f"{section}.{name}" for name in annotation.model_fields]
-        close = difflib.get_close_matches(key, every, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(every)}"
+        hint = did_you_mean(key, every, f"there are {', '.join(every)}")
         raise UsageError(f"unknown key {key!r}; {hint}")
     for name in path[:-1]:
         at = at.setdefault(name, {})

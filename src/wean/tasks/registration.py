@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from wean.errors import UsageError
+from wean.errors import UsageError, did_you_mean
 
 ROOMS = ("SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey")
 
@@ -90,8 +89,7 @@ def task_id(name: str) -> str:
         return name
     if f"wean/{name}-v0" in gym.registry:
         return f"wean/{name}-v0"
-    close = difflib.get_close_matches(name, [*task_names(), *gym.registry], n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "`wean list tasks` shows those there are"
+    hint = did_you_mean(name, [*task_names(), *gym.registry], "`wean list tasks` shows those there are")
     raise UsageError(f"unknown task {name!r}; {hint}")
 
 
@@ -101,11 +99,9 @@ def short_name(name: str) -> str:
     Raises:
         UsageError: If there is no such task.
     """
-    return task_id(name).removeprefix("wean/").removesuffix("-v0") if _ours(task_id(name)) else name
-
-
-def _ours(registered: str) -> bool:
-    return registered.startswith("wean/") and registered.removeprefix("wean/").removesuffix("-v0") in TASKS
+    registered = task_id(name)
+    short = registered.removeprefix("wean/").removesuffix("-v0")
+    return short if registered == f"wean/{short}-v0" and short in TASKS else name
 
 
 def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
