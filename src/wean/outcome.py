@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wean.evaluation.episodes import Episodes, play, summarize
-from wean.evaluation.policies import Policy, RandomSkillsPolicy, StudentPolicy, TeacherPolicy
+from wean.evaluation.policies import Policy, RandomSkillsPolicy, TeacherPolicy
 from wean.evaluation.recording import record
 from wean.evaluation.report import write_report
 from wean.methods.card import student_card
@@ -42,7 +42,7 @@ def conclude(
     # Taken before the teacher meets situations in its own evaluation.
     table, unadvised = (teacher.table(), teacher.unadvised) if teacher else ([], 0)
     greedy = config.evaluation.acting == "greedy"
-    shipped = StudentPolicy(student, greedy)
+    shipped = parts.policy(greedy)
     learning = sum(algorithm.seconds.values())
     summary = {
         "schema": "wean-run/1",
@@ -58,7 +58,7 @@ def conclude(
         "student_bytes": weight_bytes(folder.student),
         "acting": config.evaluation.acting,
         "final": _judged(config, parts, shipped),
-        "final_other": _judged(config, parts, StudentPolicy(student, not greedy)),
+        "final_other": _judged(config, parts, parts.policy(not greedy)),
         "references": _references(config, parts, asked_before),
         "llm": add_counts(llm_counts(parts.model), asked_before),
         "curve": learned["curve"],

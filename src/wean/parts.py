@@ -10,9 +10,11 @@ from typing import Any
 
 import gymnasium as gym
 
-from wean.algorithms.imitation import Imitation
-from wean.algorithms.ppo import PPO, PPOConfig
+from wean.algorithms.algorithm import Algorithm
+from wean.algorithms.imitation import Imitation, ImitationConfig
+from wean.algorithms.ppo import PPO
 from wean.errors import UsageError
+from wean.evaluation.policies import Policy, StudentPolicy
 from wean.llm import Budget, Ledger, open_model
 from wean.llm.model import LanguageModel
 from wean.methods.settings import AdviceSettings, RunConfig
@@ -45,10 +47,14 @@ class Parts:
     tasks: SerialTasks
     judges: SerialTasks
     student: Student
-    algorithm: PPO | Imitation
+    algorithm: Algorithm
     teacher: Teacher | None
     model: LanguageModel | None
     success_return: float | None
+
+    def policy(self, greedy: bool) -> Policy:
+        """The student at work, as it is judged and shipped."""
+        return StudentPolicy(self.student, greedy)
 
     def close(self) -> None:
         """Ends the tasks and lets go of the model."""
@@ -87,11 +93,12 @@ def build(
         hidden=config.student.hidden,
         recurrent=config.student.recurrent,
     )
-    algorithm: PPO | Imitation
-    if isinstance(config.algorithm, PPOConfig):
-        algorithm = PPO(student, tasks, config.algorithm, teacher, config.seed)
-    else:
-        algorithm = Imitation(student, tasks, config.algorithm, teacher, config.seed)
+    algorithm: Algorithm
+    match config.algorithm:
+        case ImitationConfig():
+            algorithm = Imitation(student, tasks, config.algorithm, teacher, config.seed)
+        case _:
+            algorithm = PPO(student, tasks, config.algorithm, teacher, config.seed)
     judges = SerialTasks([make] * min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes)))
     threshold = success_return(config.task) if registered(config.task) else None
     return Parts(tasks, judges, student, algorithm, teacher, model, threshold)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from wean.algorithms.algorithm import Update
 from wean.algorithms.optimizing import adam, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.algorithms.rollouts import Collector, Guide, Rollout
 from wean.algorithms.teaching import Schedule, teacher_loss
@@ -141,13 +142,6 @@ def gae(
         advantages[step] = running
         following = values[step]
     return advantages
-
-
-class Update(NamedTuple):
-    """What one update reports: environment steps so far, and metrics by name."""
-
-    env_steps: int
-    metrics: dict[str, float]
 
 
 class PPO:
