@@ -13,7 +13,15 @@ import gymnasium as gym
 
 from wean.errors import UsageError, did_you_mean
 
-ROOMS = ("SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey")
+ROOMS = (
+    "SimpleDoorKey",
+    "ColoredDoorKey",
+    "LavaDoorKey",
+    "ColoredDoorKeyRandom",
+    "KeyInBox",
+    "RandomBoxKey",
+    "TwoDoor",
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,12 @@ TASKS: Mapping[str, Listed] = {
     "SimpleDoorKey": Listed(_ROOM, "a room with a locked door and its key", {"kind": "SimpleDoorKey"}),
     "ColoredDoorKey": Listed(_ROOM, "a room with a blue door, a blue key and a red key", {"kind": "ColoredDoorKey"}),
     "LavaDoorKey": Listed(_ROOM, "as SimpleDoorKey, with lava that nobody mentions", {"kind": "LavaDoorKey"}),
+    "ColoredDoorKeyRandom": Listed(
+        _ROOM, "a door of any colour, its key and a key of another colour", {"kind": "ColoredDoorKeyRandom"}
+    ),
+    "KeyInBox": Listed(_ROOM, "a locked door, whose key lies in a box", {"kind": "KeyInBox"}),
+    "RandomBoxKey": Listed(_ROOM, "a locked door, a box, and the key in it or elsewhere", {"kind": "RandomBoxKey"}),
+    "TwoDoor": Listed(_ROOM, "a 20x20 room with two locked doors, a key for both", {"kind": "TwoDoor"}),
     "Kitchen": Listed(_KITCHEN, "a cook makes a tomato-lettuce salad", {"recipe": "tomato-lettuce"}),
     "KitchenTomato": Listed(_KITCHEN, "a cook makes a tomato salad", {"recipe": "tomato"}),
     "KitchenThree": Listed(_KITCHEN, "a cook makes a salad of three", {"recipe": "tomato-lettuce-onion"}),
