@@ -3,6 +3,8 @@
 python benchmarks/llm4teach.py                  the whole table (hours on two idle cores)
 python benchmarks/llm4teach.py --quick          SimpleDoorKey, three methods, two seeds
 python benchmarks/llm4teach.py --from-runs DIR  tabulates the finished runs of DIR
+
+Run folders go to --runs.
 """
 
 from __future__ import annotations

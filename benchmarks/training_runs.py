@@ -108,9 +108,7 @@ def tabulate(task: str, line: Line, folder: Path) -> dict[str, Any] | None:
     speed = median_steps([steps_to(run["curve"], 0.9) for run in runs])
     row["steps_to_0.9"] = {"median": speed.median, "reached": speed.reached, "runs": len(runs)}
     row["env_steps"] = runs[0]["env_steps"]
-    row["seconds"] = float(
-        np.median([sum(s for part, s in run["time"].items() if part != "evaluation") for run in runs])
-    )
+    row["seconds"] = float(np.median([run["env_steps"] / run["steps_per_second"] for run in runs]))
     row["steps_per_second"] = float(np.median([run["steps_per_second"] for run in runs]))
     row["distinct_questions"] = max(run["llm"]["distinct"] for run in runs)
     row["tokens"] = max(run["llm"]["tokens"] for run in runs)
