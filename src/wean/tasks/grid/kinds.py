@@ -25,7 +25,7 @@ class EmptyRoom(Protocol):
         """Draws one of the options."""
 
     def place_door(self, color: str, wall: int | None = None) -> tuple[Door, Cell]:
-        """Puts a locked door into a wall (numbered as directions; None draws one); returns it and the cell before it."""
+        """Puts a locked door into a wall (numbered as directions, None draws); returns it and the cell before it."""
 
     def place_robot(self) -> None:
         """Puts the agent on a free cell."""
