@@ -44,6 +44,8 @@ _ROOM, _KITCHEN, _LAKE = (
     "wean.tasks.kitchen.env:Kitchen",
     "wean.tasks.frozen_lake:FrozenLake",
 )
+_STOCK = "wean.tasks.grid.stock:make_stock"
+_STOCK_IDS = ("MiniGrid-", "BabyAI-")
 _ANYWHERE = {"random": True, "sight": None}
 
 TASKS: Mapping[str, Listed] = {
@@ -56,6 +58,19 @@ TASKS: Mapping[str, Listed] = {
     "KeyInBox": Listed(_ROOM, "a locked door, whose key lies in a box", {"kind": "KeyInBox"}),
     "RandomBoxKey": Listed(_ROOM, "a locked door, a box, and the key in it or elsewhere", {"kind": "RandomBoxKey"}),
     "TwoDoor": Listed(_ROOM, "a 20x20 room with two locked doors, a key for both", {"kind": "TwoDoor"}),
+    "KeyCorridorS3R3": Listed(
+        _STOCK,
+        "MiniGrid's: a ball behind a locked door, its key in one of six rooms",
+        {"id": "MiniGrid-KeyCorridorS3R3-v0"},
+    ),
+    "MultiRoomN2S4": Listed(
+        _STOCK, "MiniGrid's: through a door to the goal in the next room", {"id": "MiniGrid-MultiRoom-N2-S4-v0"}
+    ),
+    "ObstructedMaze1Dlh": Listed(
+        _STOCK,
+        "MiniGrid's: a ball behind a locked door, its key hidden in a box",
+        {"id": "MiniGrid-ObstructedMaze-1Dlh-v0"},
+    ),
     "Kitchen": Listed(_KITCHEN, "a cook makes a tomato-lettuce salad", {"recipe": "tomato-lettuce"}),
     "KitchenTomato": Listed(_KITCHEN, "a cook makes a tomato salad", {"recipe": "tomato"}),
     "KitchenThree": Listed(_KITCHEN, "a cook makes a salad of three", {"recipe": "tomato-lettuce-onion"}),
@@ -95,6 +110,8 @@ def task_id(name: str) -> str:
         UsageError: If there is no such task.
     """
     register_tasks()
+    if name.startswith(_STOCK_IDS):
+        importlib.import_module("minigrid")  # registers its ids
     module, sign, rest = name.rpartition(":")
     if sign:
         _import(module, name)
@@ -127,9 +144,15 @@ def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
 
     Returns:
         The environment. One that limits its own time comes as its maker made it (Gymnasium's wrapper around it costs
-        as much as a step); wrappers that hold words or a time limit are kept.
+        as much as a step); wrappers that hold words or a time limit are kept. A stock MiniGrid or BabyAI environment
+        becomes a task with a remembered map, words and skills (`wean.tasks.grid.stock.StockGrid`).
     """
-    env = gym.make(task_id(name), disable_env_checker=True, **kwargs)
+    registered = task_id(name)
+    if registered.startswith(_STOCK_IDS):
+        from wean.tasks.grid.stock import make_stock
+
+        return make_stock(registered, **kwargs)
+    env = gym.make(registered, disable_env_checker=True, **kwargs)
     return env.env if isinstance(env, gym.wrappers.OrderEnforcing) else env
 
 

@@ -67,6 +67,9 @@ class Tasks(Protocol):
             UsageError: If the task has no solver (no `best_actions()`).
         """
 
+    def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
+        """For each named member, the skills whose aim its last step achieved; for tasks that can tell."""
+
     def histories(self) -> list[tuple[int, list[Any]]]:
         """For each member its reset seed and the actions since: what a resumed run replays."""
 
@@ -146,6 +149,10 @@ class SerialTasks:
         """See `Tasks.best_actions`."""
         return [list(self._method(index, "best_actions")()) for index in which]
 
+    def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
+        """See `Tasks.achieved`."""
+        return [self._method(index, "achieved")() for index in which]
+
     def _method(self, index: int, name: str) -> Callable[..., Any]:
         """A task's own method, wherever among its wrappers it is."""
         try:
@@ -156,6 +163,8 @@ class SerialTasks:
             lacks = "has no words", "wrap it in wean.tasks.DescribedTask"
             if name == "best_actions":
                 lacks = "has no expert", "let another policy play it"
+            if name == "achieved":
+                lacks = "has no sub-goals", "give it that method, or choose another method than beacons"
             raise UsageError(f"{task} {lacks[0]} (no {name}()); {lacks[1]}") from None
         return method
 

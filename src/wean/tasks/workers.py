@@ -139,6 +139,10 @@ class WorkerTasks:
         """See `Tasks.best_actions`."""
         return self._call("best_actions", which)
 
+    def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
+        """See `Tasks.achieved`."""
+        return self._call("achieved", which)
+
     def histories(self) -> list[tuple[int, list[Any]]]:
         """See `Tasks.histories`."""
         everyone = range(len(self._pipes))

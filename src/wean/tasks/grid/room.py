@@ -112,11 +112,14 @@ class Room(MiniGridEnv):  # type: ignore[misc]
         self._codes: list[bytes] = []  # the grid as it is, encoded once
         self._at = 0
         self._held: str | None = None
+        self._mapped: skills.KnownMap | None = None  # since the last step, once somebody has asked
+        self._before: skills.KnownMap | None = None  # and the step before
         observation, info = super().reset(seed=seed, options=options)
         return observation, info
 
     def step(self, action: int) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Acts once; see the class for rewards and ends."""
+        self._before, self._mapped = self._mapped, None
         observation, reward, terminated, truncated, info = super().step(action)
         if action == skills.TOGGLE and any(door.is_open for door in self._targets):
             reward, terminated = self._reward(), True
@@ -138,19 +141,28 @@ class Room(MiniGridEnv):  # type: ignore[misc]
 
     def known_map(self) -> skills.KnownMap:
         """What the agent has observed, in the form that skills read."""
-        return skills.KnownMap(
-            self.width,
-            self.height,
-            self.agent_view_size,
-            bytes(self._known),
-            self._at << 2 | self.agent_dir,
-            tuple((name, cell) for cell, name in self._things.items()),
-            self._held,
-        )
+        if self._mapped is None:
+            self._mapped = skills.KnownMap(
+                self.width,
+                self.height,
+                self.agent_view_size,
+                bytes(self._known),
+                self._at << 2 | self.agent_dir,
+                tuple((name, cell) for cell, name in self._things.items()),
+                self._held,
+            )
+        return self._mapped
 
     def first_action(self, plan: Sequence[str]) -> int | None:
         """Turns a plan (a list of skills) into the next primitive action; None where it can do nothing here."""
         return skills.first_action(self.known_map(), tuple(plan))
+
+    def achieved(self) -> tuple[str, ...]:
+        """The skills whose aim the last step achieved, e.g. "pick up key"; see `skills.achieved`.
+
+        Nothing for the first step after which it is asked.
+        """
+        return () if self._before is None else skills.achieved(self._before, self.known_map())
 
     # --- furnishing: called by the kinds -------------------------------------------------------------------------
 
