@@ -147,7 +147,7 @@ class Room(MiniGridEnv):  # type: ignore[misc]
                 self.height,
                 self.agent_view_size,
                 bytes(self._known),
-                self._at << 2 | self.agent_dir,
+                self._at << 2 | int(self.agent_dir),  # MiniGrid draws it as a NumPy number
                 tuple((name, cell) for cell, name in self._things.items()),
                 self._held,
             )
