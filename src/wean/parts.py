@@ -22,6 +22,7 @@ from wean.students.saving import make_student
 from wean.students.student import Student
 from wean.tasks.registration import make_task, task_id
 from wean.tasks.vector import SerialTasks
+from wean.teachers.asking import Rule, SparingTeacher
 from wean.teachers.elicitation import logprobs, samples, verbalized
 from wean.teachers.teacher import Teacher
 
@@ -40,6 +41,7 @@ class Parts:
         student: What is trained.
         algorithm: What trains it.
         teacher: Who guides it, if anybody.
+        asking: The same, asked only where the settings say: the algorithm's guide.
         model: The teacher's language model, if it has one.
         success_return: The return from which an episode counts as success; None counts every positive one.
     """
@@ -49,6 +51,7 @@ class Parts:
     student: Student
     algorithm: Algorithm
     teacher: Teacher | None
+    asking: SparingTeacher | None
     model: LanguageModel | None
     success_return: float | None
 
@@ -86,22 +89,22 @@ def build(
     make = make or partial(make_task, config.task)
     model = open_model(config.model, ledger=ledger, strict=strict, budget=budget) if config.model else None
     teacher = make_teacher(model, config.advice, config.seed) if model else None
+    asking = SparingTeacher(teacher, asking_rule(config.advice)) if teacher else None
     tasks = SerialTasks([make] * config.algorithm.num_envs)
     student = make_student(
         tasks.observation_space,
         tasks.action_space,
-        hidden=config.student.hidden,
-        recurrent=config.student.recurrent,
+        **config.student.model_dump(),
     )
     algorithm: Algorithm
     match config.algorithm:
         case ImitationConfig():
-            algorithm = Imitation(student, tasks, config.algorithm, teacher, config.seed)
+            algorithm = Imitation(student, tasks, config.algorithm, asking, config.seed)
         case _:
-            algorithm = PPO(student, tasks, config.algorithm, teacher, config.seed)
+            algorithm = PPO(student, tasks, config.algorithm, asking, config.seed)
     judges = SerialTasks([make] * min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes)))
     threshold = success_return(config.task) if registered(config.task) else None
-    return Parts(tasks, judges, student, algorithm, teacher, model, threshold)
+    return Parts(tasks, judges, student, algorithm, teacher, asking, model, threshold)
 
 
 def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, seed: int = 0) -> Teacher:
@@ -109,6 +112,12 @@ def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, see
     advice = advice or AdviceSettings()
     elicit = {"verbalized": verbalized, "samples": samples, "logprobs": logprobs}[advice.elicitation]
     return Teacher(partial(elicit, model, temperature=advice.temperature), advice.mode, seed)
+
+
+def asking_rule(advice: AdviceSettings) -> Rule:
+    """When the teacher of a learning student is asked."""
+    names = [field.name for field in dataclasses.fields(Rule)]
+    return Rule(**{name: getattr(advice, name) for name in names})
 
 
 def llm_counts(model: LanguageModel | None) -> dict[str, Any]:
