@@ -23,6 +23,7 @@ class Method:
         per_task: Further ones for a task, by short name.
         teaches: Whether it asks a teacher.
         model: The teacher's language model unless the user names one.
+        models: Other ones for a task, by short name.
         home: The task unless the user names one.
         expected: For each task, the success (lower end of the 95 % interval, seeds pooled) that it must reach.
     """
@@ -35,6 +36,7 @@ class Method:
     per_task: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     teaches: bool = True
     model: str = "recorded:doorkey"
+    models: Mapping[str, str] = field(default_factory=dict)
     home: str = "SimpleDoorKey"
     expected: Mapping[str, float] = field(default_factory=dict)
 
@@ -53,6 +55,12 @@ _GUIDED = {
     "ColoredDoorKey": {**_LONG, "teacher.until": 1 / 2},
     "LavaDoorKey": {**_LONGER, "teacher.until": 1 / 3},
 }
+
+# MiniGrid's own tasks: the reward comes late, and only after a chain of steps.
+_STOCK = ("KeyCorridorS3R3", "MultiRoomN2S4", "ObstructedMaze1Dlh")
+_STOCK_MODEL = dict.fromkeys(_STOCK, "recorded:minigrid")
+_SHAPED = {"shaping.kind": "constant", "shaping.start": 0.1}
+_UNGUIDED = {"teacher.kind": "constant", "teacher.start": 0.0}
 
 METHODS = {
     method.name: method
@@ -82,6 +90,24 @@ METHODS = {
             {**_PPO, "ent_coef": 0.01},
             {"ColoredDoorKey": _LONG, "LavaDoorKey": _LONGER},
             teaches=False,
+        ),
+        Method(
+            "beacons",
+            "PPO with a reward for every sub-goal of the language model's plans that is reached",
+            "Words as Beacons, 2410.08632",
+            "ppo",
+            {**_PPO, **_UNGUIDED, "ent_coef": 0.01, "rewards.term": "beacons", **_SHAPED},
+            {task: {"total_timesteps": 1_000_000} for task in _STOCK},
+            models=_STOCK_MODEL,
+        ),
+        Method(
+            "lmgt",
+            "PPO with a reward shift: the language model rates every action",
+            "LMGT, 2409.04744",
+            "ppo",
+            {**_PPO, **_UNGUIDED, "ent_coef": 0.01, "rewards.term": "judge", **_SHAPED},
+            {task: {"total_timesteps": 1_000_000} for task in _STOCK},
+            model="recorded:minigrid",
         ),
         Method(
             "bc",
