@@ -1,5 +1,4 @@
 """A teacher for a stock MiniGrid task: its plans are sub-goals that are rewarded. docs/tasks/minigrid.md explains."""
-# ruff: noqa: D103
 
 from pathlib import Path
 

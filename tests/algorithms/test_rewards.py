@@ -13,8 +13,11 @@ from wean.algorithms.algorithm import Update
 from wean.algorithms.ppo import PPO, PPOConfig
 from wean.algorithms.rollouts import Collector
 from wean.algorithms.teaching import Schedule
+from wean.errors import UsageError
 from wean.evaluation.episodes import play
 from wean.evaluation.policies import StudentPolicy
+from wean.methods.settings import resolve
+from wean.parts import build
 from wean.students.dense import DenseStudent
 from wean.tasks.vector import SerialTasks, Steps, Tasks
 
@@ -61,7 +64,8 @@ def test_the_terms_rewards_are_kept_apart_from_the_environments() -> None:
     assert set(np.unique(rollout.rewards)) <= {0.0, 1.0}
     assert rollout.term_rewards == pytest.approx(3.0 * (rollout.actions != RIGHT) + 5.0 * rollout.ended)
     assert term.begun[0] == [0, 1, 2]
-    assert sorted(sum(term.begun[1:], [])) == sorted(np.argwhere(rollout.ended)[:, 1].tolist())
+    again = [member for which in term.begun[1:] for member in which]
+    assert sorted(again) == sorted(np.argwhere(rollout.ended)[:, 1].tolist())
     recent = collector.recent()
     assert 0 <= recent["rollout/ep_rew_mean"] <= 1
     assert recent["rollout/ep_term_mean"] >= 5
@@ -80,7 +84,7 @@ def _learn(**settings: Any) -> tuple[float, list[dict[str, float]]]:
     def note(update: Update) -> None:
         updates.append(update.metrics)
 
-    config = PPOConfig(total_timesteps=8000, num_envs=8, num_steps=25, **settings)
+    config = PPOConfig(total_timesteps=6000, num_envs=8, num_steps=25, **settings)
     PPO(student, SerialTasks([Corridor] * 8), config, seed=0, term=Tally()).learn(note)
     played = play(StudentPolicy(student, greedy=True), SerialTasks([Corridor] * 10), 20, 10_000)
     return float(played.successes.mean()), updates
@@ -94,11 +98,11 @@ def test_the_weight_decides_who_is_obeyed() -> None:
     assert _learn(shaping=Schedule(kind="constant", start=0.0))[0] == 1.0
 
 
-def test_a_term_is_forgotten_once_its_weight_is_zero() -> None:
-    success, updates = _learn(shaping=Schedule(kind="constant", start=0.05, stop=0.4))
+def test_a_term_is_not_asked_once_its_weight_is_zero() -> None:
+    _, updates = _learn(shaping=Schedule(kind="constant", start=0.05, stop=0.4))
     weights = [metrics["train/shaping_weight"] for metrics in updates]
-    assert weights == [0.05] * 16 + [0.0] * 24
-    assert success == 1.0
+    assert weights == [0.05] * 12 + [0.0] * 18
+    assert updates[-1]["rollout/ep_term_mean"] == 0.0  # over the last hundred episodes
 
 
 def test_a_resumed_collector_goes_on_with_its_term() -> None:
@@ -112,3 +116,40 @@ def test_a_resumed_collector_goes_on_with_its_term() -> None:
     assert (one.term_rewards == other.term_rewards).all()
     assert term.begun[0] == [-1]
     assert whole.recent() == resumed.recent()
+
+
+@pytest.mark.parametrize(
+    ("method", "task", "override", "says"),
+    [
+        ("ppo", "SimpleDoorKey", "rewards.term=beacons", "ppo asks no language model"),
+        ("bc", "SimpleDoorKey", "rewards.term=judge", "bc learns from labels, not from rewards"),
+    ],
+)
+def test_a_term_without_a_use_is_one_clear_line(method: str, task: str, override: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        build(resolve(method, task, overrides=[override]))
+
+
+def test_tasks_without_sub_goals_say_so() -> None:
+    overrides = [
+        "num_envs=2",
+        "num_steps=2",
+        "total_timesteps=4",
+        "evaluation.episodes=1",
+        "evaluation.curve_episodes=1",
+    ]
+    parts = build(resolve("beacons", "FrozenLake", overrides=overrides))
+    with pytest.raises(UsageError, match=r"has no sub-goals \(no achieved\(\)\)"):
+        parts.algorithm.learn()
+    parts.close()
+
+
+@pytest.mark.parametrize("method", ["beacons", "lmgt", "llm4teach"])
+def test_each_task_has_recorded_answers(method: str) -> None:
+    models = {task: resolve(method, task).model for task in ("SimpleDoorKey", "KeyCorridorS3R3", "MultiRoomN2S4")}
+    rooms = "recorded:minigrid" if method == "lmgt" else "recorded:doorkey"
+    assert models == {
+        "SimpleDoorKey": rooms,
+        "KeyCorridorS3R3": "recorded:minigrid",
+        "MultiRoomN2S4": "recorded:minigrid",
+    }

@@ -126,12 +126,12 @@ def test_without_a_readable_rating_the_shift_is_zero_said_once_and_counted(said:
     tasks.reset([0, 1], [0, 0])
     with scripted_model(lambda _: said) as model:
         judge = Judge(lambda situations: rate(model, situations))
-        with pytest.warns(UserWarning, match="no readable rating") as warned:
-            for _ in range(3):
-                shifts = judge.before(tasks, np.array([RIGHT, 0]))
-                tasks.step([0, 1], [RIGHT, 0])
-                assert shifts.tolist() == [0.0, 0.0]
-    assert len(warned) == 1
+        with pytest.warns(UserWarning, match="no readable rating"):
+            shifts = judge.before(tasks, np.array([RIGHT, 0]))
+        for _ in range(2):  # a second warning would be an error here
+            tasks.step([0, 1], [RIGHT, 0])
+            shifts = judge.before(tasks, np.array([RIGHT, 0]))
+            assert shifts.tolist() == [0.0, 0.0]
     report = judge.report()
     assert (report["situations"], report["unrated_situations"], report["unrated_moments"]) == (3, 3, 6)
     assert report["unreadable_ratings"] == (6 if "NaN" in said else 0)

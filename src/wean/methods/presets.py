@@ -59,7 +59,7 @@ _GUIDED = {
 # MiniGrid's own tasks: the reward comes late, and only after a chain of steps. Larger batches, more exploration, and a
 # horizon of fifty steps instead of a hundred, so that what brings a sub-goal is told from what came before it.
 _CHAIN = {"num_steps": 32, "gamma": 0.98, "ent_coef": 0.02}
-_STOCK = {
+_STOCK: dict[str, dict[str, Any]] = {
     "KeyCorridorS3R3": {**_CHAIN, "total_timesteps": 500_000},
     "MultiRoomN2S4": {"total_timesteps": 200_000},
     "ObstructedMaze1Dlh": {**_CHAIN, "total_timesteps": 500_000},
