@@ -56,15 +56,21 @@ def shaped(lines: list[Line], folder: Any) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Parses, trains what is missing, tabulates."""
-    arguments = options(__doc__, f"runs/{NAME}").parse_args()
+    parser = options(__doc__, f"runs/{NAME}")
+    parser.add_argument("--task", action="append", choices=(*STOCK, *ROOMS), help="only these tasks")
+    arguments = parser.parse_args()
     folder = arguments.from_runs or arguments.runs
-    lines = chosen_lines(LINES, arguments)
+    wanted = arguments.task or (*STOCK, *ROOMS)
+    lines = [
+        line._replace(tasks=tuple(task for task in line.tasks if task in wanted))
+        for line in chosen_lines(LINES, arguments)
+    ]
     if arguments.quick:
         lines = [line._replace(seeds=2, tasks=("MultiRoomN2S4",)) for line in lines if line.name in QUICK]
     if not arguments.from_runs:
         train_all(lines, folder, arguments.workers)
     rows = []
-    for task in (*STOCK, *ROOMS):
+    for task in wanted:
         found = [tabulate(task, line, folder) for line in lines if task in line.tasks]
         rows += [row for row in found if row] + references(task, LINES[0], folder)
     ratios = [row for line in lines if line.name != "ppo" for row in faster(rows, line)]
