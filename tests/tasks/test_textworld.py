@@ -25,7 +25,11 @@ pytest.importorskip("jericho", reason="text adventures need an extra: pip instal
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tasks" / "textworld.md").read_text(encoding="utf-8")
 NAMES = ("TextWorldCooking", "TextWorldTreasure", "TextWorldCoin")
-TINY_COIN = {"challenge": "coin_collector", "settings": {"level": 102}, "horizon": 6}  # two rooms, two that lead nowhere
+TINY_COIN = {
+    "challenge": "coin_collector",
+    "settings": {"level": 102},
+    "horizon": 6,
+}  # two rooms, two that lead nowhere
 TINY_KITCHEN = {"challenge": "cooking", "settings": {"recipe": 1, "take": 1, "go": 1, "cook": 1, "cut": 1}}
 
 
@@ -82,8 +86,14 @@ def test_families_of_other_settings_have_folders_of_their_own(monkeypatch: pytes
     ("settings", "says"),
     [
         ({"challenge": "chess"}, "no challenge 'chess'; there are cooking, treasure_hunter, coin_collector"),
-        ({"challenge": "cooking", "settings": {"recipes": 1}}, "cooking has no setting 'recipes'; did you mean 'recipe'"),
-        ({"challenge": "coin_collector", "settings": {"xyz": 1}}, "coin_collector has no setting 'xyz'; there are level"),
+        (
+            {"challenge": "cooking", "settings": {"recipes": 1}},
+            "cooking has no setting 'recipes'; did you mean 'recipe'",
+        ),
+        (
+            {"challenge": "coin_collector", "settings": {"xyz": 1}},
+            "coin_collector has no setting 'xyz'; there are level",
+        ),
         ({"horizon": 0}, "horizon must be at least 1 command, not 0"),
         ({"render_mode": "human"}, "a text adventure renders 'ansi', not 'human'"),
     ],
@@ -197,7 +207,7 @@ def test_a_spoiled_ingredient_loses(games: Path) -> None:
         task.step(task.best_actions()[0])
     cook = task.best_actions()[0]
     task.step(cook)
-    observation, reward, terminated, truncated, info = task.step(cook)  # twice: it burns
+    _, reward, terminated, truncated, info = task.step(cook)  # twice: it burns
     assert (terminated, truncated, info["is_success"]) == (True, False, False)
     assert reward <= 0
     assert task.best_actions() == []
@@ -299,7 +309,10 @@ def test_many_adventures_side_by_side_and_in_processes(games: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"challenge": "coin_collector", "settings": {"level": 500}}, r"coin_collector \(level 500\) cannot .*\[1-300\]"),
+        (
+            {"challenge": "coin_collector", "settings": {"level": 500}},
+            r"coin_collector \(level 500\) cannot .*\[1-300\]",
+        ),
         ({"challenge": "cooking", "settings": {"go": 5}}, r"cooking \(go 5\) cannot .*choose other settings$"),
         ({"challenge": "treasure_hunter"}, r"treasure_hunter \(\) cannot be generated \(KeyError: 'level'\)"),
     ],
