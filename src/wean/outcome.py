@@ -41,6 +41,7 @@ def conclude(
     save_student(student, folder.student)
     # Taken before the teacher meets situations in its own evaluation.
     table, unadvised = (teacher.table(), teacher.unadvised) if teacher else ([], 0)
+    ratings = parts.term.table() if parts.term else []
     greedy = config.evaluation.acting == "greedy"
     shipped = parts.policy(greedy)
     learning = sum(algorithm.seconds.values())
@@ -54,7 +55,11 @@ def conclude(
         "wall_seconds": learned["wall_seconds"],
         "steps_per_second": algorithm.env_steps / learning,
         "unadvised": unadvised,
+<<<<<<< HEAD
         "advice": _advice_counts(parts, table),
+=======
+        "rewards": parts.term.report() if parts.term else None,
+>>>>>>> main
         "student_parameters": student.parameter_count(),
         "student_bytes": weight_bytes(folder.student),
         "acting": config.evaluation.acting,
@@ -68,8 +73,10 @@ def conclude(
     write_text(folder.student / "README.md", student_card(summary))
     if parts.model is not None:
         goal = parts.judges.situations([0])[0].goal
-        rows = {"schema": "wean-teacher/1", "model": parts.model.name, "goal": goal, "rows": table}
-        write_json(folder.path / "teacher.json", rows)
+        for name, said in (("teacher", table if teacher else None), ("judge", ratings or None)):
+            if said is not None:
+                rows = {"schema": f"wean-{name}/1", "model": parts.model.name, "goal": goal, "rows": said}
+                write_json(folder.path / f"{name}.json", rows)
     if registered(config.task):
         seeds = range(FINAL_SEED, FINAL_SEED + config.evaluation.recorded_episodes)
         write_json(folder.path / "episodes.json", record(shipped, config.task, seeds, parts.success_return))

@@ -12,7 +12,8 @@ import gymnasium as gym
 
 from wean.algorithms.algorithm import Algorithm
 from wean.algorithms.imitation import Imitation, ImitationConfig
-from wean.algorithms.ppo import PPO
+from wean.algorithms.ppo import PPO, PPOConfig
+from wean.algorithms.rewards import RewardTerm
 from wean.errors import UsageError
 from wean.evaluation.policies import Policy, StudentPolicy
 from wean.llm import Budget, Ledger, open_model
@@ -22,8 +23,13 @@ from wean.students.saving import make_student
 from wean.students.student import Student
 from wean.tasks.registration import make_task, task_id
 from wean.tasks.vector import SerialTasks
+<<<<<<< HEAD
 from wean.teachers.asking import Rule, SparingTeacher
+=======
+from wean.teachers.beacons import Beacons
+>>>>>>> main
 from wean.teachers.elicitation import logprobs, samples, verbalized
+from wean.teachers.judging import Judge, rate
 from wean.teachers.teacher import Teacher
 
 MakeTask = Callable[[], gym.Env[Any, Any]]
@@ -44,6 +50,7 @@ class Parts:
         asking: The same, asked only where the settings say: the algorithm's guide.
         model: The teacher's language model, if it has one.
         success_return: The return from which an episode counts as success; None counts every positive one.
+        term: What rewards beside the environment, if anything.
     """
 
     tasks: SerialTasks
@@ -54,6 +61,7 @@ class Parts:
     asking: SparingTeacher | None
     model: LanguageModel | None
     success_return: float | None
+    term: RewardTerm | None = None
 
     def policy(self, greedy: bool) -> Policy:
         """The student at work, as it is judged and shipped."""
@@ -88,8 +96,14 @@ def build(
     """
     make = make or partial(make_task, config.task)
     model = open_model(config.model, ledger=ledger, strict=strict, budget=budget) if config.model else None
+<<<<<<< HEAD
     teacher = make_teacher(model, config.advice, config.seed) if model else None
     asking = SparingTeacher(teacher, asking_rule(config.advice)) if teacher else None
+=======
+    judged = config.rewards.term == "judge"  # who rates actions is not asked for plans
+    teacher = make_teacher(model, config.advice, config.seed) if model and not judged else None
+    term = make_term(config, model, teacher)
+>>>>>>> main
     tasks = SerialTasks([make] * config.algorithm.num_envs)
     student = make_student(
         tasks.observation_space,
@@ -101,10 +115,17 @@ def build(
         case ImitationConfig():
             algorithm = Imitation(student, tasks, config.algorithm, asking, config.seed)
         case _:
+<<<<<<< HEAD
             algorithm = PPO(student, tasks, config.algorithm, asking, config.seed)
     judges = SerialTasks([make] * min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes)))
     threshold = success_return(config.task) if registered(config.task) else None
     return Parts(tasks, judges, student, algorithm, teacher, asking, model, threshold)
+=======
+            algorithm = PPO(student, tasks, config.algorithm, teacher, config.seed, term=term)
+    judges = SerialTasks([make] * min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes)))
+    threshold = success_return(config.task) if registered(config.task) else None
+    return Parts(tasks, judges, student, algorithm, teacher, model, threshold, term)
+>>>>>>> main
 
 
 def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, seed: int = 0) -> Teacher:
@@ -114,10 +135,30 @@ def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, see
     return Teacher(partial(elicit, model, temperature=advice.temperature), advice.mode, seed)
 
 
+<<<<<<< HEAD
 def asking_rule(advice: AdviceSettings) -> Rule:
     """When the teacher of a learning student is asked."""
     names = [field.name for field in dataclasses.fields(Rule)]
     return Rule(**{name: getattr(advice, name) for name in names})
+=======
+def make_term(config: RunConfig, model: LanguageModel | None, teacher: Teacher | None) -> RewardTerm | None:
+    """Makes the reward term that the settings name.
+
+    Raises:
+        UsageError: If there is nobody to ask, or the algorithm has no use for rewards.
+    """
+    term = config.rewards.term
+    if term == "none":
+        return None
+    if not isinstance(config.algorithm, PPOConfig):
+        raise UsageError(f"{config.method} learns from labels, not from rewards; leave rewards.term out")
+    if model is None:
+        raise UsageError(f"{config.method} asks no language model; take the method beacons or lmgt")
+    if term == "judge":
+        return Judge(partial(rate, model, temperature=config.advice.temperature))
+    assert teacher is not None
+    return Beacons(teacher.advise)
+>>>>>>> main
 
 
 def llm_counts(model: LanguageModel | None) -> dict[str, Any]:

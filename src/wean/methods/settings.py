@@ -58,6 +58,15 @@ class AdviceSettings(BaseModel):
     """A situation asked about once stays advised; without it every advised moment counts as a question."""
 
 
+class RewardSettings(BaseModel):
+    """Rewards that teach, beside the environment's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    term: Literal["none", "beacons", "judge"] = "none"
+    """Nothing; the sub-goals of the teacher's plans as they are reached; or a judge's rating of each action."""
+
+
 class EvaluationSettings(BaseModel):
     """How the student is judged, during training and after it."""
 
@@ -96,6 +105,8 @@ class RunConfig(BaseModel):
     """Settings of the student."""
     advice: AdviceSettings = AdviceSettings()
     """Settings of the teacher's advice."""
+    rewards: RewardSettings = RewardSettings()
+    """Settings of the rewards that teach."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """Settings of the evaluation."""
 
@@ -108,6 +119,7 @@ ALGORITHMS: dict[str, type[PPOConfig] | type[ImitationConfig]] = {"ppo": PPOConf
 SECTIONS: dict[str, type[BaseModel]] = {
     "student": StudentSettings,
     "advice": AdviceSettings,
+    "rewards": RewardSettings,
     "evaluation": EvaluationSettings,
 }
 _TOP = ("threads",)
@@ -168,7 +180,7 @@ def resolve(
         return RunConfig(
             method=method.name,
             task=task,
-            model=(model or method.model) if method.teaches else None,
+            model=(model or method.models.get(short, method.model)) if method.teaches else None,
             seed=seed,
             algorithm=config_type(**tree.pop("algorithm")),
             **tree,

@@ -162,7 +162,8 @@ class Room(MiniGridEnv):  # type: ignore[misc]
 
         Nothing for the first step after which it is asked.
         """
-        return () if self._before is None else skills.achieved(self._before, self.known_map())
+        known = self.known_map()
+        return () if self._before is None else skills.achieved(self._before, known)
 
     # --- furnishing: called by the kinds -------------------------------------------------------------------------
 

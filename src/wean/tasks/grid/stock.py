@@ -190,7 +190,8 @@ class StockGrid(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs
 
         Nothing for the first step after which it is asked.
         """
-        return () if self._before is None else skills.achieved(self._before, self.known_map())
+        known = self.known_map()
+        return () if self._before is None else skills.achieved(self._before, known)
 
 
 def make_stock(id: str, **kwargs: Any) -> StockGrid:
