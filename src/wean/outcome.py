@@ -55,11 +55,8 @@ def conclude(
         "wall_seconds": learned["wall_seconds"],
         "steps_per_second": algorithm.env_steps / learning,
         "unadvised": unadvised,
-<<<<<<< HEAD
         "advice": _advice_counts(parts, table),
-=======
         "rewards": parts.term.report() if parts.term else None,
->>>>>>> main
         "student_parameters": student.parameter_count(),
         "student_bytes": weight_bytes(folder.student),
         "acting": config.evaluation.acting,

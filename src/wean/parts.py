@@ -23,11 +23,8 @@ from wean.students.saving import make_student
 from wean.students.student import Student
 from wean.tasks.registration import make_task, task_id
 from wean.tasks.vector import SerialTasks
-<<<<<<< HEAD
 from wean.teachers.asking import Rule, SparingTeacher
-=======
 from wean.teachers.beacons import Beacons
->>>>>>> main
 from wean.teachers.elicitation import logprobs, samples, verbalized
 from wean.teachers.judging import Judge, rate
 from wean.teachers.teacher import Teacher
@@ -96,14 +93,10 @@ def build(
     """
     make = make or partial(make_task, config.task)
     model = open_model(config.model, ledger=ledger, strict=strict, budget=budget) if config.model else None
-<<<<<<< HEAD
-    teacher = make_teacher(model, config.advice, config.seed) if model else None
-    asking = SparingTeacher(teacher, asking_rule(config.advice)) if teacher else None
-=======
     judged = config.rewards.term == "judge"  # who rates actions is not asked for plans
     teacher = make_teacher(model, config.advice, config.seed) if model and not judged else None
+    asking = SparingTeacher(teacher, asking_rule(config.advice)) if teacher else None
     term = make_term(config, model, teacher)
->>>>>>> main
     tasks = SerialTasks([make] * config.algorithm.num_envs)
     student = make_student(
         tasks.observation_space,
@@ -115,17 +108,10 @@ def build(
         case ImitationConfig():
             algorithm = Imitation(student, tasks, config.algorithm, asking, config.seed)
         case _:
-<<<<<<< HEAD
-            algorithm = PPO(student, tasks, config.algorithm, asking, config.seed)
+            algorithm = PPO(student, tasks, config.algorithm, asking, config.seed, term=term)
     judges = SerialTasks([make] * min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes)))
     threshold = success_return(config.task) if registered(config.task) else None
-    return Parts(tasks, judges, student, algorithm, teacher, asking, model, threshold)
-=======
-            algorithm = PPO(student, tasks, config.algorithm, teacher, config.seed, term=term)
-    judges = SerialTasks([make] * min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes)))
-    threshold = success_return(config.task) if registered(config.task) else None
-    return Parts(tasks, judges, student, algorithm, teacher, model, threshold, term)
->>>>>>> main
+    return Parts(tasks, judges, student, algorithm, teacher, asking, model, threshold, term)
 
 
 def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, seed: int = 0) -> Teacher:
@@ -135,12 +121,12 @@ def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, see
     return Teacher(partial(elicit, model, temperature=advice.temperature), advice.mode, seed)
 
 
-<<<<<<< HEAD
 def asking_rule(advice: AdviceSettings) -> Rule:
     """When the teacher of a learning student is asked."""
     names = [field.name for field in dataclasses.fields(Rule)]
     return Rule(**{name: getattr(advice, name) for name in names})
-=======
+
+
 def make_term(config: RunConfig, model: LanguageModel | None, teacher: Teacher | None) -> RewardTerm | None:
     """Makes the reward term that the settings name.
 
@@ -158,7 +144,6 @@ def make_term(config: RunConfig, model: LanguageModel | None, teacher: Teacher |
         return Judge(partial(rate, model, temperature=config.advice.temperature))
     assert teacher is not None
     return Beacons(teacher.advise)
->>>>>>> main
 
 
 def llm_counts(model: LanguageModel | None) -> dict[str, Any]:
