@@ -96,7 +96,7 @@ def build(
     judged = config.rewards.term == "judge"  # who rates actions is not asked for plans
     teacher = make_teacher(model, config.advice, config.seed) if model and not judged else None
     asking = SparingTeacher(teacher, asking_rule(config.advice)) if teacher else None
-    term = make_term(config, model, teacher)
+    term = make_term(config, model, asking)
     tasks = SerialTasks([make] * config.algorithm.num_envs)
     student = make_student(
         tasks.observation_space,
@@ -127,7 +127,7 @@ def asking_rule(advice: AdviceSettings) -> Rule:
     return Rule(**{name: getattr(advice, name) for name in names})
 
 
-def make_term(config: RunConfig, model: LanguageModel | None, teacher: Teacher | None) -> RewardTerm | None:
+def make_term(config: RunConfig, model: LanguageModel | None, asking: SparingTeacher | None) -> RewardTerm | None:
     """Makes the reward term that the settings name.
 
     Raises:
@@ -142,8 +142,8 @@ def make_term(config: RunConfig, model: LanguageModel | None, teacher: Teacher |
         raise UsageError(f"{config.method} asks no language model; take the method beacons or lmgt")
     if term == "judge":
         return Judge(partial(rate, model, temperature=config.advice.temperature))
-    assert teacher is not None
-    return Beacons(teacher.advise)
+    assert asking is not None
+    return Beacons(asking.advise)
 
 
 def llm_counts(model: LanguageModel | None) -> dict[str, Any]:

@@ -64,7 +64,8 @@ def test_every_nth_step(tmp_path: Path) -> None:
 def test_a_student_with_an_open_mind_asks_until_it_is_sure(tmp_path: Path) -> None:
     always = ("advice.when=uncertain", "advice.memory=false", "advice.min_entropy=0")
     assert learn(tmp_path / "always", *always)[0]["advice"]["questions"] == 512
-    summary, _ = learn(tmp_path / "some", "advice.when=uncertain", "advice.memory=false", "advice.min_entropy=0.6")
+    sure = ("advice.when=uncertain", "advice.memory=false", "advice.min_entropy=0.999", "learning_rate=0.01")
+    summary, _ = learn(tmp_path / "some", *sure)
     first, half, whole = (point["questions"] for point in summary["curve"])
     assert (first, half > 200) == (0, True)  # a new student knows nothing
     assert whole - half < half
@@ -91,6 +92,15 @@ def test_a_budget_of_zero_learns_as_plain_ppo_does(tmp_path: Path) -> None:
     for key in ("success", "return", "length"):
         assert summary["final"][key] == plain["final"][key]
     assert [point["return"] for point in summary["curve"]] == [point["return"] for point in plain["curve"]]
+
+
+def test_sub_goals_keep_to_the_budget_too(tmp_path: Path) -> None:
+    config = resolve("beacons", "SimpleDoorKey", None, 1, [*SMALL, "advice.max_questions=0"])
+    said: list[str] = []
+    summary = Training(config, tmp_path / "run", say=said.append).run()
+    assert said == ["advice.max_questions is 0: nobody is asked, the student learns without advice"]
+    assert summary["advice"]["questions"] == summary["rewards"]["reached"] == 0
+    assert summary["rewards"]["unplanned_moments"] == summary["advice"]["over_limit"] > 0
 
 
 def chatter(messages: list[dict[str, str]]) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
+from wean.teachers.plans import Advice
 from wean.teachers.teacher import Guidance, Teacher
 
 When = Literal["always", "new", "uncertain", "disagree", "every"]
@@ -136,6 +137,23 @@ class SparingTeacher:
         self.counts["advised"] += int(found.advised.sum())
         self.counts["not_asked"] += len(which) - len(places)
         return guidance
+
+    def advise(self, situations: Sequence[Situation]) -> list[Advice]:
+        """Gives the advice for each situation, where no student stands whom a rule could look at (see `beacons`).
+
+        Only memory and cap decide, not the rule's `when`; whoever is not asked about gets advice without plans.
+        """
+        found, places = [Advice(())] * len(situations), []
+        for place, situation in enumerate(situations):
+            self._meet(situation)
+            if (self.rule.memory and situation.key in self._asked) or self._ask(situation):
+                places.append(place)
+        for place, advice in zip(places, self.teacher.advise([situations[place] for place in places]), strict=True):
+            found[place] = advice
+        self.counts["moments"] += len(situations)
+        self.counts["not_asked"] += len(situations) - len(places)
+        self.counts["advised"] += sum(bool(advice.plans) for advice in found)
+        return found
 
     def note_silence(self) -> None:
         """Notes, once, that nothing of what was asked so far has led to advice."""
