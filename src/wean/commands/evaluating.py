@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from wean.llm.model import LanguageModel
     from wean.methods.settings import AdviceSettings, RunConfig
 
-_REFERENCES = ("random", "teacher", "random-skills", "expert")
+_REFERENCES = ("random", "teacher", "random-skills", "expert", "explorer")
 
 
 def evaluate(
-    who: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or random, random-skills, expert, teacher.")],
+    who: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run folder, random, random-skills, expert, explorer, teacher.")
+    ],
     task: Annotated[str | None, typer.Option(help="The task; a run's own by default.")] = None,
     model: Annotated[str | None, typer.Option(help="The teacher's language model.")] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes to play.")] = 500,
@@ -93,7 +95,7 @@ def make_policy(
 ) -> tuple[Policy, LanguageModel | None]:
     """Makes the policy, and opens the model that it asks, if any."""
     from wean.errors import UsageError
-    from wean.evaluation.experts import ExpertPolicy
+    from wean.evaluation.experts import ExpertPolicy, ExplorerPolicy
     from wean.evaluation.policies import RandomPolicy, RandomSkillsPolicy, StudentPolicy, TeacherPolicy
     from wean.llm import open_model
     from wean.parts import make_teacher
@@ -107,6 +109,8 @@ def make_policy(
         if student.num_actions != actions:
             raise UsageError(f"the student of {who} has {student.num_actions} actions, the task {actions}")
         return StudentPolicy(student, (acting or config.evaluation.acting) == "greedy"), None
+    if who == "explorer":
+        return ExplorerPolicy(actions), None
     if who == "random":
         return RandomPolicy(actions), None
     if who == "random-skills":
