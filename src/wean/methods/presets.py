@@ -46,8 +46,10 @@ _PPO = {"total_timesteps": 200_000, "num_envs": 64, "num_steps": 16, "num_miniba
 # advantages are less noisy once the teacher is gone.
 _LONG = {"total_timesteps": 400_000, "num_steps": 32}
 _LONGER = {"total_timesteps": 600_000, "num_steps": 32}
-# From 10, as in the paper's release, to zero: at the end of the run where the teacher is right, after 200,000 steps
-# where it is not.
+# A room that fills a large map: how far off its edges are says where the middle is, and there is less to look at.
+_FAR = {**_LONGER, "student.reach": 6, "student.edges": True}
+# From 10, as in the paper's release, to zero: at the end of the run where the teacher is right, after 150,000 or 200,000
+# steps where it is not.
 _ANNEALED = {"teacher.kind": "linear", "teacher.start": 10.0, "teacher.end": 0.0, "teacher.until": 1.0}
 # As many labels as llm4teach gets while its teacher's weight lasts: one a step.
 _LABELS = {task: {"total_timesteps": 200_000} for task in ("SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey")}
@@ -56,6 +58,7 @@ _GUIDED: dict[str, dict[str, Any]] = {
     "LavaDoorKey": {**_LONGER, "teacher.until": 1 / 3},
     "RandomBoxKey": {"total_timesteps": 300_000},
     "ColoredDoorKeyRandom": {**_LONG, "teacher.until": 1 / 2},
+    "TwoDoor": {**_FAR, "teacher.until": 1 / 4},
 }
 # As many steps as the guided student gets.
 _ALONE: dict[str, dict[str, Any]] = {
@@ -63,6 +66,7 @@ _ALONE: dict[str, dict[str, Any]] = {
     "LavaDoorKey": _LONGER,
     "RandomBoxKey": {"total_timesteps": 300_000},
     "ColoredDoorKeyRandom": _LONG,
+    "TwoDoor": _FAR,
 }
 
 # MiniGrid's own tasks: the reward comes late, and only after a chain of steps. Larger batches, more exploration, and a
