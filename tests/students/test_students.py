@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from wean.errors import UsageError, WeanError
 from wean.students.acting import Actor
 from wean.students.dense import DenseStudent
-from wean.students.grid import GridStudent, egocentric_index
+from wean.students.grid import GridStudent, edge_distances, egocentric_index
 from wean.students.saving import load_student, make_student, save_student, weight_bytes
 from wean.students.student import Student
 from wean.tasks.registration import make_task
@@ -47,6 +47,39 @@ def test_the_same_sight_from_anywhere_gives_the_same_policy() -> None:
     assert torch.allclose(features, features[:1].expand_as(features))
     other = torch.from_numpy(_room(9, 9, (4, 4), 0, (6, 5))[None])  # one to the right instead
     assert not torch.allclose(student.features(other), features[:1])
+
+
+def test_the_edges_are_counted_from_the_agent() -> None:
+    # A 4 x 3 map; at (1, 0) two cells lie to the east, two to the south, one to the west, none to the north.
+    distances = edge_distances(4, 3)
+    assert distances.shape == (4 * 3 * 4, 4)
+    pose = (1 * 3 + 0) * 4
+    assert distances[pose].tolist() == [2, 2, 1, 0]  # ahead, right, behind, left
+    assert distances[pose + 1].tolist() == [2, 1, 0, 2]  # facing south
+    assert distances[pose + 3].tolist() == [0, 2, 2, 1]  # facing north
+
+
+def test_a_student_that_is_told_of_the_edges_tells_places_apart(tmp_path: Path) -> None:
+    space = gym.spaces.Box(0, 255, (9, 9, 4), np.uint8)
+    student = make_student(space, gym.spaces.Discrete(7), hidden=16, reach=2, edges=True)
+    assert isinstance(student, GridStudent)
+    assert student.edges is not None
+    images = np.stack([_room(9, 9, at, 0, (at[0] + 2, at[1])) for at in ((3, 4), (4, 4))])
+    first, second = student.features(torch.from_numpy(images))
+    assert torch.equal(first, second)  # until it has learnt, it makes no difference
+    torch.nn.init.normal_(student.edges.weight)
+    first, second = student.features(torch.from_numpy(images))
+    assert not torch.allclose(first, second)
+    save_student(student, tmp_path)
+    again = load_student(tmp_path)
+    assert isinstance(again, GridStudent)
+    assert torch.equal(again.features(torch.from_numpy(images))[1], second)
+
+
+@pytest.mark.parametrize("setting", [{"reach": 2}, {"edges": True}])
+def test_a_student_without_a_map_has_no_edges(setting: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="for tasks that show a grid map"):
+        make_student(gym.spaces.Discrete(16), gym.spaces.Discrete(4), **setting)  # type: ignore[arg-type]
 
 
 def test_unseen_cells_do_not_learn() -> None:

@@ -48,8 +48,8 @@ _LONG = {"total_timesteps": 400_000, "num_steps": 32}
 _LONGER = {"total_timesteps": 600_000, "num_steps": 32}
 # A room that fills a large map: how far off its edges are says where the middle is, and there is less to look at.
 _FAR = {**_LONGER, "student.reach": 6, "student.edges": True}
-# From 10, as in the paper's release, to zero: at the end of the run where the teacher is right, after 150,000 or 200,000
-# steps where it is not.
+# From 10, as in the paper's release, to zero: at the end of the run where the teacher is right, after 150,000 to
+# 200,000 steps where it is not.
 _ANNEALED = {"teacher.kind": "linear", "teacher.start": 10.0, "teacher.end": 0.0, "teacher.until": 1.0}
 # As many labels as llm4teach gets while its teacher's weight lasts: one a step.
 _LABELS = {task: {"total_timesteps": 200_000} for task in ("SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey")}

@@ -44,12 +44,15 @@ def make_student(
     if not isinstance(action_space, gym.spaces.Discrete):
         raise UsageError(f"no student acts in {action_space}; a Discrete action space is needed")
     actions = int(action_space.n)
+    shape = observation_space.shape or ()
+    shows_map = len(shape) == 3 and shape[2] == 4 and observation_space.dtype == np.uint8
+    if (reach is not None or edges) and not shows_map:
+        raise UsageError("student.reach and student.edges are for tasks that show a grid map; leave them out")
     if isinstance(observation_space, gym.spaces.Discrete):
         return DenseStudent(int(observation_space.n), actions, discrete=True, hidden=hidden, recurrent=recurrent)
     if not isinstance(observation_space, gym.spaces.Box):
         raise UsageError(f"no student sees {observation_space}; wrap the task in gymnasium's FlattenObservation")
-    shape = observation_space.shape
-    if len(shape) == 3 and shape[2] == 4 and observation_space.dtype == np.uint8:
+    if shows_map:
         return GridStudent(shape[0], shape[1], actions, reach, edges, hidden=hidden, recurrent=recurrent)
     return DenseStudent(int(np.prod(shape)), actions, hidden=hidden, recurrent=recurrent)
 
