@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wean.evaluation.episodes import Episodes, play, summarize
-from wean.evaluation.policies import Policy, RandomSkillsPolicy, StudentPolicy, TeacherPolicy
+from wean.evaluation.policies import Policy, RandomSkillsPolicy, TeacherPolicy
 from wean.evaluation.recording import record
 from wean.evaluation.report import write_report
 from wean.methods.card import student_card
@@ -41,8 +41,9 @@ def conclude(
     save_student(student, folder.student)
     # Taken before the teacher meets situations in its own evaluation.
     table, unadvised = (teacher.table(), teacher.unadvised) if teacher else ([], 0)
+    ratings = parts.term.table() if parts.term else []
     greedy = config.evaluation.acting == "greedy"
-    shipped = StudentPolicy(student, greedy)
+    shipped = parts.policy(greedy)
     learning = sum(algorithm.seconds.values())
     summary = {
         "schema": "wean-run/1",
@@ -54,11 +55,12 @@ def conclude(
         "wall_seconds": learned["wall_seconds"],
         "steps_per_second": algorithm.env_steps / learning,
         "unadvised": unadvised,
+        "rewards": parts.term.report() if parts.term else None,
         "student_parameters": student.parameter_count(),
         "student_bytes": weight_bytes(folder.student),
         "acting": config.evaluation.acting,
         "final": _judged(config, parts, shipped),
-        "final_other": _judged(config, parts, StudentPolicy(student, not greedy)),
+        "final_other": _judged(config, parts, parts.policy(not greedy)),
         "references": _references(config, parts, asked_before),
         "llm": add_counts(llm_counts(parts.model), asked_before),
         "curve": learned["curve"],
@@ -67,8 +69,10 @@ def conclude(
     write_text(folder.student / "README.md", student_card(summary))
     if parts.model is not None:
         goal = parts.judges.situations([0])[0].goal
-        rows = {"schema": "wean-teacher/1", "model": parts.model.name, "goal": goal, "rows": table}
-        write_json(folder.path / "teacher.json", rows)
+        for name, said in (("teacher", table if teacher else None), ("judge", ratings or None)):
+            if said is not None:
+                rows = {"schema": f"wean-{name}/1", "model": parts.model.name, "goal": goal, "rows": said}
+                write_json(folder.path / f"{name}.json", rows)
     if registered(config.task):
         seeds = range(FINAL_SEED, FINAL_SEED + config.evaluation.recorded_episodes)
         write_json(folder.path / "episodes.json", record(shipped, config.task, seeds, parts.success_return))

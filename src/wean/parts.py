@@ -10,9 +10,12 @@ from typing import Any
 
 import gymnasium as gym
 
-from wean.algorithms.imitation import Imitation
+from wean.algorithms.algorithm import Algorithm
+from wean.algorithms.imitation import Imitation, ImitationConfig
 from wean.algorithms.ppo import PPO, PPOConfig
+from wean.algorithms.rewards import RewardTerm
 from wean.errors import UsageError
+from wean.evaluation.policies import Policy, StudentPolicy
 from wean.llm import Budget, Ledger, open_model
 from wean.llm.model import LanguageModel
 from wean.methods.settings import AdviceSettings, RunConfig
@@ -20,7 +23,9 @@ from wean.students.saving import make_student
 from wean.students.student import Student
 from wean.tasks.registration import make_task, task_id
 from wean.tasks.vector import SerialTasks
+from wean.teachers.beacons import Beacons
 from wean.teachers.elicitation import logprobs, samples, verbalized
+from wean.teachers.judging import Judge, rate
 from wean.teachers.teacher import Teacher
 
 MakeTask = Callable[[], gym.Env[Any, Any]]
@@ -40,15 +45,21 @@ class Parts:
         teacher: Who guides it, if anybody.
         model: The teacher's language model, if it has one.
         success_return: The return from which an episode counts as success; None counts every positive one.
+        term: What rewards beside the environment, if anything.
     """
 
     tasks: SerialTasks
     judges: SerialTasks
     student: Student
-    algorithm: PPO | Imitation
+    algorithm: Algorithm
     teacher: Teacher | None
     model: LanguageModel | None
     success_return: float | None
+    term: RewardTerm | None = None
+
+    def policy(self, greedy: bool) -> Policy:
+        """The student at work, as it is judged and shipped."""
+        return StudentPolicy(self.student, greedy)
 
     def close(self) -> None:
         """Ends the tasks and lets go of the model."""
@@ -79,7 +90,9 @@ def build(
     """
     make = make or partial(make_task, config.task)
     model = open_model(config.model, ledger=ledger, strict=strict, budget=budget) if config.model else None
-    teacher = make_teacher(model, config.advice, config.seed) if model else None
+    judged = config.rewards.term == "judge"  # who rates actions is not asked for plans
+    teacher = make_teacher(model, config.advice, config.seed) if model and not judged else None
+    term = make_term(config, model, teacher)
     tasks = SerialTasks([make] * config.algorithm.num_envs)
     student = make_student(
         tasks.observation_space,
@@ -87,14 +100,15 @@ def build(
         hidden=config.student.hidden,
         recurrent=config.student.recurrent,
     )
-    algorithm: PPO | Imitation
-    if isinstance(config.algorithm, PPOConfig):
-        algorithm = PPO(student, tasks, config.algorithm, teacher, config.seed)
-    else:
-        algorithm = Imitation(student, tasks, config.algorithm, teacher, config.seed)
+    algorithm: Algorithm
+    match config.algorithm:
+        case ImitationConfig():
+            algorithm = Imitation(student, tasks, config.algorithm, teacher, config.seed)
+        case _:
+            algorithm = PPO(student, tasks, config.algorithm, teacher, config.seed, term=term)
     judges = SerialTasks([make] * min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes)))
     threshold = success_return(config.task) if registered(config.task) else None
-    return Parts(tasks, judges, student, algorithm, teacher, model, threshold)
+    return Parts(tasks, judges, student, algorithm, teacher, model, threshold, term)
 
 
 def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, seed: int = 0) -> Teacher:
@@ -102,6 +116,25 @@ def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, see
     advice = advice or AdviceSettings()
     elicit = {"verbalized": verbalized, "samples": samples, "logprobs": logprobs}[advice.elicitation]
     return Teacher(partial(elicit, model, temperature=advice.temperature), advice.mode, seed)
+
+
+def make_term(config: RunConfig, model: LanguageModel | None, teacher: Teacher | None) -> RewardTerm | None:
+    """Makes the reward term that the settings name.
+
+    Raises:
+        UsageError: If there is nobody to ask, or the algorithm has no use for rewards.
+    """
+    term = config.rewards.term
+    if term == "none":
+        return None
+    if not isinstance(config.algorithm, PPOConfig):
+        raise UsageError(f"{config.method} learns from labels, not from rewards; leave rewards.term out")
+    if model is None:
+        raise UsageError(f"{config.method} asks no language model; take the method beacons or lmgt")
+    if term == "judge":
+        return Judge(partial(rate, model, temperature=config.advice.temperature))
+    assert teacher is not None
+    return Beacons(teacher.advise)
 
 
 def llm_counts(model: LanguageModel | None) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from wean.algorithms.imitation import ImitationConfig
-from wean.algorithms.ppo import Update
+from wean.algorithms.algorithm import Update
+from wean.algorithms.ppo import PPOConfig
 from wean.errors import WeanError
-from wean.evaluation.policies import StudentPolicy, TeacherPolicy
+from wean.evaluation.policies import TeacherPolicy
 from wean.evaluation.report import write_report
 from wean.llm import Budget, Ledger
 from wean.methods.settings import RunConfig
@@ -148,7 +148,7 @@ class Training:
 
     def _measure(self, parts: Parts) -> None:
         """Adds a point to the learning curve, on the seeds for choices."""
-        policy = StudentPolicy(parts.student, self.config.evaluation.acting == "greedy")
+        policy = parts.policy(self.config.evaluation.acting == "greedy")
         judged = judge(parts, policy, self.config.evaluation.curve_episodes, CHOOSING_SEED)
         success = float(judged.successes.mean())
         if self._teacher_success:
@@ -220,4 +220,4 @@ class Training:
 
 
 def _matches_teacher(config: RunConfig) -> bool:
-    return not isinstance(config.algorithm, ImitationConfig) and config.algorithm.teacher.kind == "matching"
+    return isinstance(config.algorithm, PPOConfig) and config.algorithm.teacher.kind == "matching"

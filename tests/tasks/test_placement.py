@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import permutations
 
 import pytest
 from minigrid.core.constants import COLOR_NAMES
@@ -28,6 +29,7 @@ class Layout:
         self.walls = {cell for cell, thing in things.items() if thing.type == "wall"}
         self.doors = [(cell, thing) for cell, thing in things.items() if thing.type == "door"]
         self.keys = [(cell, thing.color) for cell, thing in things.items() if thing.type == "key"]
+        self.boxes = [(cell, thing) for cell, thing in things.items() if thing.type == "box"]
         self.lava = [cell for cell, thing in things.items() if thing.type == "lava"]
         self.count = len(things)
         self.agent: Cell = (int(room.agent_pos[0]), int(room.agent_pos[1]))
@@ -68,6 +70,9 @@ def layouts(request: pytest.FixtureRequest) -> tuple[str, list[Layout]]:
 def test_rooms_are_walled_rectangles_of_five_to_ten_at_the_top_left(layouts: tuple[str, list[Layout]]) -> None:
     for layout in layouts[1]:
         assert layout.walls | {cell for cell, _ in layout.doors} == layout.border
+    if layouts[0] == "TwoDoor":
+        assert {(lay.width, lay.height) for lay in layouts[1]} == {(20, 20)}
+        return
     for sizes in (Counter(lay.width for lay in layouts[1]), Counter(lay.height for lay in layouts[1])):
         assert set(sizes) == set(range(5, 11))
         assert min(sizes.values()) > len(SEEDS) / 6 * 0.5  # independent and uniform
@@ -77,11 +82,12 @@ def test_rooms_are_walled_rectangles_of_five_to_ten_at_the_top_left(layouts: tup
 def test_one_locked_door_stands_in_a_wall_and_not_in_a_corner(layouts: tuple[str, list[Layout]]) -> None:
     sides: Counter[str] = Counter()
     for layout in layouts[1]:
-        ((cell, door),) = layout.doors
-        assert door.is_locked
-        assert not door.is_open
-        assert cell in layout.border - layout.corners
-        sides["left" if cell[0] == 0 else "right" if cell[0] == layout.width - 1 else "across"] += 1
+        for cell, door in layout.doors:
+            assert door.is_locked
+            assert not door.is_open
+            assert cell in layout.border - layout.corners
+            sides["left" if cell[0] == 0 else "right" if cell[0] == layout.width - 1 else "across"] += 1
+        assert len(layout.doors) == (2 if layouts[0] == "TwoDoor" else 1)
     assert sides["left"] > 45
     assert sides["right"] > 45
     assert sides["across"] > 100
@@ -94,23 +100,68 @@ def test_the_agent_starts_on_a_free_cell_facing_anywhere(layouts: tuple[str, lis
     assert set(Counter(layout.direction for layout in layouts[1])) == {0, 1, 2, 3}
 
 
+def test_the_doors_of_twodoor_face_each_other_and_its_key_lies_in_the_middle(
+    layouts: tuple[str, list[Layout]],
+) -> None:
+    if layouts[0] != "TwoDoor":
+        return
+    pairs, keys = Counter(), Counter()
+    for layout in layouts[1]:
+        (one, first), (other, second) = layout.doors
+        assert first.color == second.color == layout.keys[0][1]
+        axis = 0 if {one[0], other[0]} == {0, 19} else 1
+        assert {one[axis], other[axis]} == {0, 19}
+        pairs[axis] += 1
+        keys[layout.keys[0][0]] += 1
+    assert min(pairs.values()) > 100
+    assert set(keys) == {(9, 9), (9, 10), (10, 9), (10, 10)}
+    assert len({layout.doors[0][0] for layout in layouts[1]} | {layout.doors[1][0] for layout in layouts[1]}) > 60
+
+
 def test_keys_and_colours(layouts: tuple[str, list[Layout]]) -> None:
     name, rooms = layouts
     doors: set[str] = set()
+    others: set[tuple[str, str]] = set()
     on_threshold = 0
     for layout in rooms:
         door = layout.doors[0][1].color
         doors.add(door)
-        assert all(layout.inside(cell) for cell, _ in layout.keys)
-        keys = sorted(color for _, color in layout.keys)
-        assert keys == (["blue", "red"] if name == "ColoredDoorKey" else [door])
-        on_threshold += layout.threshold in [cell for cell, _ in layout.keys]
-    if name == "ColoredDoorKey":
-        assert doors == {"blue"}
+        keys = [(cell, color) for cell, color in layout.keys]
+        keys += [(cell, box.contains.color) for cell, box in layout.boxes if box.contains is not None]
+        assert all(layout.inside(cell) for cell, _ in keys)
+        assert len(keys) == (2 if name.startswith("Colored") else 1)
+        assert door in [color for _, color in keys]
+        if len(keys) == 2:
+            (other,) = {color for _, color in keys} - {door}
+            others.add((door, other))
+        on_threshold += layout.threshold in [cell for cell, _ in keys]
+    if name.startswith("Colored"):
+        assert others == ({("blue", "red")} if name == "ColoredDoorKey" else set(permutations(COLOR_NAMES, 2)))
         assert on_threshold == 0
     else:
         assert doors == set(COLOR_NAMES)
-        assert on_threshold > 0  # there, the one key may lie in front of the door
+        # Elsewhere the one key (or its box) may lie in front of the door; TwoDoor's lies in the middle.
+        assert (on_threshold > 0) == (name != "TwoDoor")
+
+
+def test_boxes_have_the_colour_of_the_door_and_hold_its_key_always_or_half_the_time(
+    layouts: tuple[str, list[Layout]],
+) -> None:
+    name, rooms = layouts
+    full = 0
+    for layout in rooms:
+        assert len(layout.boxes) == (name in ("KeyInBox", "RandomBoxKey"))
+        for cell, box in layout.boxes:
+            assert layout.inside(cell)
+            assert box.color == layout.doors[0][1].color
+            assert (box.contains is None) == (len(layout.keys) == 1)
+            full += box.contains is not None
+            if name == "RandomBoxKey":
+                assert cell != layout.threshold
+    if name == "KeyInBox":
+        assert full == len(rooms)
+    if name == "RandomBoxKey":
+        assert 120 < full < 180  # of 300: half, within 3.5 standard deviations
 
 
 def test_exactly_one_lava_cell_in_lavadoorkey_and_never_before_the_door(layouts: tuple[str, list[Layout]]) -> None:
@@ -122,5 +173,6 @@ def test_exactly_one_lava_cell_in_lavadoorkey_and_never_before_the_door(layouts:
 
 def test_nothing_else_lies_in_the_room(layouts: tuple[str, list[Layout]]) -> None:
     for layout in layouts[1]:
-        assert layout.count == len(layout.walls) + len(layout.doors) + len(layout.keys) + len(layout.lava)
+        things = (layout.walls, layout.doors, layout.keys, layout.boxes, layout.lava)
+        assert layout.count == sum(map(len, things))
         assert layout.count < layout.width * layout.height

@@ -15,8 +15,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from wean.algorithms.algorithm import Update
 from wean.algorithms.optimizing import adam, load_optimizer_tensors, optimizer_tensors, take_step
-from wean.algorithms.ppo import Update
 from wean.algorithms.rollouts import Collector, Guide, Rollout
 from wean.algorithms.teaching import teacher_loss
 from wean.errors import UsageError

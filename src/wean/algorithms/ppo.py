@@ -1,7 +1,8 @@
 """Proximal policy optimisation with a teacher: plain PPO, kickstarting and LLM4Teach are one loop.
 
 PPO: Schulman et al. 2017 (1707.06347), with generalised advantage estimation (1506.02438). The teacher's term and its
-annealed weight: LLM4Teach (2311.13373); with weight 0 throughout this is plain PPO.
+annealed weight: LLM4Teach (2311.13373); with weight 0 throughout this is plain PPO. Rewards that teach: a reward term
+(`wean.algorithms.rewards`) is added to the environment's rewards with a weight of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from wean.algorithms.algorithm import Update
 from wean.algorithms.optimizing import adam, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.rewards import RewardTerm
 from wean.algorithms.rollouts import Collector, Guide, Rollout
 from wean.algorithms.teaching import Schedule, teacher_loss
 from wean.students.student import Student
@@ -58,6 +61,8 @@ class PPOConfig(BaseModel):
     """Ends the passes over a rollout early once the policy has moved this far; None never does."""
     teacher: Schedule = Schedule()
     """Weight of the teacher's loss over the run."""
+    shaping: Schedule = Schedule()
+    """Weight of the reward term over the run, where there is one (`rewards.term`)."""
 
 
 class Losses(NamedTuple):
@@ -143,13 +148,6 @@ def gae(
     return advantages
 
 
-class Update(NamedTuple):
-    """What one update reports: environment steps so far, and metrics by name."""
-
-    env_steps: int
-    metrics: dict[str, float]
-
-
 class PPO:
     """Trains a student on tasks, with a teacher or without.
 
@@ -160,6 +158,7 @@ class PPO:
         teacher: Guides while the schedule's weight is positive; None for plain PPO.
         seed: Seeds actions, episodes and minibatches.
         episode_seeds: Episodes are reset to seeds drawn from range(*episode_seeds).
+        term: Rewards beside the environment while the schedule `shaping` is positive.
     """
 
     def __init__(
@@ -170,10 +169,11 @@ class PPO:
         teacher: Guide | None = None,
         seed: int = 0,
         episode_seeds: tuple[int, int] = (0, 5000),
+        term: RewardTerm | None = None,
     ) -> None:
         self.student, self.config, self.teacher = student, config, teacher
         self.random = np.random.default_rng(seed)
-        self.collector = Collector(student, tasks, self.random, episode_seeds)
+        self.collector = Collector(student, tasks, self.random, episode_seeds, term)
         self.optimizer = adam(student, config.learning_rate)
         self.matched = 0.0  # the caller's measure for the schedule "matching"
         self._learning_seconds = 0.0
@@ -195,6 +195,13 @@ class PPO:
             return 0.0
         return self.config.teacher.weight(self.env_steps / self.config.total_timesteps, self.matched)
 
+    @property
+    def shaping_weight(self) -> float:
+        """The weight of the reward term now."""
+        if self.collector.term is None:
+            return 0.0
+        return self.config.shaping.weight(self.env_steps / self.config.total_timesteps, self.matched)
+
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
         """Trains until `total_timesteps`; calls `on_update` after every update.
 
@@ -206,21 +213,24 @@ class PPO:
             if config.anneal_lr:
                 left = 1 - self.env_steps / config.total_timesteps
                 self.optimizer.param_groups[0]["lr"] = left * config.learning_rate
-            weight = self.teacher_weight
-            rollout = self.collector.collect(config.num_steps, self.teacher if weight > 0 else None)
+            weight, shaping = self.teacher_weight, self.shaping_weight
+            teacher = self.teacher if weight > 0 else None
+            rollout = self.collector.collect(config.num_steps, teacher, with_term=shaping > 0)
             started = time.perf_counter()
-            metrics = self._improve(rollout, weight)
+            metrics = self._improve(rollout, weight, shaping)
             self._learning_seconds += time.perf_counter() - started
             metrics |= self.collector.recent() | {"train/teacher_weight": weight}
+            if self.collector.term is not None:
+                metrics["train/shaping_weight"] = shaping
             if on_update is not None:
                 on_update(Update(self.env_steps, metrics))
 
-    def _improve(self, rollout: Rollout, weight: float) -> dict[str, float]:
+    def _improve(self, rollout: Rollout, weight: float, shaping: float) -> dict[str, float]:
         """Takes `update_epochs` passes over a rollout; returns the metrics of the last minibatch."""
         config = self.config
         recurrent = self.student.memory_size > 0
         advantages = gae(
-            rollout.rewards + config.gamma * rollout.cut_values,
+            rollout.rewards + shaping * rollout.term_rewards + config.gamma * rollout.cut_values,
             rollout.values,
             rollout.ended,
             rollout.last_values,

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wean.algorithms.rewards import RewardTerm
 from wean.students.student import Student
 from wean.tasks.vector import Tasks
 from wean.teachers.teacher import Guidance
@@ -35,6 +36,7 @@ class Rollout:
         log_probs: (T, N) float64 of those actions under the behaviour that took them.
         values: (T, N) float64 of the student's critic.
         rewards: (T, N) float64 of the environment.
+        term_rewards: (T, N) float64 of the reward term, unweighted; zeros where there is none.
         ended: (T, N) bool, True where the step ended an episode.
         cut_values: (T, N) float64, the critic's value of the last observation where an episode was truncated, else 0.
         last_values: (N,) float64 of the observations after the last step.
@@ -49,6 +51,7 @@ class Rollout:
     log_probs: NDArray[np.float64]
     values: NDArray[np.float64]
     rewards: NDArray[np.float64]
+    term_rewards: NDArray[np.float64]
     ended: NDArray[np.bool_]
     cut_values: NDArray[np.float64]
     last_values: NDArray[np.float64]
@@ -65,12 +68,18 @@ class Collector:
         tasks: Stepped side by side; an ended member starts a new episode at once.
         random: Draws actions and episodes.
         episode_seeds: Episodes are reset to seeds drawn from range(*episode_seeds).
+        term: Rewards beside the environment, if given.
     """
 
     def __init__(
-        self, student: Student, tasks: Tasks, random: np.random.Generator, episode_seeds: tuple[int, int]
+        self,
+        student: Student,
+        tasks: Tasks,
+        random: np.random.Generator,
+        episode_seeds: tuple[int, int],
+        term: RewardTerm | None = None,
     ) -> None:
-        self.student, self.tasks, self.random = student, tasks, random
+        self.student, self.tasks, self.random, self.term = student, tasks, random, term
         self.seconds = {"environment": 0.0, "teacher": 0.0, "acting": 0.0}
         self.env_steps = 0
         self._episode_seeds = episode_seeds
@@ -80,15 +89,20 @@ class Collector:
         self._starts = np.ones(tasks.num, bool)
         self._returns = np.zeros(tasks.num)
         self._lengths = np.zeros(tasks.num, np.int64)
-        self._finished: deque[tuple[float, int]] = deque(maxlen=100)
+        self._term_returns = np.zeros(tasks.num)
+        self._finished: deque[tuple[float, int, float]] = deque(maxlen=100)
+        self._begun = False
 
-    def collect(self, num_steps: int, teacher: Guide | None = None, teacher_share: float = 0.0) -> Rollout:
+    def collect(
+        self, num_steps: int, teacher: Guide | None = None, teacher_share: float = 0.0, with_term: bool = False
+    ) -> Rollout:
         """Plays `num_steps` steps of every member.
 
         Args:
             num_steps: T.
             teacher: Asked at every step if given.
             teacher_share: Probability that an advised member takes an action of the teacher's instead of its own.
+            with_term: Whether the reward term is at work.
 
         Returns:
             The rollout; its log-probabilities are those of the mixture of student and teacher that acted.
@@ -102,6 +116,7 @@ class Collector:
             log_probs=np.zeros((num_steps, members)),
             values=np.zeros((num_steps, members)),
             rewards=np.zeros((num_steps, members)),
+            term_rewards=np.zeros((num_steps, members)),
             ended=np.zeros((num_steps, members), bool),
             cut_values=np.zeros((num_steps, members)),
             last_values=np.zeros(members),
@@ -109,6 +124,10 @@ class Collector:
             teacher=np.zeros((asked, members, actions_), np.float32),
             advised=np.zeros((asked, members), bool),
         )
+        term = self.term if with_term else None
+        if term is not None and not self._begun:
+            term.begin(tasks, self._members)
+            self._begun = True
         for step in range(num_steps):
             behaviour, rollout.values[step], self._state = self._act(self._observations, self._starts)
             rollout.observations[step] = self._observations
@@ -125,25 +144,29 @@ class Collector:
             actions = np.minimum((behaviour.cumsum(-1) < draws).sum(-1), actions_ - 1)
             rollout.actions[step] = actions
             rollout.log_probs[step] = np.log(np.maximum(behaviour[self._members, actions], 1e-12))
-            self._step(rollout, step, actions)
+            self._step(rollout, step, actions, term)
         _, rollout.last_values, _ = self._act(self._observations, self._starts)
         return rollout
 
     def recent(self) -> dict[str, float]:
-        """Mean return and length of the last hundred episodes that ended while playing."""
+        """Mean return and length of the last hundred episodes that ended while playing; the term's return apart."""
         if not self._finished:
             return {}
-        returns, lengths = zip(*self._finished, strict=True)
-        return {
-            "rollout/ep_rew_mean": float(np.mean(returns)),
-            "rollout/ep_len_mean": float(np.mean(lengths)),
-        }
+        returns, lengths, term_returns = zip(*self._finished, strict=True)
+        found = {"rollout/ep_rew_mean": float(np.mean(returns)), "rollout/ep_len_mean": float(np.mean(lengths))}
+        if self.term is not None:
+            found["rollout/ep_term_mean"] = float(np.mean(term_returns))
+        return found
 
     def _draw_seeds(self, count: int) -> list[int]:
         return [int(seed) for seed in self.random.integers(*self._episode_seeds, size=count)]
 
-    def _step(self, rollout: Rollout, step: int, actions: NDArray[np.int64]) -> None:
+    def _step(self, rollout: Rollout, step: int, actions: NDArray[np.int64], term: RewardTerm | None) -> None:
         """Steps every member, keeps the books and starts new episodes."""
+        started = time.perf_counter()
+        if term is not None:
+            rollout.term_rewards[step] = term.before(self.tasks, actions)
+            self.seconds["teacher"] += time.perf_counter() - started
         started = time.perf_counter()
         stepped = self.tasks.step(self._members, actions.tolist())
         self.seconds["environment"] += time.perf_counter() - started
@@ -154,17 +177,29 @@ class Collector:
             _, last, _ = self._act(stepped.observations, np.zeros(self.tasks.num, bool))
             rollout.cut_values[step] = last * cut
         rollout.rewards[step], rollout.ended[step] = stepped.rewards, ended
+        if term is not None:
+            started = time.perf_counter()
+            rollout.term_rewards[step] += term.after(self.tasks, stepped)
+            self.seconds["teacher"] += time.perf_counter() - started
         self._returns += stepped.rewards
+        self._term_returns += rollout.term_rewards[step]
         self._lengths += 1
         self._observations, self._starts = stepped.observations, ended
         if ended.any():
             over = np.flatnonzero(ended).tolist()
-            self._finished.extend((float(self._returns[i]), int(self._lengths[i])) for i in over)
+            self._finished.extend(
+                (float(self._returns[i]), int(self._lengths[i]), float(self._term_returns[i])) for i in over
+            )
             self._returns[over] = 0
+            self._term_returns[over] = 0
             self._lengths[over] = 0
             started = time.perf_counter()
             self._observations[over] = self.tasks.reset(over, self._draw_seeds(len(over)))
             self.seconds["environment"] += time.perf_counter() - started
+            if term is not None:
+                started = time.perf_counter()
+                term.begin(self.tasks, over)
+                self.seconds["teacher"] += time.perf_counter() - started
         self.env_steps += self.tasks.num
 
     @torch.inference_mode()
@@ -187,6 +222,8 @@ class Collector:
             "starts": self._starts.tolist(),
             "returns": self._returns.tolist(),
             "lengths": self._lengths.tolist(),
+            "term_returns": self._term_returns.tolist(),
+            "term": self.term.state() if self._begun and self.term is not None else None,
             "finished": list(self._finished),
             "env_steps": self.env_steps,
             "seconds": self.seconds,
@@ -201,6 +238,10 @@ class Collector:
         self._starts = np.array(values["starts"])
         self._returns = np.array(values["returns"])
         self._lengths = np.array(values["lengths"])
-        self._finished.extend((float(value), int(length)) for value, length in values["finished"])
+        self._term_returns = np.array(values["term_returns"])
+        self._finished.extend((float(value), int(length), float(term)) for value, length, term in values["finished"])
+        if self.term is not None and values["term"] is not None:
+            self.term.restore(self.tasks, values["term"])
+            self._begun = True
         self.env_steps = values["env_steps"]
         self.seconds = dict(values["seconds"])

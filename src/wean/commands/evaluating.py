@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from wean.llm.model import LanguageModel
     from wean.methods.settings import AdviceSettings, RunConfig
 
-_REFERENCES = ("random", "teacher", "random-skills")
+_REFERENCES = ("random", "teacher", "random-skills", "expert")
 
 
 def evaluate(
-    who: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or random, teacher or random-skills.")],
+    who: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or random, random-skills, expert, teacher.")],
     task: Annotated[str | None, typer.Option(help="The task; a run's own by default.")] = None,
     model: Annotated[str | None, typer.Option(help="The teacher's language model.")] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes to play.")] = 500,
@@ -47,12 +47,12 @@ def evaluate(
     if acting not in (None, "sampled", "greedy"):
         raise UsageError(f"--acting is sampled or greedy, not {acting!r}")
     advice = advice_settings(mode=mode, elicitation=elicitation, temperature=temperature)
-    config = None if who in _REFERENCES else _run_config(Path(who))
+    config = None if who in _REFERENCES else run_config(Path(who))
     if task is None and config is None:
         raise UsageError(f"{who} plays no task of its own; name one with --task")
     name = short_name(task) if task else config.task  # type: ignore[union-attr]
     tasks = SerialTasks([partial(make_task, name)] * min(100, episodes))
-    policy, asked = _policy(who, config, model, acting, advice, strict, tasks)
+    policy, asked = make_policy(who, config, model, acting, advice, strict, tasks)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("playing", total=episodes)
@@ -65,7 +65,12 @@ def evaluate(
         _print(result)
 
 
-def _run_config(folder: Path) -> RunConfig:
+def run_config(folder: Path) -> RunConfig:
+    """Reads the settings of a run.
+
+    Raises:
+        UsageError: If the folder holds none.
+    """
     from wean.errors import UsageError
     from wean.methods.settings import from_yaml
 
@@ -77,7 +82,7 @@ def _run_config(folder: Path) -> RunConfig:
         ) from None
 
 
-def _policy(
+def make_policy(
     who: str,
     config: RunConfig | None,
     model_name: str | None,
@@ -88,11 +93,14 @@ def _policy(
 ) -> tuple[Policy, LanguageModel | None]:
     """Makes the policy, and opens the model that it asks, if any."""
     from wean.errors import UsageError
+    from wean.evaluation.experts import ExpertPolicy
     from wean.evaluation.policies import RandomPolicy, RandomSkillsPolicy, StudentPolicy, TeacherPolicy
     from wean.llm import open_model
     from wean.parts import make_teacher
     from wean.students.saving import load_student
 
+    if who == "expert":
+        return ExpertPolicy(), None
     actions = int(tasks.action_space.n)
     if config is not None:
         student = load_student(Path(who) / "student")

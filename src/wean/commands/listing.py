@@ -66,18 +66,12 @@ def _models() -> list[dict[str, Any]]:
 
 
 def _settings() -> list[dict[str, Any]]:
-    from wean.algorithms.imitation import ImitationConfig
-    from wean.algorithms.ppo import PPOConfig
-    from wean.methods.settings import AdviceSettings, EvaluationSettings, StudentSettings, describe_fields
+    from wean.methods.settings import ALGORITHMS, SECTIONS, describe_fields
 
     rows = []
-    for prefix, kind, of in (
-        ("", PPOConfig, "ppo"),
-        ("", ImitationConfig, "imitation"),
-        ("student.", StudentSettings, "every method"),
-        ("advice.", AdviceSettings, "every method"),
-        ("evaluation.", EvaluationSettings, "every method"),
-    ):
+    of_algorithms = [("", kind, name) for name, kind in ALGORITHMS.items()]
+    of_all = [(f"{name}.", kind, "every method") for name, kind in SECTIONS.items()]
+    for prefix, kind, of in of_algorithms + of_all:
         for key, (text, default) in describe_fields(kind).items():
             rows.append({"key": prefix + key, "default": default, "what": text, "of": of})
     return rows

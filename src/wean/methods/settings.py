@@ -42,6 +42,15 @@ class AdviceSettings(BaseModel):
     """Sampling temperature of the questions (of the softmax for logprobs); none leaves it to the model."""
 
 
+class RewardSettings(BaseModel):
+    """Rewards that teach, beside the environment's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    term: Literal["none", "beacons", "judge"] = "none"
+    """Nothing; the sub-goals of the teacher's plans as they are reached; or a judge's rating of each action."""
+
+
 class EvaluationSettings(BaseModel):
     """How the student is judged, during training and after it."""
 
@@ -80,6 +89,8 @@ class RunConfig(BaseModel):
     """Settings of the student."""
     advice: AdviceSettings = AdviceSettings()
     """Settings of the teacher's advice."""
+    rewards: RewardSettings = RewardSettings()
+    """Settings of the rewards that teach."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """Settings of the evaluation."""
 
@@ -88,8 +99,13 @@ class RunConfig(BaseModel):
         return yaml.safe_dump({"schema": SCHEMA, **self.model_dump()}, sort_keys=False)
 
 
-_ALGORITHMS: dict[str, type[PPOConfig] | type[ImitationConfig]] = {"ppo": PPOConfig, "imitation": ImitationConfig}
-_SECTIONS = ("student", "advice", "evaluation")
+ALGORITHMS: dict[str, type[PPOConfig] | type[ImitationConfig]] = {"ppo": PPOConfig, "imitation": ImitationConfig}
+SECTIONS: dict[str, type[BaseModel]] = {
+    "student": StudentSettings,
+    "advice": AdviceSettings,
+    "rewards": RewardSettings,
+    "evaluation": EvaluationSettings,
+}
 _TOP = ("threads",)
 
 
@@ -129,8 +145,8 @@ def resolve(
     """
     method = find_method(method_name)
     task = task or method.home
-    config_type = _ALGORITHMS[method.algorithm]
-    tree: dict[str, Any] = {"algorithm": {}, **{section: {} for section in _SECTIONS}}
+    config_type = ALGORITHMS[method.algorithm]
+    tree: dict[str, Any] = {"algorithm": {}, **{section: {} for section in SECTIONS}}
     short = task.removeprefix("wean/").removesuffix("-v0")
     for source in (method.settings, method.per_task.get(short, {})):
         for key, value in source.items():
@@ -148,7 +164,7 @@ def resolve(
         return RunConfig(
             method=method.name,
             task=task,
-            model=(model or method.model) if method.teaches else None,
+            model=(model or method.models.get(short, method.model)) if method.teaches else None,
             seed=seed,
             algorithm=config_type(**tree.pop("algorithm")),
             **tree,
@@ -167,7 +183,7 @@ def from_yaml(text: str) -> RunConfig:
         values = yaml.safe_load(text)
         if not isinstance(values, dict) or values.pop("schema", None) != SCHEMA:
             raise UsageError(f"config.yaml is not of schema {SCHEMA}; use the wean that wrote it")
-        algorithm = _ALGORITHMS[find_method(values["method"]).algorithm]
+        algorithm = ALGORITHMS[find_method(values["method"]).algorithm]
         return RunConfig(**{**values, "algorithm": algorithm(**values["algorithm"])})
     except (yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
         detail = _first_error(error) if isinstance(error, ValidationError) else "it cannot be read"
@@ -217,9 +233,8 @@ def advice_settings(**values: Any) -> AdviceSettings:
 def _put(tree: dict[str, Any], key: str, value: Any, config_type: type[BaseModel]) -> None:
     """Puts a value at a dotted key, after checking that the key exists."""
     path = key.split(".")
-    if path[0] in _SECTIONS:
-        known: type[BaseModel] = RunConfig.model_fields[path[0]].annotation  # type: ignore[assignment]
-        names = [f"{path[0]}.{name}" for name in known.model_fields]
+    if path[0] in SECTIONS:
+        names = [f"{path[0]}.{name}" for name in SECTIONS[path[0]].model_fields]
         at = tree[path[0]]
         path = path[1:]
     elif path[0] in _TOP:
@@ -230,9 +245,8 @@ def _put(tree: dict[str, Any], key: str, value: Any, config_type: type[BaseModel
         at = tree["algorithm"]
     if key not in names:
         every = [*_field_names(config_type), *_TOP]
-        for section in _SECTIONS:
-            annotation: type[BaseModel] = RunConfig.model_fields[section].annotation  # type: ignore[assignment]
-            every += [f"{section}.{name}" for name in annotation.model_fields]
+        for section, known in SECTIONS.items():
+            every += [f"{section}.{name}" for name in known.model_fields]
         hint = did_you_mean(key, every, f"there are {', '.join(every)}")
         raise UsageError(f"unknown key {key!r}; {hint}")
     for name in path[:-1]:

@@ -20,6 +20,8 @@ HORIZONS = {"4x4": 100, "8x8": 200}
 
 _Key = tuple[tuple[str, ...], int]  # the map's rows, and the player's cell
 
+_EQUAL = 1e-9  # probabilities and steps that differ by less are equal
+
 _CELL = {"S": "ice", "F": "ice", "H": "a hole", "G": "the goal"}
 
 
@@ -98,6 +100,7 @@ class FrozenLake(gym.Env[Any, Any]):
         self.render_mode = render_mode
         self._random, self._frozen = random, frozen
         self._split: Split = "training"
+        self._best: NDArray[np.bool_] | None = None  # of the present lake, once somebody asked
         self.goal = _GOAL.format(ice=_SLIPPERY if slippery else _DRY)
         self._show(MAPS[size])
         cells = self.lake.nrow * self.lake.ncol
@@ -136,6 +139,12 @@ class FrozenLake(gym.Env[Any, Any]):
         wanted = plan[0].strip().lower() if plan else ""
         return Moves[wanted].value if wanted in Moves.__members__ else None
 
+    def best_actions(self) -> list[int]:
+        """Numbers of the moves that are best with the steps that are left; see `best_moves`."""
+        if self._best is None:
+            self._best = best_moves(self.lake, self.horizon)
+        return [int(move) for move in np.flatnonzero(self._best[self.horizon - self._steps, int(self.lake.s)])]
+
     def render(self) -> Any:
         """Gymnasium's picture of the lake."""
         return self.lake.render()
@@ -150,6 +159,7 @@ class FrozenLake(gym.Env[Any, Any]):
         self.lake: Any = FrozenLakeEnv(  # Any: Gymnasium leaves its methods untyped
             self.render_mode, list(rows), is_slippery=self.slippery
         )
+        self._best = None
         self._holes = np.array([cell == "H" for row in rows for cell in row], np.float32)
 
     def _draw_map(self) -> list[str]:
@@ -181,8 +191,38 @@ def optimal_success(lake: FrozenLakeEnv, horizon: int) -> NDArray[np.float64]:
     Returns:
         (T + 1, S): entry [t, s] is the probability from state s with t steps left; [T, 0] is the task's optimum.
     """
+    onward, goal = _transitions(lake)
+    values = np.zeros((horizon + 1, len(onward)))
+    for left in range(1, horizon + 1):
+        values[left] = (goal + onward @ values[left - 1]).max(1)
+    return values
+
+
+def best_moves(lake: FrozenLakeEnv, horizon: int) -> NDArray[np.bool_]:
+    """The moves with the greatest probability of reaching the goal, and among those with the fewest expected steps.
+
+    Args:
+        lake: The lake, e.g. that of a `FrozenLake`.
+        horizon: Steps, T.
+
+    Returns:
+        (T + 1, S, 4): entry [t, s, a] tells whether move a is best in state s with t steps left; none is with t = 0.
+    """
+    onward, goal = _transitions(lake)
+    values, steps = np.zeros(len(onward)), np.zeros(len(onward))
+    best = np.zeros((horizon + 1, len(onward), 4), bool)
+    for left in range(1, horizon + 1):
+        chances, lengths = goal + onward @ values, 1 + onward @ steps
+        values = chances.max(1)
+        safest = chances > values[:, None] - _EQUAL
+        steps = np.where(safest, lengths, np.inf).min(1)
+        best[left] = safest & (lengths < steps[:, None] + _EQUAL)
+    return best
+
+
+def _transitions(lake: FrozenLakeEnv) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Dense transitions (S, 4, S) and, apart from them, the chance of the goal (S, 4): ended states have no value."""
     states = len(lake.P)
-    # Dense transitions (S, 4, S) and, apart from them, the chance of the goal: terminal states have no value.
     onward, goal = np.zeros((states, 4, states)), np.zeros((states, 4))
     for state, moves in lake.P.items():
         for move, outcomes in moves.items():
@@ -190,10 +230,7 @@ def optimal_success(lake: FrozenLakeEnv, horizon: int) -> NDArray[np.float64]:
                 goal[state, move] += probability * reward
                 if not ended:
                     onward[state, move, to] += probability
-    values = np.zeros((horizon + 1, states))
-    for left in range(1, horizon + 1):
-        values[left] = (goal + onward @ values[left - 1]).max(1)
-    return values
+    return onward, goal
 
 
 def _write(key: Hashable) -> str:

@@ -13,7 +13,15 @@ import gymnasium as gym
 
 from wean.errors import UsageError, did_you_mean
 
-ROOMS = ("SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey")
+ROOMS = (
+    "SimpleDoorKey",
+    "ColoredDoorKey",
+    "LavaDoorKey",
+    "ColoredDoorKeyRandom",
+    "KeyInBox",
+    "RandomBoxKey",
+    "TwoDoor",
+)
 
 
 @dataclass(frozen=True)
@@ -36,12 +44,34 @@ _ROOM, _KITCHEN, _LAKE = (
     "wean.tasks.kitchen.env:Kitchen",
     "wean.tasks.frozen_lake:FrozenLake",
 )
+_STOCK = "wean.tasks.grid.stock:make_stock"
+_STOCK_IDS = ("MiniGrid-", "BabyAI-")
+_TEXTWORLD = "wean.tasks.textworld.env:TextWorld"
 _ANYWHERE = {"random": True, "sight": None}
 
 TASKS: Mapping[str, Listed] = {
     "SimpleDoorKey": Listed(_ROOM, "a room with a locked door and its key", {"kind": "SimpleDoorKey"}),
     "ColoredDoorKey": Listed(_ROOM, "a room with a blue door, a blue key and a red key", {"kind": "ColoredDoorKey"}),
     "LavaDoorKey": Listed(_ROOM, "as SimpleDoorKey, with lava that nobody mentions", {"kind": "LavaDoorKey"}),
+    "ColoredDoorKeyRandom": Listed(
+        _ROOM, "a door of any colour, its key and a key of another colour", {"kind": "ColoredDoorKeyRandom"}
+    ),
+    "KeyInBox": Listed(_ROOM, "a locked door, whose key lies in a box", {"kind": "KeyInBox"}),
+    "RandomBoxKey": Listed(_ROOM, "a locked door, a box, and the key in it or elsewhere", {"kind": "RandomBoxKey"}),
+    "TwoDoor": Listed(_ROOM, "a 20x20 room with two locked doors, a key for both", {"kind": "TwoDoor"}),
+    "KeyCorridorS3R3": Listed(
+        _STOCK,
+        "MiniGrid's: a ball behind a locked door, its key in one of six rooms",
+        {"id": "MiniGrid-KeyCorridorS3R3-v0"},
+    ),
+    "MultiRoomN2S4": Listed(
+        _STOCK, "MiniGrid's: through a door to the goal in the next room", {"id": "MiniGrid-MultiRoom-N2-S4-v0"}
+    ),
+    "ObstructedMaze1Dlh": Listed(
+        _STOCK,
+        "MiniGrid's: a ball behind a locked door, its key hidden in a box",
+        {"id": "MiniGrid-ObstructedMaze-1Dlh-v0"},
+    ),
     "Kitchen": Listed(_KITCHEN, "a cook makes a tomato-lettuce salad", {"recipe": "tomato-lettuce"}),
     "KitchenTomato": Listed(_KITCHEN, "a cook makes a tomato salad", {"recipe": "tomato"}),
     "KitchenThree": Listed(_KITCHEN, "a cook makes a salad of three", {"recipe": "tomato-lettuce-onion"}),
@@ -57,6 +87,25 @@ TASKS: Mapping[str, Listed] = {
     "FrozenLakeRandom": Listed(_LAKE, "a new slippery 8x8 lake each time", {"size": "8x8", "random": True}),
     "FrozenLake4x4": Listed(_LAKE, "Gymnasium's slippery 4x4 lake, 100 steps", {"size": "4x4"}),
     "FrozenLake4x4Dry": Listed(_LAKE, "the 4x4 lake, not slippery", {"size": "4x4", "slippery": False}),
+    "TextWorldCooking": Listed(
+        _TEXTWORLD,
+        "a text adventure: prepare and eat the meal of a recipe",
+        {
+            "challenge": "cooking",
+            "settings": {"recipe": 1, "take": 1, "go": 6, "open": 1, "cook": 1, "cut": 1},
+            "horizon": 50,
+        },
+    ),
+    "TextWorldTreasure": Listed(
+        _TEXTWORLD,
+        "a text adventure: find one object among rooms, doors and boxes",
+        {"challenge": "treasure_hunter", "settings": {"level": 13}, "horizon": 40},
+    ),
+    "TextWorldCoin": Listed(
+        _TEXTWORLD,
+        "a text adventure: find the coin at the end of a chain of rooms",
+        {"challenge": "coin_collector", "settings": {"level": 105}, "horizon": 40},
+    ),
 }
 
 
@@ -81,6 +130,8 @@ def task_id(name: str) -> str:
         UsageError: If there is no such task.
     """
     register_tasks()
+    if name.startswith(_STOCK_IDS):
+        importlib.import_module("minigrid")  # registers its ids
     module, sign, rest = name.rpartition(":")
     if sign:
         _import(module, name)
@@ -113,9 +164,15 @@ def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
 
     Returns:
         The environment. One that limits its own time comes as its maker made it (Gymnasium's wrapper around it costs
-        as much as a step); wrappers that hold words or a time limit are kept.
+        as much as a step); wrappers that hold words or a time limit are kept. A stock MiniGrid or BabyAI environment
+        becomes a task with a remembered map, words and skills (`wean.tasks.grid.stock.StockGrid`).
     """
-    env = gym.make(task_id(name), disable_env_checker=True, **kwargs)
+    registered = task_id(name)
+    if registered.startswith(_STOCK_IDS):
+        from wean.tasks.grid.stock import make_stock
+
+        return make_stock(registered, **kwargs)
+    env = gym.make(registered, disable_env_checker=True, **kwargs)
     return env.env if isinstance(env, gym.wrappers.OrderEnforcing) else env
 
 

@@ -29,6 +29,8 @@ class Steps(NamedTuple):
         terminated: (N,) bool.
         truncated: (N,) bool.
         successes: (N,) float64, 1 or 0 as `info["is_success"]` says, NaN where the task does not say.
+        primitive_steps: (N,) int64, steps of the task's own clock as `info["primitive_steps"]` says, 1 where the task
+            does not say.
     """
 
     observations: NDArray[Any]
@@ -36,6 +38,7 @@ class Steps(NamedTuple):
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
     successes: NDArray[np.float64]
+    primitive_steps: NDArray[np.int64]
 
 
 class Tasks(Protocol):
@@ -56,6 +59,16 @@ class Tasks(Protocol):
 
     def first_actions(self, which: Sequence[int], plans: Sequence[Sequence[Plan]]) -> list[list[int | None]]:
         """For each named member, the primitive action that each of its plans begins with."""
+
+    def best_actions(self, which: Sequence[int]) -> list[list[Any]]:
+        """For each named member, the actions that begin a best solution, as the task's solver knows from all there is.
+
+        Raises:
+            UsageError: If the task has no solver (no `best_actions()`).
+        """
+
+    def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
+        """For each named member, the skills whose aim its last step achieved; for tasks that can tell."""
 
     def histories(self) -> list[tuple[int, list[Any]]]:
         """For each member its reset seed and the actions since: what a resumed run replays."""
@@ -110,13 +123,15 @@ class SerialTasks:
         terminated = np.zeros(len(which), bool)
         truncated = np.zeros(len(which), bool)
         successes = np.full(len(which), np.nan)
+        primitive_steps = np.ones(len(which), np.int64)
         for place, (index, action) in enumerate(zip(which, actions, strict=True)):
             observation, reward, terminated[place], truncated[place], info = self._envs[index].step(action)
             self._histories[index][1].append(action)
             rewards[place] = float(reward)
             successes[place] = info.get("is_success", np.nan)
+            primitive_steps[place] = info.get("primitive_steps", 1)
             observations.append(student_observation(observation))
-        return Steps(np.stack(observations), rewards, terminated, truncated, successes)
+        return Steps(np.stack(observations), rewards, terminated, truncated, successes, primitive_steps)
 
     def situations(self, which: Sequence[int]) -> list[Situation]:
         """See `Tasks.situations`."""
@@ -130,6 +145,14 @@ class SerialTasks:
             found.append([first_action(plan) for plan in of_member])
         return found
 
+    def best_actions(self, which: Sequence[int]) -> list[list[Any]]:
+        """See `Tasks.best_actions`."""
+        return [list(self._method(index, "best_actions")()) for index in which]
+
+    def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
+        """See `Tasks.achieved`."""
+        return [self._method(index, "achieved")() for index in which]
+
     def _method(self, index: int, name: str) -> Callable[..., Any]:
         """A task's own method, wherever among its wrappers it is."""
         try:
@@ -137,7 +160,12 @@ class SerialTasks:
         except AttributeError:
             spec = self._envs[index].spec
             task = spec.id if spec is not None else self._envs[index]
-            raise UsageError(f"{task} has no words (no {name}()); wrap it in wean.tasks.DescribedTask") from None
+            lacks = "has no words", "wrap it in wean.tasks.DescribedTask"
+            if name == "best_actions":
+                lacks = "has no expert", "let another policy play it"
+            if name == "achieved":
+                lacks = "has no sub-goals", "give it that method, or choose another method than beacons"
+            raise UsageError(f"{task} {lacks[0]} (no {name}()); {lacks[1]}") from None
         return method
 
     def action_names(self) -> list[str]:

@@ -135,6 +135,14 @@ class WorkerTasks:
         """See `Tasks.first_actions`."""
         return self._call("first_actions", which, plans)
 
+    def best_actions(self, which: Sequence[int]) -> list[list[Any]]:
+        """See `Tasks.best_actions`."""
+        return self._call("best_actions", which)
+
+    def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
+        """See `Tasks.achieved`."""
+        return self._call("achieved", which)
+
     def histories(self) -> list[tuple[int, list[Any]]]:
         """See `Tasks.histories`."""
         everyone = range(len(self._pipes))

@@ -37,14 +37,14 @@ def parse_plans(text: str) -> tuple[tuple[Plan, float], ...]:
         Distinct plans with their probabilities, in order of first mention; empty if there is none to be read.
     """
     found: tuple[tuple[Plan, float], ...] = ()
-    for value in _objects(text):
+    for value in objects_in(text):
         plans = _plans_of(value)
         if plans:
             found = plans
     return found
 
 
-def _objects(text: str) -> Iterator[Any]:
+def objects_in(text: str) -> Iterator[Any]:
     """Yields every outermost JSON object in a text."""
     decoder = json.JSONDecoder()
     at = text.find("{")

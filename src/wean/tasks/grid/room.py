@@ -52,10 +52,10 @@ class Room(MiniGridEnv):  # type: ignore[misc]
 
     Args:
         kind: Name of one of the `wean.tasks.grid.kinds`.
-        min_size: Least room width and height, walls included.
-        max_size: Greatest room width and height, and the grid's size.
+        min_size: Least room width and height, walls included; the kind's by default.
+        max_size: Greatest room width and height, and the grid's size; the kind's by default.
         view_size: Side of the square view in front of the agent (odd).
-        max_steps: Steps after which an episode is truncated.
+        max_steps: Steps after which an episode is truncated; the kind's by default.
         render_mode: None, `human` or `rgb_array`.
         **kwargs: Passed on to MiniGrid (e.g. `tile_size`).
 
@@ -67,21 +67,23 @@ class Room(MiniGridEnv):  # type: ignore[misc]
         self,
         kind: str = "SimpleDoorKey",
         *,
-        min_size: int = 5,
-        max_size: int = 10,
+        min_size: int | None = None,
+        max_size: int | None = None,
         view_size: int = 3,
-        max_steps: int = 150,
+        max_steps: int | None = None,
         render_mode: str | None = None,
         **kwargs: Any,
     ) -> None:
         if kind not in KINDS:
             raise UsageError(f"no room of kind {kind!r}; there are {', '.join(sorted(KINDS))}")
         self.kind = KINDS[kind]
-        self._min_size = min_size
+        least, greatest = self.kind.sizes
+        self._min_size = least if min_size is None else min_size
+        max_size = greatest if max_size is None else max_size
         super().__init__(
             mission_space=MissionSpace(mission_func=_mission),
             grid_size=max_size,
-            max_steps=max_steps,
+            max_steps=self.kind.max_steps if max_steps is None else max_steps,
             see_through_walls=False,
             agent_view_size=view_size,
             render_mode=render_mode,
@@ -106,14 +108,18 @@ class Room(MiniGridEnv):  # type: ignore[misc]
         self._image = bytearray(b"\0\0\0\4" * cells)  # what the student sees
         self._known = bytearray(cells)  # what a skill may walk on
         self._things: dict[int, str] = {}  # what can be named
+        self._numbers: dict[str | int, int] = {}  # colours or doors, in the order of first sight
         self._codes: list[bytes] = []  # the grid as it is, encoded once
         self._at = 0
         self._held: str | None = None
+        self._mapped: skills.KnownMap | None = None  # since the last step, once somebody has asked
+        self._before: skills.KnownMap | None = None  # and the step before
         observation, info = super().reset(seed=seed, options=options)
         return observation, info
 
     def step(self, action: int) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Acts once; see the class for rewards and ends."""
+        self._before, self._mapped = self._mapped, None
         observation, reward, terminated, truncated, info = super().step(action)
         if action == skills.TOGGLE and any(door.is_open for door in self._targets):
             reward, terminated = self._reward(), True
@@ -135,19 +141,29 @@ class Room(MiniGridEnv):  # type: ignore[misc]
 
     def known_map(self) -> skills.KnownMap:
         """What the agent has observed, in the form that skills read."""
-        return skills.KnownMap(
-            self.width,
-            self.height,
-            self.agent_view_size,
-            bytes(self._known),
-            self._at << 2 | self.agent_dir,
-            tuple((name, cell) for cell, name in self._things.items()),
-            self._held,
-        )
+        if self._mapped is None:
+            self._mapped = skills.KnownMap(
+                self.width,
+                self.height,
+                self.agent_view_size,
+                bytes(self._known),
+                self._at << 2 | int(self.agent_dir),  # MiniGrid draws it as a NumPy number
+                tuple((name, cell) for cell, name in self._things.items()),
+                self._held,
+            )
+        return self._mapped
 
     def first_action(self, plan: Sequence[str]) -> int | None:
         """Turns a plan (a list of skills) into the next primitive action; None where it can do nothing here."""
         return skills.first_action(self.known_map(), tuple(plan))
+
+    def achieved(self) -> tuple[str, ...]:
+        """The skills whose aim the last step achieved, e.g. "pick up key"; see `skills.achieved`.
+
+        Nothing for the first step after which it is asked.
+        """
+        known = self.known_map()
+        return () if self._before is None else skills.achieved(self._before, known)
 
     # --- furnishing: called by the kinds -------------------------------------------------------------------------
 
@@ -155,11 +171,10 @@ class Room(MiniGridEnv):  # type: ignore[misc]
         """Draws one of the options."""
         return options[int(self._rand_int(0, len(options)))]
 
-    def place_door(self, color: str) -> tuple[Door, Cell]:
-        """Puts a locked door into a random wall, not in a corner; returns it and the cell in front of it."""
+    def place_door(self, color: str, wall: int | None = None) -> tuple[Door, Cell]:
+        """Puts a locked door into a wall (drawn if None), not in a corner; returns it and the cell in front of it."""
         width, height = self._room
-        wall = self._rand_int(0, 4)
-        dx, dy = STEP[wall]
+        dx, dy = STEP[self._rand_int(0, 4) if wall is None else wall]
         if dx:
             x, y = (width - 1 if dx > 0 else 0), self._rand_int(1, height - 1)
         else:
@@ -176,6 +191,11 @@ class Room(MiniGridEnv):  # type: ignore[misc]
         """Puts a thing on a random free cell of the room, but not on `avoid`."""
         reject = None if avoid is None else lambda _, cell: cell == avoid
         self.place_obj(thing, top=(1, 1), size=self._inside, reject_fn=reject)
+
+    def place_in_the_middle(self, thing: WorldObj) -> None:
+        """Puts a thing on a random free one of the four cells in the middle of the room."""
+        width, height = self._room
+        self.place_obj(thing, top=((width - 1) // 2, (height - 1) // 2), size=(2, 2))
 
     def _gen_grid(self, width: int, height: int) -> None:
         room = self._rand_int(self._min_size, width + 1), self._rand_int(self._min_size, height + 1)
@@ -225,7 +245,7 @@ class Room(MiniGridEnv):  # type: ignore[misc]
                 self._remember(cell, codes[cell])
 
         held = self.carrying
-        self._held = None if held is None else self._name(held.type, held.color)
+        self._held = None if held is None else self._name(held)
         own = _EMPTY if held is None else bytes(held.encode())
         image[4 * at : 4 * at + 4] = own + bytes((self.agent_dir,))
 
@@ -235,14 +255,24 @@ class Room(MiniGridEnv):  # type: ignore[misc]
         kind = code[0]
         if kind in _NAMED:
             thing = self.grid.get(cell // self.height, cell % self.height)
-            self._things[cell] = self._name(thing.type, thing.color)
+            self._things[cell] = self._name(thing, cell)
         if _blocks_sight(code):
             self._known[cell] = skills.OPAQUE
         else:
             self._known[cell] = _WALKED.get(kind, skills.OBSTACLE)
 
-    def _name(self, kind: str, color: str) -> str:
-        return f"{color} {kind}" if self.kind.coloured else kind
+    def _name(self, thing: WorldObj, cell: int = -1) -> str:
+        """What a seen thing is called (doors need their cell); see `wean.tasks.grid.kinds.RoomKind`."""
+        kind, naming = str(thing.type), self.kind.naming
+        if naming == "coloured":
+            return f"{thing.color} {kind}"
+        if naming == "canonical":
+            return f"color{self._number(thing.color)} {kind}"
+        return f"{kind}{self._number(cell)}" if naming == "numbered" and kind == "door" else kind
+
+    def _number(self, seen: str | int) -> int:
+        """1 for what was seen first in this episode, 2 for the next, and so on."""
+        return self._numbers.setdefault(seen, len(self._numbers) + 1)
 
 
 _WALL, _DOOR = OBJECT_TO_IDX["wall"], OBJECT_TO_IDX["door"]
@@ -253,8 +283,8 @@ def _blocks_sight(code: bytes) -> bool:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Writes "a key and a door", "nothing"."""
-    words = [f"a {name}" for name in names]
+    """Writes "a key and a door", "a key and door1", "nothing"."""
+    words = [name if name[-1].isdigit() else f"a {name}" for name in names]
     if len(words) > 1:
         return f"{', '.join(words[:-1])} and {words[-1]}"
     return words[0] if words else "nothing"
@@ -271,7 +301,7 @@ def _choose(key: Hashable) -> tuple[str, ...]:
     choices = ["explore"]
     for name in seen:
         choices.append(f"go to {name}")
-        if name.endswith(("door", "box")):
+        if name.rstrip("0123456789").endswith(("door", "box")):
             choices.append(f"open {name}")
         elif held is None:
             choices.append(f"pick up {name}")

@@ -3,22 +3,30 @@
 They are pure functions of what the agent knows (`KnownMap`), never of hidden state, and keep no state of their own:
 every step they are asked anew. Facts of the paper's options: LLM4Teach (2311.13373), section on options; here
 *explore* walks to the nearest pose that shows something new (a frontier search) instead of the paper's hand-made
-turning rules. Like the paper's, both walking skills treat lava as floor, so a teacher that uses them is blind to it.
+turning rules. Like the paper's, both walking skills treat lava as floor, so a teacher that uses them is blind to it; a
+task that wants it avoided calls it an obstacle. Walking opens shut doors on the way, but not locked ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from wean.tasks.grid.search import FORWARD, LEFT, RIGHT, board, every_direction, facing, first_step, holds, marked
 from wean.tasks.grid.vision import geometry, visible
 
-# What a remembered cell means to a walker.
-UNSEEN, FREE, LAVA, OBSTACLE, OPAQUE = range(5)
+# What a remembered cell means to a walker. A DOOR is shut and opens at a toggle; on a WAY (an open door, a goal) one
+# can walk, but put nothing down.
+UNSEEN, FREE, LAVA, OBSTACLE, OPAQUE, DOOR, WAY = range(7)
+_YES = ord("1")
+_UNSEEN, _FREE, _WALKABLE = (
+    bytes(_YES if code in codes else ord("0") for code in range(256))
+    for codes in ({UNSEEN}, {FREE}, {FREE, LAVA, DOOR, WAY})
+)
 
-# MiniGrid's action numbers.
-LEFT, RIGHT, FORWARD, PICK_UP, DROP, TOGGLE, DONE = range(7)
+# MiniGrid's action numbers, those of walking being the search's.
+PICK_UP, DROP, TOGGLE, DONE = range(3, 7)
 
 
 class KnownMap(NamedTuple):
@@ -28,9 +36,10 @@ class KnownMap(NamedTuple):
         width: Cells of the grid in x.
         height: Cells of the grid in y.
         view_size: Side of the agent's square view.
-        cells: One byte a cell (`x * height + y`): UNSEEN, FREE, LAVA, OBSTACLE (e.g. a key) or OPAQUE (e.g. a wall).
+        cells: One byte a cell (`x * height + y`): UNSEEN, FREE, LAVA, OBSTACLE (e.g. a key), OPAQUE (e.g. a wall or a
+            locked door), DOOR or WAY.
         pose: The agent's `cell * 4 + direction`.
-        named: The things it knows by name, as (name, cell).
+        named: The things it knows by name, as (name, cell); several may share a name.
         held: The name of what it holds, or None.
     """
 
@@ -74,17 +83,54 @@ def skill_action(known: KnownMap, skill: str) -> int | None:
 
 def explore(known: KnownMap) -> int | None:
     """Walks to the nearest pose whose view holds an unseen cell; of several as near, the one that shows most."""
-    table = geometry(known.width, known.height, known.view_size)
-    return _search(known, lambda pose: _news(known, table.view[pose]))
+    forward, view, shown = geometry(known.width, known.height, known.view_size)
+    unseen = marked(known.cells.translate(_UNSEEN))
+
+    def news(pose: int) -> int:
+        return _news(known, view[pose]) if shown[pose] & unseen else 0
+
+    start = known.pose
+    if news(start):
+        return None
+    # Pose by pose: mostly there is news a few steps off, and a search for all poses at once would cost more.
+    walkable = known.cells.translate(_WALKABLE)
+    met = bytearray(len(forward))
+    met[start] = 1
+    ring = [(start, -1)]  # poses as far as each other, with the first action on the way to each
+    while ring:
+        following: list[tuple[int, int]] = []
+        for pose, way in ring:
+            direction = pose & 3
+            cell, ahead = pose - direction, forward[pose]
+            if ahead >= 0 and walkable[ahead] == _YES and not met[other := ahead << 2 | direction]:
+                met[other] = 1
+                following.append((other, FORWARD if way < 0 else way))
+            if not met[other := cell | (direction - 1) & 3]:
+                met[other] = 1
+                following.append((other, LEFT if way < 0 else way))
+            if not met[other := cell | (direction + 1) & 3]:
+                met[other] = 1
+                following.append((other, RIGHT if way < 0 else way))
+        best, most = -1, 0
+        for pose, way in following:
+            if (worth := news(pose)) > most:
+                best, most = way, worth
+        if best >= 0:
+            return _opening(known, best)
+        ring = following
+    return None
 
 
 def go_to(known: KnownMap, name: str) -> int | None:
-    """Walks next to a thing and faces it; None once there, or where no known way leads there."""
-    target = _where(known, name)
-    if target is None:
+    """Walks next to the nearest thing of that name and faces it, or onto the goal.
+
+    None once there, or where no known way leads there.
+    """
+    targets = _where(known, name)
+    if not targets:
         return None
-    table = geometry(known.width, known.height, known.view_size)
-    return _search(known, lambda pose: int(table.forward[pose] == target))
+    cells = _cells(targets)
+    return _walk(known, every_direction(cells) if name == "goal" else facing(board(known.width, known.height), cells))
 
 
 def pick_up(known: KnownMap, name: str) -> int | None:
@@ -97,17 +143,28 @@ def toggle(known: KnownMap, name: str) -> int | None:
     return TOGGLE if _faces(known, name) else None
 
 
-def drop(known: KnownMap, name: str) -> int | None:
-    """Puts down what is held, after turning (or walking) to face a free cell if there is none ahead."""
+def drop(known: KnownMap, what: str) -> int | None:
+    """Puts down what is held, after turning (or walking) to face a free cell if there is none ahead.
+
+    Not right before or behind a doorway, if there is another place. With "X next to Y" the cell must be beside a thing
+    named Y.
+    """
+    name, beside, other = what.partition(" next to ")
     if known.held is None or _bare(known.held) != name:
         return None
-    table = geometry(known.width, known.height, known.view_size)
-
-    def faces_free(pose: int) -> int:
-        ahead = table.forward[pose]
-        return int(ahead >= 0 and known.cells[ahead] == FREE)
-
-    return DROP if faces_free(known.pose) else _search(known, faces_free)
+    free = marked(known.cells.translate(_FREE))
+    if beside:
+        free &= _cells(_beside(known, _where(known, _bare(other))))
+    doorways = {cell for cell, code in enumerate(known.cells) if code in (WAY, DOOR)}
+    table = board(known.width, known.height)
+    for places in (free & ~_cells(_beside(known, doorways)), free):
+        goals = facing(table, places)
+        if holds(goals, known.pose):
+            return DROP
+        action = _walk(known, goals)
+        if action is not None:
+            return action
+    return None
 
 
 def _bare(name: str) -> str:
@@ -118,69 +175,84 @@ def _bare(name: str) -> str:
     return name
 
 
-def _where(known: KnownMap, name: str) -> int | None:
-    for other, cell in known.named:
-        if other == name:
-            return cell
-    return None
+def achieved(before: KnownMap, after: KnownMap) -> tuple[str, ...]:
+    """Names the skills whose aim one step achieved, judged from what the agent observed on both sides of it.
+
+    "go to X" is achieved by coming to face X (the nearest of the name or another), "explore" by the first sight of a
+    thing whose name is new, "open X" by what lay there no longer bearing its name.
+
+    Args:
+        before: What the agent knew before the step.
+        after: What it knows after it.
+    """
+    forward = geometry(after.width, after.height, after.view_size).forward
+    found: list[str] = []
+    if before.held != after.held:
+        found += [f"drop {before.held}"] if before.held else []
+        found += [f"pick up {after.held}"] if after.held else []
+    else:
+        now = {cell: name for name, cell in after.named}
+        for name, cell in before.named:
+            shut = name.endswith(("door", "box")) and not name.startswith(("open ", "unlocked "))
+            if shut and cell == forward[before.pose] and now.get(cell) != name:
+                found.append(f"open {name}")
+    for name in dict.fromkeys(name for name, _ in after.named):
+        if _at(after, name) and not _at(before, name):
+            found.append(f"go to {name}")
+    known = {name for name, _ in before.named} | {before.held}
+    if any(name not in known and before.cells[cell] == UNSEEN for name, cell in after.named):
+        found.append("explore")
+    return tuple(found)
+
+
+def _at(known: KnownMap, name: str) -> bool:
+    """Whether "go to" has nothing to do because the agent is there."""
+    return known.pose >> 2 in _where(known, name) if name == "goal" else _faces(known, name)
+
+
+def _where(known: KnownMap, name: str) -> set[int]:
+    return {cell for other, cell in known.named if other == name}
 
 
 def _faces(known: KnownMap, name: str) -> bool:
-    ahead = geometry(known.width, known.height, known.view_size).forward[known.pose]
-    return ahead >= 0 and _where(known, name) == ahead
+    return geometry(known.width, known.height, known.view_size).forward[known.pose] in _where(known, name)
 
 
 def _news(known: KnownMap, view: Sequence[int]) -> int:
     """Counts the unseen cells that a view would show, as far as the known walls tell."""
     cells = known.cells
-    if not any(cell >= 0 and cells[cell] == UNSEEN for cell in view):
-        return 0
-    opaque = 0
+    opaque, own = 0, (known.view_size - 1) * known.view_size + known.view_size // 2
     for index, cell in enumerate(view):
-        if cell < 0 or cells[cell] == OPAQUE:
+        if cell < 0 or (cells[cell] in (OPAQUE, DOOR) and index != own):
             opaque |= 1 << index
     seen = visible(known.view_size, opaque)
     return sum(view[index] >= 0 and cells[view[index]] == UNSEEN for index in seen)
 
 
-def _search(known: KnownMap, worth) -> int | None:  # type: ignore[no-untyped-def]
-    """Breadth-first search over poses; each turn or step costs one.
-
-    Args:
-        known: What the agent knows; free cells and lava can be walked on.
-        worth: Maps a pose to a number; the nearest pose with a positive one is the goal, the largest of equals.
-
-    Returns:
-        The first action on a shortest way, or None if the agent is at a goal already or none can be reached.
-    """
-    cells, start = known.cells, known.pose
-    if worth(start):
-        return None
+def _beside(known: KnownMap, cells: Iterable[int]) -> set[int]:
+    """The neighbours of some cells."""
     forward = geometry(known.width, known.height, known.view_size).forward
-    seen = {start}
-    ring: list[tuple[int, int]] = [(start, -1)]
-    while ring:
-        following: list[tuple[int, int]] = []
-        best, best_worth = -1, 0
-        for pose, first in ring:
-            cell, direction = pose >> 2, pose & 3
-            neighbours = [
-                (LEFT, cell << 2 | (direction - 1) & 3),
-                (RIGHT, cell << 2 | (direction + 1) & 3),
-            ]
-            ahead = forward[pose]
-            if ahead >= 0 and cells[ahead] in (FREE, LAVA):
-                neighbours.insert(0, (FORWARD, ahead << 2 | direction))
-            for action, neighbour in neighbours:
-                if neighbour in seen:
-                    continue
-                seen.add(neighbour)
-                way = action if first < 0 else first
-                value = worth(neighbour)
-                if value > best_worth:
-                    best, best_worth = way, value
-                following.append((neighbour, way))
-        if best >= 0:
-            return best
-        ring = following
-    return None
+    return {other for cell in cells for side in range(4) if (other := forward[cell << 2 | side]) >= 0}
+
+
+def _cells(cells: Iterable[int]) -> int:
+    """Cells as `marked` writes them."""
+    return sum(1 << 4 * cell for cell in cells)
+
+
+def _walk(known: KnownMap, goals: int) -> int | None:
+    """The first action on a shortest way to one of a set of poses; None once there, or without a known way.
+
+    Free cells, ways and lava can be walked on, and a shut door is one toggle away.
+    """
+    if holds(goals, known.pose):
+        return None
+    walkable = every_direction(marked(known.cells.translate(_WALKABLE)))
+    action = first_step(board(known.width, known.height), walkable, known.pose, goals)
+    return None if action is None else _opening(known, action)
+
+
+def _opening(known: KnownMap, action: int) -> int:
+    """A step forward into a shut door is a toggle."""
+    ahead = geometry(known.width, known.height, known.view_size).forward[known.pose]
+    return TOGGLE if action == FORWARD and known.cells[ahead] == DOOR else action

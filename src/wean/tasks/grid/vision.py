@@ -42,10 +42,12 @@ class Geometry(NamedTuple):
     Attributes:
         forward: For each pose, the cell straight ahead, or -1 outside the grid.
         view: For each pose, the cells of its view in view order, -1 outside the grid.
+        shown: For each pose, the cells of its view as one integer, bit `4 * cell` for each.
     """
 
     forward: tuple[int, ...]
     view: tuple[tuple[int, ...], ...]
+    shown: tuple[int, ...]
 
 
 @lru_cache(maxsize=16)
@@ -72,4 +74,5 @@ def geometry(width: int, height: int, size: int) -> Geometry:
                         for column in range(size)
                     )
                 )
-    return Geometry(tuple(forward), tuple(view))
+    shown = tuple(sum(1 << 4 * cell for cell in cells if cell >= 0) for cells in view)
+    return Geometry(tuple(forward), tuple(view), shown)

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from wean.errors import UsageError
-from wean.tasks.kitchen import picture, view, words
+from wean.tasks.kitchen import picture, solver, view, words
 from wean.tasks.kitchen.layout import RECIPES, fixed_layout, random_layout
 from wean.tasks.kitchen.macros import macros_of, perform
 from wean.tasks.kitchen.world import World
@@ -115,6 +115,10 @@ class Kitchen(gym.Env[NDArray[np.float32], Any]):
         wanted = plan[0].strip().lower() if plan else ""
         choices = self.situation().choices
         return choices.index(wanted) if wanted in choices else None
+
+    def best_actions(self) -> list[int]:
+        """Numbers of the macro-actions that begin a shortest solution, whatever the cook sees; see `solver`."""
+        return solver.best_actions(self)
 
     def render(self) -> NDArray[np.uint8] | None:
         """A picture (224, 224, 3) of the whole kitchen, if made with `render_mode="rgb_array"`."""

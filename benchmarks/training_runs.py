@@ -1,0 +1,177 @@
+"""What benchmarks that train presets share: runs over seeds side by side, and the table and curves that come of them.
+
+Every run is a run folder; finished ones are kept, so a stopped benchmark goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from wean.evaluation.statistics import bootstrap_mean, median_steps, steps_to, wilson
+from wean.methods.presets import METHODS
+from wean.methods.settings import resolve
+from wean.training import Training
+
+
+class Line(NamedTuple):
+    """One line of a table on each of its tasks: a preset, or a preset with something changed."""
+
+    name: str
+    method: str
+    what: str
+    tasks: tuple[str, ...]
+    seeds: int = 3
+    overrides: tuple[str, ...] = ()
+    model: str | None = None
+
+
+def options(doc: str | None, runs: str) -> argparse.ArgumentParser:
+    """The command line of a benchmark that trains; `runs` is where its run folders go by default."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a smaller real measurement")
+    parser.add_argument("--json", action="store_true", help="print one JSON object last")
+    parser.add_argument("--save", action="store_true", help="write benchmarks/results/")
+    parser.add_argument("--runs", type=Path, default=Path(runs), help="where the run folders go")
+    parser.add_argument("--from-runs", type=Path, help="tabulate these runs and train nothing")
+    parser.add_argument("--workers", type=int, default=2, help="runs side by side")
+    parser.add_argument("--only", action="append", help="only these lines of the table")
+    parser.add_argument("--seeds", type=int, help="at most so many seeds a line")
+    return parser
+
+
+def chosen_lines(lines: Sequence[Line], arguments: argparse.Namespace) -> list[Line]:
+    """The lines that the command line names, with as many seeds as it allows."""
+    chosen = [line for line in lines if not arguments.only or line.name in arguments.only]
+    return [line._replace(seeds=min(line.seeds, arguments.seeds or line.seeds)) for line in chosen]
+
+
+def run_folder(folder: Path, line: Line, task: str, seed: int) -> Path:
+    """Where one run lies."""
+    return folder / f"{line.name}-{task}-{seed}"
+
+
+def train(task: str, line: Line, seed: int, folder: Path) -> str:
+    """Trains one run to its end, or finds it finished; runs in a worker process."""
+    overrides = ["evaluation.recorded_episodes=0", *line.overrides]
+    out = run_folder(folder, line, task, seed)
+    Training(resolve(line.method, task, model=line.model, seed=seed, overrides=overrides), out, resume=True).run()
+    return out.name
+
+
+def train_all(lines: Sequence[Line], folder: Path, workers: int) -> None:
+    """Trains what is missing, seed by seed: a benchmark that is stopped early has whole tables of fewer seeds."""
+    most = max(line.seeds for line in lines)
+    jobs = [
+        (task, line, seed, folder)
+        for seed in range(1, most + 1)
+        for line in lines
+        for task in line.tasks
+        if seed <= line.seeds
+    ]
+    with ProcessPoolExecutor(workers) as pool:
+        waiting = [pool.submit(train, *job) for job in jobs]
+        for done, future in enumerate(as_completed(waiting), 1):
+            print(f"[{done}/{len(jobs)}] {future.result()}", file=sys.stderr, flush=True)
+
+
+def summaries(task: str, line: Line, folder: Path) -> list[dict[str, Any]]:
+    """The summaries of a line's finished runs, by seed."""
+    paths = [run_folder(folder, line, task, seed) / "summary.json" for seed in range(1, line.seeds + 1)]
+    return [json.loads(path.read_text()) for path in paths if path.exists()]
+
+
+def tabulate(task: str, line: Line, folder: Path) -> dict[str, Any] | None:
+    """One line on one task: episodes of all seeds pooled, and the mean over seeds; None without a finished run."""
+    runs = summaries(task, line, folder)
+    if not runs:
+        return None
+    row: dict[str, Any] = {"task": task, "method": line.name, "what": line.what, "seeds": len(runs)}
+    for acting in ("sampled", "greedy"):
+        evals = [run["final"] if run["acting"] == acting else run["final_other"] for run in runs]
+        episodes = sum(e["episodes"] for e in evals)
+        row[acting] = {
+            "success": wilson(round(sum(e["success"]["mean"] * e["episodes"] for e in evals)), episodes).as_dict(),
+            "success_over_seeds": bootstrap_mean([e["success"]["mean"] for e in evals]).as_dict(),
+            "length": bootstrap_mean([e["length"]["mean"] for e in evals]).as_dict(),
+            "episodes": episodes,
+        }
+    row["acting"] = runs[0]["acting"]
+    speed = median_steps([steps_to(run["curve"], 0.9) for run in runs])
+    row["steps_to_0.9"] = {"median": speed.median, "reached": speed.reached, "runs": len(runs)}
+    row["env_steps"] = runs[0]["env_steps"]
+    row["seconds"] = float(np.median([run["env_steps"] / run["steps_per_second"] for run in runs]))
+    row["steps_per_second"] = float(np.median([run["steps_per_second"] for run in runs]))
+    row["distinct_questions"] = max(run["llm"]["distinct"] for run in runs)
+    row["tokens"] = max(run["llm"]["tokens"] for run in runs)
+    row["asked_live"] = sum(run["llm"]["asked"] for run in runs)
+    row["expected"] = METHODS[line.method].expected.get(task) if line.name == line.method else None
+    return row
+
+
+def references(task: str, line: Line, folder: Path) -> list[dict[str, Any]]:
+    """The teacher alone and random skills, which a taught run evaluates on the same episodes."""
+    runs = summaries(task, line, folder)
+    rows = []
+    for name, found in (runs[0]["references"] if runs else {}).items():
+        what = "the recorded answers through the skills" if name == "teacher" else "random plans through the skills"
+        row: dict[str, Any] = {"task": task, "method": name, "what": what, "seeds": None, "acting": "sampled"}
+        row["sampled"] = {"success": found["success"], "length": found["length"], "episodes": found["episodes"]}
+        rows.append(row)
+    return rows
+
+
+def curves(lines: Sequence[Line], folder: Path) -> dict[str, Any]:
+    """Success over environment steps by `task/line`: the mean of the seeds at each point."""
+    found: dict[str, Any] = {}
+    for line in lines:
+        for task in line.tasks:
+            points: dict[int, list[float]] = defaultdict(list)
+            for run in summaries(task, line, folder):
+                for point in run["curve"]:
+                    points[point["env_steps"]].append(point["success"])
+            if points:
+                found[f"{task}/{line.name}"] = [[steps, float(np.mean(points[steps]))] for steps in sorted(points)]
+    return found
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """The table for people, one for each task."""
+    columns = (
+        "success, sampled | length | success, greedy | steps to 0.9 | steps | questions | tokens | seconds | seeds"
+    )
+    lines = []
+    for task in dict.fromkeys(row["task"] for row in rows):
+        lines += [f"### {task}", "", f"| who acts | {columns} |", "|" + "---|" * (columns.count("|") + 2)]
+        for row in (row for row in rows if row["task"] == task):
+            cells = [f"{row['method']}: {row['what']}", interval(row["sampled"]["success"])]
+            cells.append(f"{row['sampled']['length']['mean']:.1f}")
+            cells.append(interval(row["greedy"]["success"]) if "greedy" in row else "")
+            if row["seeds"]:
+                cells += [reached(row["steps_to_0.9"]), f"{row['env_steps']:,}", f"{row['distinct_questions']:,}"]
+                cells += [f"{row['tokens']:,}", f"{row['seconds']:.0f}", str(row["seeds"])]
+            else:
+                cells += [""] * 6
+            lines.append(f"| {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def interval(value: dict[str, float]) -> str:
+    """Writes `0.950 (0.930 to 0.965)`."""
+    return f"{value['mean']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
+
+
+def reached(speed: dict[str, Any]) -> str:
+    """Writes the median steps to a threshold and how many runs reached it."""
+    if speed["median"] is None:
+        return f"not reached ({speed['reached']} of {speed['runs']})"
+    return f"{speed['median']:,.0f} ({speed['reached']} of {speed['runs']})"

@@ -1,0 +1,109 @@
+"""`wean demos` and `wean eval expert` from outside: files, reports, one-line errors, a real kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from wean.cli import main
+from wean.data.demonstrations import read_demonstrations
+
+
+@pytest.fixture
+def wean(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):  # type: ignore[no-untyped-def]
+    """Runs the command line in this process and in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["wean", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+def test_an_experts_file_and_its_report(wean) -> None:  # type: ignore[no-untyped-def]
+    code, said, _ = wean("demos", "KitchenTomato", "--episodes", "30", "--json")
+    report = json.loads(said)
+    assert code == 0
+    assert report == {
+        "schema": "wean-demos-written/1", "file": "demos/KitchenTomato-expert.parquet", "task": "KitchenTomato",
+        "policy": "expert", "episodes": 30, "share": None, "seed": 0,
+        "played": 30, "kept": 30, "successful": 30, "steps": 180,
+    }  # fmt: skip
+    demos = read_demonstrations(Path(report["file"]))
+    assert (demos.task, demos.policy, len(demos)) == ("KitchenTomato", "expert", 180)
+    assert wean("demos", "KitchenTomato", "--episodes", "30")[2] == (
+        "wean: demos/KitchenTomato-expert.parquet is there already; choose another --out\n"
+    )
+    code, said, _ = wean("demos", "KitchenTomato", "--episodes", "30", "--resume")
+    assert (code, said) == (
+        0,
+        "demos/KitchenTomato-expert.parquet: 30 episodes (30 successful) of 30 played, 180 steps, 0.01 MB\n",
+    )
+
+
+def test_a_mixture_and_a_teacher(wean) -> None:  # type: ignore[no-untyped-def]
+    mixed = ("demos", "KitchenTomato", "--policy", "random", "--episodes", "20", "--successful", "0.75", "--json")
+    report = json.loads(wean(*mixed, "--epsilon", "0.5", "--out", "some.parquet")[1])
+    assert (report["policy"], report["kept"], report["successful"]) == ("random, epsilon 0.5", 20, 15)
+    assert report["played"] > 20
+    taught = json.loads(wean("demos", "SimpleDoorKey", "--policy", "teacher", "--episodes", "5", "--json")[1])
+    assert (taught["policy"], taught["successful"]) == ("teacher recorded:doorkey", 5)
+
+
+def test_an_expert_is_evaluated_like_others(wean) -> None:  # type: ignore[no-untyped-def]
+    result = json.loads(wean("eval", "expert", "--task", "Kitchen", "--episodes", "5", "--json")[1])
+    assert (result["policy"], result["success"]["mean"], result["length"]["mean"]) == ("expert", 1.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("SimpleDoorKey",), 2, "wean/SimpleDoorKey-v0 has no expert (no best_actions()); let another policy play it"),
+        (("Kitchen", "--policy", "nowhere"), 2, "nowhere is no run folder; name one that `wean train` wrote, or"),
+        (("Kitchn",), 2, "did you mean 'Kitchen'?"),
+        (("CartPole-v1", "--policy", "random"), 2, "CartPole-v1 has no words (no situation())"),
+        (("Kitchen", "--successful", "1.5"), 2, "Invalid value for '--successful'"),
+        (("Kitchen", "--episodes", "0"), 2, "Invalid value for '--episodes'"),
+        (("Kitchen", "--out", "/proc/some.parquet", "--episodes", "2"), 1, "cannot write /proc/some.parquet.parts/"),
+        (
+            ("Kitchen", "--policy", "random", "--episodes", "4", "--successful", "1", "--limit", "9"),
+            1,
+            "of 4 successful and 0 other episodes there were 0 and 0 after 9; raise --limit and --resume, or",
+        ),
+    ],
+)
+def test_wrong_usage_is_one_line(wean, arguments: tuple[str, ...], code: int, says: str) -> None:  # type: ignore[no-untyped-def]
+    ended, out, error = wean("demos", *arguments)
+    assert (ended, out) == (code, "")
+    assert says in error
+    assert error.count("\n") == 1
+    if "--limit" not in arguments:
+        assert not list(Path().rglob("*.parts")), "nothing is left to be in the way of the next try"
+
+
+@pytest.mark.slow
+def test_a_killed_job_goes_on_to_the_same_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "wean", "demos", "KitchenRandom", "--epsilon", "0.6", "--episodes", "1500"]
+    whole, killed = tmp_path / "whole.parquet", tmp_path / "killed.parquet"
+    subprocess.run([*command, "--out", whole], check=True, timeout=240)
+    job = subprocess.Popen([*command, "--out", killed, "--workers", "2"], start_new_session=True)
+    parts = tmp_path / "killed.parquet.parts"
+    until = time.monotonic() + 120
+    while len(list(parts.glob("block-*"))) < 5 and time.monotonic() < until:
+        time.sleep(0.02)
+    os.killpg(job.pid, signal.SIGKILL)
+    job.wait()
+    assert not killed.exists()
+    assert 5 <= len(list(parts.glob("block-*"))) < 60
+    subprocess.run([*command, "--out", killed, "--resume"], check=True, timeout=240)
+    assert killed.read_bytes() == whole.read_bytes()
+    assert not parts.exists()
