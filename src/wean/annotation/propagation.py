@@ -24,7 +24,7 @@ from wean.errors import UsageError
 # Logistic regression of "all sub-goals are as the model would have said" on lead and trust, over the demonstrations
 # that come with wean, each left out of its task; benchmarks/propagation.py shows how well it holds.
 _INTERCEPT, _LEAD, _TRUST = -3.2, 9.9, 4.5
-_MOST_LEAD = 0.5
+MOST_LEAD = 0.5
 _FOREIGN_LEAD = 0.2  # at most, where a sub-goal had to be borrowed from another task
 
 
@@ -61,15 +61,20 @@ class Propagator:
     def propagate(self, trajectory: Trajectory) -> Annotation:
         """The sub-goals of a demonstration, with the confidence that they are right throughout."""
         task = trajectory.task
-        if task not in self._carriers:
-            self._carriers[task] = self._carrier(task)
-        carried = self._carriers[task].carry(trajectory)
-        doubt = _INTERCEPT + _LEAD * min(carried.lead, _MOST_LEAD) + _TRUST * self.trust(task)
-        confidence = 1 / (1 + math.exp(-doubt))
+        carried = self.carry(trajectory)
+        odds = _INTERCEPT + _LEAD * min(carried.lead, MOST_LEAD) + _TRUST * self.trust(task)
+        confidence = 1 / (1 + math.exp(-odds))
         model = self._carriers[task].model
         return Annotation(
             task, trajectory.variation, carried.chunks, "propagated", model, "", confidence, trajectory.digest
         )
+
+    def carry(self, trajectory: Trajectory) -> Carried:
+        """The sub-goals of a demonstration, and how clear their arguments are."""
+        task = trajectory.task
+        if task not in self._carriers:
+            self._carriers[task] = self._carrier(task)
+        return self._carriers[task].carry(trajectory)
 
     def carry_without(self, example: Example) -> Carried:
         """What propagation says of an annotated demonstration that it may not look at."""
