@@ -21,10 +21,11 @@ from wean.data.subgoals import Chunk, SubGoal
 from wean.data.trajectories import Trajectory
 from wean.errors import UsageError
 
-# Logistic regression of "all sub-goals are as the model would have said" on lead and trust, over the demonstrations
-# that come with wean, each left out of its task; benchmarks/propagation.py shows how well it holds.
-_INTERCEPT, _LEAD, _TRUST = -3.2, 9.9, 4.5
-MOST_LEAD = 0.5
+MOST_LEAD = 0.5  # a greater lead makes nothing more certain
+
+# Logistic regression of "all sub-goals are as the model would have said" on lead and trust, fitted by
+# benchmarks/confidence.py on the demonstrations that come with wean; its results say how well it holds on new tasks.
+_INTERCEPT, _LEAD, _TRUST = -1.6, 7.45, 3.13
 _FOREIGN_LEAD = 0.2  # at most, where a sub-goal had to be borrowed from another task
 
 
