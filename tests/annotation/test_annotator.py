@@ -31,7 +31,7 @@ def test_a_right_answer_is_written_as_it_is() -> None:
     assert goals(outcome) == RIGHT
     assert (outcome.questions, outcome.faults) == (1, {})
     assert outcome.annotation is not None
-    assert (outcome.annotation.origin, outcome.annotation.model) == ("asked", "scripted")
+    assert (outcome.annotation.origin, outcome.annotation.model) == ("asked", "scripted:scripted")
     assert outcome.annotation.digest == ONE.digest
 
 

@@ -1,8 +1,10 @@
 """A small world of errands for tests of annotation: fetch a thing from one room and put it into a box in another."""
 
+from wean.annotation.question import answer_text
 from wean.data.annotations import Annotation
 from wean.data.subgoals import Chunk, parse_subgoal
 from wean.data.trajectories import Moment, Trajectory
+from wean.llm.answers import Message
 
 ROOMS = ("kitchen", "cellar", "attic", "garden")
 THINGS = ("apple", "old lamp", "book", "metal cup", "rope")
@@ -35,3 +37,23 @@ def right(errand: Trajectory) -> Annotation:
 def errands(count: int, task: str = "fetch") -> list[Trajectory]:
     """The first errands."""
     return [errand(variation, task) for variation in range(count)]
+
+
+def answer(messages: list[Message]) -> str:
+    """A model that knows errands, for `scripted:households:answer`."""
+    return answer_text(right(_asked(messages)).chunks)
+
+
+def muddled(messages: list[Message]) -> str:
+    """A weak one: it talks, counts past the end, forgets an action, and knows nothing of errands with the rope."""
+    one = _asked(messages)
+    if "rope" in one.description:
+        return "I am not sure what to do with ropes."
+    *lines, last = answer_text(right(one).chunks).splitlines()
+    return "\n".join(["Of course! Here you are:", *lines[:1], *lines[2:], last.replace(":", "9:", 1)])
+
+
+def _asked(messages: list[Message]) -> Trajectory:
+    text = next(m["content"] for m in reversed(messages) if m["content"].startswith("Task:"))
+    told = [line.split(". ", 1)[1] for line in text.split("actions:\n")[1].splitlines()]
+    return next(one for one in errands(20) if list(one.actions) == told)
