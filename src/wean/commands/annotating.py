@@ -49,6 +49,7 @@ def annotate(
     from wean.data.annotations import AnnotationWriter
     from wean.data.shipped import shipped
     from wean.data.trajectories import check_versions
+    from wean.errors import UsageError
     from wean.evaluation.annotation_page import write_annotation_page
 
     console = Console(stderr=True)
@@ -56,13 +57,19 @@ def annotate(
     teaching = shipped(examples).examples if examples is not None else []
     check_versions(trajectories, [trajectory for trajectory, _ in teaching])
     file = out or Path(f"{Path(data).name.removesuffix('.gz').removesuffix('.jsonl')}.subgoals.jsonl")
+    annotator = _annotator(model)
     known = _known(file, corrections, trajectories, console)
     plan = Plan(len(trajectories), 0.0, budget) if ask_all else Plan(per_task, confidence, budget)
     writer = AnnotationWriter(file)
     writer.write(annotation for annotation in known.values() if annotation.origin == "corrected")
     with _Progress(console) as progress:
-        pipeline = Pipeline(_annotator(model), plan, writer, teaching, progress.update)
+        pipeline = Pipeline(annotator, plan, writer, teaching, progress.update)
         result = pipeline.run(trajectories, known)
+    if not result.annotations and result.tally.unanswered:
+        raise UsageError(
+            "nobody could say the sub-goals of any of these demonstrations: "
+            f"{model} has none of them; name another --model"
+        )
     html = page or file.with_name(f"{file.name.removesuffix('.jsonl')}.html")
     write_annotation_page(html, trajectories, result.annotations, confidence)
     for problem in result.problems:
