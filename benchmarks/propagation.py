@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from reporting import finish, hardware
@@ -31,7 +32,7 @@ from wean.llm import open_model
 from wean.llm.question import estimate_tokens
 
 NAME = "propagation"
-SECOND = "recorded:scienceworld-second"
+SECOND = f"recorded:{Path(__file__).parent / 'recorded' / 'scienceworld_second.jsonl'}"
 Pairs = dict[str, list[tuple[Annotation, Annotation]]]
 
 # Training demonstrations that the paper sends to its model (2,157): all of ScienceWorld's training variations, but

@@ -1,6 +1,7 @@
 """The pipeline: who is asked about, budgets, resume, and answers that do not hold."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,17 +107,17 @@ def test_a_model_that_never_answers_well_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_corrections_stay_and_teach() -> None:
-    trajectories = errands(6)
-    told = right(trajectories[0])
-    renamed = tuple(
-        chunk._replace(subgoal=chunk.subgoal._replace(verb="fetch")) if chunk.subgoal.verb == "pick_up" else chunk
-        for chunk in told.chunks
-    )
-    corrected = Annotation(*told.key, renamed, "corrected", digest=told.digest)
-    result = Pipeline(Knows(), Plan(per_task=1, confidence=0.0)).run(trajectories, {told.key: corrected})
-    assert result.annotations[told.key] == corrected
+    trajectories = errands(8)
+    corrected = {}
+    for one in trajectories[:2]:
+        told = right(one)
+        pick_up = told.chunks[1]
+        renamed = pick_up._replace(subgoal=pick_up.subgoal._replace(verb="fetch"))
+        corrected[one.key] = replace(told, chunks=(told.chunks[0], renamed, *told.chunks[2:]), origin="corrected")
+    result = Pipeline(Knows(), Plan(per_task=2, confidence=0.0)).run(trajectories, corrected)
+    assert {key: result.annotations[key] for key in corrected} == corrected
     assert result.tally.questions == 0
-    assert all(annotation.chunks[1].subgoal.verb == "fetch" for annotation in result.annotations.values())
+    assert [annotation.chunks[1].subgoal.verb for annotation in result.annotations.values()] == ["fetch"] * 8
 
 
 def test_the_first_answer_of_a_task_is_the_example_of_the_others() -> None:

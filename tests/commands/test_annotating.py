@@ -121,5 +121,5 @@ def test_shipped_demonstrations_are_annotated_without_a_question_to_anyone(wean)
 def test_one_clear_line(wean, arguments: tuple[str, ...], said: str) -> None:  # type: ignore[no-untyped-def]
     Path("other.jsonl").write_text('{"task": "other", "variation": 0, "subgoals": [["go(on)", 1]]}\n')
     code, out, told = wean(*arguments)
-    assert (code, out) == (2, "")
+    assert (code, out) == (1 if arguments[0] == "none.jsonl" else 2, "")
     assert told == said

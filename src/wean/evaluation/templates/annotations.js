@@ -33,15 +33,17 @@
     return inner === "" || inner.split(",").every(function (part) { return part.trim() !== ""; });
   };
 
+  demos.forEach(function (demo) { demo.sure = demo.confidence === null ? 2 : demo.confidence; });
+
   function chosen() {
     var task = filter("task").value, origin = filter("origin").value, order = filter("order").value;
     var rows = demos.filter(function (demo) {
+      if (demo === open) { return true; } // what is being corrected does not leave the list
       if (task && demo.task !== task) { return false; }
       return !origin || (origin === "unclear" ? unclear(demo) : demo.origin === origin);
     });
     if (order === "confidence") {
-      var sure = function (demo) { return demo.confidence === null ? 2 : demo.confidence; };
-      rows = rows.slice().sort(function (one, other) { return sure(one) - sure(other); });
+      rows = rows.slice().sort(function (one, other) { return one.sure - other.sure; });
     }
     return rows;
   }
