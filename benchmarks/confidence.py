@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from reporting import finish, hardware
 from wean.annotation.choosing import most_telling
 from wean.annotation.propagation import MOST_LEAD, Propagator
@@ -162,7 +163,11 @@ def markdown(results: dict[str, Any]) -> str:
         lines.append(
             f"| {row['from']} to {row['to']} | {row['samples']} | {row['confidence']:.3f} | {row['right']:.3f} |"
         )
-    lines += ["", "| threshold | kept | right among the kept | of the wrong ones, asked about |", "|---|---:|---:|---:|"]
+    lines += [
+        "",
+        "| threshold | kept | right among the kept | of the wrong ones, asked about |",
+        "|---|---:|---:|---:|",
+    ]
     for row in results["thresholds"]:
         lines.append(
             f"| {row['threshold']} | {row['kept']:.3f} | {row['right_of_kept']:.3f} | {row['wrong_found']:.3f} |"

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from households import errand, right
 
+from households import errand, right
 from wean.annotation.annotator import Annotator, Outcome, RecordedAnnotator, Tally
 from wean.annotation.question import answer_text
 from wean.llm import scripted_model
@@ -85,7 +85,9 @@ def test_a_second_question_is_about_what_is_left() -> None:
     assert outcome.questions == 2
 
 
-@pytest.mark.parametrize("answer", ["", "I am a small model.", "1-2: navigate_to(cellar)", '[["a(b)", 3], ["c(d)", 1]]'])
+@pytest.mark.parametrize(
+    "answer", ["", "I am a small model.", "1-2: navigate_to(cellar)", '[["a(b)", 3], ["c(d)", 1]]']
+)
 def test_what_stays_incomplete_is_refused(answer: str) -> None:
     outcome = asked(answer)
     assert outcome.annotation is None

@@ -5,12 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from households import errands, right
 
-from wean.annotation.annotator import Outcome, Request
+from households import errands, right
+from wean.annotation.annotator import Annotator, Outcome, Request
 from wean.annotation.pipeline import Pipeline, Plan
 from wean.annotation.question import answer_text
-from wean.annotation.annotator import Annotator
 from wean.data.annotations import Annotation, AnnotationWriter, read_annotations
 from wean.data.trajectories import Key, Trajectory
 from wean.errors import WeanError

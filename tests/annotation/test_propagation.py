@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from households import errand, errands, right
 
+from households import errand, errands, right
 from wean.annotation import propagation
 from wean.annotation.agreement import agreement
 from wean.annotation.choosing import most_telling

@@ -5,10 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from households import errands, right
 
+from households import errands, right
 from wean.cli import main
 from wean.data.annotations import read_annotations
+from wean.data.shipped import shipped
 
 
 @pytest.fixture
@@ -100,6 +101,20 @@ def test_shipped_demonstrations_are_annotated_without_a_question_to_anyone(wean)
     report = json.loads(wean("scienceworld", "--ask-all", "--json")[1])
     assert (report["demonstrations"], report["asked"], report["missing"]) == (147, 147, 0)
     assert report["answers"]["at_once"] == 147
+
+
+def test_shipped_demonstrations_teach_others_without_a_question(wean) -> None:  # type: ignore[no-untyped-def]
+    known = [example for example in shipped("scienceworld").examples if example[0].task == "find-animal"]
+    rows = [
+        {"scienceworld": "1.2.3", "task": one.task, "variation": 1000 + one.variation, "description": one.description,
+         "path": [moment._asdict() for moment in one.path]}
+        for one, _ in known
+    ]  # fmt: skip
+    Path("own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = json.loads(wean("own.jsonl", "--examples", "scienceworld", "--budget", "0", "--json")[1])
+    assert (report["propagated"], report["questions"], report["missing"]) == (len(known), 0, 0)
+    found = read_annotations(Path(report["annotations"])).found
+    assert [one.chunks for one in found] == [annotation.chunks for _, annotation in known]
 
 
 @pytest.mark.parametrize(

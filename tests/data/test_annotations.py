@@ -71,7 +71,10 @@ def test_trajectories_of_any_environment(tmp_path: Path) -> None:
         ([WALK | {"path": [{"look": "a hall"}]}], ':1: every step of "path" is an action, or an object with "action"'),
         ([WALK | {"variation": "one"}], ":1: \"variation\" is a whole number, not 'one'"),
         ([WALK | {"variation": 1}, WALK | {"variation": 1}], ":2: walk 1 is there twice; give it another variation"),
-        ([WALK, WALK | {"scienceworld": "1.1.3"}], ":2: a path of scienceworld 1.1.3 among those of an unknown version"),
+        (
+            [WALK, WALK | {"scienceworld": "1.1.3"}],
+            ":2: a path of scienceworld 1.1.3 among those of an unknown version",
+        ),
         ([[1]], ":1: a line must be a JSON object; mend or remove the line"),
         ([], " holds no trajectory; give a JSONL file with task, description and path in each line"),
     ],
@@ -123,7 +126,7 @@ def test_what_is_written_is_read_and_the_last_one_counts(tmp_path: Path) -> None
     [
         ({"variation": True}, 'an annotation needs "task", a text, and "variation", a whole number'),
         ({"schema": "wean-annotation/9"}, "this version of wean reads 'wean-annotation/1'"),
-        ({"subgoals": []}, "walk 0: \"subgoals\" must be a list of [sub-goal, number of actions]"),
+        ({"subgoals": []}, 'walk 0: "subgoals" must be a list of [sub-goal, number of actions]'),
         ({"subgoals": [["go(north)", 0]]}, "walk 0: go(north) has 0 actions; a sub-goal has at least 1"),
         ({"subgoals": [["north", 2]]}, "walk 0: 'north' is no sub-goal"),
         ({"subgoals": ["go(north)"]}, "walk 0: 'go(north)' is not [sub-goal, number of actions]"),

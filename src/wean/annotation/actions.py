@@ -11,7 +11,27 @@ from functools import lru_cache
 from typing import NamedTuple
 
 _SMALL_WORDS = frozenset(
-    "up down on in at around out off to into onto from with over containing of for under inside".split()
+    [
+        "up",
+        "down",
+        "on",
+        "in",
+        "at",
+        "around",
+        "out",
+        "off",
+        "to",
+        "into",
+        "onto",
+        "from",
+        "with",
+        "over",
+        "containing",
+        "of",
+        "for",
+        "under",
+        "inside",
+    ]
 )
 
 

@@ -147,9 +147,7 @@ class Annotator:
         annotation = None
         if chunks is not None:
             day = datetime.now(UTC).date().isoformat()
-            annotation = Annotation(
-                *trajectory.key, chunks, "asked", self.name, recorded=day, digest=trajectory.digest
-            )
+            annotation = Annotation(*trajectory.key, chunks, "asked", self.name, recorded=day, digest=trajectory.digest)
         return Outcome(annotation, questions, faults, tuple(said))
 
 

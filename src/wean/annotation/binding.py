@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from wean.annotation.recipes import Recipe, recipes_for, turning_words
-from wean.annotation.setting import Setting, Source, arguments_of, settings_of, verb_of
 from wean.annotation.segmentation import Example
+from wean.annotation.setting import Setting, Source, arguments_of, settings_of, verb_of
 from wean.data.subgoals import SubGoal
 
 _REFERENCE = 0.5  # votes of the chunk that the segmentation found to be alike, as a share of all others'
@@ -104,9 +104,7 @@ class Binder:
             voters = self._voting(verb_of(reference), frames, len(arguments_of(reference)))
             nearest = [] if alone else [s for s, _ in sorted(voters, key=lambda voter: -voter[1])[:_NEAREST]]
             candidates = dict.fromkeys(
-                recipe
-                for setting in (reference, *nearest)
-                for recipe in self._explaining(setting, index)
+                recipe for setting in (reference, *nearest) for recipe in self._explaining(setting, index)
             )
             total = sum(weight for _, weight in voters)
             voters = [*voters, (reference, _REFERENCE * total)]

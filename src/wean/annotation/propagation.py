@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from wean.annotation.binding import Binder
@@ -123,7 +122,5 @@ class _Carrier:
                 bound = self._binder.bind(setting, reference)
                 subgoals[number] = bound.subgoal
                 leads.append(bound.lead if piece.own else min(bound.lead, _FOREIGN_LEAD))
-        chunks = (
-            Chunk(subgoal, piece.end - piece.first) for subgoal, piece in zip(subgoals, pieces, strict=True)
-        )
+        chunks = (Chunk(subgoal, piece.end - piece.first) for subgoal, piece in zip(subgoals, pieces, strict=True))
         return Carried(tuple(chunks), min(leads))

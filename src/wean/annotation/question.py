@@ -36,9 +36,7 @@ These actions have no sub-goal yet: {ranges}. Say which sub-goals they form, in 
 and leave out all other actions."""
 
 
-def annotation_question(
-    trajectory: Trajectory, example: tuple[Trajectory, Annotation] | None = None
-) -> list[Message]:
+def annotation_question(trajectory: Trajectory, example: tuple[Trajectory, Annotation] | None = None) -> list[Message]:
     """The question about one demonstration.
 
     Args:

@@ -180,9 +180,7 @@ def _summary(result: Result, trajectories: list[Trajectory], file: Path, page: P
     }
 
 
-def _print_summary(
-    console: Console, result: Result, trajectories: list[Trajectory], file: Path, page: Path
-) -> None:
+def _print_summary(console: Console, result: Result, trajectories: list[Trajectory], file: Path, page: Path) -> None:
     told = _summary(result, trajectories, file, page)
     answers = told["answers"]
     lines = [
