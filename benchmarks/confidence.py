@@ -12,6 +12,7 @@ predictions by coefficients that were fitted without the task they are used on.
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
@@ -98,7 +99,7 @@ def judge(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "bins": [
             {"from": low, "to": high, "samples": int(inside.sum()), "confidence": predicted[inside].mean(),
              "right": right[inside].mean()}
-            for low, high in zip(BINS, BINS[1:], strict=False)
+            for low, high in itertools.pairwise(BINS)
             if (inside := (predicted >= low) & (predicted < high)).any()
         ],
         "thresholds": [

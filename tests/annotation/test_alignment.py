@@ -1,5 +1,6 @@
 """Sub-goals laid over actions: sums, order, overlaps, skipped and invented actions, and what repair may close."""
 
+import itertools
 from collections import Counter
 
 from hypothesis import given
@@ -58,7 +59,7 @@ def test_single_gaps_join_their_neighbour_and_longer_ones_stay() -> None:
 def test_an_alignment_pairs_equals_in_order_and_as_many_as_there_can_be(given: list[str], claimed: list[str]) -> None:
     pairs = edit_alignment(given, claimed)
     assert all(given[here] == claimed[there] for here, there in pairs)
-    assert all(a < c and b < d for (a, b), (c, d) in zip(pairs, pairs[1:], strict=False))
+    assert all(a < c and b < d for (a, b), (c, d) in itertools.pairwise(pairs))
 
     def longest(one: list[str], other: list[str]) -> int:  # longest common subsequence, by its definition
         if not one or not other:

@@ -49,8 +49,8 @@ def test_files_report_and_resume(wean) -> None:  # type: ignore[no-untyped-def]
     assert code == 0
     assert said.splitlines()[:2] == [
         "12 demonstrations: 4 asked about, 8 propagated, 0 corrected, 0 without sub-goals",
-        "0 questions in this call: 0 answers held at once, 0 were repaired, 0 needed a second question, 0 were refused, "
-        "0 had no answer",
+        "0 questions in this call: 0 answers held at once, 0 were repaired, 0 needed a second question, "
+        "0 were refused, 0 had no answer",
     ]
     assert Path("errands.subgoals.jsonl").read_text() == before
 

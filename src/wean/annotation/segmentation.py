@@ -10,6 +10,7 @@ single sub-goals, at a price. The walk is found with dynamic programming (Viterb
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -245,7 +246,7 @@ class Segmenter:
         for examples, cost in ((foreign, costs.foreign_order), (own, costs.order)):
             for _, annotation in examples:
                 row = [chunk.subgoal.verb for chunk in annotation.chunks]
-                for before, after in zip(row, row[1:], strict=False):
+                for before, after in itertools.pairwise(row):
                     if before in number and after in number:
                         table[number[before], number[after]] = cost
         index = [number[state.verb] for state in self._states]

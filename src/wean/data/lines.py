@@ -60,7 +60,6 @@ def read_lines(path: Path) -> Lines:
 
 def _text_lines(path: Path) -> Iterator[tuple[int, str, bool]]:
     """(number, text, whether it ends in a line feed) of every line."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             yield number, line, line.endswith("\n")
