@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from wean.evaluation.asking import always, at_plan_end, at_skill_end, tell_tallies
 from wean.evaluation.episodes import Episodes, play, summarize
 from wean.evaluation.policies import Policy, RandomSkillsPolicy, TeacherPolicy
 from wean.evaluation.recording import record
@@ -15,11 +16,19 @@ from wean.parts import Parts, llm_counts, registered
 from wean.runs import RunFolder, write_json, write_text
 from wean.students.saving import save_student, weight_bytes
 from wean.tasks.splits import FINAL_SEED
+from wean.teachers.asking import AskingTasks
 
 
 def judge(parts: Parts, policy: Policy, episodes: int, seed: int) -> Episodes:
     """Plays episodes of a run's task with a policy."""
     return play(policy, parts.judges, episodes, seed, parts.success_return)
+
+
+def asking(parts: Parts, episodes: int, seed: int) -> dict[str, Any]:
+    """What was asked in the episodes that were judged last, as `asking`; nothing where the student does not ask."""
+    if not isinstance(parts.judges, AskingTasks):
+        return {}
+    return {"asking": tell_tallies([parts.judges.tallies[seed + number] for number in range(episodes)])}
 
 
 def conclude(
@@ -59,8 +68,8 @@ def conclude(
         "student_parameters": student.parameter_count(),
         "student_bytes": weight_bytes(folder.student),
         "acting": config.evaluation.acting,
-        "final": _judged(config, parts, shipped),
-        "final_other": _judged(config, parts, parts.policy(not greedy)),
+        "final": _judged(config, parts, shipped, asked_before),
+        "final_other": _judged(config, parts, parts.policy(not greedy), asked_before),
         "references": _references(config, parts, asked_before),
         "llm": add_counts(llm_counts(parts.model), asked_before),
         "curve": learned["curve"],
@@ -75,7 +84,8 @@ def conclude(
                 write_json(folder.path / f"{name}.json", rows)
     if registered(config.task):
         seeds = range(FINAL_SEED, FINAL_SEED + config.evaluation.recorded_episodes)
-        write_json(folder.path / "episodes.json", record(shipped, config.task, seeds, parts.success_return))
+        shown = record(shipped, config.task, seeds, parts.success_return, parts.view)
+        write_json(folder.path / "episodes.json", shown)
     write_json(folder.summary, summary)
     write_report(folder.path)
     return summary
@@ -89,21 +99,24 @@ def add_counts(counts: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str
     return added
 
 
-def _judged(
-    config: RunConfig, parts: Parts, policy: Policy, asked_before: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Plays the held-out episodes; `asked_before` is given for a policy that asks the run's model."""
+def _judged(config: RunConfig, parts: Parts, policy: Policy, asked_before: Mapping[str, Any]) -> dict[str, Any]:
+    """Plays the held-out episodes."""
     episodes = judge(parts, policy, config.evaluation.episodes, FINAL_SEED)
-    counts = llm_counts(None) if asked_before is None else add_counts(llm_counts(parts.model), asked_before)
-    return summarize(episodes, config.task, policy.name, FINAL_SEED, counts)
+    asks = isinstance(policy, TeacherPolicy) or isinstance(parts.judges, AskingTasks)
+    counts = add_counts(llm_counts(parts.model), asked_before) if asks else llm_counts(None)
+    result = summarize(episodes, config.task, policy.name, FINAL_SEED, counts)
+    return result | asking(parts, len(episodes.returns), FINAL_SEED)
 
 
 def _references(config: RunConfig, parts: Parts, asked_before: Mapping[str, Any]) -> dict[str, Any]:
-    """The teacher alone and random skills, on the same episodes; nothing for a run without a teacher."""
+    """Who the student is compared with on the same episodes; nobody for a run without a teacher.
+
+    The teacher alone and random skills; for a student that decides when to ask, the rules that do.
+    """
     if parts.teacher is None:
         return {}
-    actions = parts.student.num_actions
-    return {
-        "teacher": _judged(config, parts, TeacherPolicy(parts.teacher, actions), asked_before),
-        "random-skills": _judged(config, parts, RandomSkillsPolicy(actions)),
-    }
+    policies: tuple[Policy, ...] = (always(), at_skill_end(), at_plan_end())
+    if not isinstance(parts.judges, AskingTasks):
+        actions = parts.student.num_actions
+        policies = (TeacherPolicy(parts.teacher, actions), RandomSkillsPolicy(actions))
+    return {policy.name: _judged(config, parts, policy, asked_before) for policy in policies}

@@ -14,6 +14,7 @@ from wean.algorithms.algorithm import Algorithm
 from wean.algorithms.imitation import Imitation, ImitationConfig
 from wean.algorithms.ppo import PPO, PPOConfig
 from wean.algorithms.rewards import RewardTerm
+from wean.algorithms.when2ask import When2Ask, When2AskConfig
 from wean.errors import UsageError
 from wean.evaluation.policies import Policy, StudentPolicy
 from wean.llm import Budget, Ledger, open_model
@@ -21,8 +22,10 @@ from wean.llm.model import LanguageModel
 from wean.methods.settings import AdviceSettings, RunConfig
 from wean.students.saving import make_student
 from wean.students.student import Student
+from wean.tasks.options import OptionTasks
 from wean.tasks.registration import make_task, task_id
-from wean.tasks.vector import SerialTasks
+from wean.tasks.vector import SerialTasks, ShownTasks
+from wean.teachers.asking import AskingTasks
 from wean.teachers.beacons import Beacons
 from wean.teachers.elicitation import logprobs, samples, verbalized
 from wean.teachers.judging import Judge, rate
@@ -40,6 +43,7 @@ class Parts:
     Attributes:
         tasks: Where the algorithm plays.
         judges: Where evaluations play.
+        view: Shows tasks as the student sees them, e.g. those that are recorded for the report.
         student: What is trained.
         algorithm: What trains it.
         teacher: Who guides it, if anybody.
@@ -48,8 +52,9 @@ class Parts:
         term: What rewards beside the environment, if anything.
     """
 
-    tasks: SerialTasks
-    judges: SerialTasks
+    tasks: ShownTasks
+    judges: ShownTasks
+    view: Callable[[SerialTasks], ShownTasks]
     student: Student
     algorithm: Algorithm
     teacher: Teacher | None
@@ -93,7 +98,8 @@ def build(
     judged = config.rewards.term == "judge"  # who rates actions is not asked for plans
     teacher = make_teacher(model, config.advice, config.seed) if model and not judged else None
     term = make_term(config, model, teacher)
-    tasks = SerialTasks([make] * config.algorithm.num_envs)
+    view = partial(view_of, config, teacher)
+    tasks = view(SerialTasks([make] * config.algorithm.num_envs), priced=True)
     student = make_student(
         tasks.observation_space,
         tasks.action_space,
@@ -102,13 +108,35 @@ def build(
     )
     algorithm: Algorithm
     match config.algorithm:
+        case When2AskConfig():
+            assert isinstance(tasks, AskingTasks)
+            algorithm = When2Ask(student, tasks, config.algorithm, config.seed)
         case ImitationConfig():
             algorithm = Imitation(student, tasks, config.algorithm, teacher, config.seed)
         case _:
             algorithm = PPO(student, tasks, config.algorithm, teacher, config.seed, term=term)
-    judges = SerialTasks([make] * min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes)))
+    judging = min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes))
+    judges = view(SerialTasks([make] * judging))
     threshold = success_return(config.task) if registered(config.task) else None
-    return Parts(tasks, judges, student, algorithm, teacher, model, threshold, term)
+    return Parts(tasks, judges, view, student, algorithm, teacher, model, threshold, term)
+
+
+def view_of(config: RunConfig, teacher: Teacher | None, tasks: SerialTasks, priced: bool = False) -> ShownTasks:
+    """Shows tasks as the student of a run sees them.
+
+    Args:
+        config: The run's settings.
+        teacher: Its teacher, if it has one.
+        tasks: The tasks.
+        priced: Takes the price of questions off the rewards, for learning; otherwise returns are the task's own.
+
+    Raises:
+        UsageError: If the student cannot see these tasks.
+    """
+    if isinstance(config.algorithm, When2AskConfig):
+        assert teacher is not None, "the preset names a model"
+        return AskingTasks(tasks, teacher, config.algorithm.cost if priced else None, config.algorithm.sees)
+    return OptionTasks(tasks) if config.student.chooses == "skills" else tasks
 
 
 def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, seed: int = 0) -> Teacher:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wean.algorithms.imitation import ImitationConfig
 from wean.algorithms.ppo import PPOConfig
+from wean.algorithms.when2ask import When2AskConfig
 from wean.errors import UsageError, did_you_mean
 from wean.methods.presets import METHODS, Method
 
@@ -27,6 +28,8 @@ class StudentSettings(BaseModel):
     """Width of the hidden layers."""
     recurrent: bool = False
     """Gives the student a memory (a GRU)."""
+    chooses: Literal["actions", "skills"] = "actions"
+    """What it chooses: the task's own actions, or skills, which then run until they are over."""
 
 
 class AdviceSettings(BaseModel):
@@ -83,7 +86,7 @@ class RunConfig(BaseModel):
     """Seeds the student's first weights, its actions and its episodes."""
     threads: int = Field(1, gt=0)
     """PyTorch's threads; small students are no faster with more."""
-    algorithm: PPOConfig | ImitationConfig
+    algorithm: When2AskConfig | PPOConfig | ImitationConfig
     """Settings of the learning algorithm."""
     student: StudentSettings = StudentSettings()
     """Settings of the student."""
@@ -99,7 +102,11 @@ class RunConfig(BaseModel):
         return yaml.safe_dump({"schema": SCHEMA, **self.model_dump()}, sort_keys=False)
 
 
-ALGORITHMS: dict[str, type[PPOConfig] | type[ImitationConfig]] = {"ppo": PPOConfig, "imitation": ImitationConfig}
+ALGORITHMS: dict[str, type[PPOConfig] | type[ImitationConfig]] = {
+    "ppo": PPOConfig,
+    "imitation": ImitationConfig,
+    "when2ask": When2AskConfig,
+}
 SECTIONS: dict[str, type[BaseModel]] = {
     "student": StudentSettings,
     "advice": AdviceSettings,

@@ -1,0 +1,82 @@
+"""Who decides when to ask, judged: rules to compare with, and questions and tokens beside the success."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wean.evaluation.statistics import bootstrap_mean
+from wean.tasks.vector import Tasks
+from wean.teachers.asking import ASK, NEVER_ASK, AskingTasks, Tally
+
+Rule = Callable[[AskingTasks, Sequence[int]], NDArray[np.float64]]
+
+
+class AskingRule:
+    """A policy for `AskingTasks` that asks by a rule.
+
+    Args:
+        name: Its name.
+        rule: Gives for the named members the probability of asking, (len(which),); NaN is "not even if forced".
+    """
+
+    def __init__(self, name: str, rule: Rule) -> None:
+        self.name = name
+        self._rule = rule
+
+    def begin(self, episodes: int) -> None:
+        """See `Policy.begin`."""
+
+    def act(
+        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """See `Policy.act`."""
+        assert isinstance(tasks, AskingTasks)
+        asking = self._rule(tasks, which)
+        probabilities = np.zeros((len(which), 3))
+        probabilities[:, ASK] = np.nan_to_num(asking)
+        probabilities[:, NEVER_ASK] = np.isnan(asking)
+        probabilities[:, 0] = 1 - probabilities.sum(1)
+        return probabilities
+
+
+def always() -> AskingRule:
+    """Asks at every step."""
+    return AskingRule("always", lambda tasks, which: np.ones(len(which)))
+
+
+def at_plan_end() -> AskingRule:
+    """Asks where the plan has nothing left to do: only what is forced."""
+    return AskingRule("plan-end", lambda tasks, which: np.zeros(len(which)))
+
+
+def at_skill_end() -> AskingRule:
+    """Asks whenever the skill at work has nothing more to do, whatever else the plan holds."""
+    return AskingRule("skill-end", lambda tasks, which: tasks.skill_ended(which).astype(float))
+
+
+def on_change() -> AskingRule:
+    """Asks whenever the situation's words changed since the last question."""
+    return AskingRule("on-change", lambda tasks, which: tasks.changed(which).astype(float))
+
+
+def never() -> AskingRule:
+    """Asks for the first plan only; where that has nothing left to do, actions are random."""
+    return AskingRule("never", lambda tasks, which: np.where(tasks.has_plan(which), np.nan, 1.0))
+
+
+def at_random(share: float) -> AskingRule:
+    """Asks by chance.
+
+    Args:
+        share: The probability at each step, beside what is forced.
+    """
+    return AskingRule("random", lambda tasks, which: np.full(len(which), share))
+
+
+def tell_tallies(tallies: Sequence[Tally]) -> dict[str, dict[str, float]]:
+    """Means per episode with 95 % bootstrap intervals, as summaries and `wean-eval/1` carry them."""
+    return {name: bootstrap_mean([getattr(t, name) for t in tallies]).as_dict() for name in Tally._fields}
