@@ -68,6 +68,7 @@ def conclude(
         "student_parameters": student.parameter_count(),
         "student_bytes": weight_bytes(folder.student),
         "acting": config.evaluation.acting,
+        "chooses": "when to ask" if isinstance(parts.judges, AskingTasks) else config.student.chooses,
         "final": _judged(config, parts, shipped, asked_before),
         "final_other": _judged(config, parts, parts.policy(not greedy), asked_before),
         "references": _references(config, parts, asked_before),

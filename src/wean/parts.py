@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -19,7 +20,7 @@ from wean.errors import UsageError
 from wean.evaluation.policies import Policy, StudentPolicy
 from wean.llm import Budget, Ledger, open_model
 from wean.llm.model import LanguageModel
-from wean.methods.settings import AdviceSettings, RunConfig
+from wean.methods.settings import AdviceSettings, RunConfig, from_yaml
 from wean.students.saving import make_student
 from wean.students.student import Student
 from wean.tasks.options import OptionTasks
@@ -137,6 +138,25 @@ def view_of(config: RunConfig, teacher: Teacher | None, tasks: SerialTasks, pric
         assert teacher is not None, "the preset names a model"
         return AskingTasks(tasks, teacher, config.algorithm.cost if priced else None, config.algorithm.sees)
     return OptionTasks(tasks) if config.student.chooses == "skills" else tasks
+
+
+def seen_by_run(folder: str | Path, make: MakeTask | None = None) -> ShownTasks:
+    """One task as the student of a finished run sees it, with the language model that it asks, if it is one that asks.
+
+    Args:
+        folder: The run folder.
+        make: Makes the task; by default the run's own.
+
+    Raises:
+        UsageError: If the folder holds no run, or its student cannot see this task.
+    """
+    try:
+        config = from_yaml((Path(folder) / "config.yaml").read_text())
+    except OSError:
+        raise UsageError(f"{folder} is no run folder; name one that `wean train` wrote") from None
+    asks = isinstance(config.algorithm, When2AskConfig) and config.model
+    teacher = make_teacher(open_model(config.model), config.advice, config.seed) if asks and config.model else None
+    return view_of(config, teacher, SerialTasks([make or partial(make_task, config.task)]))
 
 
 def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, seed: int = 0) -> Teacher:

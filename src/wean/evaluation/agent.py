@@ -105,8 +105,8 @@ class AgentPolicy:
             self._decide(tasks, [which[p] for p in deciding], [situations[p] for p in deciding], draws[deciding])
             held = [(self._members[which[place]].skill,) for place in deciding]
             found = tasks.first_actions([which[place] for place in deciding], [[plan] for plan in held])
-            for place, action in zip(deciding, found, strict=True):
-                going[place] = action[0]
+            for place, of_member in zip(deciding, found, strict=True):
+                going[place] = of_member[0]
         probabilities = np.full((len(which), self._num_actions), 1 / self._num_actions)
         for place, action in enumerate(going):
             if action is not None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wean.evaluation.agent import AgentTally
 from wean.evaluation.statistics import bootstrap_mean
 from wean.tasks.vector import Tasks
 from wean.teachers.asking import ASK, NEVER_ASK, AskingTasks, Tally
@@ -77,6 +78,6 @@ def at_random(share: float) -> AskingRule:
     return AskingRule("random", lambda tasks, which: np.full(len(which), share))
 
 
-def tell_tallies(tallies: Sequence[Tally]) -> dict[str, dict[str, float]]:
+def tell_tallies(tallies: Sequence[Tally] | Sequence[AgentTally]) -> dict[str, dict[str, float]]:
     """Means per episode with 95 % bootstrap intervals, as summaries and `wean-eval/1` carry them."""
-    return {name: bootstrap_mean([getattr(t, name) for t in tallies]).as_dict() for name in Tally._fields}
+    return {name: bootstrap_mean([getattr(tally, name) for tally in tallies]).as_dict() for name in tallies[0]._fields}

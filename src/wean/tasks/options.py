@@ -65,7 +65,7 @@ class OptionTasks:
             raise UsageError(f"a map of {shape[0]} x {shape[1]} cells has no room for {len(self._skills)} skills")
         self.num = tasks.num
         self.observation_space: gym.Space[Any] = gym.spaces.Box(0, 255, (*shape[:2], 5), np.uint8)
-        self.action_space = gym.spaces.Discrete(len(self._skills))
+        self.action_space: gym.Space[Any] = gym.spaces.Discrete(len(self._skills))
         self._primitives = int(tasks.action_space.n)  # type: ignore[attr-defined]
 
     def reset(self, which: Sequence[int], seeds: Sequence[int]) -> NDArray[Any]:

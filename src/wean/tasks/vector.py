@@ -186,16 +186,16 @@ class SerialTasks:
         return [action.name for action in actions]
 
     def skill_names(self) -> tuple[str, ...]:
-        """Every skill that a situation can name: what the first task lists as its `skills`.
+        """Every skill that a situation can name: what the first task lists as its `skill_names`.
 
         Raises:
             UsageError: If it lists none.
         """
         try:
-            return tuple(self._envs[0].get_wrapper_attr("skills"))
+            return tuple(self._envs[0].get_wrapper_attr("skill_names"))
         except AttributeError:
             raise UsageError(
-                f"{self._name(0)} does not list its skills; give it an attribute `skills`, all that its situations name"
+                f"{self._name(0)} does not list its skills; give it `skill_names`, all that its situations name"
             ) from None
 
     def render(self, index: int) -> NDArray[np.uint8]:

@@ -121,7 +121,7 @@ class AskingTasks:
         self.observation_space: gym.Space[Any] = tasks.observation_space
         if sees == "words":
             self.observation_space = gym.spaces.Box(0, 1, (4 * len(self._index) + 1,), np.float32)
-        self.action_space = gym.spaces.Discrete(2)
+        self.action_space: gym.Space[Any] = gym.spaces.Discrete(2)
         self._primitives = int(tasks.action_space.n)  # type: ignore[attr-defined]
         self.tallies: dict[int, Tally] = {}
         """What was asked in each finished episode, by its reset seed."""

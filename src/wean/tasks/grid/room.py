@@ -140,7 +140,7 @@ class Room(MiniGridEnv):  # type: ignore[misc]
         return LazyWords(key, self.kind.goal, _write, _choose)
 
     @property
-    def skills(self) -> tuple[str, ...]:
+    def skill_names(self) -> tuple[str, ...]:
         """Every skill that a situation of this kind of room can name, in a fixed order."""
         things = self.kind.things
         carried = [name for name in things if "door" not in name]
