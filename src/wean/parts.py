@@ -135,6 +135,8 @@ def view_of(config: RunConfig, teacher: Teacher | None, tasks: SerialTasks, pric
         UsageError: If the student cannot see these tasks.
     """
     if isinstance(config.algorithm, When2AskConfig):
+        if config.student.chooses != "actions" or config.rewards.term != "none":
+            raise UsageError("when2ask chooses when to ask, at a price; leave student.chooses and rewards.* alone")
         assert teacher is not None, "the preset names a model"
         return AskingTasks(tasks, teacher, config.algorithm.cost if priced else None, config.algorithm.sees)
     return OptionTasks(tasks) if config.student.chooses == "skills" else tasks

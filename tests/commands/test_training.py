@@ -63,6 +63,9 @@ def _train(out: Path, method: str, *extra: str, kill_at: int | None = None, resu
         ("kickstarting", ()),
         ("ppo", ()),
         ("dagger", ("updates=40", "rounds=4")),
+        ("when2ask", ()),
+        ("when2ask", ("advice.mode=sampled", "sees=frames")),
+        ("option-ppo", ()),
     ],
 )
 def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path: Path, method: str, extra: tuple[str, ...]) -> None:
