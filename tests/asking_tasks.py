@@ -7,7 +7,7 @@ import gymnasium as gym
 
 from wean.tasks.situation import Situation, Words
 from wean.tasks.vector import SerialTasks
-from wean.teachers.asking import AskingCost, AskingTasks
+from wean.teachers.replanning import AskingCost, AskingTasks
 from wean.teachers.plans import Advice
 from wean.teachers.teacher import Mode, Teacher
 

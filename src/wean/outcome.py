@@ -16,7 +16,7 @@ from wean.parts import Parts, llm_counts, registered
 from wean.runs import RunFolder, write_json, write_text
 from wean.students.saving import save_student, weight_bytes
 from wean.tasks.splits import FINAL_SEED
-from wean.teachers.asking import AskingTasks
+from wean.teachers.replanning import AskingTasks
 
 
 def judge(parts: Parts, policy: Policy, episodes: int, seed: int) -> Episodes:

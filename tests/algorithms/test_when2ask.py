@@ -10,7 +10,7 @@ from wean.evaluation.asking import always, at_plan_end, at_random, at_skill_end,
 from wean.evaluation.episodes import play
 from wean.evaluation.policies import Policy, StudentPolicy
 from wean.students.saving import make_student
-from wean.teachers.asking import AskingCost, Tally
+from wean.teachers.replanning import AskingCost, Tally
 
 
 def _judge(policy: Policy) -> tuple[float, float, float]:

@@ -63,14 +63,11 @@ def _train(out: Path, method: str, *extra: str, kill_at: int | None = None, resu
         ("kickstarting", ()),
         ("ppo", ()),
         ("dagger", ("updates=40", "rounds=4")),
-<<<<<<< HEAD
         ("when2ask", ()),
         ("when2ask", ("advice.mode=sampled", "sees=frames")),
         ("option-ppo", ()),
-=======
         ("beacons", ()),
         ("lmgt", ()),
->>>>>>> main
     ],
 )
 def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path: Path, method: str, extra: tuple[str, ...]) -> None:

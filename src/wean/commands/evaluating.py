@@ -50,7 +50,7 @@ def evaluate(
     from wean.parts import llm_counts, success_return
     from wean.tasks.registration import make_task, short_name
     from wean.tasks.vector import SerialTasks
-    from wean.teachers.asking import AskingTasks
+    from wean.teachers.replanning import AskingTasks
 
     if acting not in (None, "sampled", "greedy"):
         raise UsageError(f"--acting is sampled or greedy, not {acting!r}")

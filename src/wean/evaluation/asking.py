@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from wean.evaluation.agent import AgentTally
 from wean.evaluation.statistics import bootstrap_mean
 from wean.tasks.vector import Tasks
-from wean.teachers.asking import ASK, NEVER_ASK, AskingTasks, Tally
+from wean.teachers.replanning import ASK, NEVER_ASK, AskingTasks, Tally
 
 Rule = Callable[[AskingTasks, Sequence[int]], NDArray[np.float64]]
 

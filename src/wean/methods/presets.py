@@ -65,9 +65,6 @@ _STOCK: dict[str, dict[str, Any]] = {
     "ObstructedMaze1Dlh": {**_CHAIN, "total_timesteps": 500_000},
 }
 _STOCK_MODEL = dict.fromkeys(_STOCK, "recorded:minigrid")
-<<<<<<< HEAD
-_SHAPED = {"shaping.kind": "constant", "shaping.start": 0.1}
-_UNGUIDED = {"teacher.kind": "constant", "teacher.start": 0.0}
 # A question costs as much as five or six steps: few are asked, and seldom too late.
 _ASKING = {
     "total_timesteps": 150_000,
@@ -81,13 +78,11 @@ _ASKING = {
     "student.hidden": 64,
     "evaluation.acting": "greedy",
 }
-=======
 # Plain PPO gets ten times as many steps where it finds nothing in as few.
 _STOCK_ALONE = {**_STOCK, "KeyCorridorS3R3": {**_CHAIN, "total_timesteps": 5_000_000}}
 _STOCK_GUIDED = {task: {**settings, "ent_coef": 0.001, "teacher.until": 1 / 2} for task, settings in _STOCK.items()}
 # The teacher's plans serve the rewards alone: no teacher's loss.
 _UNGUIDED = {"teacher.kind": "constant", "teacher.start": 0.0, "ent_coef": 0.01}
->>>>>>> main
 
 METHODS = {
     method.name: method

@@ -7,7 +7,7 @@ from asking_tasks import PLANS, Errand, errands
 from small_tasks import Corridor
 from wean.errors import UsageError
 from wean.tasks.vector import SerialTasks
-from wean.teachers.asking import ASK, GO_ON, NEVER_ASK, AskingCost, AskingTasks, Tally
+from wean.teachers.replanning import ASK, GO_ON, NEVER_ASK, AskingCost, AskingTasks, Tally
 from wean.teachers.plans import Advice
 from wean.teachers.teacher import Teacher
 
