@@ -7,8 +7,8 @@ import gymnasium as gym
 
 from wean.tasks.situation import Situation, Words
 from wean.tasks.vector import SerialTasks
-from wean.teachers.replanning import AskingCost, AskingTasks
 from wean.teachers.plans import Advice
+from wean.teachers.replanning import AskingCost, AskingTasks
 from wean.teachers.teacher import Mode, Teacher
 
 LEFT, RIGHT = 0, 1
@@ -53,7 +53,10 @@ class Errand(gym.Env[Any, int]):
         return [self.cell, int(self.bell)]
 
 
-PLANS = {"Silence.": Advice(((("walk",), 1.0),), tokens=10), "The bell rang.": Advice(((("turn back",), 1.0),), tokens=7)}
+PLANS = {
+    "Silence.": Advice(((("walk",), 1.0),), tokens=10),
+    "The bell rang.": Advice(((("turn back",), 1.0),), tokens=7),
+}
 
 
 def errands(

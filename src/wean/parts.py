@@ -26,10 +26,10 @@ from wean.students.student import Student
 from wean.tasks.options import OptionTasks
 from wean.tasks.registration import make_task, task_id
 from wean.tasks.vector import SerialTasks, ShownTasks
-from wean.teachers.replanning import AskingTasks
 from wean.teachers.beacons import Beacons
 from wean.teachers.elicitation import logprobs, samples, verbalized
 from wean.teachers.judging import Judge, rate
+from wean.teachers.replanning import AskingTasks
 from wean.teachers.teacher import Teacher
 
 MakeTask = Callable[[], gym.Env[Any, Any]]

@@ -7,8 +7,8 @@ from asking_tasks import PLANS, Errand, errands
 from small_tasks import Corridor
 from wean.errors import UsageError
 from wean.tasks.vector import SerialTasks
-from wean.teachers.replanning import ASK, GO_ON, NEVER_ASK, AskingCost, AskingTasks, Tally
 from wean.teachers.plans import Advice
+from wean.teachers.replanning import ASK, GO_ON, NEVER_ASK, AskingCost, AskingTasks, Tally
 from wean.teachers.teacher import Teacher
 
 COST = AskingCost(first=0.01, change=0.0, repeat=0.06)
@@ -59,16 +59,17 @@ def test_who_never_asks_acts_at_random_when_the_plan_is_over_and_the_same_way_ev
 def test_no_advice_is_counted_and_asked_for_again(advice: Advice) -> None:
     view = errands(answer=lambda situation: advice)
     _play(view, [GO_ON] * 12)
-    assert list(view.tallies.values())[0].questions >= 5
+    assert next(iter(view.tallies.values())).questions >= 5
     assert view._teacher.unadvised == view.questions
 
 
 def test_words_tell_what_can_be_named_now_and_when_asked_and_what_the_plan_is() -> None:
     view = errands()
     first = view.reset([0], [0])[0]
-    assert first.tolist() == [1, 0, 0] + [0, 0, 0] + [0, 0, 0] + [0, 0, 0] + [1]  # no plan: a question is forced
+    assert first.tolist() == [1, *[0] * 11, 1]  # the first skill can be named; no plan: a question is forced
     after = view.step([0], [GO_ON]).observations[0]
-    assert after.tolist() == [1, 1, 0] + [1, 0, 0] + [1, 0, 0] + [0, 0, 0] + [0]
+    assert after.reshape(-1)[:12].reshape(4, 3).tolist() == [[1, 1, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0]]
+    assert after[12] == 0
     assert view.observation_space.contains(after)
 
 

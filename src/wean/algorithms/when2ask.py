@@ -1,13 +1,21 @@
 r"""When2Ask (2306.03604): a policy that learns when a question to the language model is worth its price.
 
-PPO, unchanged, on a view of the tasks (`wean.teachers.replanning.AskingTasks`) whose actions are "go on with the plan" and
-"ask for a new plan first", and whose reward is
+PPO, unchanged, on a view of the tasks (`wean.teachers.replanning.AskingTasks`) whose actions are "go on with the plan"
+and "ask for a new plan first", and whose reward is
 
     r'_t = r_t - c_t,
 
 where r_t is the environment's reward and c_t what was asked at step t costs: nothing without a question, `cost.first`
 for an episode's first one, `cost.change` where the answer is another plan, `cost.repeat` where it is the plan that was
-being followed. A forced question (no plan, or a plan with nothing left to do) costs as much as one that was chosen, so
+being followed.
+
+The rule for repeated plans: an answer repeats if it is, word for word and in full, the plan that was followed when it
+was asked for. It is then taken up anew from its first skill that has something to do, and its question costs
+`cost.repeat`, however far the plan had come. The paper's text takes lambda off for every question and its release more
+for a repeated one (0.06) than for a changed one (0.0); the presets here let both cost the same, so that the figures
+count questions and nothing else.
+
+A forced question (no plan, or a plan with nothing left to do) costs as much as one that was chosen, so
 that a policy can also learn to spare it.
 """
 
