@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wean.evaluation.asking import always, at_plan_end, at_skill_end, tell_tallies
+from wean.evaluation.asking import paired, rules, tell_tallies
 from wean.evaluation.episodes import Episodes, play, summarize
 from wean.evaluation.policies import Policy, RandomSkillsPolicy, TeacherPolicy
 from wean.evaluation.recording import record
@@ -16,7 +16,7 @@ from wean.parts import Parts, llm_counts, registered
 from wean.runs import RunFolder, write_json, write_text
 from wean.students.saving import save_student, weight_bytes
 from wean.tasks.splits import FINAL_SEED
-from wean.teachers.replanning import AskingTasks
+from wean.teachers.replanning import AskingTasks, Tally
 
 
 def judge(parts: Parts, policy: Policy, episodes: int, seed: int) -> Episodes:
@@ -26,9 +26,15 @@ def judge(parts: Parts, policy: Policy, episodes: int, seed: int) -> Episodes:
 
 def asking(parts: Parts, episodes: int, seed: int) -> dict[str, Any]:
     """What was asked in the episodes that were judged last, as `asking`; nothing where the student does not ask."""
+    found = _tallies(parts, episodes, seed)
+    return {"asking": tell_tallies(found)} if found else {}
+
+
+def _tallies(parts: Parts, episodes: int, seed: int) -> list[Tally]:
+    """What was asked in each of the episodes that were judged last."""
     if not isinstance(parts.judges, AskingTasks):
-        return {}
-    return {"asking": tell_tallies([parts.judges.tallies[seed + number] for number in range(episodes)])}
+        return []
+    return [parts.judges.tallies[seed + number] for number in range(episodes)]
 
 
 def conclude(
@@ -53,6 +59,12 @@ def conclude(
     ratings = parts.term.table() if parts.term else []
     greedy = config.evaluation.acting == "greedy"
     shipped = parts.policy(greedy)
+    played = judge(parts, shipped, config.evaluation.episodes, FINAL_SEED)
+    final = _told(config, parts, shipped, played, asked_before)
+    if isinstance(parts.judges, AskingTasks):
+        references = _rules(config, parts, played, asked_before)
+    else:
+        references = _references(config, parts, asked_before)
     learning = sum(algorithm.seconds.values())
     summary = {
         "schema": "wean-run/1",
@@ -69,9 +81,9 @@ def conclude(
         "student_bytes": weight_bytes(folder.student),
         "acting": config.evaluation.acting,
         "chooses": "when to ask" if isinstance(parts.judges, AskingTasks) else config.student.chooses,
-        "final": _judged(config, parts, shipped, asked_before),
+        "final": final,
         "final_other": _judged(config, parts, parts.policy(not greedy), asked_before),
-        "references": _references(config, parts, asked_before),
+        "references": references,
         "llm": add_counts(llm_counts(parts.model), asked_before),
         "curve": learned["curve"],
         "time": {**algorithm.seconds, "evaluation": max(0.0, learned["wall_seconds"] - learning)},
@@ -102,7 +114,14 @@ def add_counts(counts: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str
 
 def _judged(config: RunConfig, parts: Parts, policy: Policy, asked_before: Mapping[str, Any]) -> dict[str, Any]:
     """Plays the held-out episodes."""
-    episodes = judge(parts, policy, config.evaluation.episodes, FINAL_SEED)
+    played = judge(parts, policy, config.evaluation.episodes, FINAL_SEED)
+    return _told(config, parts, policy, played, asked_before)
+
+
+def _told(
+    config: RunConfig, parts: Parts, policy: Policy, episodes: Episodes, asked_before: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Sums up the held-out episodes that were played last."""
     asks = isinstance(policy, TeacherPolicy) or isinstance(parts.judges, AskingTasks)
     counts = add_counts(llm_counts(parts.model), asked_before) if asks else llm_counts(None)
     result = summarize(episodes, config.task, policy.name, FINAL_SEED, counts)
@@ -110,14 +129,21 @@ def _judged(config: RunConfig, parts: Parts, policy: Policy, asked_before: Mappi
 
 
 def _references(config: RunConfig, parts: Parts, asked_before: Mapping[str, Any]) -> dict[str, Any]:
-    """Who the student is compared with on the same episodes; nobody for a run without a teacher.
-
-    The teacher alone and random skills; for a student that decides when to ask, the rules that do.
-    """
+    """The teacher alone and random skills, on the student's episodes; nobody for a run without a teacher."""
     if parts.teacher is None:
         return {}
-    policies: tuple[Policy, ...] = (always(), at_skill_end(), at_plan_end())
-    if not isinstance(parts.judges, AskingTasks):
-        actions = parts.student.num_actions
-        policies = (TeacherPolicy(parts.teacher, actions), RandomSkillsPolicy(actions))
+    actions = parts.student.num_actions
+    policies: tuple[Policy, ...] = (TeacherPolicy(parts.teacher, actions), RandomSkillsPolicy(actions))
     return {policy.name: _judged(config, parts, policy, asked_before) for policy in policies}
+
+
+def _rules(config: RunConfig, parts: Parts, student: Episodes, asked_before: Mapping[str, Any]) -> dict[str, Any]:
+    """The rules that learned asking is compared with; `paired` is the shipped student minus each."""
+    episodes = len(student.returns)
+    asked = _tallies(parts, episodes, FINAL_SEED)
+    found = {}
+    for rule in rules(asked, int(student.lengths.sum())):
+        other = judge(parts, rule, episodes, FINAL_SEED)
+        pairs = paired(student, asked, other, _tallies(parts, episodes, FINAL_SEED))
+        found[rule.name] = _told(config, parts, rule, other, asked_before) | {"paired": pairs}
+    return found

@@ -38,13 +38,21 @@ def test_a_student_that_asks_says_what_it_asks_and_needs(tmp_path: Path, monkeyp
     out = tmp_path / "run"
     summary = _train("when2ask", out)
     assert summary["chooses"] == "when to ask"
-    assert list(summary["references"]) == ["always", "skill-end", "plan-end"]  # type: ignore[call-overload]
+    rules = ["always", "on-change", "skill-end", "plan-end", "random", "never"]
+    assert list(summary["references"]) == rules  # type: ignore[call-overload]
     for result in (summary["final"], summary["final_other"], *summary["references"].values()):  # type: ignore[attr-defined]
         asking = result["asking"]  # type: ignore[index]
         assert set(asking) == {"questions", "forced", "repeated", "tokens"}
         assert asking["questions"]["mean"] >= 1
         assert result["llm"]["replayed"] > 0  # type: ignore[index]
         assert result["return"]["mean"] >= 0, "questions cost nothing in an evaluation"  # type: ignore[index]
+    final, never = summary["final"], summary["references"]["never"]  # type: ignore[index]
+    assert never["asking"]["questions"]["mean"] == 1  # type: ignore[index]
+    for name in ("success", "length"):
+        difference = final[name]["mean"] - never[name]["mean"]  # type: ignore[index]
+        assert never["paired"][name]["mean"] == pytest.approx(difference)  # type: ignore[index]
+    more = final["asking"]["questions"]["mean"] - 1  # type: ignore[index]
+    assert never["paired"]["questions"]["mean"] == pytest.approx(more)  # type: ignore[index]
     always = summary["references"]["always"]  # type: ignore[index]
     assert always["asking"]["questions"] == always["length"]
     assert "asking" in summary["curve"][0]  # type: ignore[index]

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.evaluation.agent import AgentTally
-from wean.evaluation.statistics import bootstrap_mean
+from wean.evaluation.episodes import Episodes
+from wean.evaluation.statistics import bootstrap_mean, paired_difference
 from wean.tasks.vector import Tasks
 from wean.teachers.replanning import ASK, NEVER_ASK, AskingTasks, Tally
 
@@ -76,6 +77,39 @@ def at_random(share: float) -> AskingRule:
         share: The probability at each step, beside what is forced.
     """
     return AskingRule("random", lambda tasks, which: np.full(len(which), share))
+
+
+def rules(student: Sequence[Tally], steps: int) -> tuple[AskingRule, ...]:
+    """Who learned asking is compared with; the random rule asks as often a step as the student chose to.
+
+    Args:
+        student: What the student asked in each of its episodes.
+        steps: How many steps they took together.
+    """
+    chosen = sum(tally.questions - tally.forced for tally in student)
+    return always(), on_change(), at_skill_end(), at_plan_end(), at_random(chosen / steps), never()
+
+
+def paired(
+    student: Episodes, asked: Sequence[Tally], other: Episodes, other_asked: Sequence[Tally]
+) -> dict[str, dict[str, float]]:
+    """What a student has more of than another policy on the same episodes, with 95 % bootstrap intervals of the pairs.
+
+    Args:
+        student: The student's episodes.
+        asked: What it asked in each.
+        other: The other policy's, on the same seeds in the same order.
+        other_asked: What that one asked.
+
+    Returns:
+        The mean differences of `success`, `length` and `questions`.
+    """
+    pairs = {
+        "success": (student.successes.astype(float), other.successes.astype(float)),
+        "length": (student.lengths, other.lengths),
+        "questions": ([tally.questions for tally in asked], [tally.questions for tally in other_asked]),
+    }
+    return {name: paired_difference(first, second).as_dict() for name, (first, second) in pairs.items()}
 
 
 def tell_tallies(tallies: Sequence[Tally] | Sequence[AgentTally]) -> dict[str, dict[str, float]]:

@@ -47,8 +47,11 @@ def _policies(summary: Data) -> list[tuple[str, str, str, Data]]:
         "teacher": "its advice, followed",
         "random-skills": "plans drawn at random",
         "always": "asks at every step",
+        "on-change": "asks when something changed",
         "skill-end": "asks when a skill is over",
         "plan-end": "asks when the plan is over",
+        "random": "asks by chance, as often as the student",
+        "never": "asks once, at the start",
     }
     for name, result in (summary.get("references") or {}).items():
         style = name if name == "teacher" else "random"

@@ -77,6 +77,7 @@ _ASKING = {
     "advice.mode": "argmax",
     "student.hidden": 64,
     "evaluation.acting": "greedy",
+    "evaluation.episodes": 1000,
 }
 # Plain PPO gets ten times as many steps where it finds nothing in as few.
 _STOCK_ALONE = {**_STOCK, "KeyCorridorS3R3": {**_CHAIN, "total_timesteps": 5_000_000}}
