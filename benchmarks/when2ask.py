@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from reporting import finish, hardware
 from training_runs import Line, chosen_lines, curves, interval, options, summaries, train_all
-
 from wean.evaluation.statistics import bootstrap_mean, wilson
 
 NAME = "when2ask"
