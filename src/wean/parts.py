@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -14,19 +15,22 @@ from wean.algorithms.algorithm import Algorithm
 from wean.algorithms.imitation import Imitation, ImitationConfig
 from wean.algorithms.ppo import PPO, PPOConfig
 from wean.algorithms.rewards import RewardTerm
+from wean.algorithms.when2ask import When2Ask, When2AskConfig
 from wean.errors import UsageError
 from wean.evaluation.policies import Policy, StudentPolicy
 from wean.llm import Budget, Ledger, open_model
 from wean.llm.model import LanguageModel
-from wean.methods.settings import AdviceSettings, RunConfig
+from wean.methods.settings import AdviceSettings, RunConfig, from_yaml
 from wean.students.saving import make_student
 from wean.students.student import Student
+from wean.tasks.options import OptionTasks
 from wean.tasks.registration import make_task, task_id
-from wean.tasks.vector import SerialTasks
+from wean.tasks.vector import SerialTasks, ShownTasks
 from wean.teachers.asking import Rule, SparingTeacher
 from wean.teachers.beacons import Beacons
 from wean.teachers.elicitation import logprobs, samples, verbalized
 from wean.teachers.judging import Judge, rate
+from wean.teachers.replanning import AskingTasks
 from wean.teachers.teacher import Teacher
 
 MakeTask = Callable[[], gym.Env[Any, Any]]
@@ -41,6 +45,7 @@ class Parts:
     Attributes:
         tasks: Where the algorithm plays.
         judges: Where evaluations play.
+        view: Shows tasks as the student sees them, e.g. those that are recorded for the report.
         student: What is trained.
         algorithm: What trains it.
         teacher: Who guides it, if anybody.
@@ -50,8 +55,9 @@ class Parts:
         term: What rewards beside the environment, if anything.
     """
 
-    tasks: SerialTasks
-    judges: SerialTasks
+    tasks: ShownTasks
+    judges: ShownTasks
+    view: Callable[[SerialTasks], ShownTasks]
     student: Student
     algorithm: Algorithm
     teacher: Teacher | None
@@ -97,7 +103,8 @@ def build(
     teacher = make_teacher(model, config.advice, config.seed) if model and not judged else None
     asking = SparingTeacher(teacher, asking_rule(config.advice)) if teacher else None
     term = make_term(config, model, asking)
-    tasks = SerialTasks([make] * config.algorithm.num_envs)
+    view = partial(view_of, config, teacher)
+    tasks = view(SerialTasks([make] * config.algorithm.num_envs), priced=True)
     student = make_student(
         tasks.observation_space,
         tasks.action_space,
@@ -105,13 +112,56 @@ def build(
     )
     algorithm: Algorithm
     match config.algorithm:
+        case When2AskConfig():
+            assert isinstance(tasks, AskingTasks)
+            algorithm = When2Ask(student, tasks, config.algorithm, config.seed)
         case ImitationConfig():
             algorithm = Imitation(student, tasks, config.algorithm, asking, config.seed)
         case _:
             algorithm = PPO(student, tasks, config.algorithm, asking, config.seed, term=term)
-    judges = SerialTasks([make] * min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes)))
+    judging = min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes))
+    judges = view(SerialTasks([make] * judging))
     threshold = success_return(config.task) if registered(config.task) else None
-    return Parts(tasks, judges, student, algorithm, teacher, asking, model, threshold, term)
+    return Parts(tasks, judges, view, student, algorithm, teacher, asking, model, threshold, term)
+
+
+def view_of(config: RunConfig, teacher: Teacher | None, tasks: SerialTasks, priced: bool = False) -> ShownTasks:
+    """Shows tasks as the student of a run sees them.
+
+    Args:
+        config: The run's settings.
+        teacher: Its teacher, if it has one.
+        tasks: The tasks.
+        priced: Takes the price of questions off the rewards, for learning; otherwise returns are the task's own.
+
+    Raises:
+        UsageError: If the student cannot see these tasks.
+    """
+    if isinstance(config.algorithm, When2AskConfig):
+        if config.student.chooses != "actions" or config.rewards.term != "none":
+            raise UsageError("when2ask chooses when to ask, at a price; leave student.chooses and rewards.* alone")
+        assert teacher is not None, "the preset names a model"
+        return AskingTasks(tasks, teacher, config.algorithm.cost if priced else None, config.algorithm.sees)
+    return OptionTasks(tasks) if config.student.chooses == "skills" else tasks
+
+
+def seen_by_run(folder: str | Path, make: MakeTask | None = None) -> ShownTasks:
+    """One task as the student of a finished run sees it, with the language model that it asks, if it is one that asks.
+
+    Args:
+        folder: The run folder.
+        make: Makes the task; by default the run's own.
+
+    Raises:
+        UsageError: If the folder holds no run, or its student cannot see this task.
+    """
+    try:
+        config = from_yaml((Path(folder) / "config.yaml").read_text())
+    except OSError:
+        raise UsageError(f"{folder} is no run folder; name one that `wean train` wrote") from None
+    asks = isinstance(config.algorithm, When2AskConfig) and config.model
+    teacher = make_teacher(open_model(config.model), config.advice, config.seed) if asks and config.model else None
+    return view_of(config, teacher, SerialTasks([make or partial(make_task, config.task)]))
 
 
 def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, seed: int = 0) -> Teacher:

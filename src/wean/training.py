@@ -21,7 +21,7 @@ from wean.evaluation.policies import TeacherPolicy
 from wean.evaluation.report import write_report
 from wean.llm import Budget, Ledger
 from wean.methods.settings import RunConfig
-from wean.outcome import add_counts, conclude, judge
+from wean.outcome import add_counts, asking, conclude, judge
 from wean.parts import MakeTask, Parts, build, llm_counts
 from wean.runs import RunFolder
 from wean.tasks.splits import CHOOSING_SEED
@@ -178,6 +178,7 @@ class Training:
                 "questions": parts.asking.counts["questions"] if parts.asking else 0,
                 "episodes": len(judged.returns),
             }
+            | asking(parts, len(judged.returns), CHOOSING_SEED)
         )
 
     # --- stopping and going on -----------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ class Method:
     name: str
     title: str
     source: str
-    algorithm: Literal["ppo", "imitation"]
+    algorithm: Literal["ppo", "imitation", "when2ask"]
     settings: Mapping[str, Any]
     per_task: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     teaches: bool = True
@@ -65,6 +65,20 @@ _STOCK: dict[str, dict[str, Any]] = {
     "ObstructedMaze1Dlh": {**_CHAIN, "total_timesteps": 500_000},
 }
 _STOCK_MODEL = dict.fromkeys(_STOCK, "recorded:minigrid")
+# A question costs as much as five or six steps: few are asked, and seldom too late.
+_ASKING = {
+    "total_timesteps": 150_000,
+    "num_envs": 64,
+    "num_steps": 32,
+    "num_minibatches": 8,
+    "cost.first": 0.05,
+    "cost.change": 0.05,
+    "cost.repeat": 0.05,
+    "advice.mode": "argmax",
+    "student.hidden": 64,
+    "evaluation.acting": "greedy",
+    "evaluation.episodes": 1000,
+}
 # Plain PPO gets ten times as many steps where it finds nothing in as few.
 _STOCK_ALONE = {**_STOCK, "KeyCorridorS3R3": {**_CHAIN, "total_timesteps": 5_000_000}}
 _STOCK_GUIDED = {task: {**settings, "ent_coef": 0.001, "teacher.until": 1 / 2} for task, settings in _STOCK.items()}
@@ -135,6 +149,22 @@ METHODS = {
             "imitation",
             {"rounds": 20},
             _LABELS,
+        ),
+        Method(
+            "when2ask",
+            "A policy learns when to ask the language model for a new plan; skills carry plans out",
+            "When2Ask, 2306.03604",
+            "when2ask",
+            _ASKING,
+            home="ColoredDoorKeyRandom",
+        ),
+        Method(
+            "option-ppo",
+            "PPO that chooses among the task's skills, without a teacher",
+            "Between MDPs and semi-MDPs, Sutton et al. 1999",
+            "ppo",
+            {**_PPO, "num_steps": 32, "ent_coef": 0.01, "student.chooses": "skills"},
+            teaches=False,
         ),
     )
 }

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wean.algorithms.imitation import ImitationConfig
 from wean.algorithms.ppo import PPOConfig
+from wean.algorithms.when2ask import When2AskConfig
 from wean.errors import UsageError, did_you_mean
 from wean.methods.presets import METHODS, Method
 
@@ -31,6 +32,8 @@ class StudentSettings(BaseModel):
     """Cells of a grid map that the student sees to each side; none: all of a small map, at most 9."""
     edges: bool = False
     """Tells a student of a grid map how far off the map's edges are."""
+    chooses: Literal["actions", "skills"] = "actions"
+    """What it chooses: the task's own actions, or skills, which then run until they are over."""
 
 
 class AdviceSettings(BaseModel):
@@ -99,7 +102,7 @@ class RunConfig(BaseModel):
     """Seeds the student's first weights, its actions and its episodes."""
     threads: int = Field(1, gt=0)
     """PyTorch's threads; small students are no faster with more."""
-    algorithm: PPOConfig | ImitationConfig
+    algorithm: When2AskConfig | PPOConfig | ImitationConfig
     """Settings of the learning algorithm."""
     student: StudentSettings = StudentSettings()
     """Settings of the student."""
@@ -115,7 +118,11 @@ class RunConfig(BaseModel):
         return yaml.safe_dump({"schema": SCHEMA, **self.model_dump()}, sort_keys=False)
 
 
-ALGORITHMS: dict[str, type[PPOConfig] | type[ImitationConfig]] = {"ppo": PPOConfig, "imitation": ImitationConfig}
+ALGORITHMS: dict[str, type[PPOConfig] | type[ImitationConfig]] = {
+    "ppo": PPOConfig,
+    "imitation": ImitationConfig,
+    "when2ask": When2AskConfig,
+}
 SECTIONS: dict[str, type[BaseModel]] = {
     "student": StudentSettings,
     "advice": AdviceSettings,

@@ -31,7 +31,8 @@ def make_student(
     """Makes a new student that fits a task.
 
     Args:
-        observation_space: What it sees: a remembered grid map (W, H, 4) of uint8, any other `Box`, or `Discrete`.
+        observation_space: What it sees: a remembered grid map (W, H, 4) of uint8, or (W, H, 5) with the actions that
+            may be chosen; any other `Box`, or `Discrete`.
         action_space: `Discrete`.
         hidden: Width of its hidden layers.
         recurrent: Gives it a memory.
@@ -49,8 +50,9 @@ def make_student(
     if not isinstance(observation_space, gym.spaces.Box):
         raise UsageError(f"no student sees {observation_space}; wrap the task in gymnasium's FlattenObservation")
     shape = observation_space.shape
-    if len(shape) == 3 and shape[2] == 4 and observation_space.dtype == np.uint8:
-        return GridStudent(shape[0], shape[1], actions, reach, edges, hidden=hidden, recurrent=recurrent)
+    if len(shape) == 3 and shape[2] in (4, 5) and observation_space.dtype == np.uint8:
+        masked = shape[2] == 5
+        return GridStudent(shape[0], shape[1], actions, reach, edges, hidden=hidden, recurrent=recurrent, masked=masked)
     return DenseStudent(int(np.prod(shape)), actions, hidden=hidden, recurrent=recurrent)
 
 

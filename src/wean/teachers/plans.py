@@ -17,10 +17,12 @@ class Advice(NamedTuple):
     Attributes:
         plans: Distinct plans with probabilities that sum to 1; empty means "no advice".
         answers: The raw answers behind them, for people to read.
+        tokens: Tokens read and written for them; estimated from the texts' lengths where nobody counted.
     """
 
     plans: tuple[tuple[Plan, float], ...]
     answers: tuple[str, ...] = ()
+    tokens: int = 0
 
 
 def parse_plans(text: str) -> tuple[tuple[Plan, float], ...]:
@@ -41,6 +43,16 @@ def parse_plans(text: str) -> tuple[tuple[Plan, float], ...]:
         plans = _plans_of(value)
         if plans:
             found = plans
+    return found
+
+
+def parse_skill(text: str) -> str | None:
+    """Reads the `skill` of the last JSON object in an answer that names one; None if there is none to be read."""
+    found = None
+    for value in objects_in(text):
+        named = value.get("skill") if isinstance(value, dict) else None
+        if isinstance(named, str) and named.strip():
+            found = named.strip()
     return found
 
 

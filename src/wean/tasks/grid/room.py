@@ -140,6 +140,13 @@ class Room(MiniGridEnv):  # type: ignore[misc]
         key = (tuple(name for name in self.kind.things if name in seen), self._held)
         return LazyWords(key, self.kind.goal, _write, _choose)
 
+    @property
+    def skill_names(self) -> tuple[str, ...]:
+        """Every skill that a situation of this kind of room can name, in a fixed order."""
+        things = self.kind.things
+        carried = [name for name in things if "door" not in name]
+        return tuple(dict.fromkeys(skill for held in (None, *carried) for skill in _choose((things, held))))
+
     def known_map(self) -> skills.KnownMap:
         """What the agent has observed, in the form that skills read."""
         if self._mapped is None:
