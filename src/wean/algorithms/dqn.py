@@ -231,6 +231,8 @@ class DQN:
     def _improve(self) -> dict[str, float]:
         """One gradient step on a batch from replay."""
         config = self.config
+        if self.updates == 0:
+            self.student.settle()
         beta = 0.4 + 0.6 * min(1.0, self.env_steps / config.total_timesteps)  # as in 1511.05952
         places, batch, weights = self.replay.draw(config.batch_size, beta)
         errors = self._errors(batch)

@@ -74,6 +74,9 @@ class ActionValues(nn.Module):
                         self._prior[number, : len(row)], self._advised[number] = row, True
         return numbers
 
+    def settle(self) -> None:
+        """Called once, when learning begins, with what was met so far."""
+
     def prior(self, moments: NDArray[np.int64], use: bool = True) -> Tensor:
         """(B, A) the prior over the actions of B moments: uniform where nothing was proposed, or it is not to be used."""
         counts = self.moments.counts[moments]

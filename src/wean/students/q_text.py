@@ -14,6 +14,9 @@ from wean.students.action_values import ActionValues
 from wean.students.vectors import CachedEncoder
 
 
+_RIDGE = 0.1
+
+
 class PairHead(nn.Module):
     """Values pairs of vectors: Q = w . relu(V relu(A s + B a + C s * D a)).
 
@@ -52,7 +55,9 @@ class PairHead(nn.Module):
 class TextValues(ActionValues):
     """Q(situation, action) from the vectors of both texts.
 
-    The vectors of the texts that it met travel with it, so that it needs its encoder for new ones only.
+    The texts of one task are much alike, and so are their vectors: left as they are, a small network takes ten times
+    as long to tell them apart. So they are whitened, by the texts met before learning began (see `settle`). The
+    vectors of all texts that it met travel with it, so that it needs its encoder for new ones only.
 
     Args:
         encoder: `minilm`, or the folder of a sentence encoder.
@@ -64,12 +69,15 @@ class TextValues(ActionValues):
     kind: ClassVar[str] = "q-text"
 
     def __init__(
-        self, encoder: str = "minilm", size: int = 384, hidden: int = 128, temperature: float = 0.1
+        self, encoder: str = "minilm", size: int = 384, hidden: int = 64, temperature: float = 0.1
     ) -> None:
         config = {"encoder": encoder, "size": size, "hidden": hidden, "temperature": temperature}
         super().__init__(config, temperature)
         self.head = PairHead(size, hidden)
         self.register_buffer("vectors", torch.zeros(0, size))
+        self.register_buffer("settled", torch.tensor(0))  # how many texts decided the whitening
+        self._whitening = torch.zeros(size), torch.eye(size)
+        self._white = torch.zeros(0, size)
         self._encoder: CachedEncoder | None = None
 
     def forward(self, moments: NDArray[np.int64], head: nn.Module | None = None) -> Tensor:
@@ -86,11 +94,30 @@ class TextValues(ActionValues):
         return cast(
             Tensor,
             head(
-                self.vectors[torch.from_numpy(numbers.text[moments])],
-                self.vectors[torch.from_numpy(distinct)],  # -1, where there is no action, is the last text's vector
+                self._white[torch.from_numpy(numbers.text[moments])],
+                self._white[torch.from_numpy(distinct)],  # -1, where there is no action, is the last text's vector
                 torch.from_numpy(pairs.reshape(len(moments), width)),
             ),
         )
+
+    def settle(self) -> None:
+        """Whitens by the texts met so far, from now on: mean 0, and alike in all directions in which they differ.
+
+        Directions in which they hardly differ are not blown up: their variance counts as `_RIDGE` at least.
+        """
+        self._encode_new()
+        self.settled.fill_(len(self.vectors))
+        self._whiten()
+
+    def _whiten(self) -> None:
+        known = self.vectors[: int(self.settled)]
+        if len(known):
+            centred = (known - known.mean(0)).double()
+            variances, directions = torch.linalg.eigh(centred.T @ centred / len(known))
+            matrix = directions / (variances.clamp(min=0) + _RIDGE).sqrt()
+            self._whitening = known.mean(0), matrix.float()
+        mean, matrix = self._whitening
+        self._white = (self.vectors - mean) @ matrix
 
     def _encode_new(self) -> None:
         known, texts = len(self.vectors), self.moments.texts
@@ -98,10 +125,13 @@ class TextValues(ActionValues):
             return
         if self._encoder is None:
             self._encoder = CachedEncoder(self.config["encoder"])
-        new = torch.from_numpy(self._encoder.encode(texts[known:]))
-        # Their length is 1: scaled so that each number is about 1, which suits the usual first weights.
-        self.vectors = torch.cat([self.vectors, new * math.sqrt(self.config["size"])])
+        # Their length is 1: scaled so that each number is about 1.
+        new = torch.from_numpy(self._encoder.encode(texts[known:])) * math.sqrt(self.config["size"])
+        mean, matrix = self._whitening
+        self.vectors = torch.cat([self.vectors, new])
+        self._white = torch.cat([self._white, (new - mean) @ matrix])
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         self.vectors = torch.zeros_like(state_dict[f"{prefix}vectors"])  # it grows with the texts met
         super()._load_from_state_dict(state_dict, prefix, *rest)
+        self._whiten()
