@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wean.evaluation.episodes import Episodes, play, summarize
-from wean.evaluation.policies import Policy, RandomSkillsPolicy, TeacherPolicy
+from wean.evaluation.policies import Policy
 from wean.evaluation.recording import record
 from wean.evaluation.report import write_report
 from wean.methods.card import student_card
@@ -99,11 +99,8 @@ def _judged(
 
 
 def _references(config: RunConfig, parts: Parts, asked_before: Mapping[str, Any]) -> dict[str, Any]:
-    """The teacher alone and random skills, on the same episodes; nothing for a run without a teacher."""
-    if parts.teacher is None:
-        return {}
-    actions = parts.student.num_actions
+    """The run's references on the same episodes; only the teacher among them asks the run's model."""
     return {
-        "teacher": _judged(config, parts, TeacherPolicy(parts.teacher, actions), asked_before),
-        "random-skills": _judged(config, parts, RandomSkillsPolicy(actions)),
+        name: _judged(config, parts, policy, asked_before if name == "teacher" else None)
+        for name, policy in parts.references().items()
     }

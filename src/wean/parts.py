@@ -11,14 +11,28 @@ from typing import Any
 import gymnasium as gym
 
 from wean.algorithms.algorithm import Algorithm
+from wean.algorithms.cloning import Cloning, CloningConfig
+from wean.algorithms.cql import CQL, CQLConfig
+from wean.algorithms.dqn import DQN, DQNConfig
 from wean.algorithms.imitation import Imitation, ImitationConfig
+from wean.algorithms.offline import OfflineConfig
 from wean.algorithms.ppo import PPO, PPOConfig
 from wean.algorithms.rewards import RewardTerm
 from wean.errors import UsageError
-from wean.evaluation.policies import Policy, StudentPolicy
+from wean.evaluation.policies import (
+    Policy,
+    PriorPolicy,
+    RandomSkillsPolicy,
+    StudentPolicy,
+    TeacherPolicy,
+    ValuesPolicy,
+)
 from wean.llm import Budget, Ledger, open_model
 from wean.llm.model import LanguageModel
-from wean.methods.settings import AdviceSettings, RunConfig
+from wean.methods.settings import AdviceSettings, PriorSettings, RunConfig
+from wean.students.action_values import ActionValues
+from wean.students.q_table import TableValues
+from wean.students.q_text import TextValues
 from wean.students.saving import make_student
 from wean.students.student import Student
 from wean.tasks.registration import make_task, task_id
@@ -26,6 +40,10 @@ from wean.tasks.vector import SerialTasks
 from wean.teachers.beacons import Beacons
 from wean.teachers.elicitation import logprobs, samples, verbalized
 from wean.teachers.judging import Judge, rate
+from wean.teachers.priors import Prior
+from wean.teachers.priors import logprobs as propose_logprobs
+from wean.teachers.priors import samples as propose_samples
+from wean.teachers.priors import verbalized as propose_verbalized
 from wean.teachers.teacher import Teacher
 
 MakeTask = Callable[[], gym.Env[Any, Any]]
@@ -50,16 +68,30 @@ class Parts:
 
     tasks: SerialTasks
     judges: SerialTasks
-    student: Student
+    student: Student | ActionValues
     algorithm: Algorithm
-    teacher: Teacher | None
+    teacher: Teacher | Prior | None
     model: LanguageModel | None
     success_return: float | None
     term: RewardTerm | None = None
 
     def policy(self, greedy: bool) -> Policy:
         """The student at work, as it is judged and shipped."""
+        if isinstance(self.student, ActionValues):
+            return ValuesPolicy(self.student, greedy)
         return StudentPolicy(self.student, greedy)
+
+    def references(self) -> dict[str, Policy]:
+        """Who else plays the final episodes: the teacher alone, and what is left when one thing is taken away."""
+        if self.teacher is None:
+            return {}
+        if not isinstance(self.teacher, Prior):
+            actions = int(self.tasks.action_space.n)  # type: ignore[attr-defined]
+            return {"teacher": TeacherPolicy(self.teacher, actions), "random-skills": RandomSkillsPolicy(actions)}
+        alone: dict[str, Policy] = {"teacher": PriorPolicy(self.teacher)}
+        if isinstance(self.student, ActionValues):
+            alone["without-prior"] = ValuesPolicy(self.student, greedy=True, use_prior=False)
+        return alone
 
     def close(self) -> None:
         """Ends the tasks and lets go of the model."""
@@ -91,24 +123,40 @@ def build(
     make = make or partial(make_task, config.task)
     model = open_model(config.model, ledger=ledger, strict=strict, budget=budget) if config.model else None
     judged = config.rewards.term == "judge"  # who rates actions is not asked for plans
-    teacher = make_teacher(model, config.advice, config.seed) if model and not judged else None
-    term = make_term(config, model, teacher)
     tasks = SerialTasks([make] * config.algorithm.num_envs)
-    student = make_student(
-        tasks.observation_space,
-        tasks.action_space,
-        hidden=config.student.hidden,
-        recurrent=config.student.recurrent,
-    )
+    valued = isinstance(config.algorithm, DQNConfig | OfflineConfig)
+    prior = teacher = None
+    if valued or (isinstance(config.algorithm, PPOConfig) and config.algorithm.guidance == "prior"):
+        _check_choices(config.task, tasks)
+        prior = make_prior(model, config.prior, config.seed) if model else None
+    elif model and not judged:
+        teacher = make_teacher(model, config.advice, config.seed)
+    term = make_term(config, model, teacher)
+    student: Student | ActionValues
+    if valued:
+        student = make_values(config, tasks)
+    else:
+        student = make_student(
+            tasks.observation_space,
+            tasks.action_space,
+            hidden=config.student.hidden,
+            recurrent=config.student.recurrent,
+        )
     algorithm: Algorithm
-    match config.algorithm:
-        case ImitationConfig():
-            algorithm = Imitation(student, tasks, config.algorithm, teacher, config.seed)
-        case _:
-            algorithm = PPO(student, tasks, config.algorithm, teacher, config.seed, term=term)
+    match config.algorithm, student:
+        case DQNConfig() as settings, ActionValues():
+            algorithm = DQN(student, tasks, settings, prior, config.seed)
+        case CQLConfig() as settings, ActionValues():
+            algorithm = CQL(student, settings, prior, config.seed)
+        case CloningConfig() as settings, ActionValues():
+            algorithm = Cloning(student, settings, config.seed)
+        case ImitationConfig() as settings, Student():
+            algorithm = Imitation(student, tasks, settings, teacher, config.seed)
+        case PPOConfig() as settings, Student():
+            algorithm = PPO(student, tasks, settings, teacher or prior, config.seed, term=term)
     judges = SerialTasks([make] * min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes)))
     threshold = success_return(config.task) if registered(config.task) else None
-    return Parts(tasks, judges, student, algorithm, teacher, model, threshold, term)
+    return Parts(tasks, judges, student, algorithm, teacher or prior, model, threshold, term)
 
 
 def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, seed: int = 0) -> Teacher:
@@ -116,6 +164,42 @@ def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, see
     advice = advice or AdviceSettings()
     elicit = {"verbalized": verbalized, "samples": samples, "logprobs": logprobs}[advice.elicitation]
     return Teacher(partial(elicit, model, temperature=advice.temperature), advice.mode, seed)
+
+
+def make_prior(model: LanguageModel, settings: PriorSettings | None = None, seed: int = 0) -> Prior:
+    """Makes a prior that asks a model as the settings say; `seed` draws its `k` proposals."""
+    settings = settings or PriorSettings()
+    if settings.elicitation == "samples":
+        ask = partial(propose_samples, model, k=settings.k or 5, temperature=settings.temperature)
+        return Prior(ask, epsilon=settings.epsilon, seed=seed)
+    elicit = {"verbalized": propose_verbalized, "logprobs": propose_logprobs}[settings.elicitation]
+    return Prior(partial(elicit, model, temperature=settings.temperature), settings.k, settings.epsilon, seed)
+
+
+def make_values(config: RunConfig, tasks: SerialTasks) -> ActionValues:
+    """Makes the student of action values that the settings name.
+
+    Raises:
+        UsageError: If a table is wanted for a task whose actions are not numbered.
+    """
+    temperature = getattr(config.algorithm, "temperature", 0.0)
+    if config.student.values == "text":
+        return TextValues(config.student.encoder, hidden=config.student.hidden, temperature=temperature)
+    if not isinstance(tasks.action_space, gym.spaces.Discrete):
+        raise UsageError(f"{config.task} has no numbered actions for a table; use student.values=text")
+    return TableValues(int(tasks.action_space.n), temperature=temperature)
+
+
+def _check_choices(task: str, tasks: SerialTasks) -> None:
+    """Values and priors are of the situation's choices: they must be what the task's numbered actions are."""
+    if not isinstance(tasks.action_space, gym.spaces.Discrete):
+        return
+    tasks.reset([0], [0])
+    choices = tasks.situations([0])[0].choices
+    found = tasks.first_actions([0], [[(choice,) for choice in choices]])[0]
+    if found != list(range(int(tasks.action_space.n))):
+        raise UsageError(f"the choices of {task} are skills and not its actions; take a method that follows plans, "
+                         "e.g. llm4teach")
 
 
 def make_term(config: RunConfig, model: LanguageModel | None, teacher: Teacher | None) -> RewardTerm | None:

@@ -17,7 +17,6 @@ import torch
 from wean.algorithms.algorithm import Update
 from wean.algorithms.ppo import PPOConfig
 from wean.errors import WeanError
-from wean.evaluation.policies import TeacherPolicy
 from wean.evaluation.report import write_report
 from wean.llm import Budget, Ledger
 from wean.methods.settings import RunConfig
@@ -26,6 +25,7 @@ from wean.parts import MakeTask, Parts, build, llm_counts
 from wean.runs import RunFolder
 from wean.tasks.splits import CHOOSING_SEED
 
+_FIRST_POINT = 0.001  # share of a run before the first point of a geometric learning curve
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
@@ -116,17 +116,16 @@ class Training:
         from torch.utils.tensorboard import SummaryWriter
 
         if _matches_teacher(self.config) and parts.teacher is not None and not self._teacher_success:
-            judged = judge(parts, TeacherPolicy(parts.teacher, parts.student.num_actions), 100, CHOOSING_SEED)
+            judged = judge(parts, parts.references()["teacher"], 100, CHOOSING_SEED)
             self._teacher_success = float(judged.successes.mean())
         writer = SummaryWriter(str(self.folder.path), purge_step=parts.algorithm.env_steps)
         points = self.config.evaluation.curve_points
-        every = self.config.algorithm.total_timesteps / points if points else float("inf")
 
         def on_update(update: Update) -> None:
             self.folder.append_metrics({"env_steps": update.env_steps, **update.metrics})
             for name, value in update.metrics.items():
                 writer.add_scalar(name, value, update.env_steps)
-            if update.env_steps >= every * len(self._curve):
+            if update.env_steps >= _due(self.config, len(self._curve)):
                 self._measure(parts)
                 writer.add_scalar("evaluation/success", self._curve[-1]["success"], update.env_steps)
                 self._checkpoint(parts)
@@ -217,6 +216,16 @@ class Training:
         if threading.current_thread() is not threading.main_thread():
             return {}
         return {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+
+
+def _due(config: RunConfig, point: int) -> float:
+    """The step at which a point of the learning curve is due; the point 0 is that of the untrained student."""
+    points, total = config.evaluation.curve_points, config.algorithm.total_timesteps
+    if not points:
+        return float("inf")
+    if config.evaluation.curve_spacing == "linear" or points == 1 or not point:
+        return total / points * point
+    return float(total * _FIRST_POINT ** ((points - point) / (points - 1)))
 
 
 def _matches_teacher(config: RunConfig) -> bool:

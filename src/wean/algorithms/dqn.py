@@ -205,7 +205,10 @@ class DQN:
         started = time.perf_counter()
         stepped = tasks.step(self._members, chosen(tasks, self._members, actions))
         self.seconds["environment"] += time.perf_counter() - started
-        following = self._meet(self._members)
+        following = self._moments.copy()  # where the task ended, what follows does not count: nobody is asked about it
+        going = np.flatnonzero(~stepped.terminated).tolist()
+        if going:
+            following[going] = self._meet(going)
         ended = stepped.terminated | stepped.truncated
         for member in self._members:
             self._n_step.add(

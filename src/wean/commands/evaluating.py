@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from wean.llm.model import LanguageModel
     from wean.methods.settings import AdviceSettings, RunConfig
 
-_REFERENCES = ("random", "teacher", "random-skills", "expert")
+_REFERENCES = ("random", "teacher", "random-skills", "expert", "prior")
 
 
 def evaluate(
-    who: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or random, random-skills, expert, teacher.")],
+    who: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or random, random-skills, expert, teacher, prior.")],
     task: Annotated[str | None, typer.Option(help="The task; a run's own by default.")] = None,
     model: Annotated[str | None, typer.Option(help="The teacher's language model.")] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes to play.")] = 500,
@@ -94,19 +94,37 @@ def make_policy(
     """Makes the policy, and opens the model that it asks, if any."""
     from wean.errors import UsageError
     from wean.evaluation.experts import ExpertPolicy
-    from wean.evaluation.policies import RandomPolicy, RandomSkillsPolicy, StudentPolicy, TeacherPolicy
+    from wean.evaluation.policies import (
+        PriorPolicy,
+        RandomPolicy,
+        RandomSkillsPolicy,
+        StudentPolicy,
+        TeacherPolicy,
+        ValuesPolicy,
+    )
     from wean.llm import open_model
-    from wean.parts import make_teacher
+    from wean.methods.settings import PriorSettings
+    from wean.parts import make_prior, make_teacher
+    from wean.students.action_values import ActionValues
     from wean.students.saving import load_student
 
     if who == "expert":
         return ExpertPolicy(), None
-    actions = int(tasks.action_space.n)
+    if who == "prior":
+        if model_name is None:
+            raise UsageError("name the prior's language model with --model, e.g. recorded:kitchen")
+        settings = PriorSettings(elicitation=advice.elicitation, temperature=advice.temperature)
+        asked = open_model(model_name, strict=strict)
+        return PriorPolicy(make_prior(asked, settings)), asked
     if config is not None:
         student = load_student(Path(who) / "student")
+        if isinstance(student, ActionValues):
+            return ValuesPolicy(student, (acting or config.evaluation.acting) == "greedy"), None
+        actions = int(tasks.action_space.n)
         if student.num_actions != actions:
             raise UsageError(f"the student of {who} has {student.num_actions} actions, the task {actions}")
         return StudentPolicy(student, (acting or config.evaluation.acting) == "greedy"), None
+    actions = int(tasks.action_space.n)
     if who == "random":
         return RandomPolicy(actions), None
     if who == "random-skills":
