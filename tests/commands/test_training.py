@@ -30,7 +30,7 @@ SMALL = (
     "evaluation.episodes=6",
     "evaluation.recorded_episodes=1",
 )
-UNTIMED = ("env_steps", "final", "final_other", "curve", "llm", "unadvised", "references")
+UNTIMED = ("env_steps", "rewards", "final", "final_other", "curve", "llm", "unadvised", "references")
 
 
 class Killed(Exception):
@@ -63,6 +63,8 @@ def _train(out: Path, method: str, *extra: str, kill_at: int | None = None, resu
         ("kickstarting", ()),
         ("ppo", ()),
         ("dagger", ("updates=40", "rounds=4")),
+        ("beacons", ()),
+        ("lmgt", ()),
     ],
 )
 def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path: Path, method: str, extra: tuple[str, ...]) -> None:
@@ -74,7 +76,8 @@ def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path: Path, method: str, e
     assert {k: _untimed(whole[k]) for k in UNTIMED} == {k: _untimed(resumed[k]) for k in UNTIMED}
     one, other = (load_file(tmp_path / name / "student" / "model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(one[name], other[name]) for name in one)
-    for file in ("metrics.jsonl", *(["teacher.json"] if method != "ppo" else [])):
+    said = {"ppo": [], "lmgt": ["judge.json"]}.get(method, ["teacher.json"])
+    for file in ("metrics.jsonl", *said):
         assert (tmp_path / "whole" / file).read_text() == (tmp_path / "killed" / file).read_text()
 
 

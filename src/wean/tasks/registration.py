@@ -46,6 +46,7 @@ _ROOM, _KITCHEN, _LAKE = (
 )
 _STOCK = "wean.tasks.grid.stock:make_stock"
 _STOCK_IDS = ("MiniGrid-", "BabyAI-")
+_TEXTWORLD = "wean.tasks.textworld.env:TextWorld"
 _ANYWHERE = {"random": True, "sight": None}
 
 TASKS: Mapping[str, Listed] = {
@@ -86,6 +87,25 @@ TASKS: Mapping[str, Listed] = {
     "FrozenLakeRandom": Listed(_LAKE, "a new slippery 8x8 lake each time", {"size": "8x8", "random": True}),
     "FrozenLake4x4": Listed(_LAKE, "Gymnasium's slippery 4x4 lake, 100 steps", {"size": "4x4"}),
     "FrozenLake4x4Dry": Listed(_LAKE, "the 4x4 lake, not slippery", {"size": "4x4", "slippery": False}),
+    "TextWorldCooking": Listed(
+        _TEXTWORLD,
+        "a text adventure: prepare and eat the meal of a recipe",
+        {
+            "challenge": "cooking",
+            "settings": {"recipe": 1, "take": 1, "go": 6, "open": 1, "cook": 1, "cut": 1},
+            "horizon": 50,
+        },
+    ),
+    "TextWorldTreasure": Listed(
+        _TEXTWORLD,
+        "a text adventure: find one object among rooms, doors and boxes",
+        {"challenge": "treasure_hunter", "settings": {"level": 13}, "horizon": 40},
+    ),
+    "TextWorldCoin": Listed(
+        _TEXTWORLD,
+        "a text adventure: find the coin at the end of a chain of rooms",
+        {"challenge": "coin_collector", "settings": {"level": 105}, "horizon": 40},
+    ),
 }
 
 

@@ -1,7 +1,7 @@
 """Words as Beacons (2410.08632): the skills of a language model's plan are sub-goals, and reaching one is rewarded.
 
-The plan is the teacher's for the situation in which a step is taken (one question for each distinct situation), so it is
-made anew as soon as there is something new to know. Whether a sub-goal was reached is told by the task from what the
+The plan is the teacher's for the situation in which a step is taken (one question for each distinct situation), so it
+is made anew as soon as there is something new to know. Whether a sub-goal was reached is told by the task from what the
 agent has observed (`achieved()`). The student sees no sub-goal: it learns from the rewards alone and needs neither plan
 nor language model when it acts.
 """

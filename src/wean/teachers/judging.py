@@ -25,9 +25,10 @@ from wean.teachers.plans import objects_in
 # The wording under which wean's recorded answers were given: changing a letter of it orphans them.
 _RATE = (
     "You judge what it does. You are also told which skills it could begin now. Rate each of them: 1 if it brings the "
-    "task closer, -1 if it leads away from it or is of no use now, 0 if it makes no difference or you cannot tell. Rate "
-    "each as if it could be done at once. Think in one or two sentences, then finish with one JSON object on a line of "
-    'its own: {"ratings": {"...": 0, "...": 0}}, with every skill that you were told, named exactly as you were told.'
+    "task closer, -1 if it leads away from it or is of no use now, 0 if it makes no difference or you cannot tell. "
+    "Rate each as if it could be done at once. Think in one or two sentences, then finish with one JSON object on a "
+    'line of its own: {"ratings": {"...": 0, "...": 0}}, with every skill that you were told, named exactly as you '
+    "were told."
 )
 
 
@@ -142,10 +143,8 @@ class Judge:
         firsts = tasks.first_actions(members, plans)
         shifts = np.zeros(tasks.num)
         for member, (verdict, first) in enumerate(zip(verdicts, firsts, strict=True)):
-            fitting = [
-                r for r, action in zip(verdict.ratings.values(), first, strict=True) if action == actions[member]
-            ]
-            shifts[member] = max(fitting, default=0)
+            rated = zip(verdict.ratings.values(), first, strict=True)
+            shifts[member] = max((rating for rating, action in rated if action == actions[member]), default=0)
         return shifts
 
     def after(self, tasks: Tasks, stepped: Steps) -> NDArray[np.float64]:

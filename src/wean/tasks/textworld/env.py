@@ -1,0 +1,188 @@
+"""TextWorld's games as a task: commands in words, situations, rewards."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import gymnasium as gym
+from gymnasium import spaces
+
+from wean.errors import UsageError
+from wean.tasks.situation import Situation
+from wean.tasks.splits import Split, split_of_seed
+from wean.tasks.textworld.games import GAMES, family, game_file, load_rules
+from wean.tasks.textworld.machine import LONGEST, Machine, Turn
+from wean.tasks.textworld.progress import Progress
+
+_GOALS = {
+    "cooking": """\
+You play a text adventure. Your task is to prepare the meal of the recipe and to eat it. The recipe stands in the \
+cookbook in the kitchen: read it with "examine cookbook". Gather every ingredient, then cut and cook each one as the \
+directions say, then "prepare meal" in the kitchen, then "eat meal". To fry takes a stove, to roast an oven, to grill \
+a BBQ. To slice, chop or dice takes the knife in hand. What is cooked twice burns, what is cut cannot be cut \
+otherwise, and what is eaten is gone: an ingredient that is spoiled is a game that is lost.""",
+    "treasure_hunter": """\
+You play a text adventure. Your task is to find one object, which is named below, and to take it. Search the rooms. \
+There is another object that is not to be taken: who takes it has lost.""",
+    "coin_collector": """\
+You play a text adventure. Your task is to find the coin and to take it. Search the rooms; some lead nowhere.""",
+}
+_CHOOSE = "Choose the next command."
+
+_HEADER = re.compile(r"-= (.*?) =-")
+_RECIPE = re.compile(r"Ingredients:.*Directions:.*prepare meal", re.DOTALL)
+_MOVED = re.compile(r"go (north|south|east|west)")
+_TEXTS = spaces.Text(20_000, min_length=0, charset=string.printable)
+_COMMANDS = spaces.Text(LONGEST, min_length=1, charset=string.ascii_letters + string.digits + " '-")
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """A moment of a game; its choices are computed when they are read, even after the game has gone on."""
+
+    key: Hashable
+    goal: str
+    text: str
+    choose: Callable[[], tuple[str, ...]]
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The commands that do something here."""
+        return self.choose()
+
+
+class TextWorld(gym.Env[str, str]):
+    """A text adventure of a family of games: cooking, treasure hunter or coin collector (1806.11532).
+
+    Observation: a text (`Text`), the situation in words: the task where it differs between games, the room, what is
+    carried, the recipe once it was read, and the way by which the room was entered.
+
+    Actions are commands in words (`Text`). Any text can be said; what the game does not understand only costs a step.
+    The situation's `choices` are the admissible commands that do something: those that only look at what the text
+    tells anyway are left out, and can be said all the same.
+
+    Reward: points over the game's greatest score, so a game that is won pays 1 in all. A game that is won or lost
+    terminates, `horizon` commands truncate. Success is victory: `info["is_success"]`.
+
+    Args:
+        challenge: `cooking`, `treasure_hunter` or `coin_collector`.
+        settings: The challenge's settings, as TextWorld names them.
+        horizon: Commands after which an episode is truncated.
+        render_mode: None or `ansi`, which gives the situation in words.
+
+    Raises:
+        UsageError: If a setting is wrong, or TextWorld is not installed.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 1}  # type: ignore[misc]
+    observation_space, action_space = _TEXTS, _COMMANDS
+
+    def __init__(
+        self,
+        challenge: str = "cooking",
+        *,
+        settings: Mapping[str, int] | None = None,
+        horizon: int = 50,
+        render_mode: str | None = None,
+    ) -> None:
+        if horizon < 1:
+            raise UsageError(f"horizon must be at least 1 command, not {horizon}")
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise UsageError(f"a text adventure renders 'ansi', not {render_mode!r}")
+        self.games = family(challenge, settings or {})
+        self.horizon, self.render_mode = horizon, render_mode
+        self.goal = f"{_GOALS[challenge]} {_CHOOSE}"
+        self._split: Split = "training"
+        self._machine = Machine()
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        """Begins a game of the seed's split, the same one for the same seed; without a seed any of the split."""
+        super().reset(seed=seed)
+        if seed is not None:
+            self._split = split_of_seed(seed)
+            number = self.games.game_of_seed(seed)
+        else:
+            first, count = GAMES[self._split]
+            number = first + int(self.np_random.integers(count))
+        self.game = game_file(self.games, number)
+        self._rules = load_rules(self.game)
+        self._progress = Progress(self.game)
+        self._turn = self._machine.start(self.game)
+        self._recipe = self._entered = ""
+        self._text = self._write()
+        return self._text, {"is_success": False}
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Gives a command; see the class for rewards and ends.
+
+        Raises:
+            UsageError: If the game is over.
+        """
+        before = self._turn
+        if before.won or before.lost:
+            raise UsageError("the game is over; reset the task")
+        self._turn = now = self._machine.say(str(action))
+        self._progress.add(now.events)
+        if recipe := _RECIPE.search(now.feedback):
+            self._recipe = _on_one_line(recipe[0])
+        moved = _MOVED.fullmatch(str(action).strip().lower())
+        if moved and now.events:
+            self._entered = f"You came here by going {moved[1]}."
+        self._text = self._write()
+        reward = (now.score - before.score) / self._rules.max_score
+        over = now.won or now.lost
+        truncated = self._progress.turn >= self.horizon and not over
+        return self._text, reward, over, truncated, {"is_success": now.won}
+
+    def situation(self) -> Situation:
+        """Says in words where the player is, what is there and what is carried; choices are the admissible commands."""
+        return _Moment(self._text, self.goal, self._text, partial(_choose, self._progress, self._progress.turn))
+
+    def first_action(self, plan: Sequence[str]) -> str | None:
+        """Gives the first item of a plan if it is among the choices, else None."""
+        wanted = plan[0].strip().lower() if plan else ""
+        return next((choice for choice in self.situation().choices if choice.lower() == wanted), None)
+
+    def best_actions(self) -> list[str]:
+        """The command with which TextWorld's own solution goes on; none where the game cannot be won any more.
+
+        That solution knows the recipe without having read it. The cookbook is read first wherever it is seen, so that
+        whoever learns from it can know what it acts on.
+        """
+        choices = self.situation().choices
+        unread = [choice for choice in choices if choice.startswith("examine ") and not self._recipe]
+        return unread[:1] or [command for command in self._progress.winning_commands()[:1] if command in choices]
+
+    def render(self) -> str | None:
+        """The situation in words, if made with `render_mode="ansi"`."""
+        return None if self.render_mode is None else self._text
+
+    def close(self) -> None:
+        """Lets go of the game."""
+        self._machine.close()
+
+    def _write(self) -> str:
+        turn: Turn = self._turn
+        task = "" if self.games.challenge == "cooking" else f"Task: {_on_one_line(self._rules.objective)}"
+        recipe = f"The recipe: {self._recipe}" if self._recipe else ""
+        room = _on_one_line(_HEADER.sub(r"You are in the room \1.", turn.room))
+        return "\n".join(part for part in (task, room, _on_one_line(turn.carried), recipe, self._entered) if part)
+
+
+def _choose(progress: Progress, turn: int) -> tuple[str, ...]:
+    """The admissible commands but those that only look; to examine the cookbook is to read it."""
+    return tuple(
+        command
+        for command in progress.commands(turn)
+        if command not in ("look", "inventory")
+        and (not command.startswith("examine ") or command.endswith(("cookbook", "recipe book")))
+    )
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
