@@ -9,9 +9,10 @@ ALL := $(VENV)/.all-installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := runs/demo
 
-# CI also runs what is slow and what needs Java; a person runs what is fast.
+# CI also runs what is slow and what needs Java, on all cores; a person runs what is fast.
 ifeq ($(CI),true)
-PYTEST_ARGS ?= -m "not gpu" --durations=10
+PYTEST_ARGS ?= -m "not gpu" --durations=10 --numprocesses=auto --dist=worksteal
+export OMP_NUM_THREADS = 1
 endif
 
 .DEFAULT_GOAL := help

@@ -14,13 +14,11 @@ from training_runs import Line, chosen_lines, curves, markdown, options, referen
 
 NAME = "llm4teach"
 PAPER = ("SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey")
-BOXES = ("KeyInBox", "RandomBoxKey", "ColoredDoorKeyRandom")
-ALL = (*PAPER, *BOXES, "TwoDoor")
 
 CONSTANT = ("teacher.kind=constant", "teacher.start=1.0")
 LINES = (
-    Line("llm4teach", "llm4teach", "soft advice, annealed", ALL, seeds=5),
-    Line("ppo", "ppo", "teacher weight zero", ALL),
+    Line("llm4teach", "llm4teach", "soft advice, annealed", PAPER, seeds=5),
+    Line("ppo", "ppo", "teacher weight zero", PAPER),
     Line("bc", "bc", "copies the teacher at work, as many labels", PAPER),
     Line("dagger", "dagger", "the student acts, the teacher labels, as many labels", PAPER),
     Line("llm4teach-argmax", "llm4teach", "only the most probable action", PAPER, overrides=("advice.mode=argmax",)),
@@ -41,7 +39,7 @@ def main() -> None:
     if not arguments.from_runs:
         train_all(lines, folder, arguments.workers)
     rows = []
-    for task in ALL:
+    for task in PAPER:
         found = [tabulate(task, line, folder) for line in lines if task in line.tasks]
         rows += [row for row in found if row] + references(task, LINES[0], folder)
     results = {"rows": rows, "curves": curves(lines, folder)}

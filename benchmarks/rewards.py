@@ -16,13 +16,13 @@ from training_runs import Line, chosen_lines, curves, markdown, options, referen
 
 NAME = "rewards"
 STOCK = ("KeyCorridorS3R3", "MultiRoomN2S4", "ObstructedMaze1Dlh")
-ROOMS = ("SimpleDoorKey", "ColoredDoorKey")
+ROOM = "SimpleDoorKey"
 
 LINES = (
-    Line("beacons", "beacons", "a reward for every sub-goal reached", (*STOCK, *ROOMS), seeds=5),
-    Line("lmgt", "lmgt", "every action rated", (*STOCK, *ROOMS)),
-    Line("llm4teach", "llm4teach", "soft advice, annealed", (*STOCK, *ROOMS)),
-    Line("ppo", "ppo", "the environment's reward alone", (*STOCK, *ROOMS)),
+    Line("beacons", "beacons", "a reward for every sub-goal reached", (*STOCK, ROOM), seeds=5),
+    Line("lmgt", "lmgt", "every action rated", (*STOCK, ROOM)),
+    Line("llm4teach", "llm4teach", "soft advice, annealed", (*STOCK, ROOM)),
+    Line("ppo", "ppo", "the environment's reward alone", (*STOCK, ROOM)),
 )
 QUICK = ("beacons", "ppo")
 
@@ -57,10 +57,10 @@ def shaped(lines: list[Line], folder: Any) -> list[dict[str, Any]]:
 def main() -> None:
     """Parses, trains what is missing, tabulates."""
     parser = options(__doc__, f"runs/{NAME}")
-    parser.add_argument("--task", action="append", choices=(*STOCK, *ROOMS), help="only these tasks")
+    parser.add_argument("--task", action="append", choices=(*STOCK, ROOM), help="only these tasks")
     arguments = parser.parse_args()
     folder = arguments.from_runs or arguments.runs
-    wanted = arguments.task or (*STOCK, *ROOMS)
+    wanted = arguments.task or (*STOCK, ROOM)
     lines = [
         line._replace(tasks=tuple(task for task in line.tasks if task in wanted))
         for line in chosen_lines(LINES, arguments)
