@@ -25,7 +25,7 @@ from wean.parts import MakeTask, Parts, build, llm_counts
 from wean.runs import RunFolder
 from wean.tasks.splits import CHOOSING_SEED
 
-_FIRST_POINT = 0.001  # share of a run before the first point of a geometric learning curve
+_FIRST_POINT = 0.005  # share of a run before the first point of a geometric learning curve
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 

@@ -81,7 +81,8 @@ class CQL(Offline):
             prior = student.prior(batch.following)
             following = next_values(online, target, prior, config.backup, config.temperature)
         values = student(batch.moments)
-        td = 0.5 * td_errors(values, actions, rewards, discounts, following).square().mean()
+        taken = values.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+        td = 0.5 * td_errors(taken, rewards, discounts, following).square().mean()
         conservative = conservative_term(values, actions, student.prior(batch.moments))
         parts = {"train/td_loss": float(td.detach()), "train/conservative": float(conservative.detach())}
         return td + config.cql_coef * conservative, parts

@@ -109,17 +109,15 @@ def next_values(online: Tensor, target: Tensor, prior: Tensor, backup: Backup, t
     return (chances * target).sum(-1)
 
 
-def td_errors(values: Tensor, actions: Tensor, rewards: Tensor, discounts: Tensor, following: Tensor) -> Tensor:
+def td_errors(taken: Tensor, rewards: Tensor, discounts: Tensor, following: Tensor) -> Tensor:
     """Q(s, a) - (r + discount * V'(s')).
 
     Args:
-        values: (B, A) Q of the moments acted in.
-        actions: (B,) int64 taken there.
+        taken: (B,) Q of what was done.
         rewards: (B,) sums of n rewards, discounted.
         discounts: (B,) gamma^n; 0 where the task ended.
         following: (B,) V', see `next_values`.
     """
-    taken = values.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
     return taken - (rewards + discounts * following)
 
 
@@ -254,8 +252,8 @@ class DQN:
             online, target = student(batch.following), student(batch.following, self.target)
             prior = student.prior(batch.following)
             following = next_values(online, target, prior, config.backup, config.temperature)
-        actions, rewards, discounts = (torch.from_numpy(column) for column in batch[1:4])
-        return td_errors(student(batch.moments), actions, rewards, discounts, following)
+        taken = student(batch.moments, places=batch.actions).squeeze(-1)
+        return td_errors(taken, torch.from_numpy(batch.rewards), torch.from_numpy(batch.discounts), following)
 
     def _meet(self, which: list[int]) -> NDArray[np.int64]:
         """Numbers of the moments in which the members stand."""

@@ -83,7 +83,7 @@ class EvaluationSettings(BaseModel):
     curve_points: int = Field(20, ge=0)
     """Evaluations along the run (and checkpoints, which are taken then)."""
     curve_spacing: Literal["linear", "geometric"] = "linear"
-    """Evenly, or ever farther apart from a thousandth of the run on: shows what learns fast."""
+    """Evenly, or ever farther apart from a two-hundredth of the run on: shows what learns fast."""
     curve_episodes: int = Field(100, gt=0)
     """Episodes in each of them, on seeds from 5000: never those of the final figures."""
     episodes: int = Field(500, gt=0)

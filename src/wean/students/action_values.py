@@ -48,15 +48,19 @@ class ActionValues(nn.Module):
         self._prior = np.zeros((0, 1), np.float32)
         self._advised = np.zeros(0, bool)
 
-    def forward(self, moments: NDArray[np.int64], head: nn.Module | None = None) -> Tensor:
+    def forward(
+        self, moments: NDArray[np.int64], head: nn.Module | None = None, places: NDArray[np.int64] | None = None
+    ) -> Tensor:
         """Values the actions of B moments.
 
         Args:
             moments: (B,) numbers of moments.
             head: Another head than the student's own, e.g. a target network's.
+            places: (B,) the one action of each moment to value, as its place among the choices; None values all.
 
         Returns:
-            (B, A) values, with A the most actions that one of these moments has; 0 where a moment has fewer.
+            (B, A) values, with A the most actions that one of these moments has, whatever stands at the places of
+            moments with fewer; or (B, 1) for one action each.
         """
         raise TypeError(f"{type(self).__name__} does not say how it values actions: implement forward()")
 

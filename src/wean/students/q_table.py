@@ -31,7 +31,9 @@ class TableValues(ActionValues):
         self.head = nn.Embedding(rows, width)
         nn.init.zeros_(self.head.weight)
 
-    def forward(self, moments: NDArray[np.int64], head: nn.Module | None = None) -> Tensor:
+    def forward(
+        self, moments: NDArray[np.int64], head: nn.Module | None = None, places: NDArray[np.int64] | None = None
+    ) -> Tensor:
         """See `ActionValues.forward`.
 
         Raises:
@@ -44,4 +46,4 @@ class TableValues(ActionValues):
                 "task has more; use student.values=text"
             )
         values: Tensor = (head or self.head)(torch.from_numpy(moments))
-        return values[:, :width]
+        return values[:, :width] if places is None else values.gather(1, torch.from_numpy(places).unsqueeze(1))

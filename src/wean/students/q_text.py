@@ -80,7 +80,9 @@ class TextValues(ActionValues):
         self._white = torch.zeros(0, size)
         self._encoder: CachedEncoder | None = None
 
-    def forward(self, moments: NDArray[np.int64], head: nn.Module | None = None) -> Tensor:
+    def forward(
+        self, moments: NDArray[np.int64], head: nn.Module | None = None, places: NDArray[np.int64] | None = None
+    ) -> Tensor:
         """See `ActionValues.forward`.
 
         Raises:
@@ -88,15 +90,18 @@ class TextValues(ActionValues):
         """
         self._encode_new()
         numbers = self.moments
-        width = int(numbers.counts[moments].max())
-        distinct, pairs = np.unique(numbers.choices[moments, :width], return_inverse=True)
+        if places is None:
+            choices = numbers.choices[moments, : int(numbers.counts[moments].max())]
+        else:
+            choices = numbers.choices[moments, places][:, None]
+        distinct, pairs = np.unique(choices, return_inverse=True)
         head = head or self.head
         return cast(
             Tensor,
             head(
                 self._white[torch.from_numpy(numbers.text[moments])],
                 self._white[torch.from_numpy(distinct)],  # -1, where there is no action, is the last text's vector
-                torch.from_numpy(pairs.reshape(len(moments), width)),
+                torch.from_numpy(pairs.reshape(choices.shape)),
             ),
         )
 
