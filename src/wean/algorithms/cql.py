@@ -37,7 +37,7 @@ class CQLConfig(OfflineConfig):
 
 
 def conservative_term(values: Tensor, actions: Tensor, prior: Tensor) -> Tensor:
-    r"""log sum over b of exp Q(s, b) - Q(s, a), each proposed action b counted by its prior.
+    r"""Log sum over b of exp Q(s, b) - Q(s, a), each proposed action b counted by its prior.
 
     The sum is A' sum over b of p(b) exp Q(s, b), with A' the number of proposed actions: for a uniform p that is the
     plain sum over them.

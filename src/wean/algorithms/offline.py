@@ -64,7 +64,9 @@ class Offline:
         self, student: ActionValues, config: OfflineConfig, prior: Prior | None, seed: int, gamma: float = 1.0
     ) -> None:
         if not config.data:
-            raise UsageError("no demonstrations to learn from; write some with `wean demos` and name them with data=FILE")
+            raise UsageError(
+                "no demonstrations to learn from; write some with `wean demos` and name them with data=FILE"
+            )
         self.student, self.prior, self._config = student, prior, config
         self.matched = 0.0
         self.env_steps = 0

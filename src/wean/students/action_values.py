@@ -117,9 +117,7 @@ class ActionValues(nn.Module):
     def get_extra_state(self) -> Tensor:
         """Moments and proposals as JSON bytes (uint8), so that they are saved with the weights."""
         moments = self.moments
-        rows = [
-            [int(moments.text[m]), moments.choices[m, : moments.counts[m]].tolist()] for m in range(len(moments))
-        ]
+        rows = [[int(moments.text[m]), moments.choices[m, : moments.counts[m]].tolist()] for m in range(len(moments))]
         proposals = {
             int(m): [float(p) for p in self._prior[m, : moments.counts[m]]] for m in np.flatnonzero(self._advised)
         }
