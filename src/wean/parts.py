@@ -198,8 +198,9 @@ def _check_choices(task: str, tasks: SerialTasks) -> None:
     choices = tasks.situations([0])[0].choices
     found = tasks.first_actions([0], [[(choice,) for choice in choices]])[0]
     if found != list(range(int(tasks.action_space.n))):
-        raise UsageError(f"the choices of {task} are skills and not its actions; take a method that follows plans, "
-                         "e.g. llm4teach")
+        raise UsageError(
+            f"the choices of {task} are skills and not its actions; take a method that follows plans, e.g. llm4teach"
+        )
 
 
 def make_term(config: RunConfig, model: LanguageModel | None, teacher: Teacher | None) -> RewardTerm | None:

@@ -10,10 +10,10 @@ import copy
 from typing import Any
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
-from wean.algorithms.dqn import Backup, next_values, td_errors
+from wean.algorithms.dqn import Backup, needs_temperature, next_values, td_errors
 from wean.algorithms.offline import Offline, OfflineConfig, columns
 from wean.data.replay import Transitions
 from wean.students.action_values import ActionValues
@@ -35,9 +35,11 @@ class CQLConfig(OfflineConfig):
     backup: Backup = "max"
     """Next value: best proposed action, posterior's expectation, or T log sum p exp(Q / T) (LINVIT)."""
 
+    _backup_fits = field_validator("backup")(needs_temperature)
+
 
 def conservative_term(values: Tensor, actions: Tensor, prior: Tensor) -> Tensor:
-    r"""log sum over b of exp Q(s, b) - Q(s, a), each proposed action b counted by its prior.
+    r"""Log sum over b of exp Q(s, b) - Q(s, a), each proposed action b counted by its prior.
 
     The sum is A' sum over b of p(b) exp Q(s, b), with A' the number of proposed actions: for a uniform p that is the
     plain sum over them.

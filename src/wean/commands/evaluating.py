@@ -17,7 +17,9 @@ _REFERENCES = ("random", "teacher", "random-skills", "expert", "prior")
 
 
 def evaluate(
-    who: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or random, random-skills, expert, teacher, prior.")],
+    who: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run folder, or random, random-skills, expert, teacher, prior.")
+    ],
     task: Annotated[str | None, typer.Option(help="The task; a run's own by default.")] = None,
     model: Annotated[str | None, typer.Option(help="The teacher's language model.")] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes to play.")] = 500,

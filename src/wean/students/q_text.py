@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from wean.students.action_values import ActionValues
 from wean.students.vectors import CachedEncoder
 
-
 _RIDGE = 0.1
 
 
@@ -67,10 +66,10 @@ class TextValues(ActionValues):
     """
 
     kind: ClassVar[str] = "q-text"
+    vectors: Tensor
+    settled: Tensor
 
-    def __init__(
-        self, encoder: str = "minilm", size: int = 384, hidden: int = 64, temperature: float = 0.1
-    ) -> None:
+    def __init__(self, encoder: str = "minilm", size: int = 384, hidden: int = 64, temperature: float = 0.1) -> None:
         config = {"encoder": encoder, "size": size, "hidden": hidden, "temperature": temperature}
         super().__init__(config, temperature)
         self.head = PairHead(size, hidden)
