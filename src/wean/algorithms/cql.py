@@ -10,10 +10,10 @@ import copy
 from typing import Any
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
-from wean.algorithms.dqn import Backup, next_values, td_errors
+from wean.algorithms.dqn import Backup, needs_temperature, next_values, td_errors
 from wean.algorithms.offline import Offline, OfflineConfig, columns
 from wean.data.replay import Transitions
 from wean.students.action_values import ActionValues
@@ -34,6 +34,8 @@ class CQLConfig(OfflineConfig):
     """T of the posterior in the backups that need one."""
     backup: Backup = "max"
     """Next value: best proposed action, posterior's expectation, or T log sum p exp(Q / T) (LINVIT)."""
+
+    _backup_fits = field_validator("backup")(needs_temperature)
 
 
 def conservative_term(values: Tensor, actions: Tensor, prior: Tensor) -> Tensor:

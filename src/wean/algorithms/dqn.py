@@ -11,13 +11,13 @@ from __future__ import annotations
 import copy
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from torch import Tensor
 
 from wean.algorithms.algorithm import Update
@@ -47,6 +47,13 @@ class Exploration(BaseModel):
     def share(self, progress: float) -> float:
         """The share after `progress`, in [0, 1], of the training steps."""
         return self.start + (self.end - self.start) * min(1.0, progress / self.until)
+
+
+def needs_temperature(backup: Backup, info: ValidationInfo) -> Backup:
+    """Refuses a backup by a posterior when the settings before it give no temperature (a pydantic validator)."""
+    if backup != "max" and info.data.get("temperature") == 0:
+        raise ValueError("the posterior of this backup needs a temperature above 0, e.g. temperature=0.1")
+    return backup
 
 
 class DQNConfig(BaseModel):
@@ -84,6 +91,8 @@ class DQNConfig(BaseModel):
     """T of the posterior p exp(Q / T) that acts otherwise, and of the backups that need one; 0 takes the best."""
     backup: Backup = "max"
     """Next value: best proposed action, posterior's expectation, or T log sum p exp(Q / T) (LINVIT)."""
+
+    _backup_fits = field_validator("backup")(needs_temperature)
 
 
 def next_values(online: Tensor, target: Tensor, prior: Tensor, backup: Backup, temperature: float) -> Tensor:
@@ -265,7 +274,7 @@ class DQN:
         self.seconds["teacher"] += time.perf_counter() - started
         return numbers
 
-    def _propose(self, situations: list[Situation]) -> list[NDArray[np.float64]]:
+    def _propose(self, situations: Sequence[Situation]) -> list[NDArray[np.float64]]:
         assert self.prior is not None
         return [proposals.weights for proposals in self.prior.propose(situations)]
 

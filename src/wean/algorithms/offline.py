@@ -99,7 +99,7 @@ class Offline:
         while self.env_steps < config.total_timesteps:
             started = time.perf_counter()
             rows = self.random.integers(len(self.data.moments), size=config.batch_size)
-            loss, parts = self.loss(Transitions(*(column[rows] for column in self.data)))
+            loss, parts = self.loss(self.data.at(rows))
             take_step(self.optimizer, loss, config.max_grad_norm, self.env_steps, self.env_steps)
             self.env_steps += 1
             self.seconds["learning"] += time.perf_counter() - started

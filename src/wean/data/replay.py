@@ -29,6 +29,16 @@ class Transitions(NamedTuple):
     discounts: NDArray[np.float32]
     following: NDArray[np.int64]
 
+    def at(self, places: NDArray[np.int64]) -> Transitions:
+        """The transitions at some places, in that order."""
+        return Transitions(
+            self.moments[places],
+            self.actions[places],
+            self.rewards[places],
+            self.discounts[places],
+            self.following[places],
+        )
+
 
 class Replay:
     """The newest transitions.
@@ -58,8 +68,9 @@ class Replay:
     def add(self, moment: int, action: int, reward: float, discount: float, following: int) -> None:
         """Adds one transition in the place of the oldest; it has the highest priority so far."""
         place = self._added % len(self._priorities)
-        for column, value in zip(self._data, (moment, action, reward, discount, following), strict=True):
-            column[place] = value
+        data = self._data
+        data.moments[place], data.actions[place], data.following[place] = moment, action, following
+        data.rewards[place], data.discounts[place] = reward, discount
         self._priorities[place] = self._highest
         self._added += 1
 
@@ -75,14 +86,14 @@ class Replay:
         """
         if self._alpha == 0:
             places = self._random.integers(len(self), size=count)
-            return places, Transitions(*(column[places] for column in self._data)), np.ones(count, np.float32)
+            return places, self._data.at(places), np.ones(count, np.float32)
         chances = self._priorities[: len(self)] ** self._alpha
         edges = chances.cumsum()
         places = np.searchsorted(edges, self._random.random(count) * edges[-1], side="right")
         places = np.minimum(places, len(self) - 1)
         weights = (chances[places] / edges[-1] * len(self)) ** -beta
         scaled = (weights / weights.max()).astype(np.float32)
-        return places, Transitions(*(column[places] for column in self._data)), scaled
+        return places, self._data.at(places), scaled
 
     def set_priorities(self, places: NDArray[np.int64], errors: NDArray[np.float32]) -> None:
         """Sets priorities to |error|, a little above 0."""

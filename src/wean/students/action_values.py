@@ -82,7 +82,7 @@ class ActionValues(nn.Module):
         """Called once, when learning begins, with what was met so far."""
 
     def prior(self, moments: NDArray[np.int64], use: bool = True) -> Tensor:
-        """(B, A) the prior over the actions of B moments: uniform where nothing was proposed, or it is not to be used."""
+        """(B, A) prior over the actions of B moments: uniform where nothing was proposed, or it is not to be used."""
         counts = self.moments.counts[moments]
         width = int(counts.max())
         uniform = (np.arange(width) < counts[:, None]) / counts[:, None]
@@ -90,15 +90,6 @@ class ActionValues(nn.Module):
             return torch.from_numpy(uniform).float()
         rows = np.where(self._advised[moments, None], self._prior[moments, :width], uniform)
         return torch.from_numpy(rows).float()
-
-    def advised(self, moments: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(B,) whether the prior proposed something there."""
-        return self._advised[moments]
-
-    @property
-    def has_prior(self) -> bool:
-        """Whether a prior's proposals guide it."""
-        return bool(self._advised.any())
 
     @torch.no_grad()
     def choose(self, moments: NDArray[np.int64], greedy: bool, use_prior: bool = True) -> NDArray[np.float64]:

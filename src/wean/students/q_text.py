@@ -66,6 +66,8 @@ class TextValues(ActionValues):
     """
 
     kind: ClassVar[str] = "q-text"
+    vectors: Tensor
+    settled: Tensor
 
     def __init__(self, encoder: str = "minilm", size: int = 384, hidden: int = 64, temperature: float = 0.1) -> None:
         config = {"encoder": encoder, "size": size, "hidden": hidden, "temperature": temperature}

@@ -79,15 +79,6 @@ class Moments:
         self._choices[number, : len(choices)] = words[1]
         return number
 
-    def words(self, number: int) -> tuple[str, tuple[str, ...]]:
-        """Text and choices of a moment."""
-        choices = self._choices[number, : self._counts[number]]
-        return self.texts[self._text[number]], tuple(self.texts[choice] for choice in choices)
-
-    def as_rows(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Text and choices of every moment in order: what `add` takes to build the same numbers again."""
-        return [self.words(number) for number in range(len(self))]
-
     def _number(self, text: str) -> int:
         number = self._text_numbers.setdefault(text, len(self.texts))
         if number == len(self.texts):

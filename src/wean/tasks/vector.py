@@ -106,7 +106,7 @@ def chosen(tasks: Tasks, which: Sequence[int], numbers: NDArray[np.int64]) -> li
         numbers: (len(which),) places; with a `Discrete` action space they are the actions.
     """
     if isinstance(tasks.action_space, gym.spaces.Discrete):
-        return numbers.tolist()
+        return [int(number) for number in numbers]
     return [s.choices[number] for s, number in zip(tasks.situations(which), numbers.tolist(), strict=True)]
 
 

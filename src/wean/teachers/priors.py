@@ -195,7 +195,7 @@ class Prior:
         probabilities = np.zeros((len(which), num_actions), np.float32)
         for place, row in enumerate(rows):
             probabilities[place, : len(row)] = row
-        return Guidance(probabilities, probabilities.any(1))
+        return Guidance(probabilities, np.array([row.any() for row in rows], bool))
 
     def table(self) -> list[dict[str, Any]]:
         """Every situation asked about, most often met first, with its proposals: for people to read."""
