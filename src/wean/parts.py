@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -107,6 +107,7 @@ def build(
     ledger: Ledger | None = None,
     strict: bool = False,
     budget: Budget | None = None,
+    answers: Mapping[str, Any] | None = None,
 ) -> Parts:
     """Puts the parts of a run together.
 
@@ -116,6 +117,7 @@ def build(
         ledger: Where answers are kept; the user's ledger by default.
         strict: A question that recorded answers lack is an error instead of "no advice".
         budget: Limits on what is asked live.
+        answers: What a prior said before the run was broken off; it is not asked that again.
 
     Raises:
         UsageError: If the settings name something that does not exist or does not fit the task.
@@ -129,6 +131,8 @@ def build(
     if valued or (isinstance(config.algorithm, PPOConfig) and config.algorithm.guidance == "prior"):
         _check_choices(config.task, tasks)
         prior = make_prior(model, config.prior, config.seed) if model else None
+        if prior and answers:
+            prior.restore(answers)
     elif model and not judged:
         teacher = make_teacher(model, config.advice, config.seed)
     term = make_term(config, model, teacher)

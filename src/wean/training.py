@@ -96,9 +96,11 @@ class Training:
         torch.set_num_threads(self.config.threads)
         torch.manual_seed(self.config.seed)
         self._started = time.perf_counter()
-        parts = build(self.config, self._make, self._ledger, self._strict, self._budget)
+        found = self.folder.load_checkpoint()
+        answers = found[1].get("teacher") if found else None
+        parts = build(self.config, self._make, self._ledger, self._strict, self._budget, answers)
         try:
-            self._continue(parts)
+            self._continue(parts, found)
             self._learn(parts)
             learned = {"curve": self._curve, "wall_seconds": self._seconds}
             return conclude(self.config, self.folder, parts, learned, self._asked_before)
@@ -182,9 +184,8 @@ class Training:
         }
         self.folder.save_checkpoint(parts.algorithm.env_steps, tensors, everything)
 
-    def _continue(self, parts: Parts) -> None:
-        """Goes on from the newest checkpoint, if there is one."""
-        found = self.folder.load_checkpoint()
+    def _continue(self, parts: Parts, found: tuple[dict[str, torch.Tensor], dict[str, Any]] | None) -> None:
+        """Goes on from the newest checkpoint, if one was found."""
         if found is None:
             self.folder.rewind_metrics(-1)
             return

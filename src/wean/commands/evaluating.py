@@ -31,6 +31,9 @@ def evaluate(
     ),
     temperature: Annotated[float | None, typer.Option(help="Its sampling temperature; its own by default.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at a question that recorded answers lack.")] = False,
+    support: Annotated[
+        bool, typer.Option("--support", help="Of a prior: count where it leaves out every best action.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-eval/1).")] = False,
 ) -> None:
     """Play held-out episodes; prints success, return and length with 95 % intervals."""
@@ -41,6 +44,7 @@ def evaluate(
 
     from wean.errors import UsageError
     from wean.evaluation.episodes import play, summarize
+    from wean.evaluation.policies import PriorPolicy
     from wean.methods.settings import advice_settings
     from wean.parts import llm_counts, success_return
     from wean.tasks.registration import make_task, short_name
@@ -48,19 +52,23 @@ def evaluate(
 
     if acting not in (None, "sampled", "greedy"):
         raise UsageError(f"--acting is sampled or greedy, not {acting!r}")
+    if support and who != "prior":
+        raise UsageError("--support is for a prior: wean eval prior --support")
     advice = advice_settings(mode=mode, elicitation=elicitation, temperature=temperature)
     config = None if who in _REFERENCES else run_config(Path(who))
     if task is None and config is None:
         raise UsageError(f"{who} plays no task of its own; name one with --task")
     name = short_name(task) if task else config.task  # type: ignore[union-attr]
     tasks = SerialTasks([partial(make_task, name)] * min(100, episodes))
-    policy, asked = make_policy(who, config, model, acting, advice, strict, tasks)
+    policy, asked = make_policy(who, config, model, acting, advice, strict, tasks, support)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("playing", total=episodes)
         threshold = success_return(name)
         played = play(policy, tasks, episodes, seed, threshold, lambda done: progress.update(bar, completed=done))
     result = summarize(played, name, policy.name, seed, llm_counts(asked))
+    if support and isinstance(policy, PriorPolicy):
+        result["support"] = {"moments": policy.moments, "silent": policy.silent, "astray": policy.astray}
     if as_json:
         typer.echo(json.dumps(result))
     else:
@@ -92,6 +100,7 @@ def make_policy(
     advice: AdviceSettings,
     strict: bool,
     tasks: Any,
+    support: bool = False,
 ) -> tuple[Policy, LanguageModel | None]:
     """Makes the policy, and opens the model that it asks, if any."""
     from wean.errors import UsageError
@@ -117,7 +126,7 @@ def make_policy(
             raise UsageError("name the prior's language model with --model, e.g. recorded:kitchen")
         settings = PriorSettings(elicitation=advice.elicitation, temperature=advice.temperature)
         asked = open_model(model_name, strict=strict)
-        return PriorPolicy(make_prior(asked, settings)), asked
+        return PriorPolicy(make_prior(asked, settings), ExpertPolicy() if support else None), asked
     if config is not None:
         student = load_student(Path(who) / "student")
         if isinstance(student, ActionValues):
@@ -148,6 +157,12 @@ def _print(result: dict[str, Any]) -> None:
     llm = result["llm"]
     console = Console()
     console.print(table)
+    if found := result.get("support"):
+        console.print(
+            f"In {found['astray']:,} of {found['moments']:,} moments every best action lay outside the prior's "
+            f"support; in {found['silent']:,} it proposed nothing.",
+            highlight=False,
+        )
     console.print(
         f"{result['episodes']} episodes from seed {result['seed']}; {result['ms_per_action']:.3f} ms an action; "
         f"{llm['asked']} questions asked live, {llm['replayed']} replayed.",

@@ -90,11 +90,22 @@ class ValuesPolicy:
 
 
 class PriorPolicy:
-    """The prior alone: draws from what it proposes; without a proposal it acts at random."""
+    """The prior alone: draws from what it proposes; without a proposal it acts at random.
 
-    def __init__(self, prior: Prior) -> None:
+    Args:
+        prior: Who proposes.
+        expert: Says what is best, to count where the prior rules it out; None counts nothing.
+
+    Attributes:
+        moments: Moments in which it acted, and
+        silent: those in which it proposed nothing, and
+        astray: those in which it proposed something, but no best action. Both count with an expert only.
+    """
+
+    def __init__(self, prior: Prior, expert: Policy | None = None) -> None:
         self.name = "prior"
-        self._prior = prior
+        self.moments = self.silent = self.astray = 0
+        self._prior, self._expert = prior, expert
 
     def begin(self, episodes: int) -> None:
         """See `Policy.begin`."""
@@ -107,6 +118,11 @@ class PriorPolicy:
         probabilities = np.zeros((len(rows), max(len(row) for row in rows)))
         for probability, row in zip(probabilities, rows, strict=True):
             probability[: len(row)] = row if row.any() else 1 / len(row)
+        if self._expert is not None:
+            best = self._expert.act(tasks, which, observations, draws)
+            self.moments += len(rows)
+            self.silent += sum(not row.any() for row in rows)
+            self.astray += int((~((best > 0) & (probabilities > 0)).any(1)).sum())
         return probabilities
 
 

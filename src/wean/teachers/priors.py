@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,9 @@ _ONE = (
 )
 _PATIENCE = 20  # situations without a single proposal, after which a model is given up
 _ANSWER_TOKENS = 40  # a choice and a few words around it
+
+
+_Asked = tuple[str, tuple[str, ...]]  # a situation's text and choices
 
 
 class Proposals(NamedTuple):
@@ -151,9 +154,9 @@ class Prior:
         self._ask, self._k, self._epsilon, self._seed = ask, k, epsilon, seed
         self._known: dict[Hashable, Proposals] = {}
         self._situations: dict[Hashable, Situation] = {}
-        self._before: dict[str, Proposals] = {}
+        self._before: dict[_Asked, Proposals] = {}
         self._met: Counter[Hashable] = Counter()
-        self._met_before: dict[str, int] = {}
+        self._met_before: dict[_Asked, int] = {}
         self._silent = 0
         self.unadvised = 0
 
@@ -166,7 +169,7 @@ class Prior:
         new = {s.key: s for s in situations if s.key not in self._known}
         if new:
             self._situations |= new
-            self._known |= {key: self._before[_label(s)] for key, s in new.items() if _label(s) in self._before}
+            self._known |= {key: self._before[_asked(s)] for key, s in new.items() if _asked(s) in self._before}
             unasked = {key: s for key, s in new.items() if key not in self._known}
             if unasked:
                 found = self._ask(list(unasked.values()))
@@ -176,10 +179,16 @@ class Prior:
         return [self._known[situation.key] for situation in situations]
 
     def count(self, situations: Sequence[Situation]) -> None:
-        """Counts moments in which a learner acted by this prior, for `table` and `unadvised`."""
+        """Counts moments in which a learner acted by this prior, for `table` and `unadvised`.
+
+        Raises:
+            UsageError: If nothing was proposed in any of many moments: the prior is not one.
+        """
         for situation, proposals in zip(situations, self.propose(situations), strict=True):
             self._met[situation.key] += 1
             self.unadvised += not proposals.weights.any()
+        if self._silent >= 0 and self.unadvised >= _PATIENCE * 10:  # in a task of a few situations
+            raise self._useless()
 
     def guide(self, tasks: Tasks, which: Sequence[int], num_actions: int) -> Guidance:
         """Action probabilities for the members of tasks whose choices are their numbered actions.
@@ -199,17 +208,20 @@ class Prior:
 
     def table(self) -> list[dict[str, Any]]:
         """Every situation asked about, most often met first, with its proposals: for people to read."""
-        rows = []
+        met, known = Counter(self._met_before), dict(self._before)
         for key, situation in self._situations.items():
-            proposals, names = self._known[key], situation.choices
+            met[_asked(situation)] += self._met[key]
+            known[_asked(situation)] = self._known[key]
+        rows = []
+        for (text, names), proposals in known.items():
             listed = sorted(zip(proposals.weights.tolist(), names, strict=True), key=lambda item: -item[0])
             rows.append(
                 {
-                    "text": situation.text,
+                    "text": text,
                     "choices": list(names),
                     "plans": [{"skills": [name], "probability": weight} for weight, name in listed if weight > 0],
                     "weights": proposals.weights.tolist(),
-                    "met": self._met[key] + self._met_before.get(_label(situation), 0),
+                    "met": met[text, names],
                     "answer": "\n\n".join(proposals.answers),
                     "advised": bool(proposals.weights.any()),
                 }
@@ -220,25 +232,29 @@ class Prior:
         """What a resumed run needs: the table with every answer."""
         return {"unadvised": self.unadvised, "rows": self.table()}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Continues from `state`, without asking again."""
         self.unadvised = state["unadvised"]
+        self._met.clear()
         if any(row["advised"] for row in state["rows"]):
             self._silent = -1
         for row in state["rows"]:
-            label = _named(row["text"], row["choices"])
-            self._before[label] = Proposals(np.array(row["weights"]), (row["answer"],) if row["answer"] else ())
-            self._met_before[label] = row["met"]
+            asked = row["text"], tuple(row["choices"])
+            self._before[asked] = Proposals(np.array(row["weights"]), (row["answer"],) if row["answer"] else ())
+            self._met_before[asked] = row["met"]
 
     def _listen(self, found: Sequence[Proposals]) -> None:
         """Stops where a model has nothing to say from the start: it is the wrong one, or wrongly asked."""
         silent = sum(not proposals.weights.any() for proposals in found)
         self._silent = self._silent + silent if silent == len(found) and self._silent >= 0 else -1
         if self._silent >= _PATIENCE:
-            raise UsageError(
-                f"the prior proposed no action in any of the first {self._silent} situations; name another --model, "
-                "or ask it otherwise (prior.elicitation=logprobs needs no words)"
-            )
+            raise self._useless()
+
+    def _useless(self) -> UsageError:
+        return UsageError(
+            f"the prior proposed no action in any of the first {self._silent} situations; name another --model, "
+            "or ask it otherwise (prior.elicitation=logprobs needs no words)"
+        )
 
     def _finished(self, situation: Situation, proposals: Proposals) -> Proposals:
         """The weights that act: proposals drawn, and mixed with the uniform distribution."""
@@ -247,7 +263,7 @@ class Prior:
             return proposals
         if self._k is not None:
             # Seeded by the words, so that the order in which situations are met does not matter.
-            digest = hashlib.sha256(_label(situation).encode()).digest()
+            digest = hashlib.sha256("\n".join((situation.text, *situation.choices)).encode()).digest()
             random = np.random.default_rng([self._seed, int.from_bytes(digest[:8], "little")])
             weights = random.multinomial(self._k, weights / weights.sum()) / self._k
         weights = (1 - self._epsilon) * weights + self._epsilon / len(weights)
@@ -259,9 +275,5 @@ def _scaled(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     return weights / total if total > 0 else weights
 
 
-def _label(situation: Situation) -> str:
-    return _named(situation.text, situation.choices)
-
-
-def _named(text: str, choices: Sequence[str]) -> str:
-    return "\n".join((text, *choices))
+def _asked(situation: Situation) -> _Asked:
+    return situation.text, situation.choices
