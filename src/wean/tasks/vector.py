@@ -107,6 +107,19 @@ def student_space(space: gym.Space[Any]) -> gym.Space[Any]:
     return space
 
 
+def chosen(tasks: Tasks, which: Sequence[int], numbers: NDArray[np.int64]) -> list[Any]:
+    """Turns places among the situations' choices into what `step` takes: the numbers, or the texts of a text task.
+
+    Args:
+        tasks: Where to act.
+        which: The members that act.
+        numbers: (len(which),) places; with a `Discrete` action space they are the actions.
+    """
+    if isinstance(tasks.action_space, gym.spaces.Discrete):
+        return [int(number) for number in numbers]
+    return [s.choices[number] for s, number in zip(tasks.situations(which), numbers.tolist(), strict=True)]
+
+
 class SerialTasks:
     """Tasks in this process, one after the other; see `Tasks`."""
 
