@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wean.evaluation.asking import paired, rules, tell_tallies
@@ -76,6 +76,7 @@ def conclude(
         "wall_seconds": learned["wall_seconds"],
         "steps_per_second": algorithm.env_steps / learning,
         "unadvised": unadvised,
+        "advice": _advice_counts(parts, table),
         "rewards": parts.term.report() if parts.term else None,
         "student_parameters": student.parameter_count(),
         "student_bytes": weight_bytes(folder.student),
@@ -102,6 +103,14 @@ def conclude(
     write_json(folder.summary, summary)
     write_report(folder.path)
     return summary
+
+
+def _advice_counts(parts: Parts, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What became of the moments at which a teacher was wanted; nothing for a run whose student has no guide."""
+    if parts.asking is None or isinstance(parts.judges, AskingTasks):
+        return {}
+    unparsed = sum(bool(row["answer"]) and not row["advised"] for row in table)
+    return {**parts.asking.counts, "unparsed": unparsed, "notes": parts.asking.notes}
 
 
 def add_counts(counts: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from wean.students.student import Student
 from wean.tasks.options import OptionTasks
 from wean.tasks.registration import make_task, task_id
 from wean.tasks.vector import SerialTasks, ShownTasks
+from wean.teachers.asking import Rule, SparingTeacher
 from wean.teachers.beacons import Beacons
 from wean.teachers.elicitation import logprobs, samples, verbalized
 from wean.teachers.judging import Judge, rate
@@ -48,6 +49,7 @@ class Parts:
         student: What is trained.
         algorithm: What trains it.
         teacher: Who guides it, if anybody.
+        asking: The same, asked only where the settings say: the algorithm's guide.
         model: The teacher's language model, if it has one.
         success_return: The return from which an episode counts as success; None counts every positive one.
         term: What rewards beside the environment, if anything.
@@ -59,6 +61,7 @@ class Parts:
     student: Student
     algorithm: Algorithm
     teacher: Teacher | None
+    asking: SparingTeacher | None
     model: LanguageModel | None
     success_return: float | None
     term: RewardTerm | None = None
@@ -98,14 +101,14 @@ def build(
     model = open_model(config.model, ledger=ledger, strict=strict, budget=budget) if config.model else None
     judged = config.rewards.term == "judge"  # who rates actions is not asked for plans
     teacher = make_teacher(model, config.advice, config.seed) if model and not judged else None
-    term = make_term(config, model, teacher)
+    asking = SparingTeacher(teacher, asking_rule(config.advice)) if teacher else None
+    term = make_term(config, model, asking)
     view = partial(view_of, config, teacher)
     tasks = view(SerialTasks([make] * config.algorithm.num_envs), priced=True)
     student = make_student(
         tasks.observation_space,
         tasks.action_space,
-        hidden=config.student.hidden,
-        recurrent=config.student.recurrent,
+        **config.student.model_dump(exclude={"chooses"}),
     )
     algorithm: Algorithm
     match config.algorithm:
@@ -113,13 +116,13 @@ def build(
             assert isinstance(tasks, AskingTasks)
             algorithm = When2Ask(student, tasks, config.algorithm, config.seed)
         case ImitationConfig():
-            algorithm = Imitation(student, tasks, config.algorithm, teacher, config.seed)
+            algorithm = Imitation(student, tasks, config.algorithm, asking, config.seed)
         case _:
-            algorithm = PPO(student, tasks, config.algorithm, teacher, config.seed, term=term)
+            algorithm = PPO(student, tasks, config.algorithm, asking, config.seed, term=term)
     judging = min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes))
     judges = view(SerialTasks([make] * judging))
     threshold = success_return(config.task) if registered(config.task) else None
-    return Parts(tasks, judges, view, student, algorithm, teacher, model, threshold, term)
+    return Parts(tasks, judges, view, student, algorithm, teacher, asking, model, threshold, term)
 
 
 def view_of(config: RunConfig, teacher: Teacher | None, tasks: SerialTasks, priced: bool = False) -> ShownTasks:
@@ -137,6 +140,10 @@ def view_of(config: RunConfig, teacher: Teacher | None, tasks: SerialTasks, pric
     if isinstance(config.algorithm, When2AskConfig):
         if config.student.chooses != "actions" or config.rewards.term != "none":
             raise UsageError("when2ask chooses when to ask, at a price; leave student.chooses and rewards.* alone")
+        if asking_rule(config.advice) != Rule():
+            raise UsageError(
+                "when2ask learns itself when to ask; set cost.*, and leave the advice's rules and caps alone"
+            )
         assert teacher is not None, "the preset names a model"
         return AskingTasks(tasks, teacher, config.algorithm.cost if priced else None, config.algorithm.sees)
     return OptionTasks(tasks) if config.student.chooses == "skills" else tasks
@@ -168,7 +175,13 @@ def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, see
     return Teacher(partial(elicit, model, temperature=advice.temperature), advice.mode, seed)
 
 
-def make_term(config: RunConfig, model: LanguageModel | None, teacher: Teacher | None) -> RewardTerm | None:
+def asking_rule(advice: AdviceSettings) -> Rule:
+    """When the teacher of a learning student is asked."""
+    names = [field.name for field in dataclasses.fields(Rule)]
+    return Rule(**{name: getattr(advice, name) for name in names})
+
+
+def make_term(config: RunConfig, model: LanguageModel | None, asking: SparingTeacher | None) -> RewardTerm | None:
     """Makes the reward term that the settings name.
 
     Raises:
@@ -183,8 +196,8 @@ def make_term(config: RunConfig, model: LanguageModel | None, teacher: Teacher |
         raise UsageError(f"{config.method} asks no language model; take the method beacons or lmgt")
     if term == "judge":
         return Judge(partial(rate, model, temperature=config.advice.temperature))
-    assert teacher is not None
-    return Beacons(teacher.advise)
+    assert asking is not None
+    return Beacons(asking.advise)
 
 
 def llm_counts(model: LanguageModel | None) -> dict[str, Any]:

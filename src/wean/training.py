@@ -40,6 +40,7 @@ class Training:
         ledger: Where answers are kept; the user's ledger by default.
         budget: Limits on what is asked live; at the limit the run stops and can be resumed.
         progress: Called with (environment steps, latest metrics) after every update.
+        say: Called with what a person should be told, each thing once, e.g. that no more may be asked.
         make: Makes one task; by default the registered one that the settings name.
     """
 
@@ -53,16 +54,18 @@ class Training:
         ledger: Ledger | None = None,
         budget: Budget | None = None,
         progress: Callable[[int, dict[str, float]], None] | None = None,
+        say: Callable[[str], None] | None = None,
         make: MakeTask | None = None,
     ) -> None:
         self.config, self.folder = config, RunFolder(out)
         self._resume, self._strict, self._ledger, self._progress = resume, strict, ledger, progress
-        self._make, self._budget = make, budget
+        self._make, self._budget, self._say = make, budget, say
         self._stop = False
         self._curve: list[dict[str, Any]] = []
         self._teacher_success = 0.0
         self._seconds_before = 0.0
         self._asked_before: dict[str, Any] = {}
+        self._said = 0
 
     def run(self) -> dict[str, Any]:
         """Trains, evaluates, and writes everything into the run folder.
@@ -126,6 +129,7 @@ class Training:
             self.folder.append_metrics({"env_steps": update.env_steps, **update.metrics})
             for name, value in update.metrics.items():
                 writer.add_scalar(name, value, update.env_steps)
+            self._tell(parts)
             if update.env_steps >= every * len(self._curve):
                 self._measure(parts)
                 writer.add_scalar("evaluation/success", self._curve[-1]["success"], update.env_steps)
@@ -146,6 +150,16 @@ class Training:
         finally:
             writer.close()
 
+    def _tell(self, parts: Parts) -> None:
+        """Says what there is to say of the teacher and was not said yet."""
+        if parts.asking is None:
+            return
+        parts.asking.note_silence()
+        for note in parts.asking.notes[self._said :]:
+            self._said += 1
+            if self._say is not None:
+                self._say(note)
+
     def _measure(self, parts: Parts) -> None:
         """Adds a point to the learning curve, on the seeds for choices."""
         policy = parts.policy(self.config.evaluation.acting == "greedy")
@@ -161,6 +175,7 @@ class Training:
                 "return": float(judged.returns.mean()),
                 "length": float(judged.lengths.mean()),
                 "teacher_weight": parts.algorithm.teacher_weight,
+                "questions": parts.asking.counts["questions"] if parts.asking else 0,
                 "episodes": len(judged.returns),
             }
             | asking(parts, len(judged.returns), CHOOSING_SEED)
@@ -176,7 +191,7 @@ class Training:
         del asked["model"]
         everything = {
             "algorithm": values,
-            "teacher": parts.teacher.state() if parts.teacher else None,
+            "teacher": parts.asking.state() if parts.asking else None,
             "llm": asked,
             "curve": self._curve,
             "teacher_success": self._teacher_success,
@@ -195,8 +210,9 @@ class Training:
             weights = {name[8:]: value for name, value in tensors.items() if name.startswith("student.")}
             parts.student.load_state_dict(weights)
             parts.algorithm.restore(tensors, values["algorithm"])
-            if parts.teacher is not None:
-                parts.teacher.restore(values["teacher"])
+            if parts.asking is not None:
+                parts.asking.restore(values["teacher"])
+                self._said = len(parts.asking.notes)
             torch.set_rng_state(tensors["torch.random"])
             self._curve, self._seconds_before = values["curve"], values["wall_seconds"]
             self._asked_before, self._teacher_success = values["llm"], values["teacher_success"]

@@ -229,12 +229,13 @@ def _chart(
     }
 
 
-def teacher(data: Data | None, unadvised: int | None = None) -> dict[str, Any] | None:
+def teacher(data: Data | None, unadvised: int | None = None, advice: Data | None = None) -> dict[str, Any] | None:
     """The teacher's table: situations, most frequent first, with plans, probabilities and raw answers.
 
     Args:
         data: `teacher.json`.
         unadvised: Steps of training in which no plan could be read or carried out, where that was counted.
+        advice: The summary's `advice`: how often the teacher was asked.
     """
     rows = sorted((data or {}).get("rows") or [], key=lambda row: -(row.get("met") or 0))
     if data is None or not rows:
@@ -244,6 +245,11 @@ def teacher(data: Data | None, unadvised: int | None = None) -> dict[str, Any] |
     without = ""
     if unadvised:
         without = f" In {unadvised:,} steps of training there was no plan that could be read and carried out."
+    if advice and advice.get("not_asked"):
+        without += (
+            f" It was asked sparingly: {advice['questions']:,} questions, and {advice['advised']:,} of "
+            f"{advice['moments']:,} steps with advice."
+        )
     return {
         "goal": data.get("goal"),
         "intro": f"The teacher knew what to do in {advised:,} of the {len(rows):,} different situations that "

@@ -30,6 +30,10 @@ class StudentSettings(BaseModel):
     """Gives the student a memory (a GRU)."""
     chooses: Literal["actions", "skills"] = "actions"
     """What it chooses: the task's own actions, or skills, which then run until they are over."""
+    reach: int | None = Field(None, gt=0)
+    """Cells of a grid map that the student sees to each side; none: all of a small map, at most 9."""
+    edges: bool = False
+    """Tells a student of a grid map how far off the map's edges are."""
 
 
 class AdviceSettings(BaseModel):
@@ -43,6 +47,18 @@ class AdviceSettings(BaseModel):
     """The model states probabilities, is asked several times, or scores the choices."""
     temperature: float | None = Field(None, ge=0)
     """Sampling temperature of the questions (of the softmax for logprobs); none leaves it to the model."""
+    when: Literal["always", "new", "uncertain", "disagree", "every"] = "always"
+    """Asks at every moment, in new situations, where the student is uncertain or disagrees, or every n-th step."""
+    every: int = Field(10, gt=0)
+    """For when=every: steps from one question to the next."""
+    min_entropy: float = Field(0.5, ge=0, le=1)
+    """For when=uncertain: entropy of the student, as a share of the greatest possible, from which on it asks."""
+    min_disagreement: float = Field(0.5, ge=0, le=1)
+    """For when=disagree: total variation between student and last known advice from which on it asks."""
+    max_questions: int | None = Field(None, ge=0)
+    """Questions in a run at most; without advice from there on. None sets no limit, 0 asks nothing."""
+    memory: bool = True
+    """A situation asked about once stays advised; without it every advised moment counts as a question."""
 
 
 class RewardSettings(BaseModel):

@@ -25,6 +25,8 @@ def make_student(
     *,
     hidden: int = 128,
     recurrent: bool = False,
+    reach: int | None = None,
+    edges: bool = False,
 ) -> Student:
     """Makes a new student that fits a task.
 
@@ -34,6 +36,8 @@ def make_student(
         action_space: `Discrete`.
         hidden: Width of its hidden layers.
         recurrent: Gives it a memory.
+        reach: Cells that a student of a grid map sees to each side; see `GridStudent`.
+        edges: Whether a student of a grid map is told how far off the map's edges are.
 
     Raises:
         UsageError: If there is no student for these spaces.
@@ -47,7 +51,8 @@ def make_student(
         raise UsageError(f"no student sees {observation_space}; wrap the task in gymnasium's FlattenObservation")
     shape = observation_space.shape
     if len(shape) == 3 and shape[2] in (4, 5) and observation_space.dtype == np.uint8:
-        return GridStudent(shape[0], shape[1], actions, hidden=hidden, recurrent=recurrent, masked=shape[2] == 5)
+        masked = shape[2] == 5
+        return GridStudent(shape[0], shape[1], actions, reach, edges, hidden=hidden, recurrent=recurrent, masked=masked)
     return DenseStudent(int(np.prod(shape)), actions, hidden=hidden, recurrent=recurrent)
 
 
