@@ -106,8 +106,8 @@ def conclude(
 
 
 def _advice_counts(parts: Parts, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What became of the moments at which a teacher was wanted; nothing for a run without a teacher."""
-    if parts.asking is None:
+    """What became of the moments at which a teacher was wanted; nothing for a run whose student has no guide."""
+    if parts.asking is None or isinstance(parts.judges, AskingTasks):
         return {}
     unparsed = sum(bool(row["answer"]) and not row["advised"] for row in table)
     return {**parts.asking.counts, "unparsed": unparsed, "notes": parts.asking.notes}

@@ -192,6 +192,10 @@ def view_of(config: RunConfig, teacher: Teacher | None, tasks: SerialTasks, pric
     if isinstance(config.algorithm, When2AskConfig):
         if config.student.chooses != "actions" or config.rewards.term != "none":
             raise UsageError("when2ask chooses when to ask, at a price; leave student.chooses and rewards.* alone")
+        if asking_rule(config.advice) != Rule():
+            raise UsageError(
+                "when2ask learns itself when to ask; set cost.*, and leave the advice's rules and caps alone"
+            )
         assert teacher is not None, "the preset names a model"
         return AskingTasks(tasks, teacher, config.algorithm.cost if priced else None, config.algorithm.sees)
     return OptionTasks(tasks) if config.student.chooses == "skills" else tasks

@@ -85,6 +85,8 @@ def test_a_student_of_skills_is_used_through_its_view(tmp_path: Path, monkeypatc
 def test_what_does_not_fit_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"set advice.mode=argmax"):
         _train("when2ask", tmp_path / "soft", "advice.mode=soft")
+    with pytest.raises(UsageError, match=r"learns itself when to ask; set cost"):
+        _train("when2ask", tmp_path / "rule", "advice.when=every")
     with pytest.raises(UsageError, match=r"leave student.chooses and rewards.\* alone"):
         _train("when2ask", tmp_path / "both", "student.chooses=skills")
     with pytest.raises(UsageError, match=r"is no run folder"):
