@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wean.methods.settings import AdviceSettings, RunConfig
     from wean.tasks.vector import SerialTasks, Tasks
 
-_REFERENCES = ("random", "teacher", "random-skills", "expert", "prior", "llm-agent")
+_REFERENCES = ("random", "teacher", "random-skills", "expert", "explorer", "prior", "llm-agent")
 _RECORDED = {"teacher": "recorded:doorkey", "llm-agent": "recorded:react"}
 
 
@@ -22,7 +22,7 @@ def evaluate(
     who: Annotated[
         str,
         typer.Argument(
-            metavar="RUN", help="A run folder, or random, random-skills, expert, teacher, prior, llm-agent."
+            metavar="RUN", help="A run folder, or random, random-skills, expert, explorer, teacher, prior, llm-agent."
         ),
     ],
     task: Annotated[str | None, typer.Option(help="The task; a run's own by default.")] = None,
@@ -121,7 +121,7 @@ def make_policy(
         return _student(Path(who), config, model_name, acting, strict, tasks)
     from wean.errors import UsageError
     from wean.evaluation.agent import AgentPolicy
-    from wean.evaluation.experts import ExpertPolicy
+    from wean.evaluation.experts import ExpertPolicy, ExplorerPolicy
     from wean.evaluation.policies import PriorPolicy, RandomPolicy, RandomSkillsPolicy, TeacherPolicy
     from wean.llm import open_model
     from wean.methods.settings import PriorSettings
@@ -136,6 +136,8 @@ def make_policy(
         asked = open_model(model_name, strict=strict)
         return PriorPolicy(make_prior(asked, settings), ExpertPolicy() if support else None), tasks, asked
     actions = int(tasks.action_space.n)  # type: ignore[attr-defined]
+    if who == "explorer":
+        return ExplorerPolicy(actions), tasks, None
     if who == "random":
         return RandomPolicy(actions), tasks, None
     if who == "random-skills":

@@ -51,9 +51,18 @@ _LONGER = {"total_timesteps": 600_000, "num_steps": 32}
 _ANNEALED = {"teacher.kind": "linear", "teacher.start": 10.0, "teacher.end": 0.0, "teacher.until": 1.0}
 # As many labels as llm4teach gets while its teacher's weight lasts: one a step.
 _LABELS = {task: {"total_timesteps": 200_000} for task in ("SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey")}
-_GUIDED = {
+_GUIDED: dict[str, dict[str, Any]] = {
     "ColoredDoorKey": {**_LONG, "teacher.until": 1 / 2},
     "LavaDoorKey": {**_LONGER, "teacher.until": 1 / 3},
+    "RandomBoxKey": {"total_timesteps": 300_000},
+    "ColoredDoorKeyRandom": {**_LONG, "teacher.until": 1 / 2},
+}
+# As many steps as the guided student gets.
+_ALONE: dict[str, dict[str, Any]] = {
+    "ColoredDoorKey": _LONG,
+    "LavaDoorKey": _LONGER,
+    "RandomBoxKey": {"total_timesteps": 300_000},
+    "ColoredDoorKeyRandom": _LONG,
 }
 
 # MiniGrid's own tasks: the reward comes late, and only after a chain of steps. Larger batches, more exploration, and a
@@ -157,7 +166,7 @@ METHODS = {
             "Proximal policy optimization, 1707.06347",
             "ppo",
             {**_PPO, "ent_coef": 0.01},
-            {"ColoredDoorKey": _LONG, "LavaDoorKey": _LONGER, **_STOCK_ALONE, **_PPO_KITCHENS},
+            {**_ALONE, **_STOCK_ALONE, **_PPO_KITCHENS},
             teaches=False,
         ),
         Method(
