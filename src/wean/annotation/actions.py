@@ -11,27 +11,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 _SMALL_WORDS = frozenset(
-    [
-        "up",
-        "down",
-        "on",
-        "in",
-        "at",
-        "around",
-        "out",
-        "off",
-        "to",
-        "into",
-        "onto",
-        "from",
-        "with",
-        "over",
-        "containing",
-        "of",
-        "for",
-        "under",
-        "inside",
-    ]
+    ("up", "down", "on", "in", "at", "around", "out", "off", "to", "into", "onto", "from", "with", "over")
+    + ("containing", "of", "for", "under", "inside")
 )
 
 
