@@ -7,7 +7,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from wean.commands import asking, comparing, demos, evaluating, ledger, listing, models, train
+from wean.commands import annotating, asking, comparing, demos, evaluating, ledger, listing, models, train
 from wean.errors import WeanError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("eval")(evaluating.evaluate)
 app.command("compare")(comparing.compare)
 app.command("ask")(asking.ask)
 app.command("demos")(demos.demos)
+app.command("annotate")(annotating.annotate)
 app.command("list")(listing.list_)
 app.add_typer(models.app, name="models")
 app.add_typer(ledger.app, name="ledger")

@@ -91,7 +91,8 @@ def _print_summary(console: Console, summary: dict[str, Any], folder: Path) -> N
 
     table = Table(title=f"{summary['method']} on {summary['task']}, seed {summary['seed']}", title_justify="left")
     table.add_column("who acts")
-    for name in ("success", "return", "length", "ms/action"):
+    asks = "asking" in summary["final"]
+    for name in ("success", "return", "length", *(("questions",) if asks else ()), "ms/action"):
         table.add_column(name, justify="right")
     rows = [
         (summary["final"]["policy"], summary["final"]),
@@ -99,6 +100,8 @@ def _print_summary(console: Console, summary: dict[str, Any], folder: Path) -> N
     ]
     for name, result in [*rows, *summary["references"].items()]:
         cells = [_cell(result[key], digits) for key, digits in (("success", 3), ("return", 3), ("length", 1))]
+        if asks:
+            cells.append(_cell(result["asking"]["questions"], 2))
         table.add_row(name, *cells, f"{result['ms_per_action']:.3f}")
     llm = summary["llm"]
     console.print(table)

@@ -43,7 +43,16 @@ def _policies(summary: Data) -> list[tuple[str, str, str, Data]]:
         ("Student", shipped, "student", summary.get("final")),
         ("Student", f"{other} actions", "student", summary.get("final_other")),
     ]
-    told = {"teacher": "its advice, followed", "random-skills": "plans drawn at random"}
+    told = {
+        "teacher": "its advice, followed",
+        "random-skills": "plans drawn at random",
+        "always": "asks at every step",
+        "on-change": "asks when something changed",
+        "skill-end": "asks when a skill is over",
+        "plan-end": "asks when the plan is over",
+        "random": "asks by chance, as often as the student",
+        "never": "asks once, at the start",
+    }
     for name, result in (summary.get("references") or {}).items():
         style = name if name == "teacher" else "random"
         rows.append((name.replace("-", " ").capitalize(), told.get(name, ""), style, result))
@@ -73,6 +82,12 @@ def verdict(summary: Data) -> Markup:
         else:
             word = Markup("the intervals overlap, <strong>no clear difference</strong>")
         told += Markup(" The teacher itself reaches {}: {}.").format(percent(teacher.mean), word)
+    questions = as_interval((final.get("asking") or {}).get("questions"))
+    if questions is not None:
+        told += Markup(
+            " It asks its language model <strong>{}</strong> times an episode (95\u202f% interval {} to {})"
+            " and needs it at work, too."
+        ).format(f"{questions.mean:.2f}", f"{questions.low:.2f}", f"{questions.high:.2f}")
     asked = final.get("llm") or {}
     speed = final.get("ms_per_action")
     if speed is not None and not asked.get("asked") and not asked.get("replayed"):
@@ -90,6 +105,7 @@ def scores(summary: Data) -> list[dict[str, Any]]:
             "success": as_interval(result["success"]),
             "length": as_interval(result.get("length")),
             "return": as_interval(result.get("return")),
+            "questions": as_interval((result.get("asking") or {}).get("questions")),
             "ms": result.get("ms_per_action"),
         }
         for name, remark, style, result in _policies(summary)
@@ -299,6 +315,8 @@ def cost(summary: Data) -> dict[str, Any] | None:
     if asked == 0 and not replayed:
         return {"intro": "No language model was asked, and no stored answer was used.", "facts": []}
     intro = "Training was the last time that this student’s teacher had to be asked."
+    if (summary.get("final") or {}).get("asking"):
+        intro = "Every new situation was asked about once. At work this student goes on asking."
     if asked == 0:
         intro = "This run asked nobody: every answer was replayed from stored ones."
     dollars = llm.get("cost_usd")

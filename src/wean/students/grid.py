@@ -76,6 +76,8 @@ class GridStudent(Student):
         embedding: Size of a cell's embedding.
         hidden: Width of the hidden layers.
         recurrent: Adds a GRU after the hidden layers.
+        masked: Observations carry a fifth channel, whose cells in order (x, then y) are 1 for the actions that may be
+            chosen.
     """
 
     kind: ClassVar[str] = "grid"
@@ -90,6 +92,7 @@ class GridStudent(Student):
         embedding: int = 4,
         hidden: int = 128,
         recurrent: bool = False,
+        masked: bool = False,
     ) -> None:
         reach = min(max(width, height) - 1, 9) if reach is None else reach
         config = {
@@ -101,6 +104,7 @@ class GridStudent(Student):
             "embedding": embedding,
             "hidden": hidden,
             "recurrent": recurrent,
+            "masked": masked,
         }
         super().__init__(config, hidden, num_actions, recurrent)
         self._height = height
@@ -119,9 +123,15 @@ class GridStudent(Student):
             self.edges = nn.EmbeddingBag(4 * side, hidden, mode="sum")
             nn.init.zeros_(self.edges.weight)
 
+    def allowed(self, observations: Tensor) -> Tensor | None:
+        """Reads the fifth channel, if there is one."""
+        if not self.config["masked"]:
+            return None
+        return observations[..., 4].flatten(1)[:, : self.num_actions] > 0
+
     def features(self, observations: Tensor) -> Tensor:
-        """Maps uint8 maps (B, W, H, 4) to features (B, hidden)."""
-        flat = observations.flatten(1, 2)  # (B, W * H, 4)
+        """Maps uint8 maps (B, W, H, 4 or 5) to features (B, hidden)."""
+        flat = observations.flatten(1, 2)  # (B, W * H, 4 or 5)
         own = (flat[..., 3] != _NO_AGENT).to(torch.uint8).argmax(1)  # (B,) the agent's cell
         pose = own * 4 + flat[torch.arange(len(flat)), own, 3]
         codes = (flat[..., 0].int() * _COLORS + flat[..., 1]) * _STATES + flat[..., 2]

@@ -12,8 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from wean.errors import UsageError, WeanError
+from wean.students.action_values import ActionValues
 from wean.students.dense import DenseStudent
 from wean.students.grid import GridStudent
+from wean.students.q_table import TableValues
+from wean.students.q_text import TextValues
 from wean.students.student import Student
 
 SCHEMA = "wean-student/1"
@@ -31,7 +34,8 @@ def make_student(
     """Makes a new student that fits a task.
 
     Args:
-        observation_space: What it sees: a remembered grid map (W, H, 4) of uint8, any other `Box`, or `Discrete`.
+        observation_space: What it sees: a remembered grid map (W, H, 4) of uint8, or (W, H, 5) with the actions that
+            may be chosen; any other `Box`, or `Discrete`.
         action_space: `Discrete`.
         hidden: Width of its hidden layers.
         recurrent: Gives it a memory.
@@ -45,7 +49,7 @@ def make_student(
         raise UsageError(f"no student acts in {action_space}; a Discrete action space is needed")
     actions = int(action_space.n)
     shape = observation_space.shape or ()
-    shows_map = len(shape) == 3 and shape[2] == 4 and observation_space.dtype == np.uint8
+    shows_map = len(shape) == 3 and shape[2] in (4, 5) and observation_space.dtype == np.uint8
     if (reach is not None or edges) and not shows_map:
         raise UsageError("student.reach and student.edges are for tasks that show a grid map; leave them out")
     if isinstance(observation_space, gym.spaces.Discrete):
@@ -53,11 +57,12 @@ def make_student(
     if not isinstance(observation_space, gym.spaces.Box):
         raise UsageError(f"no student sees {observation_space}; wrap the task in gymnasium's FlattenObservation")
     if shows_map:
-        return GridStudent(shape[0], shape[1], actions, reach, edges, hidden=hidden, recurrent=recurrent)
+        masked = shape[2] == 5
+        return GridStudent(shape[0], shape[1], actions, reach, edges, hidden=hidden, recurrent=recurrent, masked=masked)
     return DenseStudent(int(np.prod(shape)), actions, hidden=hidden, recurrent=recurrent)
 
 
-def save_student(student: Student, folder: Path, card: str = "") -> None:
+def save_student(student: Student | ActionValues, folder: Path, card: str = "") -> None:
     """Writes a student's folder: weights, `config.json`, and its card as `README.md` if there is one."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file(
@@ -70,7 +75,7 @@ def save_student(student: Student, folder: Path, card: str = "") -> None:
         (folder / "README.md").write_text(card)
 
 
-def load_student(folder: Path) -> Student:
+def load_student(folder: Path) -> Student | ActionValues:
     """Reads a student's folder.
 
     Raises:
@@ -85,7 +90,9 @@ def load_student(folder: Path) -> Student:
     except (SafetensorError, ValueError):
         raise WeanError(f"the student in {folder} is damaged; train it again or copy it anew") from None
     kind, schema = config.pop("type", None), config.pop("schema", None)
-    types: dict[str, type[Student]] = {GridStudent.kind: GridStudent, DenseStudent.kind: DenseStudent}
+    types: dict[str, type[Student] | type[ActionValues]] = {
+        known.kind: known for known in (GridStudent, DenseStudent, TableValues, TextValues)
+    }
     if schema != SCHEMA or kind not in types:
         raise WeanError(f"{folder} holds a student of another kind ({kind}, {schema}); use the wean that wrote it")
     try:

@@ -139,6 +139,7 @@ class Teacher:
                 "plans": [{"skills": list(plan), "probability": weight} for plan, weight in advice.plans],
                 "met": met[text],
                 "answer": "\n\n".join(advice.answers),
+                "tokens": advice.tokens,
                 "advised": bool(advice.plans),
             }
             for text, advice in advices.items()
@@ -155,5 +156,5 @@ class Teacher:
         self.unadvised = state["unadvised"]
         for row in state["rows"]:
             plans = tuple((tuple(plan["skills"]), plan["probability"]) for plan in row["plans"])
-            self._before[row["text"]] = Advice(plans, (row["answer"],) if row["answer"] else ())
+            self._before[row["text"]] = Advice(plans, (row["answer"],) if row["answer"] else (), row["tokens"])
             self._met_before[row["text"]] = row["met"]

@@ -1,0 +1,1 @@
+"""Sub-goals on demonstrations: asked of a language model, carried over to like demonstrations, looked at, corrected."""

@@ -1,0 +1,257 @@
+"""Annotations: the sub-goals of demonstrations, one demonstration a line; read with care, written one by one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast, get_args
+
+from wean.data.lines import read_lines
+from wean.data.subgoals import Chunk, parse_subgoal
+from wean.data.trajectories import Key, Trajectory
+from wean.errors import UsageError, WeanError
+
+SCHEMA = "wean-annotation/1"
+
+Origin = Literal["asked", "propagated", "corrected"]
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The sub-goals of one demonstration.
+
+    Attributes:
+        task: Name of the task.
+        variation: Which of its variations.
+        chunks: The sub-goals in their order, each with its number of actions.
+        origin: `asked` of a model, `propagated` from like demonstrations, or `corrected` by a person.
+        model: Who was asked; of a propagated annotation, who annotated what it was learnt from.
+        recorded: Day, ISO 8601.
+        confidence: Estimated probability that a propagated annotation is what the model would have said; None for
+            others.
+        digest: Of the actions that were annotated (`Trajectory.digest`); empty where the file does not say.
+    """
+
+    task: str
+    variation: int
+    chunks: tuple[Chunk, ...]
+    origin: Origin = "asked"
+    model: str = ""
+    recorded: str = ""
+    confidence: float | None = None
+    digest: str = ""
+
+    @property
+    def key(self) -> Key:
+        """Task and variation of the demonstration."""
+        return self.task, self.variation
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """After how many actions each sub-goal ends; the last is the number of actions."""
+        return tuple(accumulate(chunk.actions for chunk in self.chunks))
+
+    @cached_property
+    def chunk_of(self) -> tuple[int, ...]:
+        """For each action which of the sub-goals (from 0) it belongs to."""
+        return tuple(index for index, chunk in enumerate(self.chunks) for _ in range(chunk.actions))
+
+
+class Annotations(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        found: The usable annotations in their order; of several of one demonstration, the last.
+        problems: One line for each that cannot be used.
+        cut: Whether the file ends in the middle of a line.
+    """
+
+    found: list[Annotation]
+    problems: list[str]
+    cut: bool
+
+
+def read_annotations(path: Path) -> Annotations:
+    """Reads annotations; lines that are none are told and left out, all others are kept.
+
+    Raises:
+        WeanError: The file cannot be read.
+        UsageError: A line is no JSON object.
+    """
+    lines = read_lines(path)
+    found: dict[Key, Annotation] = {}
+    problems = [f"{path}: the last line is half-written and left out"] if lines.cut else []
+    for number, row in lines.rows:
+        try:
+            annotation = parse_annotation(row)
+        except UsageError as error:
+            problems.append(f"{path}:{number}: {error}; left out")
+            continue
+        found.pop(annotation.key, None)
+        found[annotation.key] = annotation
+    return Annotations(list(found.values()), problems, lines.cut)
+
+
+def match_annotations(
+    annotations: Iterable[Annotation], trajectories: Iterable[Trajectory]
+) -> tuple[dict[Key, Annotation], list[str]]:
+    """The annotations that fit their demonstrations, and one line for each that does not.
+
+    Annotations of demonstrations that are not among the trajectories are passed over.
+    """
+    paths = {trajectory.key: trajectory for trajectory in trajectories}
+    fitting: dict[Key, Annotation] = {}
+    problems = []
+    for annotation in annotations:
+        trajectory = paths.get(annotation.key)
+        if trajectory is None:
+            continue
+        try:
+            check_fits(annotation, trajectory)
+        except UsageError as error:
+            problems.append(str(error))
+        else:
+            fitting[annotation.key] = annotation
+    return fitting, problems
+
+
+def check_fits(annotation: Annotation, trajectory: Trajectory) -> None:
+    """Checks that an annotation is one of exactly these actions.
+
+    Raises:
+        UsageError: It is not.
+    """
+    name = f"{annotation.task} {annotation.variation}"
+    counted, there = annotation.ends[-1], len(trajectory.actions)
+    if counted != there:
+        raise UsageError(
+            f"{name}: the sub-goals have {counted} actions, the path has {there}; "
+            "annotate it again, or bring the path that was annotated"
+        )
+    if annotation.digest and annotation.digest != trajectory.digest:
+        raise UsageError(
+            f"{name}: the annotation is of another path with as many actions; "
+            "annotate it again, or bring the path that was annotated"
+        )
+
+
+def parse_annotation(row: Mapping[str, Any]) -> Annotation:
+    """The annotation in a line of JSON.
+
+    Raises:
+        UsageError: Something is missing, has the wrong type or another form.
+    """
+    task, variation, listed = row.get("task"), row.get("variation"), row.get("subgoals")
+    if not isinstance(task, str) or not task or not isinstance(variation, int) or isinstance(variation, bool):
+        raise UsageError('an annotation needs "task", a text, and "variation", a whole number')
+    if row.get("schema", SCHEMA) != SCHEMA:
+        raise UsageError(f'"schema" is {row["schema"]!r}, this version of wean reads {SCHEMA!r}')
+    if not isinstance(listed, list) or not listed:
+        raise UsageError(f'{task} {variation}: "subgoals" must be a list of [sub-goal, number of actions]')
+    origin, confidence = row.get("origin", "asked"), row.get("confidence")
+    if origin not in get_args(Origin):
+        raise UsageError(f'{task} {variation}: "origin" is one of {", ".join(get_args(Origin))}, not {origin!r}')
+    if confidence is not None and (
+        not isinstance(confidence, int | float) or isinstance(confidence, bool) or not 0 <= confidence <= 1
+    ):
+        raise UsageError(f'{task} {variation}: "confidence" is a number from 0 to 1, not {confidence!r}')
+    texts = [row.get(name) or "" for name in ("model", "recorded", "digest")]
+    if not all(isinstance(text, str) for text in texts):
+        raise UsageError(f'{task} {variation}: "model", "recorded" and "digest" must be texts')
+    model, recorded, digest = texts
+    try:
+        chunks = tuple(map(_chunk, listed))
+    except UsageError as error:
+        raise UsageError(f"{task} {variation}: {error}") from None
+    return Annotation(task, variation, chunks, cast(Origin, origin), model, recorded, confidence, digest)
+
+
+def annotation_row(annotation: Annotation) -> dict[str, Any]:
+    """The line of an annotation."""
+    return {
+        "schema": SCHEMA,
+        "task": annotation.task,
+        "variation": annotation.variation,
+        "model": annotation.model,
+        "recorded": annotation.recorded,
+        "origin": annotation.origin,
+        "confidence": None if annotation.confidence is None else round(annotation.confidence, 4),
+        "digest": annotation.digest,
+        "subgoals": [[str(subgoal), actions] for subgoal, actions in annotation.chunks],
+    }
+
+
+class AnnotationWriter:
+    """Adds annotations to a file, one by one, so that a stopped run keeps what it has.
+
+    Args:
+        path: The file; annotations that are in it stay. A half-written last line is cut off.
+
+    Raises:
+        WeanError: The file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab+") as file:
+                _drop_half_line(file)
+        except OSError as error:
+            raise WeanError(f"{path}: cannot be written ({error.strerror}); name another file") from None
+
+    def write(self, annotations: Iterable[Annotation]) -> None:
+        """Adds annotations; of several of one demonstration the last counts.
+
+        Raises:
+            WeanError: The file cannot be written.
+        """
+        text = "".join(map(_line, annotations))
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise WeanError(
+                f"{self._path}: cannot be written ({error.strerror}); free space and run again, what is there is kept"
+            ) from None
+
+    def replace(self, annotations: Iterable[Annotation]) -> None:
+        """Puts annotations in the place of everything that is in the file, at once.
+
+        Raises:
+            WeanError: The file cannot be written.
+        """
+        draft = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
+        try:
+            draft.write_text("".join(map(_line, annotations)), encoding="utf-8")
+            draft.replace(self._path)
+        except OSError as error:
+            raise WeanError(
+                f"{self._path}: cannot be written ({error.strerror}); free space and run again, what was there is kept"
+            ) from None
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def _line(annotation: Annotation) -> str:
+    return json.dumps(annotation_row(annotation)) + "\n"
+
+
+def _drop_half_line(file: Any) -> None:
+    file.seek(0)
+    whole = file.read().rfind(b"\n") + 1
+    file.truncate(whole)
+
+
+def _chunk(item: Any) -> Chunk:
+    if not isinstance(item, list | tuple) or len(item) != 2 or not isinstance(item[0], str):
+        raise UsageError(f"{item!r} is not [sub-goal, number of actions]")
+    text, actions = item
+    if not isinstance(actions, int) or isinstance(actions, bool) or actions < 1:
+        raise UsageError(f"{text} has {actions!r} actions; a sub-goal has at least 1")
+    return Chunk(parse_subgoal(text), actions)

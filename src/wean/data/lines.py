@@ -1,0 +1,65 @@
+"""Lines of JSON files that may be packed, and may have been cut off while they were written."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wean.errors import UsageError, WeanError
+
+
+class Lines(NamedTuple):
+    """The objects of a JSONL file.
+
+    Attributes:
+        rows: (line number, object).
+        cut: Whether the file ends in the middle of a line, which is left out.
+    """
+
+    rows: list[tuple[int, dict[str, Any]]]
+    cut: bool
+
+
+def read_lines(path: Path) -> Lines:
+    """Reads a JSONL file, packed with gzip where its name ends in `.gz`; empty lines are passed over.
+
+    Raises:
+        WeanError: The file cannot be read.
+        UsageError: A line other than a half-written last one is not a JSON object; it is named.
+    """
+    rows: list[tuple[int, dict[str, Any]]] = []
+    cut = False
+    try:
+        for number, line, whole in _text_lines(path):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                if not whole:
+                    cut = True
+                    break
+                raise UsageError(f"{path}:{number}: broken JSON ({error.msg}); mend or remove the line") from None
+            if not isinstance(row, dict):
+                raise UsageError(f"{path}:{number}: a line must be a JSON object; mend or remove the line")
+            rows.append((number, row))
+    except EOFError:
+        cut = True  # a packed file that ends too early
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not UTF-8 text; convert it first") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise WeanError(f"{path}: cannot be unpacked ({error}); get the file again") from None
+    except OSError as error:
+        raise WeanError(f"{path}: cannot be read ({error.strerror}); check the name") from None
+    return Lines(rows, cut)
+
+
+def _text_lines(path: Path) -> Iterator[tuple[int, str, bool]]:
+    """(number, text, whether it ends in a line feed) of every line."""
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            yield number, line, line.endswith("\n")

@@ -1,0 +1,52 @@
+"""Annotated demonstrations that come with wean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from typing import NamedTuple
+
+from wean.data.annotations import Annotation, match_annotations, read_annotations
+from wean.data.trajectories import Key, Trajectory, read_trajectories
+from wean.errors import UsageError
+
+SHIPPED = ("scienceworld",)
+"""Names of the annotated demonstrations.
+
+`scienceworld`: oracle paths of ScienceWorld 1.2.3 (simplification "easy") for up to five training variations of each
+of its 30 tasks, 147 in all, and the sub-goals that a large language model gave them.
+"""
+
+
+class Demonstrations(NamedTuple):
+    """Demonstrations with the sub-goals of some or all of them.
+
+    Attributes:
+        trajectories: The demonstrations.
+        annotations: The sub-goals, by task and variation.
+    """
+
+    trajectories: list[Trajectory]
+    annotations: Mapping[Key, Annotation]
+
+    @property
+    def examples(self) -> list[tuple[Trajectory, Annotation]]:
+        """Those that have sub-goals."""
+        return [(t, self.annotations[t.key]) for t in self.trajectories if t.key in self.annotations]
+
+
+def shipped(name: str) -> Demonstrations:
+    """Reads annotated demonstrations that come with wean.
+
+    Raises:
+        UsageError: There are none of that name.
+    """
+    if name not in SHIPPED:
+        raise UsageError(f"there are no shipped demonstrations {name!r}; there are {', '.join(SHIPPED)}")
+    folder = resources.files("wean.data").joinpath("recorded")
+    with resources.as_file(folder.joinpath(f"{name}_paths.jsonl.gz")) as path:
+        trajectories = read_trajectories(path).found
+    with resources.as_file(folder.joinpath(f"{name}_subgoals.jsonl")) as path:
+        found = read_annotations(path).found
+    annotations, _ = match_annotations(found, trajectories)
+    return Demonstrations(trajectories, annotations)

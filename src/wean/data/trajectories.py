@@ -1,0 +1,172 @@
+"""Trajectories: what was done in a task, step by step, with actions in words; read from JSONL."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wean.data.lines import read_lines
+from wean.errors import UsageError
+
+Key = tuple[str, int]
+"""Names a demonstration: its task and variation."""
+
+
+class Moment(NamedTuple):
+    """One action, and what was there to be read around it; texts are empty where the file has none.
+
+    Attributes:
+        action: What was done.
+        observation: What the environment answered.
+        look: What could be seen before.
+        inventory: What was carried before.
+        score: The score afterwards.
+    """
+
+    action: str
+    observation: str = ""
+    look: str = ""
+    inventory: str = ""
+    score: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """A demonstration; two are the same only where they are one object.
+
+    Attributes:
+        task: Name of the task; trajectories of one task are alike.
+        variation: Which of the task's variations.
+        description: The task in words, as the agent is told.
+        path: The moments in their order, at least one.
+        version: Of what environment, such as "scienceworld 1.2.3"; empty where the file does not say.
+    """
+
+    task: str
+    variation: int
+    description: str
+    path: tuple[Moment, ...]
+    version: str = ""
+
+    @property
+    def key(self) -> Key:
+        """Task and variation."""
+        return self.task, self.variation
+
+    @cached_property
+    def actions(self) -> tuple[str, ...]:
+        """The actions in words."""
+        return tuple(moment.action for moment in self.path)
+
+    @cached_property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits of the actions' SHA-256: the same exactly where all actions are."""
+        return hashlib.sha256("\n".join(self.actions).encode()).hexdigest()[:12]
+
+
+class Trajectories(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        found: The trajectories in their order.
+        problems: One line for each thing that was left out.
+    """
+
+    found: list[Trajectory]
+    problems: list[str]
+
+
+def read_trajectories(path: Path) -> Trajectories:
+    """Reads trajectories from JSONL (`.gz` is unpacked): one object a line.
+
+    A line has `task`, `description` and `path`, a list of actions or of objects with `action` and, where there are
+    any, `observation`, `look`, `inventory`, `score`. `variation` numbers the trajectories of a task; without it they
+    are counted. `scienceworld` is the version that made the path.
+
+    Raises:
+        WeanError: The file cannot be read.
+        UsageError: A line is no trajectory, or is there twice, or comes of another version than the first.
+    """
+    lines = read_lines(path)
+    found: list[Trajectory] = []
+    seen: set[Key] = set()
+    counted: Counter[str] = Counter()
+    for number, row in lines.rows:
+        try:
+            trajectory = _trajectory(row, counted)
+        except UsageError as error:
+            raise UsageError(f"{path}:{number}: {error}") from None
+        if trajectory.key in seen:
+            raise UsageError(
+                f"{path}:{number}: {trajectory.task} {trajectory.variation} is there twice; give it another variation"
+            )
+        if found and trajectory.version != found[0].version:
+            raise UsageError(
+                f"{path}:{number}: a path of {trajectory.version or 'an unknown version'} among those of "
+                f"{found[0].version or 'an unknown version'}; keep versions in files of their own"
+            )
+        seen.add(trajectory.key)
+        found.append(trajectory)
+    problems = [f"{path}: the last line is half-written and left out"] if lines.cut else []
+    if not found:
+        raise UsageError(f"{path} holds no trajectory; give a JSONL file with task, description and path in each line")
+    return Trajectories(found, problems)
+
+
+def check_versions(trajectories: Iterable[Trajectory], examples: Iterable[Trajectory]) -> None:
+    """Refuses to learn from paths of another version: things have other names there, and paths other lengths.
+
+    Raises:
+        UsageError: The versions differ.
+    """
+    ours, theirs = ({trajectory.version for trajectory in group} for group in (trajectories, examples))
+    if ours and theirs and ours != theirs:
+        raise UsageError(
+            f"the paths are of {_versions(ours)}, the annotated examples of {_versions(theirs)}; "
+            "make the paths with that version, or annotate without these examples"
+        )
+
+
+def _versions(versions: set[str]) -> str:
+    return ", ".join(sorted(version or "an unknown version" for version in versions))
+
+
+def _trajectory(row: Mapping[str, Any], counted: Counter[str]) -> Trajectory:
+    task, description, path = row.get("task"), row.get("description"), row.get("path")
+    if not isinstance(task, str) or not task or not isinstance(description, str) or not description:
+        raise UsageError('"task" and "description" must be texts')
+    if not isinstance(path, list) or not path:
+        raise UsageError('"path" must be a list of actions, at least one')
+    variation = row.get("variation", counted[task])
+    counted[task] += 1
+    if not isinstance(variation, int) or isinstance(variation, bool):
+        raise UsageError(f'"variation" is a whole number, not {variation!r}')
+    version = f"scienceworld {row['scienceworld']}" if "scienceworld" in row else ""
+    return Trajectory(task, variation, description, tuple(map(_moment, path)), version)
+
+
+def _moment(step: Any) -> Moment:
+    if isinstance(step, str):
+        step = {"action": step}
+    if not isinstance(step, Mapping) or not isinstance(step.get("action"), str) or not step["action"].strip():
+        raise UsageError('every step of "path" is an action, or an object with "action"')
+    texts = observation, look, inventory = [step.get(name, "") for name in ("observation", "look", "inventory")]
+    score = step.get("score")
+    if not all(isinstance(text, str) for text in texts):
+        raise UsageError('"observation", "look" and "inventory" must be texts')
+    if score is not None and (not isinstance(score, int | float) or isinstance(score, bool)):
+        raise UsageError(f'"score" is a number, not {score!r}')
+    return Moment(step["action"].strip(), observation, look, inventory, score)
+
+
+def by_task(trajectories: Sequence[Trajectory]) -> dict[str, list[Trajectory]]:
+    """The trajectories of each task, in their order."""
+    groups: dict[str, list[Trajectory]] = {}
+    for trajectory in trajectories:
+        groups.setdefault(trajectory.task, []).append(trajectory)
+    return groups
