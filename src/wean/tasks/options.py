@@ -107,6 +107,10 @@ class OptionTasks:
         """See `Tasks.best_actions`; nobody knows the best skills."""
         raise UsageError("nobody knows the best skills; let another policy play")
 
+    def scripted_actions(self, which: Sequence[int]) -> list[int]:
+        """See `Tasks.scripted_actions`; nobody has written it for skills."""
+        raise UsageError("skills have no scripted explorer; let another policy play")
+
     def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
         """See `Tasks.achieved`."""
         return self._tasks.achieved(which)
