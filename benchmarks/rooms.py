@@ -21,6 +21,8 @@ LINES = (
     Line("beacons", "beacons", "a reward for every sub-goal reached", ("ColoredDoorKey", *BOXES)),
     Line("lmgt", "lmgt", "every action rated", ("ColoredDoorKey",)),
     Line("ppo", "ppo", "the environment's reward alone", TASKS),
+    Line("option-ppo", "option-ppo", "chooses among the skills, no teacher", ("ColoredDoorKey", *BOXES)),
+    Line("when2ask", "when2ask", "learns when to ask; asks at work, too", ("ColoredDoorKey", *BOXES)),
 )
 QUICK = ("llm4teach", "ppo")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from wean.evaluation.asking import paired, rules, tell_tallies
 from wean.evaluation.episodes import Episodes, play, summarize
-from wean.evaluation.policies import Policy, RandomSkillsPolicy, TeacherPolicy
+from wean.evaluation.policies import Policy, PriorPolicy, TeacherPolicy
 from wean.evaluation.recording import record
 from wean.evaluation.report import write_report
 from wean.methods.card import student_card
@@ -15,11 +16,25 @@ from wean.parts import Parts, llm_counts, registered
 from wean.runs import RunFolder, write_json, write_text
 from wean.students.saving import save_student, weight_bytes
 from wean.tasks.splits import FINAL_SEED
+from wean.teachers.replanning import AskingTasks, Tally
 
 
 def judge(parts: Parts, policy: Policy, episodes: int, seed: int) -> Episodes:
     """Plays episodes of a run's task with a policy."""
     return play(policy, parts.judges, episodes, seed, parts.success_return)
+
+
+def asking(parts: Parts, episodes: int, seed: int) -> dict[str, Any]:
+    """What was asked in the episodes that were judged last, as `asking`; nothing where the student does not ask."""
+    found = _tallies(parts, episodes, seed)
+    return {"asking": tell_tallies(found)} if found else {}
+
+
+def _tallies(parts: Parts, episodes: int, seed: int) -> list[Tally]:
+    """What was asked in each of the episodes that were judged last."""
+    if not isinstance(parts.judges, AskingTasks):
+        return []
+    return [parts.judges.tallies[seed + number] for number in range(episodes)]
 
 
 def conclude(
@@ -44,6 +59,12 @@ def conclude(
     ratings = parts.term.table() if parts.term else []
     greedy = config.evaluation.acting == "greedy"
     shipped = parts.policy(greedy)
+    played = judge(parts, shipped, config.evaluation.episodes, FINAL_SEED)
+    final = _told(config, parts, shipped, played, asked_before)
+    if isinstance(parts.judges, AskingTasks):
+        references = _rules(config, parts, played, asked_before)
+    else:
+        references = _references(config, parts, asked_before)
     learning = sum(algorithm.seconds.values())
     summary = {
         "schema": "wean-run/1",
@@ -55,13 +76,15 @@ def conclude(
         "wall_seconds": learned["wall_seconds"],
         "steps_per_second": algorithm.env_steps / learning,
         "unadvised": unadvised,
+        "advice": _advice_counts(parts, table),
         "rewards": parts.term.report() if parts.term else None,
         "student_parameters": student.parameter_count(),
         "student_bytes": weight_bytes(folder.student),
         "acting": config.evaluation.acting,
-        "final": _judged(config, parts, shipped),
-        "final_other": _judged(config, parts, parts.policy(not greedy)),
-        "references": _references(config, parts, asked_before),
+        "chooses": "when to ask" if isinstance(parts.judges, AskingTasks) else config.student.chooses,
+        "final": final,
+        "final_other": _judged(config, parts, parts.policy(not greedy), asked_before),
+        "references": references,
         "llm": add_counts(llm_counts(parts.model), asked_before),
         "curve": learned["curve"],
         "time": {**algorithm.seconds, "evaluation": max(0.0, learned["wall_seconds"] - learning)},
@@ -75,10 +98,19 @@ def conclude(
                 write_json(folder.path / f"{name}.json", rows)
     if registered(config.task):
         seeds = range(FINAL_SEED, FINAL_SEED + config.evaluation.recorded_episodes)
-        write_json(folder.path / "episodes.json", record(shipped, config.task, seeds, parts.success_return))
+        shown = record(shipped, config.task, seeds, parts.success_return, parts.view)
+        write_json(folder.path / "episodes.json", shown)
     write_json(folder.summary, summary)
     write_report(folder.path)
     return summary
+
+
+def _advice_counts(parts: Parts, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What became of the moments at which a teacher was wanted; nothing for a run whose student has no guide."""
+    if parts.asking is None or isinstance(parts.judges, AskingTasks):
+        return {}
+    unparsed = sum(bool(row["answer"]) and not row["advised"] for row in table)
+    return {**parts.asking.counts, "unparsed": unparsed, "notes": parts.asking.notes}
 
 
 def add_counts(counts: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,21 +121,34 @@ def add_counts(counts: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str
     return added
 
 
-def _judged(
-    config: RunConfig, parts: Parts, policy: Policy, asked_before: Mapping[str, Any] | None = None
+def _judged(config: RunConfig, parts: Parts, policy: Policy, asked_before: Mapping[str, Any]) -> dict[str, Any]:
+    """Plays the held-out episodes."""
+    played = judge(parts, policy, config.evaluation.episodes, FINAL_SEED)
+    return _told(config, parts, policy, played, asked_before)
+
+
+def _told(
+    config: RunConfig, parts: Parts, policy: Policy, episodes: Episodes, asked_before: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Plays the held-out episodes; `asked_before` is given for a policy that asks the run's model."""
-    episodes = judge(parts, policy, config.evaluation.episodes, FINAL_SEED)
-    counts = llm_counts(None) if asked_before is None else add_counts(llm_counts(parts.model), asked_before)
-    return summarize(episodes, config.task, policy.name, FINAL_SEED, counts)
+    """Sums up the held-out episodes that were played last."""
+    asks = isinstance(policy, TeacherPolicy | PriorPolicy) or isinstance(parts.judges, AskingTasks)
+    counts = add_counts(llm_counts(parts.model), asked_before) if asks else llm_counts(None)
+    result = summarize(episodes, config.task, policy.name, FINAL_SEED, counts)
+    return result | asking(parts, len(episodes.returns), FINAL_SEED)
 
 
 def _references(config: RunConfig, parts: Parts, asked_before: Mapping[str, Any]) -> dict[str, Any]:
-    """The teacher alone and random skills, on the same episodes; nothing for a run without a teacher."""
-    if parts.teacher is None:
-        return {}
-    actions = parts.student.num_actions
-    return {
-        "teacher": _judged(config, parts, TeacherPolicy(parts.teacher, actions), asked_before),
-        "random-skills": _judged(config, parts, RandomSkillsPolicy(actions)),
-    }
+    """The run's references, on the student's episodes."""
+    return {name: _judged(config, parts, policy, asked_before) for name, policy in parts.references().items()}
+
+
+def _rules(config: RunConfig, parts: Parts, student: Episodes, asked_before: Mapping[str, Any]) -> dict[str, Any]:
+    """The rules that learned asking is compared with; `paired` is the shipped student minus each."""
+    episodes = len(student.returns)
+    asked = _tallies(parts, episodes, FINAL_SEED)
+    found = {}
+    for rule in rules(asked, int(student.lengths.sum())):
+        other = judge(parts, rule, episodes, FINAL_SEED)
+        pairs = paired(student, asked, other, _tallies(parts, episodes, FINAL_SEED))
+        found[rule.name] = _told(config, parts, rule, other, asked_before) | {"paired": pairs}
+    return found

@@ -17,15 +17,15 @@ import torch
 from wean.algorithms.algorithm import Update
 from wean.algorithms.ppo import PPOConfig
 from wean.errors import WeanError
-from wean.evaluation.policies import TeacherPolicy
 from wean.evaluation.report import write_report
 from wean.llm import Budget, Ledger
 from wean.methods.settings import RunConfig
-from wean.outcome import add_counts, conclude, judge
+from wean.outcome import add_counts, asking, conclude, judge
 from wean.parts import MakeTask, Parts, build, llm_counts
 from wean.runs import RunFolder
 from wean.tasks.splits import CHOOSING_SEED
 
+_FIRST_POINT = 0.005  # share of a run before the first point of a geometric learning curve
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
@@ -40,6 +40,7 @@ class Training:
         ledger: Where answers are kept; the user's ledger by default.
         budget: Limits on what is asked live; at the limit the run stops and can be resumed.
         progress: Called with (environment steps, latest metrics) after every update.
+        say: Called with what a person should be told, each thing once, e.g. that no more may be asked.
         make: Makes one task; by default the registered one that the settings name.
     """
 
@@ -53,16 +54,18 @@ class Training:
         ledger: Ledger | None = None,
         budget: Budget | None = None,
         progress: Callable[[int, dict[str, float]], None] | None = None,
+        say: Callable[[str], None] | None = None,
         make: MakeTask | None = None,
     ) -> None:
         self.config, self.folder = config, RunFolder(out)
         self._resume, self._strict, self._ledger, self._progress = resume, strict, ledger, progress
-        self._make, self._budget = make, budget
+        self._make, self._budget, self._say = make, budget, say
         self._stop = False
         self._curve: list[dict[str, Any]] = []
         self._teacher_success = 0.0
         self._seconds_before = 0.0
         self._asked_before: dict[str, Any] = {}
+        self._said = 0
 
     def run(self) -> dict[str, Any]:
         """Trains, evaluates, and writes everything into the run folder.
@@ -96,9 +99,11 @@ class Training:
         torch.set_num_threads(self.config.threads)
         torch.manual_seed(self.config.seed)
         self._started = time.perf_counter()
-        parts = build(self.config, self._make, self._ledger, self._strict, self._budget)
+        found = self.folder.load_checkpoint()
+        answers = found[1].get("teacher") if found else None
+        parts = build(self.config, self._make, self._ledger, self._strict, self._budget, answers)
         try:
-            self._continue(parts)
+            self._continue(parts, found)
             self._learn(parts)
             learned = {"curve": self._curve, "wall_seconds": self._seconds}
             return conclude(self.config, self.folder, parts, learned, self._asked_before)
@@ -116,17 +121,17 @@ class Training:
         from torch.utils.tensorboard import SummaryWriter
 
         if _matches_teacher(self.config) and parts.teacher is not None and not self._teacher_success:
-            judged = judge(parts, TeacherPolicy(parts.teacher, parts.student.num_actions), 100, CHOOSING_SEED)
+            judged = judge(parts, parts.references()["teacher"], 100, CHOOSING_SEED)
             self._teacher_success = float(judged.successes.mean())
         writer = SummaryWriter(str(self.folder.path), purge_step=parts.algorithm.env_steps)
         points = self.config.evaluation.curve_points
-        every = self.config.algorithm.total_timesteps / points if points else float("inf")
 
         def on_update(update: Update) -> None:
             self.folder.append_metrics({"env_steps": update.env_steps, **update.metrics})
             for name, value in update.metrics.items():
                 writer.add_scalar(name, value, update.env_steps)
-            if update.env_steps >= every * len(self._curve):
+            self._tell(parts)
+            if update.env_steps >= _due(self.config, len(self._curve)):
                 self._measure(parts)
                 writer.add_scalar("evaluation/success", self._curve[-1]["success"], update.env_steps)
                 self._checkpoint(parts)
@@ -146,6 +151,16 @@ class Training:
         finally:
             writer.close()
 
+    def _tell(self, parts: Parts) -> None:
+        """Says what there is to say of the teacher and was not said yet."""
+        if parts.asking is None:
+            return
+        parts.asking.note_silence()
+        for note in parts.asking.notes[self._said :]:
+            self._said += 1
+            if self._say is not None:
+                self._say(note)
+
     def _measure(self, parts: Parts) -> None:
         """Adds a point to the learning curve, on the seeds for choices."""
         policy = parts.policy(self.config.evaluation.acting == "greedy")
@@ -161,8 +176,10 @@ class Training:
                 "return": float(judged.returns.mean()),
                 "length": float(judged.lengths.mean()),
                 "teacher_weight": parts.algorithm.teacher_weight,
+                "questions": parts.asking.counts["questions"] if parts.asking else 0,
                 "episodes": len(judged.returns),
             }
+            | asking(parts, len(judged.returns), CHOOSING_SEED)
         )
 
     # --- stopping and going on -----------------------------------------------------------------------------------
@@ -175,7 +192,7 @@ class Training:
         del asked["model"]
         everything = {
             "algorithm": values,
-            "teacher": parts.teacher.state() if parts.teacher else None,
+            "teacher": parts.guide.state() if parts.guide else None,
             "llm": asked,
             "curve": self._curve,
             "teacher_success": self._teacher_success,
@@ -183,9 +200,8 @@ class Training:
         }
         self.folder.save_checkpoint(parts.algorithm.env_steps, tensors, everything)
 
-    def _continue(self, parts: Parts) -> None:
-        """Goes on from the newest checkpoint, if there is one."""
-        found = self.folder.load_checkpoint()
+    def _continue(self, parts: Parts, found: tuple[dict[str, torch.Tensor], dict[str, Any]] | None) -> None:
+        """Goes on from the newest checkpoint, if one was found."""
         if found is None:
             self.folder.rewind_metrics(-1)
             return
@@ -194,8 +210,10 @@ class Training:
             weights = {name[8:]: value for name, value in tensors.items() if name.startswith("student.")}
             parts.student.load_state_dict(weights)
             parts.algorithm.restore(tensors, values["algorithm"])
-            if parts.teacher is not None:
-                parts.teacher.restore(values["teacher"])
+            if parts.guide is not None:
+                parts.guide.restore(values["teacher"])
+            if parts.asking is not None:
+                self._said = len(parts.asking.notes)
             torch.set_rng_state(tensors["torch.random"])
             self._curve, self._seconds_before = values["curve"], values["wall_seconds"]
             self._asked_before, self._teacher_success = values["llm"], values["teacher_success"]
@@ -217,6 +235,16 @@ class Training:
         if threading.current_thread() is not threading.main_thread():
             return {}
         return {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+
+
+def _due(config: RunConfig, point: int) -> float:
+    """The step at which a point of the learning curve is due; the point 0 is that of the untrained student."""
+    points, total = config.evaluation.curve_points, config.algorithm.total_timesteps
+    if not points:
+        return float("inf")
+    if config.evaluation.curve_spacing == "linear" or points == 1 or not point:
+        return total / points * point
+    return float(total * _FIRST_POINT ** ((points - point) / (points - 1)))
 
 
 def _matches_teacher(config: RunConfig) -> bool:

@@ -63,6 +63,8 @@ def _train(out: Path, method: str, *extra: str, kill_at: int | None = None, resu
         ("kickstarting", ()),
         ("ppo", ()),
         ("dagger", ("updates=40", "rounds=4")),
+        ("when2ask", ("advice.mode=sampled",)),
+        ("option-ppo", ()),
         ("beacons", ()),
         ("lmgt", ()),
     ],

@@ -97,6 +97,27 @@ def test_colours_are_named_in_the_order_of_first_sight_and_plans_are_mapped_back
     assert len(firsts) > 3
 
 
+def test_the_map_shows_colours_as_the_words_tell_them() -> None:
+    room = make_task("ColoredDoorKeyRandom")
+    kinds = {"key": 5, "door": 4}
+    for seed in range(20):
+        observation, _ = room.reset(seed=seed)
+        for _ in range(30):
+            image = observation["image"]
+            for name, cell in room.known_map().named:
+                number, kind = name.removeprefix("color").split()
+                assert tuple(image[divmod(cell, 10)][:2]) == (kinds[kind], int(number) - 1)
+            action = room.first_action(["explore"])
+            if action is None:
+                break
+            observation, *_ = room.step(action)
+        name, cell = next((name, cell) for name, cell in room.known_map().named if name.endswith("key"))
+        while (action := room.first_action([f"go to {name}", f"pick up {name}"])) is not None:
+            observation, *_ = room.step(action)
+        own = observation["image"][tuple(int(c) for c in room.agent_pos)]
+        assert tuple(own[:2]) == (5, int(name[5]) - 1)
+
+
 def test_doors_are_numbered_in_the_order_of_first_sight() -> None:
     room = make_task("TwoDoor", max_steps=2000)
     both = 0

@@ -60,13 +60,15 @@ def test_the_slow_memory_turns_its_cells_as_minigrid_turns_its_grid() -> None:
 @pytest.mark.parametrize("name", ROOMS)
 def test_the_remembered_map_is_that_of_the_slow_memory_at_every_step(name: str, view_size: int) -> None:
     room = Room(name, view_size=view_size)
+    # Canonical colours are not the grid's; see test_the_map_shows_colours_as_the_words_tell_them.
+    told = [0, 2, 3] if name == "ColoredDoorKeyRandom" else [0, 1, 2, 3]
     looks = 0
     for seed in range(12):
         random = np.random.default_rng(seed)
         slow = SlowMemory(view_size)
         image, ended = room.reset(seed=seed)[0]["image"], False
         for _ in range(60):
-            assert (image == slow.look(room)).all(), f"seed {seed}"
+            assert (image[..., told] == slow.look(room)[..., told]).all(), f"seed {seed}"
             looks += 1
             if ended:
                 break

@@ -21,8 +21,10 @@ from wean.teachers.teacher import Guidance
 class Guide(Protocol):
     """What the algorithms need of a teacher; see `wean.teachers.teacher.Teacher`."""
 
-    def guide(self, tasks: Tasks, which: list[int], num_actions: int) -> Guidance:
-        """Action probabilities for the members, and who was advised."""
+    def guide(
+        self, tasks: Tasks, which: list[int], num_actions: int, student: NDArray[np.float64] | None = None
+    ) -> Guidance:
+        """Action probabilities for the members, and who was advised; `student` (N, A) are the student's own."""
 
 
 @dataclass
@@ -134,7 +136,7 @@ class Collector:
             rollout.starts[step] = self._starts
             if teacher is not None:
                 started = time.perf_counter()
-                guidance = teacher.guide(tasks, self._members, actions_)
+                guidance = teacher.guide(tasks, self._members, actions_, behaviour)
                 rollout.teacher[step], rollout.advised[step] = guidance
                 if teacher_share > 0:
                     share = teacher_share * guidance.advised[:, None]

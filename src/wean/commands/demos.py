@@ -68,10 +68,14 @@ def demos(
 def _make_policy(who: str, model: str | None, tasks: SerialTasks) -> Policy:
     """Makes who acts, in each process that plays."""
     from wean.commands.evaluating import make_policy, run_config
+    from wean.errors import UsageError
     from wean.methods.settings import advice_settings
 
     config = None if who in ("expert", "teacher") else run_config(Path(who))
-    return make_policy(who, config, model, None, advice_settings(), False, tasks)[0]
+    policy, seen, _ = make_policy(who, config, model, None, advice_settings(), False, tasks)
+    if seen is not tasks:
+        raise UsageError(f"the student of {who} does not choose the task's own actions, which demonstrations are of")
+    return policy
 
 
 def _write(

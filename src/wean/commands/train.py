@@ -42,7 +42,15 @@ def train(
     budget = Budget(calls=max_calls, tokens=max_tokens, dollars=max_dollars)
     console = Console(stderr=True)
     with _Progress(console, config.algorithm.total_timesteps) as progress:
-        training = Training(config, folder, resume=resume, strict=strict, budget=budget, progress=progress.update)
+        training = Training(
+            config,
+            folder,
+            resume=resume,
+            strict=strict,
+            budget=budget,
+            progress=progress.update,
+            say=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
+        )
         summary = training.run()
     _print_summary(Console(), summary, folder)
 
@@ -83,7 +91,8 @@ def _print_summary(console: Console, summary: dict[str, Any], folder: Path) -> N
 
     table = Table(title=f"{summary['method']} on {summary['task']}, seed {summary['seed']}", title_justify="left")
     table.add_column("who acts")
-    for name in ("success", "return", "length", "ms/action"):
+    asks = "asking" in summary["final"]
+    for name in ("success", "return", "length", *(("questions",) if asks else ()), "ms/action"):
         table.add_column(name, justify="right")
     rows = [
         (summary["final"]["policy"], summary["final"]),
@@ -91,6 +100,8 @@ def _print_summary(console: Console, summary: dict[str, Any], folder: Path) -> N
     ]
     for name, result in [*rows, *summary["references"].items()]:
         cells = [_cell(result[key], digits) for key, digits in (("success", 3), ("return", 3), ("length", 1))]
+        if asks:
+            cells.append(_cell(result["asking"]["questions"], 2))
         table.add_row(name, *cells, f"{result['ms_per_action']:.3f}")
     llm = summary["llm"]
     console.print(table)
@@ -99,11 +110,22 @@ def _print_summary(console: Console, summary: dict[str, Any], folder: Path) -> N
         f"{final['episodes']} held-out episodes from seed {final['seed']}, 95 % intervals. "
         f"{summary['env_steps']:,} steps at {summary['steps_per_second']:,.0f} a second; "
         f"{llm['distinct']} distinct questions, {llm['asked']} asked live; "
+        f"{_advice(summary['advice'])}"
         f"{summary['student_bytes'] / 1e6:.2f} MB of weights.",
         highlight=False,
     )
     console.print(f"report   {folder / 'report.html'}", highlight=False, soft_wrap=True)
     console.print(f"student  {folder / 'student'}", highlight=False, soft_wrap=True)
+
+
+def _advice(counts: dict[str, Any]) -> str:
+    """How sparingly the teacher was asked, where it was not asked at every moment."""
+    if not counts or not counts["not_asked"]:
+        return ""
+    return (
+        f"{counts['questions']:,} questions by the rule, {counts['advised']:,} of {counts['moments']:,} moments "
+        "advised; "
+    )
 
 
 def _cell(value: dict[str, float], digits: int) -> str:

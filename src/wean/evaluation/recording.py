@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,12 +17,18 @@ from wean.errors import UsageError
 from wean.evaluation.episodes import succeeded
 from wean.evaluation.policies import Policy, sample
 from wean.tasks.registration import make_task
-from wean.tasks.vector import SerialTasks
+from wean.tasks.vector import SerialTasks, ShownTasks, chosen
 
 SCHEMA = "wean-episodes/1"
 
 
-def record(policy: Policy, task: str, seeds: Sequence[int], success_return: float | None = None) -> dict[str, Any]:
+def record(
+    policy: Policy,
+    task: str,
+    seeds: Sequence[int],
+    success_return: float | None = None,
+    view: Callable[[SerialTasks], ShownTasks] | None = None,
+) -> dict[str, Any]:
     """Plays one episode a seed and keeps every step.
 
     Args:
@@ -31,13 +37,15 @@ def record(policy: Policy, task: str, seeds: Sequence[int], success_return: floa
             without words steps without text.
         seeds: Reset seeds.
         success_return: As in `wean.evaluation.episodes.play`.
+        view: Shows the tasks as the policy sees them; as they are by default.
 
     Returns:
         A JSON-ready object `wean-episodes/1`.
     """
-    tasks = SerialTasks([partial(_make, task)])
+    played = SerialTasks([partial(_make, task)])
+    tasks = played if view is None else view(played)
     try:
-        names = _action_names(tasks, int(tasks.action_space.n))  # type: ignore[attr-defined]
+        names = _action_names(tasks)
         episodes = [_record_one(policy, tasks, seed, names, success_return) for seed in seeds]
     finally:
         tasks.close()
@@ -45,7 +53,7 @@ def record(policy: Policy, task: str, seeds: Sequence[int], success_return: floa
 
 
 def _record_one(
-    policy: Policy, tasks: SerialTasks, seed: int, names: Sequence[str], success_return: float | None
+    policy: Policy, tasks: ShownTasks, seed: int, named: Sequence[str], success_return: float | None
 ) -> dict[str, Any]:
     generator = np.random.default_rng([seed, 1])  # the same actions as in `wean.evaluation.episodes.play`
     observations = tasks.reset([0], [seed])
@@ -55,14 +63,15 @@ def _record_one(
     while not ended:
         draws = np.array([[generator.random(), generator.random()]])
         probabilities = policy.act(tasks, [0], observations, draws[:, 0])
-        action = int(sample(probabilities, draws[:, 1])[0])
+        number = sample(probabilities, draws[:, 1])
+        action, names = int(number[0]), named or tasks.situations([0])[0].choices
         step = {
             "frame": _picture(tasks),
             "text": _text(tasks),
             "action": names[action],
             "probabilities": {name: round(float(p), 4) for name, p in zip(names, probabilities[0], strict=True)},
         }
-        stepped = tasks.step([0], [action])
+        stepped = tasks.step([0], chosen(tasks, [0], number))
         observations = stepped.observations
         steps.append({**step, "reward": float(stepped.rewards[0])})
         ended = bool(stepped.terminated[0] or stepped.truncated[0])
@@ -81,7 +90,7 @@ def _make(task: str) -> gym.Env[Any, Any]:
             return make_task(task)
 
 
-def _picture(tasks: SerialTasks) -> str | None:
+def _picture(tasks: ShownTasks) -> str | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -90,15 +99,18 @@ def _picture(tasks: SerialTasks) -> str | None:
             return None
 
 
-def _text(tasks: SerialTasks) -> str:
+def _text(tasks: ShownTasks) -> str:
     try:
         return tasks.situations([0])[0].text
     except UsageError:
         return ""
 
 
-def _action_names(tasks: SerialTasks, count: int) -> list[str]:
-    named = tasks.action_names()
+def _action_names(tasks: ShownTasks) -> list[str]:
+    """Names of the numbered actions; none for a text task, where every moment names its own."""
+    if not isinstance(tasks.action_space, gym.spaces.Discrete):
+        return []
+    named, count = tasks.action_names(), int(tasks.action_space.n)
     return named if len(named) == count else [str(action) for action in range(count)]
 
 

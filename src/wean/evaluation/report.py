@@ -56,7 +56,7 @@ def write_report(run_folder: Path) -> Path:
         "score_note": sections.score_note(summary),
         "facts": sections.facts(summary),
         "curve": sections.curve(summary),
-        "teacher": sections.teacher(teacher, summary.get("unadvised")),
+        "teacher": sections.teacher(teacher, summary.get("unadvised"), summary.get("advice")),
         "episodes": sections.episodes(episodes),
         "cost": sections.cost(summary),
         "time": sections.time(summary),

@@ -43,7 +43,16 @@ def _policies(summary: Data) -> list[tuple[str, str, str, Data]]:
         ("Student", shipped, "student", summary.get("final")),
         ("Student", f"{other} actions", "student", summary.get("final_other")),
     ]
-    told = {"teacher": "its advice, followed", "random-skills": "plans drawn at random"}
+    told = {
+        "teacher": "its advice, followed",
+        "random-skills": "plans drawn at random",
+        "always": "asks at every step",
+        "on-change": "asks when something changed",
+        "skill-end": "asks when a skill is over",
+        "plan-end": "asks when the plan is over",
+        "random": "asks by chance, as often as the student",
+        "never": "asks once, at the start",
+    }
     for name, result in (summary.get("references") or {}).items():
         style = name if name == "teacher" else "random"
         rows.append((name.replace("-", " ").capitalize(), told.get(name, ""), style, result))
@@ -73,6 +82,12 @@ def verdict(summary: Data) -> Markup:
         else:
             word = Markup("the intervals overlap, <strong>no clear difference</strong>")
         told += Markup(" The teacher itself reaches {}: {}.").format(percent(teacher.mean), word)
+    questions = as_interval((final.get("asking") or {}).get("questions"))
+    if questions is not None:
+        told += Markup(
+            " It asks its language model <strong>{}</strong> times an episode (95\u202f% interval {} to {})"
+            " and needs it at work, too."
+        ).format(f"{questions.mean:.2f}", f"{questions.low:.2f}", f"{questions.high:.2f}")
     asked = final.get("llm") or {}
     speed = final.get("ms_per_action")
     if speed is not None and not asked.get("asked") and not asked.get("replayed"):
@@ -90,6 +105,7 @@ def scores(summary: Data) -> list[dict[str, Any]]:
             "success": as_interval(result["success"]),
             "length": as_interval(result.get("length")),
             "return": as_interval(result.get("return")),
+            "questions": as_interval((result.get("asking") or {}).get("questions")),
             "ms": result.get("ms_per_action"),
         }
         for name, remark, style, result in _policies(summary)
@@ -213,12 +229,13 @@ def _chart(
     }
 
 
-def teacher(data: Data | None, unadvised: int | None = None) -> dict[str, Any] | None:
+def teacher(data: Data | None, unadvised: int | None = None, advice: Data | None = None) -> dict[str, Any] | None:
     """The teacher's table: situations, most frequent first, with plans, probabilities and raw answers.
 
     Args:
         data: `teacher.json`.
         unadvised: Steps of training in which no plan could be read or carried out, where that was counted.
+        advice: The summary's `advice`: how often the teacher was asked.
     """
     rows = sorted((data or {}).get("rows") or [], key=lambda row: -(row.get("met") or 0))
     if data is None or not rows:
@@ -228,6 +245,11 @@ def teacher(data: Data | None, unadvised: int | None = None) -> dict[str, Any] |
     without = ""
     if unadvised:
         without = f" In {unadvised:,} steps of training there was no plan that could be read and carried out."
+    if advice and advice.get("not_asked"):
+        without += (
+            f" It was asked sparingly: {advice['questions']:,} questions, and {advice['advised']:,} of "
+            f"{advice['moments']:,} steps with advice."
+        )
     return {
         "goal": data.get("goal"),
         "intro": f"The teacher knew what to do in {advised:,} of the {len(rows):,} different situations that "
@@ -293,6 +315,8 @@ def cost(summary: Data) -> dict[str, Any] | None:
     if asked == 0 and not replayed:
         return {"intro": "No language model was asked, and no stored answer was used.", "facts": []}
     intro = "Training was the last time that this student’s teacher had to be asked."
+    if (summary.get("final") or {}).get("asking"):
+        intro = "Every new situation was asked about once. At work this student goes on asking."
     if asked == 0:
         intro = "This run asked nobody: every answer was replayed from stored ones."
     dollars = llm.get("cost_usd")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from wean.errors import UsageError
-from wean.llm.answers import Message
+from wean.llm.answers import Answer, Message
 
 Kind = Literal["generate", "score"]
 
@@ -97,3 +97,9 @@ def _plain_message(message: Mapping[str, Any]) -> Message:
 def estimate_tokens(characters: int) -> int:
     """Tokens of a text of so many characters, by the usual four characters a token."""
     return (characters + 3) // 4
+
+
+def tokens_used(request: Sequence[Message], answer: Answer) -> int:
+    """Tokens read and written for one answer, whoever gave it; estimated where the answer carries no counts."""
+    read = answer.prompt_tokens or estimate_tokens(sum(len(message["content"]) for message in request))
+    return read + (answer.completion_tokens or estimate_tokens(len(answer.text or "")))

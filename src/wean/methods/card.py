@@ -11,11 +11,9 @@ def student_card(summary: Mapping[str, Any]) -> str:
     final, llm = summary["final"], summary["llm"]
     rows = [("this student", final), ("acting the other way", summary["final_other"])]
     rows += [(name, result) for name, result in summary["references"].items()]
-    table = "\n".join(
-        f"| {name} | {_interval(result['success'])} | {_interval(result['return'])} "
-        f"| {_interval(result['length'], 1)} |"
-        for name, result in rows
-    )
+    asks = "asking" in final
+    head = "| policy | success | return | length |" + (" questions | tokens |" if asks else "")
+    table = "\n".join([head, "|---" * (head.count("|") - 1) + "|", *(_row(name, result) for name, result in rows)])
     cost = "unknown" if llm["cost_usd"] is None else f"${llm['cost_usd']:.2f}"
     taught = (
         f"Taught by `{llm['model']}`: {llm['asked']} questions asked live, {llm['replayed']} replayed, "
@@ -23,26 +21,53 @@ def student_card(summary: Mapping[str, Any]) -> str:
         if llm["model"]
         else "Trained without a teacher."
     )
+    needs = "It acts without any language model:"
+    if asks:
+        needs = (
+            "**It needs its language model (or recorded answers) at work, too**: all that it decides is when to ask "
+            f"for a plan, {final['asking']['questions']['mean']:.2f} times an episode. A decision takes"
+        )
     return f"""# {summary["task"]}: a student of {summary["method"]}
 
-{taught} It acts without any language model: {final["ms_per_action"]:.3f} ms an action.
+{taught} {needs} {final["ms_per_action"]:.3f} ms an action.
 
 {summary["student_parameters"]:,} parameters, {summary["student_bytes"]:,} bytes of weights; trained for
 {summary["env_steps"]:,} environment steps with seed {summary["seed"]}; acts {summary["acting"]}.
 
 Held-out episodes ({final["episodes"]}, reset seeds from {final["seed"]}; 95 % intervals):
 
-| policy | success | return | length |
-|---|---|---|---|
 {table}
 
 ```python
+{_USE if summary["chooses"] == "actions" else _USE_A_VIEW.format(greedy=summary["acting"] == "greedy")}
+```
+"""
+
+
+_USE = """\
 from wean.students.acting import Actor
 
 actor = Actor.load("student")
-action = actor.act(observation)  # actor.reset() where an episode begins
-```
-"""
+action = actor.act(observation)  # actor.reset() where an episode begins"""
+
+# A student that chooses skills, or whether to ask, sees the task through a view that carries its choices out.
+_USE_A_VIEW = """\
+from wean.parts import seen_by_run
+from wean.students.acting import Actor
+
+actor = Actor.load("student", greedy={greedy})
+tasks = seen_by_run(".")  # the run folder; a second argument makes another environment than the run's task
+observation, ended = tasks.reset([0], [10_000])[0], False
+while not ended:
+    step = tasks.step([0], [actor.act(observation)])
+    observation, ended = step.observations[0], step.terminated[0] or step.truncated[0]"""
+
+
+def _row(name: str, result: Mapping[str, Any]) -> str:
+    cells = [name, _interval(result["success"]), _interval(result["return"]), _interval(result["length"], 1)]
+    if "asking" in result:
+        cells += [_interval(result["asking"]["questions"], 2), _interval(result["asking"]["tokens"], 0)]
+    return f"| {' | '.join(cells)} |"
 
 
 def _interval(value: Mapping[str, float], digits: int = 3) -> str:

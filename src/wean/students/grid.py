@@ -41,6 +41,24 @@ def egocentric_index(width: int, height: int, reach: int) -> Tensor:
     return torch.where(inside, column * height + row, width * height)
 
 
+@lru_cache(maxsize=8)
+def edge_distances(width: int, height: int) -> Tensor:
+    """How far the edges of the map are from each pose, as the agent sees it.
+
+    Args:
+        width: Map cells in x.
+        height: Map cells in y.
+
+    Returns:
+        int64 (width * height * 4, 4): for the pose `(x * height + y) * 4 + direction`, the cells between the agent and
+        the edge ahead, to its right, behind it and to its left.
+    """
+    x, y, direction = torch.meshgrid(torch.arange(width), torch.arange(height), torch.arange(4), indexing="ij")
+    x, y, direction = x.flatten(), y.flatten(), direction.flatten()
+    sides = torch.stack([width - 1 - x, height - 1 - y, x, y], 1)  # east, south, west, north
+    return sides.gather(1, (direction[:, None] + torch.arange(4)) % 4)
+
+
 class GridStudent(Student):
     """Sees a remembered grid map (W, H, 4) turned and centred on itself.
 
@@ -54,9 +72,12 @@ class GridStudent(Student):
         height: Map cells in y.
         num_actions: Size of the action space.
         reach: Cells seen to each side; by default the whole map from anywhere, at most 9.
+        edges: Also tells it how far off the four edges of the map are: where rooms fill the map, it knows where it is.
         embedding: Size of a cell's embedding.
         hidden: Width of the hidden layers.
         recurrent: Adds a GRU after the hidden layers.
+        masked: Observations carry a fifth channel, whose cells in order (x, then y) are 1 for the actions that may be
+            chosen.
     """
 
     kind: ClassVar[str] = "grid"
@@ -67,9 +88,11 @@ class GridStudent(Student):
         height: int,
         num_actions: int,
         reach: int | None = None,
+        edges: bool = False,
         embedding: int = 4,
         hidden: int = 128,
         recurrent: bool = False,
+        masked: bool = False,
     ) -> None:
         reach = min(max(width, height) - 1, 9) if reach is None else reach
         config = {
@@ -77,9 +100,11 @@ class GridStudent(Student):
             "height": height,
             "num_actions": num_actions,
             "reach": reach,
+            "edges": edges,
             "embedding": embedding,
             "hidden": hidden,
             "recurrent": recurrent,
+            "masked": masked,
         }
         super().__init__(config, hidden, num_actions, recurrent)
         self._height = height
@@ -91,19 +116,34 @@ class GridStudent(Student):
         self.trunk = nn.Sequential(
             nn.Linear(window * embedding, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
         )
+        self.edges: nn.EmbeddingBag | None = None
+        if edges:
+            side = max(width, height)
+            self._distances = edge_distances(width, height) + side * torch.arange(4)
+            self.edges = nn.EmbeddingBag(4 * side, hidden, mode="sum")
+            nn.init.zeros_(self.edges.weight)
+
+    def allowed(self, observations: Tensor) -> Tensor | None:
+        """Reads the fifth channel, if there is one."""
+        if not self.config["masked"]:
+            return None
+        return observations[..., 4].flatten(1)[:, : self.num_actions] > 0
 
     def features(self, observations: Tensor) -> Tensor:
-        """Maps uint8 maps (B, W, H, 4) to features (B, hidden)."""
-        flat = observations.flatten(1, 2).long()  # (B, W * H, 4)
+        """Maps uint8 maps (B, W, H, 4 or 5) to features (B, hidden)."""
+        flat = observations.flatten(1, 2)  # (B, W * H, 4 or 5)
         own = (flat[..., 3] != _NO_AGENT).to(torch.uint8).argmax(1)  # (B,) the agent's cell
-        direction = flat[torch.arange(len(flat)), own, 3]
-        codes = (flat[..., 0] * _COLORS + flat[..., 1]) * _STATES + flat[..., 2]
+        pose = own * 4 + flat[torch.arange(len(flat)), own, 3]
+        codes = (flat[..., 0].int() * _COLORS + flat[..., 1]) * _STATES + flat[..., 2]
         codes = nn.functional.pad(codes, (0, 1))
-        window = codes.gather(1, self._index[own * 4 + direction])  # (B, window)
+        window = codes.gather(1, self._index[pose])  # (B, window)
         table = (
             self.object.weight[:, None, None] + self.color.weight[None, :, None] + self.state.weight[None, None, :]
         ).flatten(0, 2)
         table = torch.cat([torch.zeros_like(table[:1]), table[1:]])  # code 0 is "unseen"
         embedded = nn.functional.embedding(window, table, padding_idx=0)
-        out: Tensor = self.trunk(embedded.flatten(1))
+        hidden = self.trunk[0](embedded.flatten(1))
+        if self.edges is not None:
+            hidden = hidden + self.edges(self._distances[pose])
+        out: Tensor = self.trunk[1:](hidden)
         return out

@@ -12,8 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from wean.errors import UsageError, WeanError
+from wean.students.action_values import ActionValues
 from wean.students.dense import DenseStudent
 from wean.students.grid import GridStudent
+from wean.students.q_table import TableValues
+from wean.students.q_text import TextValues
 from wean.students.student import Student
 
 SCHEMA = "wean-student/1"
@@ -25,14 +28,19 @@ def make_student(
     *,
     hidden: int = 128,
     recurrent: bool = False,
+    reach: int | None = None,
+    edges: bool = False,
 ) -> Student:
     """Makes a new student that fits a task.
 
     Args:
-        observation_space: What it sees: a remembered grid map (W, H, 4) of uint8, any other `Box`, or `Discrete`.
+        observation_space: What it sees: a remembered grid map (W, H, 4) of uint8, or (W, H, 5) with the actions that
+            may be chosen; any other `Box`, or `Discrete`.
         action_space: `Discrete`.
         hidden: Width of its hidden layers.
         recurrent: Gives it a memory.
+        reach: Cells that a student of a grid map sees to each side; see `GridStudent`.
+        edges: Whether a student of a grid map is told how far off the map's edges are.
 
     Raises:
         UsageError: If there is no student for these spaces.
@@ -45,12 +53,13 @@ def make_student(
     if not isinstance(observation_space, gym.spaces.Box):
         raise UsageError(f"no student sees {observation_space}; wrap the task in gymnasium's FlattenObservation")
     shape = observation_space.shape
-    if len(shape) == 3 and shape[2] == 4 and observation_space.dtype == np.uint8:
-        return GridStudent(shape[0], shape[1], actions, hidden=hidden, recurrent=recurrent)
+    if len(shape) == 3 and shape[2] in (4, 5) and observation_space.dtype == np.uint8:
+        masked = shape[2] == 5
+        return GridStudent(shape[0], shape[1], actions, reach, edges, hidden=hidden, recurrent=recurrent, masked=masked)
     return DenseStudent(int(np.prod(shape)), actions, hidden=hidden, recurrent=recurrent)
 
 
-def save_student(student: Student, folder: Path, card: str = "") -> None:
+def save_student(student: Student | ActionValues, folder: Path, card: str = "") -> None:
     """Writes a student's folder: weights, `config.json`, and its card as `README.md` if there is one."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file(
@@ -63,7 +72,7 @@ def save_student(student: Student, folder: Path, card: str = "") -> None:
         (folder / "README.md").write_text(card)
 
 
-def load_student(folder: Path) -> Student:
+def load_student(folder: Path) -> Student | ActionValues:
     """Reads a student's folder.
 
     Raises:
@@ -78,7 +87,9 @@ def load_student(folder: Path) -> Student:
     except (SafetensorError, ValueError):
         raise WeanError(f"the student in {folder} is damaged; train it again or copy it anew") from None
     kind, schema = config.pop("type", None), config.pop("schema", None)
-    types: dict[str, type[Student]] = {GridStudent.kind: GridStudent, DenseStudent.kind: DenseStudent}
+    types: dict[str, type[Student] | type[ActionValues]] = {
+        known.kind: known for known in (GridStudent, DenseStudent, TableValues, TextValues)
+    }
     if schema != SCHEMA or kind not in types:
         raise WeanError(f"{folder} holds a student of another kind ({kind}, {schema}); use the wean that wrote it")
     try:

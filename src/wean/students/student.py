@@ -43,6 +43,10 @@ class Student(nn.Module):
         """Maps observations (B, ...) to features (B, width)."""
         raise TypeError(f"{type(self).__name__} does not say how it sees: implement features()")
 
+    def allowed(self, observations: Tensor) -> Tensor | None:
+        """Which actions may be chosen, (B, A) bool, as the observations (B, ...) say; None where all may."""
+        return None
+
     def forward(self, observations: Tensor, state: Tensor, starts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Runs the student over T steps of N members.
 
@@ -64,7 +68,12 @@ class Student(nn.Module):
                 state = after[0]
                 outputs.append(output)
             seen = torch.cat(outputs)
-        return self.actor(seen), self.critic(seen).squeeze(-1), state
+        logits = self.actor(seen)
+        allowed = self.allowed(observations.flatten(0, 1))
+        if allowed is not None:
+            # A large number and not infinity: 0 * log 0 in the entropy would not be a number.
+            logits = logits.masked_fill(~allowed.view_as(logits), -1e9)
+        return logits, self.critic(seen).squeeze(-1), state
 
     def first_state(self, members: int) -> Tensor:
         """The memory (members, memory_size) of students that have seen nothing."""

@@ -67,6 +67,13 @@ class Tasks(Protocol):
             UsageError: If the task has no solver (no `best_actions()`).
         """
 
+    def scripted_actions(self, which: Sequence[int]) -> list[int]:
+        """For each named member, the action of the task's scripted explorer, from what the agent has observed.
+
+        Raises:
+            UsageError: If the task has none (no `scripted_action()`).
+        """
+
     def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
         """For each named member, the skills whose aim its last step achieved; for tasks that can tell."""
 
@@ -78,6 +85,16 @@ class Tasks(Protocol):
 
     def close(self) -> None:
         """Ends the members and whatever holds them."""
+
+
+class ShownTasks(Tasks, Protocol):
+    """Tasks that can also be shown to people."""
+
+    def action_names(self) -> list[str]:
+        """The names of the actions; none where the tasks have none."""
+
+    def render(self, index: int) -> NDArray[np.uint8]:
+        """A picture (H, W, 3) of one member, which must have been made with `render_mode="rgb_array"`."""
 
 
 def student_observation(observation: Any) -> NDArray[Any]:
@@ -95,6 +112,19 @@ def student_space(space: gym.Space[Any]) -> gym.Space[Any]:
             )
         return space["image"]
     return space
+
+
+def chosen(tasks: Tasks, which: Sequence[int], numbers: NDArray[np.int64]) -> list[Any]:
+    """Turns places among the situations' choices into what `step` takes: the numbers, or the texts of a text task.
+
+    Args:
+        tasks: Where to act.
+        which: The members that act.
+        numbers: (len(which),) places; with a `Discrete` action space they are the actions.
+    """
+    if isinstance(tasks.action_space, gym.spaces.Discrete):
+        return [int(number) for number in numbers]
+    return [s.choices[number] for s, number in zip(tasks.situations(which), numbers.tolist(), strict=True)]
 
 
 class SerialTasks:
@@ -149,6 +179,10 @@ class SerialTasks:
         """See `Tasks.best_actions`."""
         return [list(self._method(index, "best_actions")()) for index in which]
 
+    def scripted_actions(self, which: Sequence[int]) -> list[int]:
+        """See `Tasks.scripted_actions`."""
+        return [self._method(index, "scripted_action")() for index in which]
+
     def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
         """See `Tasks.achieved`."""
         return [self._method(index, "achieved")() for index in which]
@@ -158,20 +192,37 @@ class SerialTasks:
         try:
             method: Callable[..., Any] = self._envs[index].get_wrapper_attr(name)
         except AttributeError:
-            spec = self._envs[index].spec
-            task = spec.id if spec is not None else self._envs[index]
             lacks = "has no words", "wrap it in wean.tasks.DescribedTask"
             if name == "best_actions":
                 lacks = "has no expert", "let another policy play it"
+            if name == "scripted_action":
+                lacks = "has no scripted explorer", "let another policy play it"
             if name == "achieved":
                 lacks = "has no sub-goals", "give it that method, or choose another method than beacons"
-            raise UsageError(f"{task} {lacks[0]} (no {name}()); {lacks[1]}") from None
+            raise UsageError(f"{self._name(index)} {lacks[0]} (no {name}()); {lacks[1]}") from None
         return method
+
+    def _name(self, index: int) -> str:
+        spec = self._envs[index].spec
+        return str(spec.id if spec is not None else self._envs[index])
 
     def action_names(self) -> list[str]:
         """The names of the actions, where the first task has an `actions` enumeration as MiniGrid's do; else none."""
         actions = getattr(self._envs[0].unwrapped, "actions", ())
         return [action.name for action in actions]
+
+    def skill_names(self) -> tuple[str, ...]:
+        """Every skill that a situation can name: what the first task lists as its `skill_names`.
+
+        Raises:
+            UsageError: If it lists none.
+        """
+        try:
+            return tuple(self._envs[0].get_wrapper_attr("skill_names"))
+        except AttributeError:
+            raise UsageError(
+                f"{self._name(0)} does not list its skills; give it `skill_names`, all that its situations name"
+            ) from None
 
     def render(self, index: int) -> NDArray[np.uint8]:
         """A picture (H, W, 3) of one member, which must have been made with `render_mode="rgb_array"`."""

@@ -30,7 +30,7 @@ class Beacons:
     episode. Where the teacher weighs several plans, each pays its share. Where there is no plan nothing is paid.
 
     Args:
-        advise: Gives the plans for situations, e.g. `Teacher.advise`.
+        advise: Gives the plans for situations, e.g. `SparingTeacher.advise`.
     """
 
     name = "beacons"

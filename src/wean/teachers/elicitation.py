@@ -9,6 +9,7 @@ import numpy as np
 
 from wean.llm.answers import Answer, Message
 from wean.llm.model import LanguageModel
+from wean.llm.question import tokens_used
 from wean.tasks.situation import Situation
 from wean.teachers.plans import Advice, Plan, parse_plans
 
@@ -48,8 +49,12 @@ def verbalized(
     Returns:
         One advice a situation.
     """
-    answers = model.generate([messages(situation) for situation in situations], temperature=temperature)
-    return [_advice([parse_plans(answer.text or "") for answer in row], row) for row in answers]
+    requests = [messages(situation) for situation in situations]
+    answers = model.generate(requests, temperature=temperature)
+    return [
+        _advice([parse_plans(answer.text or "") for answer in row], request, row)
+        for request, row in zip(requests, answers, strict=True)
+    ]
 
 
 def samples(
@@ -85,7 +90,10 @@ def samples(
         for index, answers in zip(open_, found, strict=True):
             rows[index].extend(answers)
         open_ = [index for index in open_ if not _settled(rows[index])]
-    return [_advice([_best(parse_plans(answer.text or "")) for answer in row], row) for row in rows]
+    return [
+        _advice([_best(parse_plans(answer.text or "")) for answer in row], messages(situation, _SAMPLED), row)
+        for situation, row in zip(situations, rows, strict=True)
+    ]
 
 
 def logprobs(
@@ -104,13 +112,13 @@ def logprobs(
     requests = [messages(s, _SCORED.format(choices=", ".join(s.choices))) for s in situations]
     scores = model.score(requests, [situation.choices for situation in situations])
     advices = []
-    for situation, row in zip(situations, scores, strict=True):
+    for situation, request, row in zip(situations, requests, scores, strict=True):
         logits = np.asarray(row, float) / (temperature or 1.0)
         weights = np.exp(logits - logits.max())
         probabilities = weights / weights.sum()
         plans = tuple(((name,), float(p)) for name, p in zip(situation.choices, probabilities, strict=True))
         answer = ", ".join(f"{name}: {score:.2f}" for name, score in zip(situation.choices, row, strict=True))
-        advices.append(Advice(plans, (answer,)))
+        advices.append(Advice(plans, (answer,), tokens_used(request, Answer(answer))))
     return advices
 
 
@@ -124,11 +132,14 @@ def _settled(row: Sequence[Answer]) -> bool:
     return len(plans) == 1 and plans != {()}
 
 
-def _advice(parsed: Sequence[tuple[tuple[Plan, float], ...]], answers: Sequence[Answer]) -> Advice:
+def _advice(
+    parsed: Sequence[tuple[tuple[Plan, float], ...]], request: Sequence[Message], answers: Sequence[Answer]
+) -> Advice:
     counted: Counter[Plan] = Counter()
     for plans in parsed:
         for plan, probability in plans:
             counted[plan] += probability  # type: ignore[assignment]
     total = sum(counted.values())
     plans_ = tuple((plan, float(weight) / total) for plan, weight in counted.items()) if total else ()
-    return Advice(plans_, tuple(answer.text for answer in answers if answer.text is not None))
+    texts = tuple(answer.text for answer in answers if answer.text is not None)
+    return Advice(plans_, texts, sum(tokens_used(request, answer) for answer in answers))

@@ -17,10 +17,12 @@ class Advice(NamedTuple):
     Attributes:
         plans: Distinct plans with probabilities that sum to 1; empty means "no advice".
         answers: The raw answers behind them, for people to read.
+        tokens: Tokens read and written for them; estimated from the texts' lengths where nobody counted.
     """
 
     plans: tuple[tuple[Plan, float], ...]
     answers: tuple[str, ...] = ()
+    tokens: int = 0
 
 
 def parse_plans(text: str) -> tuple[tuple[Plan, float], ...]:
@@ -41,6 +43,16 @@ def parse_plans(text: str) -> tuple[tuple[Plan, float], ...]:
         plans = _plans_of(value)
         if plans:
             found = plans
+    return found
+
+
+def parse_skill(text: str) -> str | None:
+    """Reads the `skill` of the last JSON object in an answer that names one; None if there is none to be read."""
+    found = None
+    for value in objects_in(text):
+        named = value.get("skill") if isinstance(value, dict) else None
+        if isinstance(named, str) and named.strip():
+            found = named.strip()
     return found
 
 
@@ -72,7 +84,7 @@ def _plans_of(value: Any) -> tuple[tuple[Plan, float], ...]:
     stated = False
     for item in listed:
         plan = _skills(item.get("skills", item.get("plan")) if isinstance(item, dict) else item)
-        weight = _probability(item.get("probability", item.get("p"))) if isinstance(item, dict) else None
+        weight = read_probability(item.get("probability", item.get("p"))) if isinstance(item, dict) else None
         if not plan:
             continue
         stated = stated or bool(weight)
@@ -91,7 +103,7 @@ def _skills(value: Any) -> Plan:
     return tuple(item.strip() for item in value if isinstance(item, str) and item.strip())
 
 
-def _probability(value: Any) -> float | None:
+def read_probability(value: Any) -> float | None:
     """Reads 0.7, "0.7", "70%" and 70; None where nothing sensible stands there."""
     if isinstance(value, str):
         match = re.fullmatch(r"\s*([0-9.]+(?:[eE][-+]?\d+)?)\s*(%?)\s*", value)

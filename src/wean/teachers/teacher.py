@@ -68,21 +68,39 @@ class Teacher:
             advices.append(self._known[situation.key])
         return advices
 
-    def guide(self, tasks: Tasks, which: Sequence[int], num_actions: int) -> Guidance:
+    def guide(
+        self, tasks: Tasks, which: Sequence[int], num_actions: int, student: NDArray[np.float64] | None = None
+    ) -> Guidance:
+        """Advises members of tasks at this moment.
+
+        Args:
+            tasks: The tasks, whose situations are read and whose skills turn plans into actions.
+            which: Members to guide.
+            num_actions: Size A of the action space.
+            student: The student's action probabilities, which make no difference here.
+
+        Returns:
+            Guidance for the members, in `which`'s order.
+        """
+        guidance = self.ground(tasks, which, self.advise(tasks.situations(which)), num_actions)
+        self.unadvised += int((~guidance.advised).sum())
+        return guidance
+
+    def ground(self, tasks: Tasks, which: Sequence[int], advices: Sequence[Advice], num_actions: int) -> Guidance:
         """Turns advice into probabilities of primitive actions, through the tasks' skills.
 
         A plan that can do nothing where the agent stands is left out and the others are scaled up; where no plan can
         do anything there is no advice.
 
         Args:
-            tasks: The tasks, whose situations are read and whose skills turn plans into actions.
+            tasks: The tasks.
             which: Members to guide.
+            advices: What was advised to each.
             num_actions: Size A of the action space.
 
         Returns:
             Guidance for the members, in `which`'s order.
         """
-        advices = self.advise(tasks.situations(which))
         chosen: list[list[Plan]] = []
         for advice in advices:
             plans = [plan for plan, _ in advice.plans]
@@ -106,7 +124,6 @@ class Teacher:
             probabilities[np.arange(len(best)), best] = advised
         else:
             np.divide(probabilities, totals, out=probabilities, where=totals > 0)
-        self.unadvised += int((~advised).sum())
         return Guidance(probabilities, advised)
 
     def table(self) -> list[dict[str, Any]]:
@@ -122,6 +139,7 @@ class Teacher:
                 "plans": [{"skills": list(plan), "probability": weight} for plan, weight in advice.plans],
                 "met": met[text],
                 "answer": "\n\n".join(advice.answers),
+                "tokens": advice.tokens,
                 "advised": bool(advice.plans),
             }
             for text, advice in advices.items()
@@ -138,5 +156,5 @@ class Teacher:
         self.unadvised = state["unadvised"]
         for row in state["rows"]:
             plans = tuple((tuple(plan["skills"]), plan["probability"]) for plan in row["plans"])
-            self._before[row["text"]] = Advice(plans, (row["answer"],) if row["answer"] else ())
+            self._before[row["text"]] = Advice(plans, (row["answer"],) if row["answer"] else (), row["tokens"])
             self._met_before[row["text"]] = row["met"]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 from gymnasium import spaces
-from minigrid.core.constants import OBJECT_TO_IDX, STATE_TO_IDX
+from minigrid.core.constants import IDX_TO_COLOR, OBJECT_TO_IDX, STATE_TO_IDX
 from minigrid.core.grid import Grid
 from minigrid.core.mission import MissionSpace
 from minigrid.core.world_object import Door, WorldObj
@@ -15,7 +15,7 @@ from minigrid.minigrid_env import MiniGridEnv
 from numpy.typing import NDArray
 
 from wean.errors import UsageError
-from wean.tasks.grid import skills
+from wean.tasks.grid import references, skills
 from wean.tasks.grid.kinds import KINDS, Cell
 from wean.tasks.grid.vision import STEP, geometry, visible
 from wean.tasks.situation import LazyWords, Situation
@@ -45,7 +45,8 @@ class Room(MiniGridEnv):  # type: ignore[misc]
     Observation: a dict with `image`, uint8 of shape (W, H, 4) indexed [x, y], and `mission`. Channels 0 to 2 are
     MiniGrid's (object, colour, state) as the cell is now, wherever the agent has ever seen it in this episode, and
     zeros elsewhere; the agent's own cell shows what it carries. Channel 3 is the agent's direction (0 east, 1 south,
-    2 west, 3 north) at its cell and 4 everywhere else.
+    2 west, 3 north) at its cell and 4 everywhere else. Where a kind's colours are canonical, the colour of keys, doors
+    and boxes is 0 for what was seen first, 1 for the next: what is true of one pair of colours is then true of all.
 
     Actions are MiniGrid's seven. Opening a target door gives 1 - 0.9 * steps / max_steps and terminates; lava
     terminates with 0; `max_steps` truncates.
@@ -139,6 +140,13 @@ class Room(MiniGridEnv):  # type: ignore[misc]
         key = (tuple(name for name in self.kind.things if name in seen), self._held)
         return LazyWords(key, self.kind.goal, _write, _choose)
 
+    @property
+    def skill_names(self) -> tuple[str, ...]:
+        """Every skill that a situation of this kind of room can name, in a fixed order."""
+        things = self.kind.things
+        carried = [name for name in things if "door" not in name]
+        return tuple(dict.fromkeys(skill for held in (None, *carried) for skill in _choose((things, held))))
+
     def known_map(self) -> skills.KnownMap:
         """What the agent has observed, in the form that skills read."""
         if self._mapped is None:
@@ -164,6 +172,23 @@ class Room(MiniGridEnv):  # type: ignore[misc]
         """
         known = self.known_map()
         return () if self._before is None else skills.achieved(self._before, known)
+
+    # --- references ----------------------------------------------------------------------------------------------
+
+    def best_actions(self) -> list[int]:
+        """An action of a shortest way for one who sees the whole room; see `references.best_action`."""
+        return [references.best_action(self)]
+
+    def scripted_action(self) -> int:
+        """The action of a scripted explorer that knows how TwoDoor is built, but sees no more than the agent.
+
+        Raises:
+            UsageError: In another kind of room.
+        """
+        if self.kind.name != "TwoDoor":
+            raise UsageError(f"there is a scripted explorer for TwoDoor, not for {self.kind.name}")
+        action = references.fetch_and_open(self.known_map(), references.middle_then_walls)
+        return skills.DONE if action is None else action
 
     # --- furnishing: called by the kinds -------------------------------------------------------------------------
 
@@ -246,11 +271,11 @@ class Room(MiniGridEnv):  # type: ignore[misc]
 
         held = self.carrying
         self._held = None if held is None else self._name(held)
-        own = _EMPTY if held is None else bytes(held.encode())
+        own = _EMPTY if held is None else self._shown(bytes(held.encode()))
         image[4 * at : 4 * at + 4] = own + bytes((self.agent_dir,))
 
     def _remember(self, cell: int, code: bytes) -> None:
-        self._image[4 * cell : 4 * cell + 3] = code
+        self._image[4 * cell : 4 * cell + 3] = self._shown(code)
         self._things.pop(cell, None)
         kind = code[0]
         if kind in _NAMED:
@@ -269,6 +294,12 @@ class Room(MiniGridEnv):  # type: ignore[misc]
         if naming == "canonical":
             return f"color{self._number(thing.color)} {kind}"
         return f"{kind}{self._number(cell)}" if naming == "numbered" and kind == "door" else kind
+
+    def _shown(self, code: bytes) -> bytes:
+        """A thing's code as the map shows it: where colours are canonical in words, they are so on the map."""
+        if self.kind.naming != "canonical" or code[0] not in _NAMED:
+            return code
+        return bytes((code[0], self._number(IDX_TO_COLOR[code[1]]) - 1, code[2]))
 
     def _number(self, seen: str | int) -> int:
         """1 for what was seen first in this episode, 2 for the next, and so on."""

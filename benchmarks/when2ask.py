@@ -1,0 +1,97 @@
+"""When2Ask's learned asking beside rules that ask, in the same episodes: success, steps, questions, tokens.
+
+python benchmarks/when2ask.py                  the whole table (an hour on two idle cores)
+python benchmarks/when2ask.py --quick          KeyInBox, two seeds
+python benchmarks/when2ask.py --from-runs DIR  tabulates the finished runs of DIR
+
+Run folders go to --runs. A run plays every rule in the 1,000 held-out episodes of its student and pairs them by
+episode. "Learned minus this" is the mean of the seeds' differences, with the lowest and the highest end of their 95 %
+intervals: wider than one interval over all seeds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reporting import finish, hardware
+from training_runs import Line, chosen_lines, curves, interval, options, summaries, train_all
+from wean.evaluation.statistics import bootstrap_mean, wilson
+
+NAME = "when2ask"
+TASKS = ("ColoredDoorKey", "KeyInBox", "RandomBoxKey")
+
+LINES = (Line("when2ask", "when2ask", "learned", TASKS, seeds=5),)
+PAIRED = ("success", "questions", "length")
+COLUMNS = "who asks | success | questions | tokens | length | learned minus this: success | the same: questions"
+
+
+def rows_of(task: str, line: Line, folder: Path) -> list[dict[str, Any]]:
+    """The learned policy, its seeds pooled, and every rule with the paired differences of all seeds."""
+    runs = summaries(task, line, folder)
+    if not runs:
+        return []
+    finals = [run["final"] for run in runs]
+    rows = [pooled(task, "learned", finals)]
+    rows += [pooled(task, name, [run["references"][name] for run in runs]) for name in runs[0]["references"]]
+    return rows
+
+
+def pooled(task: str, who: str, results: list[dict[str, Any]]) -> dict[str, Any]:
+    """One row: the results of all seeds together.
+
+    A rule that does not depend on the student has played the same episodes beside every seed, and is counted once.
+    """
+    same = who != "learned" and all(result["length"] == results[0]["length"] for result in results)
+    counted = results[:1] if same else results
+    episodes = sum(result["episodes"] for result in counted)
+    successes = round(sum(result["success"]["mean"] * result["episodes"] for result in counted))
+    row: dict[str, Any] = {"task": task, "who": who, "seeds": len(results), "episodes": episodes}
+    row["success"] = wilson(successes, episodes).as_dict()
+    for name in ("questions", "forced", "repeated", "tokens"):
+        row[name] = bootstrap_mean([result["asking"][name]["mean"] for result in counted]).as_dict()
+    row["length"] = bootstrap_mean([result["length"]["mean"] for result in counted]).as_dict()
+    if who != "learned":
+        row["learned_minus_this"] = {name: across([result["paired"][name] for result in results]) for name in PAIRED}
+    return row
+
+
+def across(differences: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of the seeds' paired differences, between the lowest and the highest end of their intervals."""
+    low, high = min(found["low"] for found in differences), max(found["high"] for found in differences)
+    return {"mean": float(np.mean([found["mean"] for found in differences])), "low": low, "high": high}
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The tables for people, one for each task."""
+    lines = []
+    for task in dict.fromkeys(row["task"] for row in rows):
+        lines += [f"### {task}", "", f"| {COLUMNS} |", "|" + "---|" * (COLUMNS.count("|") + 1)]
+        for row in (row for row in rows if row["task"] == task):
+            cells = [row["who"], interval(row["success"]), f"{row['questions']['mean']:.2f}"]
+            cells += [f"{row['tokens']['mean']:,.0f}", f"{row['length']['mean']:.1f}"]
+            against = row.get("learned_minus_this")
+            cells += [interval(against[name]) if against else "" for name in ("success", "questions")]
+            lines.append(f"| {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Parses, trains what is missing, tabulates."""
+    arguments = options(__doc__, f"runs/{NAME}").parse_args()
+    folder = arguments.from_runs or arguments.runs
+    lines = chosen_lines(LINES, arguments)
+    if arguments.quick:
+        lines = [line._replace(seeds=2, tasks=("KeyInBox",)) for line in lines]
+    if not arguments.from_runs:
+        train_all(lines, folder, arguments.workers)
+    rows = [row for line in lines for task in line.tasks for row in rows_of(task, line, folder)]
+    results = {"rows": rows, "curves": curves(lines, folder)}
+    finish(NAME, hardware("torch", "minigrid"), results, markdown(rows), arguments.json, arguments.save)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+r"""When2Ask (2306.03604): a policy that learns when a question to the language model is worth its price.
+
+PPO, unchanged, on a view of the tasks (`wean.teachers.replanning.AskingTasks`) whose actions are "go on with the plan"
+and "ask for a new plan first", and whose reward is
+
+    r'_t = r_t - c_t,
+
+where r_t is the environment's reward and c_t what was asked at step t costs: nothing without a question, `cost.first`
+for an episode's first one, `cost.change` where the answer is another plan, `cost.repeat` where it is the plan that was
+being followed.
+
+The rule for repeated plans: an answer repeats if it is, word for word and in full, the plan that was followed when it
+was asked for. It is then taken up anew from its first skill that has something to do, and its question costs
+`cost.repeat`, however far the plan had come. The paper's text takes lambda off for every question and its release more
+for a repeated one (0.06) than for a changed one (0.0); the presets here let both cost the same, so that the figures
+count questions and nothing else.
+
+A forced question (no plan, or a plan with nothing left to do) costs as much as one that was chosen, so
+that a policy can also learn to spare it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import field_validator
+
+from wean.algorithms.algorithm import Update
+from wean.algorithms.ppo import PPO, PPOConfig
+from wean.algorithms.teaching import Schedule
+from wean.students.student import Student
+from wean.teachers.replanning import AskingCost, AskingTasks, Sight
+
+
+class When2AskConfig(PPOConfig):
+    """Settings of PPO (without a teacher's loss), and of the questions."""
+
+    cost: AskingCost = AskingCost()
+    """What a question takes away from the reward."""
+    sees: Sight = "words"
+    """What the policy sees: plan and words, now and when it last asked, or as in the paper the frames' difference."""
+
+    @field_validator("teacher")
+    @classmethod
+    def _no_loss_of_a_teacher(cls, value: Schedule) -> Schedule:
+        if value != Schedule():
+            raise ValueError("when2ask has no teacher's loss; leave teacher.* alone")
+        return value
+
+
+class When2Ask(PPO):
+    """PPO on the asking view of tasks; see `wean.algorithms.ppo.PPO`.
+
+    Args:
+        student: The asking policy, with two actions; trained in place.
+        tasks: The view, `config.num_envs` tasks wide.
+        config: Settings.
+        seed: Seeds actions, episodes and minibatches.
+    """
+
+    def __init__(self, student: Student, tasks: AskingTasks, config: When2AskConfig, seed: int = 0) -> None:
+        self._view = tasks
+        super().__init__(student, tasks, config, None, seed)
+
+    def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
+        """See `PPO.learn`; the metrics also tell the share of steps with a question."""
+        asked, steps = self._view.questions, self.env_steps
+
+        def tell(update: Update) -> None:
+            nonlocal asked, steps
+            share = (self._view.questions - asked) / (update.env_steps - steps)
+            asked, steps = self._view.questions, update.env_steps
+            if on_update is not None:
+                on_update(Update(update.env_steps, {**update.metrics, "rollout/asking_share": share}))
+
+        super().learn(tell)

@@ -1,0 +1,216 @@
+"""When a teacher is asked while a student learns: a rule for every moment, a cap for the run, and a count of questions.
+
+A question costs something each time if nobody keeps the answers. So questions are counted as a live model without a
+ledger would be asked them, whether the answers then come from a model, the ledger or a recorded file: with `memory` one
+for each distinct situation of the run, without it one for each moment at which advice is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wean.tasks.situation import Situation
+from wean.tasks.vector import Tasks
+from wean.teachers.plans import Advice
+from wean.teachers.teacher import Guidance, Teacher
+
+When = Literal["always", "new", "uncertain", "disagree", "every"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When to ask.
+
+    Attributes:
+        when: At every moment; in situations not met before in this run; where the student's entropy is at least
+            `min_entropy`; where its action probabilities differ from the last advice known for the situation by at
+            least `min_disagreement`, or none is known; or at every `every`-th step.
+        every: For `every`: steps of each member from one question to the next.
+        min_entropy: For `uncertain`: entropy over the logarithm of the number of actions, in [0, 1].
+        min_disagreement: For `disagree`: total variation distance, in [0, 1].
+        max_questions: Questions in a whole run at most; None for no limit.
+        memory: Whether a situation that was asked about stays advised for the rest of the run, for nothing.
+    """
+
+    when: When = "always"
+    every: int = 10
+    min_entropy: float = 0.5
+    min_disagreement: float = 0.5
+    max_questions: int | None = None
+    memory: bool = True
+
+
+class Moments(NamedTuple):
+    """What a rule may look at, of N members at one step.
+
+    Attributes:
+        step: Steps that the members were guided at before.
+        new: (N,) bool, True where the situation was not met before in this run, at its first member.
+        student: (N, A) the student's action probabilities.
+        advice: (N, A) the last known advice for the situation as action probabilities; zeros where none is known.
+    """
+
+    step: int
+    new: NDArray[np.bool_]
+    student: NDArray[np.float64]
+    advice: NDArray[np.float32]
+
+
+def wanted(rule: Rule, moments: Moments) -> NDArray[np.bool_]:
+    """Where advice is worth a question, by the rule alone; memory and cap are not its business.
+
+    Returns:
+        (N,) bool.
+    """
+    members, actions = moments.student.shape
+    if rule.when == "new":
+        return moments.new
+    if rule.when == "every":
+        return np.full(members, moments.step % rule.every == 0)
+    if rule.when == "uncertain":
+        logs = np.log(np.maximum(moments.student, 1e-12))
+        entropy = -(moments.student * logs).sum(1) / np.log(actions)
+        return np.asarray(entropy >= rule.min_entropy)
+    if rule.when == "disagree":
+        distance = 0.5 * np.abs(moments.student - moments.advice).sum(1)
+        return np.asarray((distance >= rule.min_disagreement) | (moments.advice.sum(1) == 0))
+    return np.ones(members, bool)
+
+
+class SparingTeacher:
+    """A teacher that is asked by a rule: the guide of a learning student.
+
+    Args:
+        teacher: Who answers; what it was asked once it is never asked again, so that no question is paid twice.
+        rule: When it is asked.
+
+    Attributes:
+        counts: Moments at which guidance was wanted, those of them that were advised, those that nobody was asked
+            about (`not_asked`, of which `over_limit` only because of the cap), and questions (see the module).
+        notes: What people should be told, each thing once.
+    """
+
+    def __init__(self, teacher: Teacher, rule: Rule | None = None) -> None:
+        self.teacher, self.rule = teacher, rule or Rule()
+        self.counts = dict.fromkeys(("moments", "advised", "questions", "not_asked", "over_limit"), 0)
+        self.notes: list[str] = []
+        self._step = 0
+        self._met: dict[Hashable, str] = {}  # situations of this run, with their words
+        self._asked: set[Hashable] = set()
+        self._met_before: set[str] = set()  # before the run was resumed
+        self._asked_before: set[str] = set()
+
+    def guide(
+        self, tasks: Tasks, which: Sequence[int], num_actions: int, student: NDArray[np.float64] | None = None
+    ) -> Guidance:
+        """Guides the members where the rule asks or an answer is remembered; the others are not advised.
+
+        Args:
+            tasks: The tasks.
+            which: Members to guide.
+            num_actions: Size A of the action space.
+            student: (N, A) the student's action probabilities, for the rules that look at them.
+        """
+        situations = tasks.situations(which)
+        if student is None:
+            student = np.full((len(which), num_actions), 1 / num_actions)
+        new = np.array([self._meet(situation) for situation in situations])
+        advice = np.zeros((len(which), num_actions), np.float32)
+        if self.rule.when == "disagree":
+            known = [place for place, situation in enumerate(situations) if situation.key in self._asked]
+            advice[known] = self._guidance(tasks, which, situations, known, num_actions).probabilities
+        worth = wanted(self.rule, Moments(self._step, new, student, advice))
+        asked = {place for place in np.flatnonzero(worth).tolist() if self._ask(situations[place])}
+        remembered = {place for place, s in enumerate(situations) if self.rule.memory and s.key in self._asked}
+        places = sorted(asked | remembered)
+        found = self._guidance(tasks, which, situations, places, num_actions)
+        guidance = Guidance(np.zeros((len(which), num_actions), np.float32), np.zeros(len(which), bool))
+        guidance.probabilities[places], guidance.advised[places] = found
+        self.teacher.unadvised += int((~found.advised).sum())
+        self._step += 1
+        self.counts["moments"] += len(which)
+        self.counts["advised"] += int(found.advised.sum())
+        self.counts["not_asked"] += len(which) - len(places)
+        return guidance
+
+    def advise(self, situations: Sequence[Situation]) -> list[Advice]:
+        """Gives the advice for each situation, where no student stands whom a rule could look at (see `beacons`).
+
+        Only memory and cap decide, not the rule's `when`; whoever is not asked about gets advice without plans.
+        """
+        found, places = [Advice(())] * len(situations), []
+        for place, situation in enumerate(situations):
+            self._meet(situation)
+            if (self.rule.memory and situation.key in self._asked) or self._ask(situation):
+                places.append(place)
+        for place, advice in zip(places, self.teacher.advise([situations[place] for place in places]), strict=True):
+            found[place] = advice
+        self.counts["moments"] += len(situations)
+        self.counts["not_asked"] += len(situations) - len(places)
+        self.counts["advised"] += sum(bool(advice.plans) for advice in found)
+        return found
+
+    def note_silence(self) -> None:
+        """Notes, once, that nothing of what was asked so far has led to advice."""
+        if self.counts["questions"] and not self.counts["advised"]:
+            note = "nothing that the teacher has said could be read and carried out: the student learns without advice"
+            if note not in self.notes:
+                self.notes.append(note)
+
+    def _guidance(
+        self, tasks: Tasks, which: Sequence[int], situations: Sequence[Situation], places: Sequence[int], actions: int
+    ) -> Guidance:
+        """The teacher's guidance for the members at some places of `which`."""
+        if not places:
+            return Guidance(np.zeros((0, actions), np.float32), np.zeros(0, bool))
+        advices = self.teacher.advise([situations[place] for place in places])
+        return self.teacher.ground(tasks, [which[place] for place in places], advices, actions)
+
+    def _meet(self, situation: Situation) -> bool:
+        """Whether a situation is met for the first time in this run."""
+        if situation.key in self._met:
+            return False
+        text = self._met[situation.key] = situation.text
+        if text in self._asked_before:
+            self._asked.add(situation.key)
+        return text not in self._met_before
+
+    def _ask(self, situation: Situation) -> bool:
+        """Whether a question that is worth asking is asked: it is not remembered, and within the cap."""
+        if self.rule.memory and situation.key in self._asked:
+            return False
+        limit = self.rule.max_questions
+        if limit is not None and self.counts["questions"] >= limit:
+            self.counts["over_limit"] += 1
+            if self.counts["over_limit"] == 1:
+                self.notes.append(
+                    f"all {limit:,} questions of advice.max_questions are asked: from here on there is no new advice"
+                    if limit
+                    else "advice.max_questions is 0: nobody is asked, the student learns without advice"
+                )
+            return False
+        self.counts["questions"] += 1
+        self._asked.add(situation.key)
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs: the teacher's state, the counts, and what was met and asked."""
+        return {
+            "teacher": self.teacher.state(),
+            "counts": self.counts,
+            "notes": self.notes,
+            "step": self._step,
+            "met": sorted(self._met_before | set(self._met.values())),
+            "asked": sorted(self._asked_before | {self._met[key] for key in self._asked}),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continues from `state`, without asking again."""
+        self.teacher.restore(state["teacher"])
+        self.counts, self.notes, self._step = dict(state["counts"]), list(state["notes"]), state["step"]
+        self._met_before, self._asked_before = set(state["met"]), set(state["asked"])
