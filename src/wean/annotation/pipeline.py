@@ -207,4 +207,5 @@ class _State:
 
 def _why(outcome: Outcome) -> str:
     told = ", ".join(f"{kind} ({count})" for kind, count in outcome.faults.items())
-    return f"no answer that holds after {outcome.questions} questions" + (f": {told}" if told else "")
+    questions = "1 question" if outcome.questions == 1 else f"{outcome.questions} questions"
+    return f"no answer that holds after {questions}" + (f": {told}" if told else "")
