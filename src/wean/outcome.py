@@ -7,7 +7,7 @@ from typing import Any
 
 from wean.evaluation.asking import paired, rules, tell_tallies
 from wean.evaluation.episodes import Episodes, play, summarize
-from wean.evaluation.policies import Policy, RandomSkillsPolicy, TeacherPolicy
+from wean.evaluation.policies import Policy, PriorPolicy, TeacherPolicy
 from wean.evaluation.recording import record
 from wean.evaluation.report import write_report
 from wean.methods.card import student_card
@@ -131,19 +131,15 @@ def _told(
     config: RunConfig, parts: Parts, policy: Policy, episodes: Episodes, asked_before: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Sums up the held-out episodes that were played last."""
-    asks = isinstance(policy, TeacherPolicy) or isinstance(parts.judges, AskingTasks)
+    asks = isinstance(policy, TeacherPolicy | PriorPolicy) or isinstance(parts.judges, AskingTasks)
     counts = add_counts(llm_counts(parts.model), asked_before) if asks else llm_counts(None)
     result = summarize(episodes, config.task, policy.name, FINAL_SEED, counts)
     return result | asking(parts, len(episodes.returns), FINAL_SEED)
 
 
 def _references(config: RunConfig, parts: Parts, asked_before: Mapping[str, Any]) -> dict[str, Any]:
-    """The teacher alone and random skills, on the student's episodes; nobody for a run without a teacher."""
-    if parts.teacher is None:
-        return {}
-    actions = parts.student.num_actions
-    policies: tuple[Policy, ...] = (TeacherPolicy(parts.teacher, actions), RandomSkillsPolicy(actions))
-    return {policy.name: _judged(config, parts, policy, asked_before) for policy in policies}
+    """The run's references, on the student's episodes."""
+    return {name: _judged(config, parts, policy, asked_before) for name, policy in parts.references().items()}
 
 
 def _rules(config: RunConfig, parts: Parts, student: Episodes, asked_before: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,15 +12,29 @@ from typing import Any
 import gymnasium as gym
 
 from wean.algorithms.algorithm import Algorithm
+from wean.algorithms.cloning import Cloning, CloningConfig
+from wean.algorithms.cql import CQL, CQLConfig
+from wean.algorithms.dqn import DQN, DQNConfig
 from wean.algorithms.imitation import Imitation, ImitationConfig
+from wean.algorithms.offline import OfflineConfig
 from wean.algorithms.ppo import PPO, PPOConfig
 from wean.algorithms.rewards import RewardTerm
 from wean.algorithms.when2ask import When2Ask, When2AskConfig
 from wean.errors import UsageError
-from wean.evaluation.policies import Policy, StudentPolicy
+from wean.evaluation.policies import (
+    Policy,
+    PriorPolicy,
+    RandomSkillsPolicy,
+    StudentPolicy,
+    TeacherPolicy,
+    ValuesPolicy,
+)
 from wean.llm import Budget, Ledger, open_model
 from wean.llm.model import LanguageModel
-from wean.methods.settings import AdviceSettings, RunConfig, from_yaml
+from wean.methods.settings import AdviceSettings, PriorSettings, RunConfig, from_yaml
+from wean.students.action_values import ActionValues
+from wean.students.q_table import TableValues
+from wean.students.q_text import TextValues
 from wean.students.saving import make_student
 from wean.students.student import Student
 from wean.tasks.options import OptionTasks
@@ -30,6 +44,10 @@ from wean.teachers.asking import Rule, SparingTeacher
 from wean.teachers.beacons import Beacons
 from wean.teachers.elicitation import logprobs, samples, verbalized
 from wean.teachers.judging import Judge, rate
+from wean.teachers.priors import Prior
+from wean.teachers.priors import logprobs as propose_logprobs
+from wean.teachers.priors import samples as propose_samples
+from wean.teachers.priors import verbalized as propose_verbalized
 from wean.teachers.replanning import AskingTasks
 from wean.teachers.teacher import Teacher
 
@@ -58,17 +76,36 @@ class Parts:
     tasks: ShownTasks
     judges: ShownTasks
     view: Callable[[SerialTasks], ShownTasks]
-    student: Student
+    student: Student | ActionValues
     algorithm: Algorithm
-    teacher: Teacher | None
+    teacher: Teacher | Prior | None
     asking: SparingTeacher | None
     model: LanguageModel | None
     success_return: float | None
     term: RewardTerm | None = None
 
+    @property
+    def guide(self) -> SparingTeacher | Prior | None:
+        """Who guides the algorithm: the teacher, where the settings say, or the prior."""
+        return self.asking or (self.teacher if isinstance(self.teacher, Prior) else None)
+
     def policy(self, greedy: bool) -> Policy:
         """The student at work, as it is judged and shipped."""
+        if isinstance(self.student, ActionValues):
+            return ValuesPolicy(self.student, greedy)
         return StudentPolicy(self.student, greedy)
+
+    def references(self) -> dict[str, Policy]:
+        """Who else plays the final episodes: the teacher alone, and what is left when one thing is taken away."""
+        if self.teacher is None:
+            return {}
+        if not isinstance(self.teacher, Prior):
+            actions = int(self.tasks.action_space.n)  # type: ignore[attr-defined]
+            return {"teacher": TeacherPolicy(self.teacher, actions), "random-skills": RandomSkillsPolicy(actions)}
+        alone: dict[str, Policy] = {"teacher": PriorPolicy(self.teacher)}
+        if isinstance(self.student, ActionValues):
+            alone["without-prior"] = ValuesPolicy(self.student, greedy=True, use_prior=False)
+        return alone
 
     def close(self) -> None:
         """Ends the tasks and lets go of the model."""
@@ -84,6 +121,7 @@ def build(
     ledger: Ledger | None = None,
     strict: bool = False,
     budget: Budget | None = None,
+    answers: Mapping[str, Any] | None = None,
 ) -> Parts:
     """Puts the parts of a run together.
 
@@ -93,6 +131,7 @@ def build(
         ledger: Where answers are kept; the user's ledger by default.
         strict: A question that recorded answers lack is an error instead of "no advice".
         budget: Limits on what is asked live.
+        answers: What a prior said before the run was broken off; it is not asked that again.
 
     Raises:
         UsageError: If the settings name something that does not exist or does not fit the task.
@@ -100,29 +139,42 @@ def build(
     make = make or partial(make_task, config.task)
     model = open_model(config.model, ledger=ledger, strict=strict, budget=budget) if config.model else None
     judged = config.rewards.term == "judge"  # who rates actions is not asked for plans
-    teacher = make_teacher(model, config.advice, config.seed) if model and not judged else None
-    asking = SparingTeacher(teacher, asking_rule(config.advice)) if teacher else None
+    view = partial(view_of, config, None)
+    prior = teacher = asking = None
+    valued = isinstance(config.algorithm, DQNConfig | OfflineConfig)
+    by_prior = valued or (isinstance(config.algorithm, PPOConfig) and config.algorithm.guidance == "prior")
+    if model and by_prior:
+        prior = make_prior(model, config.prior, config.seed)
+        if answers:
+            prior.restore(answers)
+    elif model and not judged:
+        teacher = make_teacher(model, config.advice, config.seed)
+        asking = SparingTeacher(teacher, asking_rule(config.advice))
+        view = partial(view_of, config, teacher)
     term = make_term(config, model, asking)
-    view = partial(view_of, config, teacher)
     tasks = view(SerialTasks([make] * config.algorithm.num_envs), priced=True)
-    student = make_student(
-        tasks.observation_space,
-        tasks.action_space,
-        **config.student.model_dump(exclude={"chooses"}),
-    )
+    if by_prior:
+        _check_choices(config.task, tasks)
+    student = make_values(config, tasks) if valued else make_network(config, tasks)
     algorithm: Algorithm
-    match config.algorithm:
-        case When2AskConfig():
+    match config.algorithm, student:
+        case DQNConfig() as settings, ActionValues():
+            algorithm = DQN(student, tasks, settings, prior, config.seed)
+        case CQLConfig() as settings, ActionValues():
+            algorithm = CQL(student, settings, prior, config.seed)
+        case CloningConfig() as settings, ActionValues():
+            algorithm = Cloning(student, settings, config.seed)
+        case When2AskConfig() as settings, Student():
             assert isinstance(tasks, AskingTasks)
-            algorithm = When2Ask(student, tasks, config.algorithm, config.seed)
-        case ImitationConfig():
-            algorithm = Imitation(student, tasks, config.algorithm, asking, config.seed)
-        case _:
-            algorithm = PPO(student, tasks, config.algorithm, asking, config.seed, term=term)
+            algorithm = When2Ask(student, tasks, settings, config.seed)
+        case ImitationConfig() as settings, Student():
+            algorithm = Imitation(student, tasks, settings, asking, config.seed)
+        case PPOConfig() as settings, Student():
+            algorithm = PPO(student, tasks, settings, asking or prior, config.seed, term=term)
     judging = min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes))
     judges = view(SerialTasks([make] * judging))
     threshold = success_return(config.task) if registered(config.task) else None
-    return Parts(tasks, judges, view, student, algorithm, teacher, asking, model, threshold, term)
+    return Parts(tasks, judges, view, student, algorithm, teacher or prior, asking, model, threshold, term)
 
 
 def view_of(config: RunConfig, teacher: Teacher | None, tasks: SerialTasks, priced: bool = False) -> ShownTasks:
@@ -179,6 +231,49 @@ def asking_rule(advice: AdviceSettings) -> Rule:
     """When the teacher of a learning student is asked."""
     names = [field.name for field in dataclasses.fields(Rule)]
     return Rule(**{name: getattr(advice, name) for name in names})
+
+
+def make_prior(model: LanguageModel, settings: PriorSettings | None = None, seed: int = 0) -> Prior:
+    """Makes a prior that asks a model as the settings say; `seed` draws its `k` proposals."""
+    settings = settings or PriorSettings()
+    if settings.elicitation == "samples":
+        ask = partial(propose_samples, model, k=settings.k or 5, temperature=settings.temperature)
+        return Prior(ask, epsilon=settings.epsilon, seed=seed)
+    elicit = {"verbalized": propose_verbalized, "logprobs": propose_logprobs}[settings.elicitation]
+    return Prior(partial(elicit, model, temperature=settings.temperature), settings.k, settings.epsilon, seed)
+
+
+def make_network(config: RunConfig, tasks: ShownTasks) -> Student:
+    """Makes the student that acts on the tasks' observations, as the settings say."""
+    settings = config.student.model_dump(include={"hidden", "recurrent", "reach", "edges"})
+    return make_student(tasks.observation_space, tasks.action_space, **settings)
+
+
+def make_values(config: RunConfig, tasks: ShownTasks) -> ActionValues:
+    """Makes the student of action values that the settings name.
+
+    Raises:
+        UsageError: If a table is wanted for a task whose actions are not numbered.
+    """
+    temperature = getattr(config.algorithm, "temperature", 0.0)
+    if config.student.values == "text":
+        return TextValues(config.student.encoder, hidden=config.student.hidden, temperature=temperature)
+    if not isinstance(tasks.action_space, gym.spaces.Discrete):
+        raise UsageError(f"{config.task} has no numbered actions for a table; use student.values=text")
+    return TableValues(int(tasks.action_space.n), temperature=temperature)
+
+
+def _check_choices(task: str, tasks: ShownTasks) -> None:
+    """Values and priors are of the situation's choices: they must be what the task's numbered actions are."""
+    if not isinstance(tasks.action_space, gym.spaces.Discrete):
+        return
+    tasks.reset([0], [0])
+    choices = tasks.situations([0])[0].choices
+    found = tasks.first_actions([0], [[(choice,) for choice in choices]])[0]
+    if found != list(range(int(tasks.action_space.n))):
+        raise UsageError(
+            f"the choices of {task} are skills and not its actions; take a method that follows plans, e.g. llm4teach"
+        )
 
 
 def make_term(config: RunConfig, model: LanguageModel | None, asking: SparingTeacher | None) -> RewardTerm | None:

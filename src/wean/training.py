@@ -17,7 +17,6 @@ import torch
 from wean.algorithms.algorithm import Update
 from wean.algorithms.ppo import PPOConfig
 from wean.errors import WeanError
-from wean.evaluation.policies import TeacherPolicy
 from wean.evaluation.report import write_report
 from wean.llm import Budget, Ledger
 from wean.methods.settings import RunConfig
@@ -26,6 +25,7 @@ from wean.parts import MakeTask, Parts, build, llm_counts
 from wean.runs import RunFolder
 from wean.tasks.splits import CHOOSING_SEED
 
+_FIRST_POINT = 0.005  # share of a run before the first point of a geometric learning curve
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
@@ -99,9 +99,11 @@ class Training:
         torch.set_num_threads(self.config.threads)
         torch.manual_seed(self.config.seed)
         self._started = time.perf_counter()
-        parts = build(self.config, self._make, self._ledger, self._strict, self._budget)
+        found = self.folder.load_checkpoint()
+        answers = found[1].get("teacher") if found else None
+        parts = build(self.config, self._make, self._ledger, self._strict, self._budget, answers)
         try:
-            self._continue(parts)
+            self._continue(parts, found)
             self._learn(parts)
             learned = {"curve": self._curve, "wall_seconds": self._seconds}
             return conclude(self.config, self.folder, parts, learned, self._asked_before)
@@ -119,18 +121,17 @@ class Training:
         from torch.utils.tensorboard import SummaryWriter
 
         if _matches_teacher(self.config) and parts.teacher is not None and not self._teacher_success:
-            judged = judge(parts, TeacherPolicy(parts.teacher, parts.student.num_actions), 100, CHOOSING_SEED)
+            judged = judge(parts, parts.references()["teacher"], 100, CHOOSING_SEED)
             self._teacher_success = float(judged.successes.mean())
         writer = SummaryWriter(str(self.folder.path), purge_step=parts.algorithm.env_steps)
         points = self.config.evaluation.curve_points
-        every = self.config.algorithm.total_timesteps / points if points else float("inf")
 
         def on_update(update: Update) -> None:
             self.folder.append_metrics({"env_steps": update.env_steps, **update.metrics})
             for name, value in update.metrics.items():
                 writer.add_scalar(name, value, update.env_steps)
             self._tell(parts)
-            if update.env_steps >= every * len(self._curve):
+            if update.env_steps >= _due(self.config, len(self._curve)):
                 self._measure(parts)
                 writer.add_scalar("evaluation/success", self._curve[-1]["success"], update.env_steps)
                 self._checkpoint(parts)
@@ -191,7 +192,7 @@ class Training:
         del asked["model"]
         everything = {
             "algorithm": values,
-            "teacher": parts.asking.state() if parts.asking else None,
+            "teacher": parts.guide.state() if parts.guide else None,
             "llm": asked,
             "curve": self._curve,
             "teacher_success": self._teacher_success,
@@ -199,9 +200,8 @@ class Training:
         }
         self.folder.save_checkpoint(parts.algorithm.env_steps, tensors, everything)
 
-    def _continue(self, parts: Parts) -> None:
-        """Goes on from the newest checkpoint, if there is one."""
-        found = self.folder.load_checkpoint()
+    def _continue(self, parts: Parts, found: tuple[dict[str, torch.Tensor], dict[str, Any]] | None) -> None:
+        """Goes on from the newest checkpoint, if one was found."""
         if found is None:
             self.folder.rewind_metrics(-1)
             return
@@ -210,8 +210,9 @@ class Training:
             weights = {name[8:]: value for name, value in tensors.items() if name.startswith("student.")}
             parts.student.load_state_dict(weights)
             parts.algorithm.restore(tensors, values["algorithm"])
+            if parts.guide is not None:
+                parts.guide.restore(values["teacher"])
             if parts.asking is not None:
-                parts.asking.restore(values["teacher"])
                 self._said = len(parts.asking.notes)
             torch.set_rng_state(tensors["torch.random"])
             self._curve, self._seconds_before = values["curve"], values["wall_seconds"]
@@ -234,6 +235,16 @@ class Training:
         if threading.current_thread() is not threading.main_thread():
             return {}
         return {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+
+
+def _due(config: RunConfig, point: int) -> float:
+    """The step at which a point of the learning curve is due; the point 0 is that of the untrained student."""
+    points, total = config.evaluation.curve_points, config.algorithm.total_timesteps
+    if not points:
+        return float("inf")
+    if config.evaluation.curve_spacing == "linear" or points == 1 or not point:
+        return total / points * point
+    return float(total * _FIRST_POINT ** ((points - point) / (points - 1)))
 
 
 def _matches_teacher(config: RunConfig) -> bool:

@@ -6,7 +6,7 @@ from wean.annotation.answer import read_answer
 
 
 def told(text: str) -> list[tuple[object, ...]]:
-    return [(str(c.subgoal), c.numbers or c.actions or c.count) for c in read_answer(text).claims]
+    return [(str(c.subgoal), c.numbers or c.actions or c.length) for c in read_answer(text).claims]
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_an_expert_is_evaluated_like_others(wean) -> None:  # type: ignore[no-un
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("SimpleDoorKey",), 2, "wean/SimpleDoorKey-v0 has no expert (no best_actions()); let another policy play it"),
+        (("KeyInBox",), 2, "the shortest way is known for rooms with one key on the floor, not KeyInBox"),
         (("Kitchen", "--policy", "nowhere"), 2, "nowhere is no run folder; name one that `wean train` wrote, or"),
         (("Kitchn",), 2, "did you mean 'Kitchen'?"),
         (("CartPole-v1", "--policy", "random"), 2, "CartPole-v1 has no words (no situation())"),

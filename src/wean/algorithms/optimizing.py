@@ -13,20 +13,35 @@ def adam(student: nn.Module, learning_rate: float) -> torch.optim.Adam:
     return torch.optim.Adam(student.parameters(), lr=learning_rate, eps=1e-5, fused=True)
 
 
-def take_step(optimizer: torch.optim.Optimizer, loss: Tensor, max_grad_norm: float, env_steps: int) -> None:
+def take_step(
+    optimizer: torch.optim.Optimizer, loss: Tensor, max_grad_norm: float, env_steps: int, batch: int | None = None
+) -> None:
     """Steps down the gradient of a loss, scaled to `max_grad_norm` at most.
 
+    Args:
+        optimizer: Holds the parameters.
+        loss: A scalar.
+        max_grad_norm: The norm that gradients are scaled down to.
+        env_steps: Environment steps so far, and
+        batch: the number of the gradient step, where it counts: both for the message of an error.
+
     Raises:
-        WeanError: If the loss is not a number; nothing is changed then.
+        WeanError: If the loss or its gradient is not a number; nothing is changed then.
     """
     if not torch.isfinite(loss):
-        raise WeanError(
-            f"the loss became {float(loss.detach())} at step {env_steps}; lower learning_rate and go on with --resume"
-        )
+        raise _not_a_number(f"loss became {float(loss.detach())}", env_steps, batch)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_((p for group in optimizer.param_groups for p in group["params"]), max_grad_norm)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    norm = nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+    if not torch.isfinite(norm):
+        raise _not_a_number(f"gradient became {float(norm)}", env_steps, batch)
     optimizer.step()
+
+
+def _not_a_number(what: str, env_steps: int, batch: int | None) -> WeanError:
+    where = f"step {env_steps}" if batch is None else f"step {env_steps}, batch {batch}"
+    return WeanError(f"the {what} at {where}; lower learning_rate and go on with --resume")
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

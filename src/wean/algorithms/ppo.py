@@ -1,15 +1,16 @@
-"""Proximal policy optimisation with a teacher: plain PPO, kickstarting and LLM4Teach are one loop.
+"""Proximal policy optimisation with a teacher: plain PPO, kickstarting, LLM4Teach and PPO-Prior are one loop.
 
 PPO: Schulman et al. 2017 (1707.06347), with generalised advantage estimation (1506.02438). The teacher's term and its
 annealed weight: LLM4Teach (2311.13373); with weight 0 throughout this is plain PPO. Rewards that teach: a reward term
-(`wean.algorithms.rewards`) is added to the environment's rewards with a weight of its own.
+(`wean.algorithms.rewards`) is added to the environment's rewards with a weight of its own. The KL
+term from a prior over the actions: LLM priors (2410.07927).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from wean.algorithms.algorithm import Update
 from wean.algorithms.optimizing import adam, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.algorithms.rewards import RewardTerm
 from wean.algorithms.rollouts import Collector, Guide, Rollout
-from wean.algorithms.teaching import Schedule, teacher_loss
+from wean.algorithms.teaching import Schedule, kl_to_prior, teacher_loss
 from wean.students.student import Student
 from wean.tasks.vector import Tasks
 
@@ -61,6 +62,8 @@ class PPOConfig(BaseModel):
     """Ends the passes over a rollout early once the policy has moved this far; None never does."""
     teacher: Schedule = Schedule()
     """Weight of the teacher's loss over the run."""
+    guidance: Literal["advice", "prior"] = "advice"
+    """The teacher's loss: cross-entropy against its advice, or KL(pi || prior) from a prior over the actions."""
     shaping: Schedule = Schedule()
     """Weight of the reward term over the run, where there is one (`rewards.term`)."""
 
@@ -253,6 +256,7 @@ class PPO:
         if not recurrent:  # every moment stands alone: (T, N, ...) -> (1, T * N, ...)
             data = {name: values.flatten(0, 1).unsqueeze(0) for name, values in data.items()}
         columns = data["actions"].shape[1]
+        loss_of = teacher_loss if config.guidance == "advice" else kl_to_prior
         metrics: dict[str, float] = {}
         for _ in range(config.update_epochs):
             order = self.random.permutation(columns)
@@ -273,7 +277,7 @@ class PPO:
                 )
                 loss = losses.policy + config.vf_coef * losses.value - config.ent_coef * losses.entropy
                 if weight > 0:
-                    taught = teacher_loss(logits, batch["teacher"].flatten(0, 1), batch["advised"].flatten())
+                    taught = loss_of(logits, batch["teacher"].flatten(0, 1), batch["advised"].flatten())
                     loss = loss + weight * taught
                     metrics["train/teacher_loss"] = float(taught.detach())
                 take_step(self.optimizer, loss, config.max_grad_norm, self.env_steps)

@@ -28,6 +28,26 @@ def teacher_loss(logits: Tensor, teacher: Tensor, advised: Tensor) -> Tensor:
     return (cross_entropy * advised).sum() / advised.sum().clamp(min=1)
 
 
+def kl_to_prior(logits: Tensor, prior: Tensor, advised: Tensor) -> Tensor:
+    r"""KL(pi || p) of the student from a prior, where there is one.
+
+    L = mean over advised moments of sum_a pi(a) (log pi(a) - log p(a)): the term of LLM priors (2410.07927, eq. 16),
+    in the direction that lets the student leave out what the prior allows, and not the other way round.
+
+    Args:
+        logits: (B, A) of the student.
+        prior: (B, A) probabilities; rows of zeros where there is no advice. An action of probability 0 counts as one of
+            a millionth, since it would cost infinitely much; mix the prior with chance (`prior.epsilon`) instead.
+        advised: (B,) bool.
+
+    Returns:
+        A scalar; 0 where nothing was advised.
+    """
+    log_probs = torch.log_softmax(logits, -1)
+    divergence = (log_probs.exp() * (log_probs - prior.clamp(min=1e-6).log())).sum(-1)
+    return (divergence * advised).sum() / advised.sum().clamp(min=1)
+
+
 class Schedule(BaseModel):
     """The weight of the teacher's loss over a training run."""
 

@@ -10,29 +10,10 @@ from collections import Counter
 from functools import lru_cache
 from typing import NamedTuple
 
-_SMALL_WORDS = frozenset(
-    [
-        "up",
-        "down",
-        "on",
-        "in",
-        "at",
-        "around",
-        "out",
-        "off",
-        "to",
-        "into",
-        "onto",
-        "from",
-        "with",
-        "over",
-        "containing",
-        "of",
-        "for",
-        "under",
-        "inside",
-    ]
-)
+_SMALL_WORDS = frozenset((
+    "up", "down", "on", "in", "at", "around", "out", "off", "to", "into", "onto", "from", "with", "over",
+    "containing", "of", "for", "under", "inside",
+))  # fmt: skip
 
 
 class Phrase(NamedTuple):

@@ -53,7 +53,7 @@ def lay_out(claims: Sequence[Claim], actions: Sequence[str]) -> Layout:
     layout = Layout([None] * len(actions), [claim.subgoal for claim in claims])
     if any(claim.actions is not None for claim in claims):
         _by_words(layout, claims, actions)
-    elif any(claim.count is not None for claim in claims):
+    elif any(claim.length is not None for claim in claims):
         _by_counts(layout, claims)
     else:
         _by_numbers(layout, claims)
@@ -128,7 +128,7 @@ def _by_words(layout: Layout, claims: Sequence[Claim], actions: Sequence[str]) -
 
 
 def _by_counts(layout: Layout, claims: Sequence[Claim]) -> None:
-    counts = [claim.count or 0 for claim in claims]
+    counts = [claim.length or 0 for claim in claims]
     if any(count < 0 for count in counts) or sum(counts) != len(layout.of_action):
         layout.faults["sum"] += 1  # nobody knows where the mistake is: all is left open
         return

@@ -28,13 +28,13 @@ class Claim(NamedTuple):
         subgoal: The sub-goal.
         numbers: (first, last) action, counted from 1.
         actions: The actions in words.
-        count: How many actions.
+        length: How many actions.
     """
 
     subgoal: SubGoal
     numbers: tuple[int, int] | None = None
     actions: tuple[str, ...] | None = None
-    count: int | None = None
+    length: int | None = None
 
 
 class Reading(NamedTuple):
@@ -88,9 +88,11 @@ def _counted(text: str) -> Reading | None:
     while at >= 0:
         try:
             value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
+        except ValueError:
             at = text.find("[", at + 1)
             continue
+        except RecursionError:
+            break  # thousands of brackets: nobody's list of sub-goals
         if isinstance(value, list) and value and all(_is_pair(item) for item in value):
             found = value
         at = text.find("[", max(end, at + 1))
@@ -99,7 +101,7 @@ def _counted(text: str) -> Reading | None:
     claims, unreadable = [], []
     for name, count in found:
         try:
-            claims.append(Claim(parse_subgoal(name), count=count))
+            claims.append(Claim(parse_subgoal(name), length=count))
         except UsageError:
             unreadable.append(str(name))
     return Reading(tuple(claims), tuple(unreadable))

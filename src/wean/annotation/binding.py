@@ -30,12 +30,10 @@ class Bound(NamedTuple):
 
     Attributes:
         subgoal: Verb and arguments.
-        support: Share of votes for the weakest argument, 1 where all agree; 0 or less where nothing is known.
         lead: By how much, in shares of votes, the closest argument is ahead of another text; at most 2.
     """
 
     subgoal: SubGoal
-    support: float
     lead: float
 
 
@@ -56,7 +54,7 @@ class Binder:
         self._explained: dict[tuple[Setting, int], list[Recipe]] = {}
         self._voters: dict[tuple[object, ...], list[tuple[Setting, float]]] = {}
         self._ranked: dict[tuple[object, ...], list[tuple[float, Recipe]]] = {}
-        self._lists: dict[tuple[object, ...], tuple[float, int, Source] | None] = {}
+        self._lists: dict[tuple[object, ...], tuple[int, Source] | None] = {}
 
     def bind(self, setting: Setting, reference: Setting) -> Bound:
         """The sub-goal of a chunk.
@@ -68,18 +66,18 @@ class Binder:
         verb = verb_of(reference)
         listed = self._best_list(verb, setting.frames)
         tail: tuple[str, ...] = ()
-        known, support, lead = len(arguments_of(reference)), 1.0, 2.0
-        if listed is not None and (texts := setting.listed.get(listed[2])):
-            support, known, tail = listed[0], listed[1], texts
+        known, lead = len(arguments_of(reference)), 2.0
+        if listed is not None and (texts := setting.listed.get(listed[1])):
+            known, tail = listed[0], texts
         arguments = []
         for index in range(known):
-            text, votes, ahead = self._argument(setting, reference, index)
+            text, ahead = self._argument(setting, reference, index)
             arguments.append(text)
-            support, lead = min(support, votes), min(lead, ahead)
-        return Bound(SubGoal(verb, (*arguments, *tail)), support, lead)
+            lead = min(lead, ahead)
+        return Bound(SubGoal(verb, (*arguments, *tail)), lead)
 
-    def _argument(self, setting: Setting, reference: Setting, index: int) -> tuple[str, float, float]:
-        """(text, share of votes, lead over the best recipe that makes another text)."""
+    def _argument(self, setting: Setting, reference: Setting, index: int) -> tuple[str, float]:
+        """(text, lead in share of votes over the best recipe that makes another text)."""
         made: dict[str, float] = {}
         for alone in (True, False):
             for votes, recipe in self._recipes(setting.frames, reference, index, alone):
@@ -90,10 +88,10 @@ class Binder:
             if best > _ENOUGH:
                 break
         if not made:
-            return arguments_of(reference)[index], 0.0, 0.0
+            return arguments_of(reference)[index], 0.0
         text, votes = max(made.items(), key=lambda item: item[1])
         rival = max((other for key, other in made.items() if key != text), default=-1.0)
-        return text, votes, votes - rival
+        return text, votes - rival
 
     def _recipes(
         self, frames: frozenset[str], reference: Setting, index: int, alone: bool
@@ -144,8 +142,8 @@ class Binder:
             self._voters[key] = [*own, *((setting, weight * scale) for setting, weight in foreign)]
         return self._voters[key]
 
-    def _best_list(self, verb: str, frames: frozenset[str]) -> tuple[float, int, Source] | None:
-        """(share of votes, arguments before it, place) where a verb names one thing for each of its actions."""
+    def _best_list(self, verb: str, frames: frozenset[str]) -> tuple[int, Source] | None:
+        """(arguments before it, place) where a verb names one thing for each of its actions."""
         key = (verb, frames)
         if key not in self._lists:
             voters = self._voting(verb, frames, None)
@@ -153,7 +151,7 @@ class Binder:
         return self._lists[key]
 
 
-def _vote_for_lists(voters: Sequence[tuple[Setting, float]]) -> tuple[float, int, Source] | None:
+def _vote_for_lists(voters: Sequence[tuple[Setting, float]]) -> tuple[int, Source] | None:
     if all(len(arguments_of(setting)) < 3 for setting, _ in voters):
         lengths = {len(arguments_of(setting)) for setting, _ in voters}
         if len(lengths) < 2:
@@ -165,15 +163,16 @@ def _vote_for_lists(voters: Sequence[tuple[Setting, float]]) -> tuple[float, int
             if 2 <= len(texts) <= len(arguments) and arguments[-len(texts) :] == texts:
                 candidates[len(arguments) - len(texts), place] = None
     total = sum(weight for _, weight in voters)
-    best: tuple[float, int, Source] | None = None
+    best: tuple[int, Source] | None = None
+    most = _ENOUGH_FOR_A_LIST
     for before, place in candidates:
         votes = 0.0
         for setting, weight in voters:
             texts = setting.listed.get(place, ())
             right = texts == arguments_of(setting)[before:]
             votes += weight * (1.0 if right else -1.0 if texts else -_NOTHING_MADE)
-        if votes / total > max(_ENOUGH_FOR_A_LIST, best[0] if best else 0.0):
-            best = (votes / total, before, place)
+        if votes / total > most:
+            most, best = votes / total, (before, place)
     return best
 
 

@@ -193,7 +193,7 @@ class _State:
         """What is shown with a question: the first annotated demonstration of its task, else of any."""
         examples = self.examples
         own = [example for example in examples if example[0].task == trajectory.task]
-        return (own or examples or [None])[0]
+        return next(iter(own or examples), None)
 
     def add(self, trajectory: Trajectory, outcome: Outcome) -> None:
         """Notes what came of a question."""

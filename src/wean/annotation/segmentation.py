@@ -78,7 +78,6 @@ class Piece:
         example: The annotated demonstration, and the number of the chunk in it, that it was explained by.
         chunk: That number.
         own: Whether that demonstration is of the same task.
-        cost: What explaining it cost, the way into it included.
     """
 
     first: int
@@ -86,7 +85,6 @@ class Piece:
     example: Example
     chunk: int
     own: bool
-    cost: float
 
 
 @dataclass(frozen=True)
@@ -151,15 +149,10 @@ class Segmenter:
         for best in reversed(back):
             walk.append(int(best[walk[-1]]))
         walk.reverse()
-        return self._pieces(seen, walk, unlike)
+        return self._pieces(seen, walk)
 
-    def _pieces(self, seen: Sketch, walk: list[int], unlike: NDArray[np.float32]) -> list[Piece]:
+    def _pieces(self, seen: Sketch, walk: list[int]) -> list[Piece]:
         starts = [0, *(i for i in range(1, len(walk)) if self._cuts[walk[i - 1], walk[i]])]
-        paid = [float(unlike[i, state]) for i, state in enumerate(walk)]
-        paid[0] += float(self._enter[walk[0]])
-        paid[-1] += float(self._leave[walk[-1]])
-        for i in range(1, len(walk)):
-            paid[i] += float(self._step[walk[i - 1], walk[i]])
         ends = seen.ends(starts)
         pieces = []
         for first, start, stop, end in zip([0, *ends], starts, [*starts[1:], len(walk)], ends, strict=False):
@@ -167,7 +160,7 @@ class Segmenter:
             chunks = [(state.sequence, state.chunk) for state in visited]
             most = max(chunks, key=chunks.count)
             state = visited[chunks.index(most)]
-            pieces.append(Piece(first, end, state.example, state.chunk, state.own, sum(paid[start:stop])))
+            pieces.append(Piece(first, end, state.example, state.chunk, state.own))
         return pieces
 
     def _unlikeness(self, seen: Sketch) -> NDArray[np.float32]:

@@ -164,7 +164,7 @@ def _summary(result: Result, trajectories: list[Trajectory], file: Path, page: P
     return {
         "schema": SCHEMA,
         "demonstrations": len(trajectories),
-        **{origin: origins.count(origin) for origin in ("asked", "propagated", "corrected")},  # type: ignore[arg-type]
+        **{origin: origins.count(origin) for origin in ("asked", "propagated", "corrected")},
         "missing": len(result.missing),
         "questions": tally.questions,
         "answers": {

@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from wean.methods.settings import AdviceSettings, RunConfig
     from wean.tasks.vector import SerialTasks, Tasks
 
-_REFERENCES = ("random", "teacher", "random-skills", "expert", "llm-agent")
+_REFERENCES = ("random", "teacher", "random-skills", "expert", "explorer", "prior", "llm-agent")
 _RECORDED = {"teacher": "recorded:doorkey", "llm-agent": "recorded:react"}
 
 
 def evaluate(
     who: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run folder, or random, random-skills, expert, teacher, llm-agent.")
+        str,
+        typer.Argument(
+            metavar="RUN", help="A run folder, or random, random-skills, expert, explorer, teacher, prior, llm-agent."
+        ),
     ],
     task: Annotated[str | None, typer.Option(help="The task; a run's own by default.")] = None,
     model: Annotated[str | None, typer.Option(help="The teacher's language model.")] = None,
@@ -34,6 +37,9 @@ def evaluate(
     temperature: Annotated[float | None, typer.Option(help="Its sampling temperature; its own by default.")] = None,
     history: Annotated[int, typer.Option(min=0, help="For llm-agent: last decisions that a question tells.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at a question that recorded answers lack.")] = False,
+    support: Annotated[
+        bool, typer.Option("--support", help="Of a prior: count where it leaves out every best action.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-eval/1).")] = False,
 ) -> None:
     """Play held-out episodes; prints success, return and length with 95 % intervals."""
@@ -46,6 +52,7 @@ def evaluate(
     from wean.evaluation.agent import AgentPolicy
     from wean.evaluation.asking import tell_tallies
     from wean.evaluation.episodes import play, summarize
+    from wean.evaluation.policies import PriorPolicy
     from wean.methods.settings import advice_settings
     from wean.parts import llm_counts, success_return
     from wean.tasks.registration import make_task, short_name
@@ -54,13 +61,15 @@ def evaluate(
 
     if acting not in (None, "sampled", "greedy"):
         raise UsageError(f"--acting is sampled or greedy, not {acting!r}")
+    if support and who != "prior":
+        raise UsageError("--support is for a prior: wean eval prior --support")
     advice = advice_settings(mode=mode, elicitation=elicitation, temperature=temperature)
     config = None if who in _REFERENCES else run_config(Path(who))
     if task is None and config is None:
         raise UsageError(f"{who} plays no task of its own; name one with --task")
     name = short_name(task) if task else config.task  # type: ignore[union-attr]
     played = SerialTasks([partial(make_task, name)] * min(100, episodes))
-    policy, tasks, asked = make_policy(who, config, model, acting, advice, strict, played, history)
+    policy, tasks, asked = make_policy(who, config, model, acting, advice, strict, played, history, support)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("playing", total=episodes)
@@ -71,6 +80,8 @@ def evaluate(
         result["asking"] = tell_tallies([tasks.tallies[seed + number] for number in range(episodes)])
     if isinstance(policy, AgentPolicy):
         result["asking"] = tell_tallies(policy.tallies)
+    if support and isinstance(policy, PriorPolicy):
+        result["support"] = {"moments": policy.moments, "silent": policy.silent, "astray": policy.astray}
     if as_json:
         typer.echo(json.dumps(result))
     else:
@@ -103,19 +114,30 @@ def make_policy(
     strict: bool,
     tasks: SerialTasks,
     history: int = 0,
+    support: bool = False,
 ) -> tuple[Policy, Tasks, LanguageModel | None]:
     """Makes the policy, the tasks as it sees them, and the model that it asks, if any."""
     if config is not None:
         return _student(Path(who), config, model_name, acting, strict, tasks)
+    from wean.errors import UsageError
     from wean.evaluation.agent import AgentPolicy
-    from wean.evaluation.experts import ExpertPolicy
-    from wean.evaluation.policies import RandomPolicy, RandomSkillsPolicy, TeacherPolicy
+    from wean.evaluation.experts import ExpertPolicy, ExplorerPolicy
+    from wean.evaluation.policies import PriorPolicy, RandomPolicy, RandomSkillsPolicy, TeacherPolicy
     from wean.llm import open_model
-    from wean.parts import make_teacher
+    from wean.methods.settings import PriorSettings
+    from wean.parts import make_prior, make_teacher
 
     if who == "expert":
         return ExpertPolicy(), tasks, None
+    if who == "prior":
+        if model_name is None:
+            raise UsageError("name the prior's language model with --model, e.g. recorded:kitchen")
+        settings = PriorSettings(elicitation=advice.elicitation, temperature=advice.temperature)
+        asked = open_model(model_name, strict=strict)
+        return PriorPolicy(make_prior(asked, settings), ExpertPolicy() if support else None), tasks, asked
     actions = int(tasks.action_space.n)  # type: ignore[attr-defined]
+    if who == "explorer":
+        return ExplorerPolicy(actions), tasks, None
     if who == "random":
         return RandomPolicy(actions), tasks, None
     if who == "random-skills":
@@ -132,19 +154,23 @@ def _student(
     """Loads the student of a run, and opens the model that it asks, if it is one that asks."""
     from wean.algorithms.when2ask import When2AskConfig
     from wean.errors import UsageError
-    from wean.evaluation.policies import StudentPolicy
+    from wean.evaluation.policies import StudentPolicy, ValuesPolicy
     from wean.llm import open_model
     from wean.parts import make_teacher, view_of
+    from wean.students.action_values import ActionValues
     from wean.students.saving import load_student
 
     student, model = load_student(folder / "student"), None
+    greedy = (acting or config.evaluation.acting) == "greedy"
+    if isinstance(student, ActionValues):
+        return ValuesPolicy(student, greedy), played, None
     if isinstance(config.algorithm, When2AskConfig):
         model = open_model(model_name or config.model or "", strict=strict)
     tasks = view_of(config, make_teacher(model, config.advice, config.seed) if model else None, played)
     actions = int(tasks.action_space.n)  # type: ignore[attr-defined]
     if student.num_actions != actions:
         raise UsageError(f"the student of {folder} has {student.num_actions} actions, the task {actions}")
-    return StudentPolicy(student, (acting or config.evaluation.acting) == "greedy"), tasks, model
+    return StudentPolicy(student, greedy), tasks, model
 
 
 def _print(result: dict[str, Any]) -> None:
@@ -163,6 +189,12 @@ def _print(result: dict[str, Any]) -> None:
     if "asking" in result:
         told = ", ".join(f"{value['mean']:,.2f} {name}" for name, value in result["asking"].items())
         console.print(f"In an episode: {told}.", highlight=False)
+    if found := result.get("support"):
+        console.print(
+            f"In {found['astray']:,} of {found['moments']:,} moments every best action lay outside the prior's "
+            f"support; in {found['silent']:,} it proposed nothing.",
+            highlight=False,
+        )
     console.print(
         f"{result['episodes']} episodes from seed {result['seed']}; {result['ms_per_action']:.3f} ms an action; "
         f"{llm['asked']} questions asked live, {llm['replayed']} replayed.",

@@ -155,13 +155,13 @@ def _moment(step: Any) -> Moment:
         step = {"action": step}
     if not isinstance(step, Mapping) or not isinstance(step.get("action"), str) or not step["action"].strip():
         raise UsageError('every step of "path" is an action, or an object with "action"')
-    texts = [step.get(name, "") for name in ("observation", "look", "inventory")]
+    texts = observation, look, inventory = [step.get(name, "") for name in ("observation", "look", "inventory")]
     score = step.get("score")
     if not all(isinstance(text, str) for text in texts):
         raise UsageError('"observation", "look" and "inventory" must be texts')
     if score is not None and (not isinstance(score, int | float) or isinstance(score, bool)):
         raise UsageError(f'"score" is a number, not {score!r}')
-    return Moment(step["action"].strip(), *texts, score)
+    return Moment(step["action"].strip(), observation, look, inventory, score)
 
 
 def by_task(trajectories: Sequence[Trajectory]) -> dict[str, list[Trajectory]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from wean.evaluation.policies import Policy, sample
 from wean.evaluation.statistics import bootstrap_mean, wilson
-from wean.tasks.vector import Tasks
+from wean.tasks.vector import Tasks, chosen
 
 SCHEMA = "wean-eval/1"
 
@@ -69,7 +69,7 @@ def play(
             probabilities = policy.act(tasks, members, observations, draws[:, 0])
             actions = sample(probabilities, draws[:, 1])
             spent.append((time.perf_counter() - started) / len(members))
-            stepped = tasks.step(members, actions.tolist())
+            stepped = tasks.step(members, chosen(tasks, members, actions))
             at = np.array(members) + first
             returns[at] += stepped.rewards
             lengths[at] += 1

@@ -1,4 +1,4 @@
-"""The policy that takes a best action in every moment, as the task's solver knows from all there is."""
+"""Policies written by hand: a best action in every moment, from all there is to know, and a scripted explorer."""
 
 from __future__ import annotations
 
@@ -36,3 +36,20 @@ class ExpertPolicy:
             among = numbers or range(count)
             row[list(among)] = 1 / len(among)
         return probabilities
+
+
+class ExplorerPolicy:
+    """The task's scripted explorer, which knows no more than what the agent has observed: a fair reference."""
+
+    def __init__(self, num_actions: int) -> None:
+        self.name = "explorer"
+        self._num_actions = num_actions
+
+    def begin(self, episodes: int) -> None:
+        """See `Policy.begin`."""
+
+    def act(
+        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """See `Policy.act`."""
+        return np.eye(self._num_actions)[tasks.scripted_actions(which)]

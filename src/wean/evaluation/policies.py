@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wean.students.action_values import ActionValues
 from wean.students.student import Student
 from wean.tasks.vector import Tasks
+from wean.teachers.priors import Prior
 from wean.teachers.teacher import Teacher
 
 
@@ -60,6 +62,68 @@ class StudentPolicy:
         self._state[rows] = state
         self._fresh[which] = False
         return _one_hot(probabilities.argmax(1), probabilities.shape[1]) if self._greedy else probabilities
+
+
+class ValuesPolicy:
+    """A student of action values, on what its prior proposes or on all actions.
+
+    Args:
+        student: Who acts; the columns of its probabilities are the situation's choices.
+        greedy: The best action instead of the posterior over them.
+        use_prior: False leaves the prior out.
+    """
+
+    def __init__(self, student: ActionValues, greedy: bool = True, use_prior: bool = True) -> None:
+        acting = "greedy" if greedy else "sampled"
+        self.name = f"student ({acting})" if use_prior else f"student without its prior ({acting})"
+        self._student, self._greedy, self._use_prior = student, greedy, use_prior
+
+    def begin(self, episodes: int) -> None:
+        """See `Policy.begin`."""
+
+    def act(
+        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """See `Policy.act`."""
+        moments = self._student.meet(tasks.situations(which))
+        return self._student.choose(moments, self._greedy, self._use_prior)
+
+
+class PriorPolicy:
+    """The prior alone: draws from what it proposes; without a proposal it acts at random.
+
+    Args:
+        prior: Who proposes.
+        expert: Says what is best, to count where the prior rules it out; None counts nothing.
+
+    Attributes:
+        moments: Moments in which it acted, and
+        silent: those in which it proposed nothing, and
+        astray: those in which it proposed something, but no best action. Both count with an expert only.
+    """
+
+    def __init__(self, prior: Prior, expert: Policy | None = None) -> None:
+        self.name = "prior"
+        self.moments = self.silent = self.astray = 0
+        self._prior, self._expert = prior, expert
+
+    def begin(self, episodes: int) -> None:
+        """See `Policy.begin`."""
+
+    def act(
+        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """See `Policy.act`."""
+        rows = [proposals.weights for proposals in self._prior.propose(tasks.situations(which))]
+        probabilities = np.zeros((len(rows), max(len(row) for row in rows)))
+        for probability, row in zip(probabilities, rows, strict=True):
+            probability[: len(row)] = row if row.any() else 1 / len(row)
+        if self._expert is not None:
+            best = self._expert.act(tasks, which, observations, draws)
+            self.moments += len(rows)
+            self.silent += sum(not row.any() for row in rows)
+            self.astray += int((~((best > 0) & (probabilities > 0)).any(1)).sum())
+        return probabilities
 
 
 class TeacherPolicy:

@@ -17,7 +17,7 @@ from wean.errors import UsageError
 from wean.evaluation.episodes import succeeded
 from wean.evaluation.policies import Policy, sample
 from wean.tasks.registration import make_task
-from wean.tasks.vector import SerialTasks, ShownTasks
+from wean.tasks.vector import SerialTasks, ShownTasks, chosen
 
 SCHEMA = "wean-episodes/1"
 
@@ -45,7 +45,7 @@ def record(
     played = SerialTasks([partial(_make, task)])
     tasks = played if view is None else view(played)
     try:
-        names = _action_names(tasks, int(tasks.action_space.n))  # type: ignore[attr-defined]
+        names = _action_names(tasks)
         episodes = [_record_one(policy, tasks, seed, names, success_return) for seed in seeds]
     finally:
         tasks.close()
@@ -53,7 +53,7 @@ def record(
 
 
 def _record_one(
-    policy: Policy, tasks: ShownTasks, seed: int, names: Sequence[str], success_return: float | None
+    policy: Policy, tasks: ShownTasks, seed: int, named: Sequence[str], success_return: float | None
 ) -> dict[str, Any]:
     generator = np.random.default_rng([seed, 1])  # the same actions as in `wean.evaluation.episodes.play`
     observations = tasks.reset([0], [seed])
@@ -63,14 +63,15 @@ def _record_one(
     while not ended:
         draws = np.array([[generator.random(), generator.random()]])
         probabilities = policy.act(tasks, [0], observations, draws[:, 0])
-        action = int(sample(probabilities, draws[:, 1])[0])
+        number = sample(probabilities, draws[:, 1])
+        action, names = int(number[0]), named or tasks.situations([0])[0].choices
         step = {
             "frame": _picture(tasks),
             "text": _text(tasks),
             "action": names[action],
             "probabilities": {name: round(float(p), 4) for name, p in zip(names, probabilities[0], strict=True)},
         }
-        stepped = tasks.step([0], [action])
+        stepped = tasks.step([0], chosen(tasks, [0], number))
         observations = stepped.observations
         steps.append({**step, "reward": float(stepped.rewards[0])})
         ended = bool(stepped.terminated[0] or stepped.truncated[0])
@@ -105,8 +106,11 @@ def _text(tasks: ShownTasks) -> str:
         return ""
 
 
-def _action_names(tasks: ShownTasks, count: int) -> list[str]:
-    named = tasks.action_names()
+def _action_names(tasks: ShownTasks) -> list[str]:
+    """Names of the numbered actions; none for a text task, where every moment names its own."""
+    if not isinstance(tasks.action_space, gym.spaces.Discrete):
+        return []
+    named, count = tasks.action_names(), int(tasks.action_space.n)
     return named if len(named) == count else [str(action) for action in range(count)]
 
 

@@ -31,7 +31,7 @@ class Method:
     name: str
     title: str
     source: str
-    algorithm: Literal["ppo", "imitation", "when2ask"]
+    algorithm: Literal["ppo", "imitation", "when2ask", "dqn", "cql", "cloning"]
     settings: Mapping[str, Any]
     per_task: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     teaches: bool = True
@@ -51,9 +51,18 @@ _LONGER = {"total_timesteps": 600_000, "num_steps": 32}
 _ANNEALED = {"teacher.kind": "linear", "teacher.start": 10.0, "teacher.end": 0.0, "teacher.until": 1.0}
 # As many labels as llm4teach gets while its teacher's weight lasts: one a step.
 _LABELS = {task: {"total_timesteps": 200_000} for task in ("SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey")}
-_GUIDED = {
+_GUIDED: dict[str, dict[str, Any]] = {
     "ColoredDoorKey": {**_LONG, "teacher.until": 1 / 2},
     "LavaDoorKey": {**_LONGER, "teacher.until": 1 / 3},
+    "RandomBoxKey": {"total_timesteps": 300_000},
+    "ColoredDoorKeyRandom": {**_LONG, "teacher.until": 1 / 2},
+}
+# As many steps as the guided student gets.
+_ALONE: dict[str, dict[str, Any]] = {
+    "ColoredDoorKey": _LONG,
+    "LavaDoorKey": _LONGER,
+    "RandomBoxKey": {"total_timesteps": 300_000},
+    "ColoredDoorKeyRandom": _LONG,
 }
 
 # MiniGrid's own tasks: the reward comes late, and only after a chain of steps. Larger batches, more exploration, and a
@@ -87,6 +96,49 @@ _STOCK_GUIDED = {task: {**settings, "ent_coef": 0.001, "teacher.until": 1 / 2} f
 # The teacher's plans serve the rewards alone: no teacher's loss.
 _UNGUIDED = {"teacher.kind": "constant", "teacher.start": 0.0, "ent_coef": 0.01}
 
+_KITCHENS = (
+    "Kitchen",
+    "KitchenTomato",
+    "KitchenThree",
+    "KitchenRandom",
+    "KitchenRandomTomato",
+    "KitchenRandomThree",
+)
+_LAKES = ("FrozenLake", "FrozenLakeDry", "FrozenLakeRandom", "FrozenLake4x4", "FrozenLake4x4Dry")
+_PRIOR_MODELS = dict.fromkeys(_KITCHENS, "recorded:kitchen") | dict.fromkeys(_LAKES, "recorded:frozenlake")
+# Values are judged greedily, and early: what a prior saves is steps at the beginning.
+_VALUED = {
+    "student.hidden": 64,
+    "evaluation.acting": "greedy",
+    "evaluation.curve_points": 30,
+    "evaluation.curve_spacing": "geometric",
+}
+_DQN = {**_VALUED, "total_timesteps": 40_000, "learning_starts": 200, "n_step": 3}
+# One value for every cell and move. On the ice a value is the mean of what luck brings: large batches and small steps.
+# The goal alone is rewarded, a hundred steps away: little discount, and one step, since n of them see n slides.
+_TABLE = {
+    "student.values": "table",
+    "total_timesteps": 300_000,
+    "n_step": 1,
+    "gamma": 0.99,
+    "learning_rate": 5e-4,
+    "batch_size": 256,
+    "train_frequency": 8,
+    "target_network_frequency": 100,
+}
+_DQN_TASKS = {task: _TABLE for task in _LAKES if task != "FrozenLakeRandom"}
+_OFFLINE = {**_VALUED, "total_timesteps": 10_000}
+# With gamma = 0.99 PPO prefers to chop and spill the tomato for ever, see docs/tasks/kitchen.md.
+_PPO_KITCHEN = {
+    "total_timesteps": 300_000,
+    "gamma": 0.97,
+    "ent_coef": 0.01,
+    "evaluation.acting": "greedy",
+    "evaluation.curve_points": 30,
+    "evaluation.curve_spacing": "geometric",
+}
+_PPO_KITCHENS = dict.fromkeys(_KITCHENS, _PPO_KITCHEN)
+
 METHODS = {
     method.name: method
     for method in (
@@ -114,8 +166,76 @@ METHODS = {
             "Proximal policy optimization, 1707.06347",
             "ppo",
             {**_PPO, "ent_coef": 0.01},
-            {"ColoredDoorKey": _LONG, "LavaDoorKey": _LONGER, **_STOCK_ALONE},
+            {**_ALONE, **_STOCK_ALONE, **_PPO_KITCHENS},
             teaches=False,
+        ),
+        Method(
+            "ppo-prior",
+            "PPO held near a language model's prior over the actions by a KL term, annealed to zero",
+            "LLM priors, 2410.07927",
+            "ppo",
+            {
+                **_PPO,
+                "guidance": "prior",
+                "prior.epsilon": 0.05,
+                "teacher.kind": "linear",
+                "teacher.start": 1.0,
+                "teacher.end": 0.0,
+                "teacher.until": 0.5,
+            },
+            _PPO_KITCHENS,
+            model="recorded:kitchen",
+            models=_PRIOR_MODELS,
+            home="KitchenRandom",
+        ),
+        Method(
+            "dqn",
+            "Double DQN over (situation, action) pairs in words",
+            "DQN, Mnih et al. 2015; 1509.06461",
+            "dqn",
+            _DQN,
+            _DQN_TASKS,
+            teaches=False,
+            home="KitchenRandom",
+        ),
+        Method(
+            "dqn-prior",
+            "DQN that acts and looks ahead among what a language model proposes (direct posterior sampling)",
+            "LLM priors, 2410.07927",
+            "dqn",
+            _DQN,
+            _DQN_TASKS,
+            model="recorded:kitchen",
+            models=_PRIOR_MODELS,
+            home="KitchenRandom",
+        ),
+        Method(
+            "cql",
+            "Conservative Q-learning from a file of demonstrations (data=FILE)",
+            "CQL, 2006.04779",
+            "cql",
+            _OFFLINE,
+            teaches=False,
+            home="KitchenRandom",
+        ),
+        Method(
+            "cql-prior",
+            "CQL among what a language model proposes, from a file of demonstrations (data=FILE)",
+            "LLM priors, 2410.07927",
+            "cql",
+            _OFFLINE,
+            model="recorded:kitchen",
+            models=_PRIOR_MODELS,
+            home="KitchenRandom",
+        ),
+        Method(
+            "offline-bc",
+            "Behaviour cloning from a file of demonstrations (data=FILE)",
+            "Pomerleau 1991",
+            "cloning",
+            _OFFLINE,
+            teaches=False,
+            home="KitchenRandom",
         ),
         Method(
             "beacons",

@@ -10,6 +10,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from wean.algorithms.cloning import CloningConfig
+from wean.algorithms.cql import CQLConfig
+from wean.algorithms.dqn import DQNConfig
 from wean.algorithms.imitation import ImitationConfig
 from wean.algorithms.ppo import PPOConfig
 from wean.algorithms.when2ask import When2AskConfig
@@ -28,12 +31,16 @@ class StudentSettings(BaseModel):
     """Width of the hidden layers."""
     recurrent: bool = False
     """Gives the student a memory (a GRU)."""
-    chooses: Literal["actions", "skills"] = "actions"
-    """What it chooses: the task's own actions, or skills, which then run until they are over."""
     reach: int | None = Field(None, gt=0)
     """Cells of a grid map that the student sees to each side; none: all of a small map, at most 9."""
     edges: bool = False
     """Tells a student of a grid map how far off the map's edges are."""
+    chooses: Literal["actions", "skills"] = "actions"
+    """What it chooses: the task's own actions, or skills, which then run until they are over."""
+    values: Literal["text", "table"] = "text"
+    """Where actions are valued: a small network on sentence vectors, or a table for tasks of few situations."""
+    encoder: str = "minilm"
+    """The sentence encoder of `values=text`: `minilm` (`wean models get minilm`), or a model folder."""
 
 
 class AdviceSettings(BaseModel):
@@ -61,6 +68,21 @@ class AdviceSettings(BaseModel):
     """A situation asked about once stays advised; without it every advised moment counts as a question."""
 
 
+class PriorSettings(BaseModel):
+    """How a language model is asked for a prior over the actions, and what becomes of its answers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    elicitation: Literal["verbalized", "samples", "logprobs"] = "verbalized"
+    """The model states probabilities, proposes `k` actions in free words, or scores all actions."""
+    temperature: float | None = Field(None, gt=0)
+    """Flattens the prior above 1 and sharpens it below; for `samples` the model's own sampling temperature."""
+    k: int | None = Field(None, gt=0)
+    """Proposals a situation (for `samples` 5 by default); none keeps the whole distribution."""
+    epsilon: float = Field(0.0, ge=0, le=1)
+    """Share of the uniform distribution that is mixed in; above 0 no action is ruled out."""
+
+
 class RewardSettings(BaseModel):
     """Rewards that teach, beside the environment's."""
 
@@ -79,6 +101,8 @@ class EvaluationSettings(BaseModel):
     """How the shipped student acts."""
     curve_points: int = Field(20, ge=0)
     """Evaluations along the run (and checkpoints, which are taken then)."""
+    curve_spacing: Literal["linear", "geometric"] = "linear"
+    """Evenly, or ever farther apart from a two-hundredth of the run on: shows what learns fast."""
     curve_episodes: int = Field(100, gt=0)
     """Episodes in each of them, on seeds from 5000: never those of the final figures."""
     episodes: int = Field(500, gt=0)
@@ -102,12 +126,14 @@ class RunConfig(BaseModel):
     """Seeds the student's first weights, its actions and its episodes."""
     threads: int = Field(1, gt=0)
     """PyTorch's threads; small students are no faster with more."""
-    algorithm: When2AskConfig | PPOConfig | ImitationConfig
+    algorithm: PPOConfig | ImitationConfig | When2AskConfig | DQNConfig | CQLConfig | CloningConfig
     """Settings of the learning algorithm."""
     student: StudentSettings = StudentSettings()
     """Settings of the student."""
     advice: AdviceSettings = AdviceSettings()
     """Settings of the teacher's advice."""
+    prior: PriorSettings = PriorSettings()
+    """Settings of the prior over the actions."""
     rewards: RewardSettings = RewardSettings()
     """Settings of the rewards that teach."""
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -118,14 +144,18 @@ class RunConfig(BaseModel):
         return yaml.safe_dump({"schema": SCHEMA, **self.model_dump()}, sort_keys=False)
 
 
-ALGORITHMS: dict[str, type[PPOConfig] | type[ImitationConfig]] = {
+ALGORITHMS: dict[str, type[PPOConfig | ImitationConfig | When2AskConfig | DQNConfig | CQLConfig | CloningConfig]] = {
     "ppo": PPOConfig,
     "imitation": ImitationConfig,
     "when2ask": When2AskConfig,
+    "dqn": DQNConfig,
+    "cql": CQLConfig,
+    "cloning": CloningConfig,
 }
 SECTIONS: dict[str, type[BaseModel]] = {
     "student": StudentSettings,
     "advice": AdviceSettings,
+    "prior": PriorSettings,
     "rewards": RewardSettings,
     "evaluation": EvaluationSettings,
 }

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from wean.errors import UsageError
+from wean.students.action_values import ActionValues
 from wean.students.saving import load_student
 from wean.students.student import Student
+from wean.tasks.situation import Situation
 from wean.tasks.vector import student_observation
 
 
@@ -38,7 +41,10 @@ class Actor:
         Raises:
             WeanError: If it is no student's folder, or damaged.
         """
-        return cls(load_student(Path(folder)), greedy, seed)
+        student = load_student(Path(folder))
+        if isinstance(student, ActionValues):
+            raise UsageError(f"the student in {folder} reads situations; load it with TextActor")
+        return cls(student, greedy, seed)
 
     def reset(self) -> None:
         """Begins an episode: a student with a memory forgets."""
@@ -53,3 +59,37 @@ class Actor:
         if self.greedy:
             return int(probabilities[0].argmax())
         return int(min((probabilities[0].cumsum() < self._random.random()).sum(), self.student.num_actions - 1))
+
+
+class TextActor:
+    """A student of action values at work: a situation in, one of its choices out.
+
+    ```python
+    actor = TextActor.load("runs/kitchen/student")
+    number = actor.act(task.situation())
+    ```
+
+    Args:
+        student: The trained student.
+        use_prior: Keeps to what its prior proposed where it carries such proposals; False chooses by its values alone.
+    """
+
+    def __init__(self, student: ActionValues, use_prior: bool = True) -> None:
+        self.student, self.use_prior = student, use_prior
+
+    @classmethod
+    def load(cls, folder: str | Path, use_prior: bool = True) -> TextActor:
+        """Loads the student of a folder.
+
+        Raises:
+            WeanError: If it is no student's folder, or damaged.
+            UsageError: If the student sees observations instead of situations.
+        """
+        student = load_student(Path(folder))
+        if not isinstance(student, ActionValues):
+            raise UsageError(f"the student in {folder} sees observations; load it with Actor")
+        return cls(student, use_prior)
+
+    def act(self, situation: Situation) -> int:
+        """Chooses: the place of the best action among the situation's choices."""
+        return int(self.student.choose(self.student.meet([situation]), True, self.use_prior)[0].argmax())

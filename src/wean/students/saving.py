@@ -12,8 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from wean.errors import UsageError, WeanError
+from wean.students.action_values import ActionValues
 from wean.students.dense import DenseStudent
 from wean.students.grid import GridStudent
+from wean.students.q_table import TableValues
+from wean.students.q_text import TextValues
 from wean.students.student import Student
 
 SCHEMA = "wean-student/1"
@@ -56,7 +59,7 @@ def make_student(
     return DenseStudent(int(np.prod(shape)), actions, hidden=hidden, recurrent=recurrent)
 
 
-def save_student(student: Student, folder: Path, card: str = "") -> None:
+def save_student(student: Student | ActionValues, folder: Path, card: str = "") -> None:
     """Writes a student's folder: weights, `config.json`, and its card as `README.md` if there is one."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file(
@@ -69,7 +72,7 @@ def save_student(student: Student, folder: Path, card: str = "") -> None:
         (folder / "README.md").write_text(card)
 
 
-def load_student(folder: Path) -> Student:
+def load_student(folder: Path) -> Student | ActionValues:
     """Reads a student's folder.
 
     Raises:
@@ -84,7 +87,9 @@ def load_student(folder: Path) -> Student:
     except (SafetensorError, ValueError):
         raise WeanError(f"the student in {folder} is damaged; train it again or copy it anew") from None
     kind, schema = config.pop("type", None), config.pop("schema", None)
-    types: dict[str, type[Student]] = {GridStudent.kind: GridStudent, DenseStudent.kind: DenseStudent}
+    types: dict[str, type[Student] | type[ActionValues]] = {
+        known.kind: known for known in (GridStudent, DenseStudent, TableValues, TextValues)
+    }
     if schema != SCHEMA or kind not in types:
         raise WeanError(f"{folder} holds a student of another kind ({kind}, {schema}); use the wean that wrote it")
     try:

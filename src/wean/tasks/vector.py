@@ -67,6 +67,13 @@ class Tasks(Protocol):
             UsageError: If the task has no solver (no `best_actions()`).
         """
 
+    def scripted_actions(self, which: Sequence[int]) -> list[int]:
+        """For each named member, the action of the task's scripted explorer, from what the agent has observed.
+
+        Raises:
+            UsageError: If the task has none (no `scripted_action()`).
+        """
+
     def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
         """For each named member, the skills whose aim its last step achieved; for tasks that can tell."""
 
@@ -105,6 +112,19 @@ def student_space(space: gym.Space[Any]) -> gym.Space[Any]:
             )
         return space["image"]
     return space
+
+
+def chosen(tasks: Tasks, which: Sequence[int], numbers: NDArray[np.int64]) -> list[Any]:
+    """Turns places among the situations' choices into what `step` takes: the numbers, or the texts of a text task.
+
+    Args:
+        tasks: Where to act.
+        which: The members that act.
+        numbers: (len(which),) places; with a `Discrete` action space they are the actions.
+    """
+    if isinstance(tasks.action_space, gym.spaces.Discrete):
+        return [int(number) for number in numbers]
+    return [s.choices[number] for s, number in zip(tasks.situations(which), numbers.tolist(), strict=True)]
 
 
 class SerialTasks:
@@ -159,6 +179,10 @@ class SerialTasks:
         """See `Tasks.best_actions`."""
         return [list(self._method(index, "best_actions")()) for index in which]
 
+    def scripted_actions(self, which: Sequence[int]) -> list[int]:
+        """See `Tasks.scripted_actions`."""
+        return [self._method(index, "scripted_action")() for index in which]
+
     def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
         """See `Tasks.achieved`."""
         return [self._method(index, "achieved")() for index in which]
@@ -171,6 +195,8 @@ class SerialTasks:
             lacks = "has no words", "wrap it in wean.tasks.DescribedTask"
             if name == "best_actions":
                 lacks = "has no expert", "let another policy play it"
+            if name == "scripted_action":
+                lacks = "has no scripted explorer", "let another policy play it"
             if name == "achieved":
                 lacks = "has no sub-goals", "give it that method, or choose another method than beacons"
             raise UsageError(f"{self._name(index)} {lacks[0]} (no {name}()); {lacks[1]}") from None

@@ -139,6 +139,10 @@ class WorkerTasks:
         """See `Tasks.best_actions`."""
         return self._call("best_actions", which)
 
+    def scripted_actions(self, which: Sequence[int]) -> list[int]:
+        """See `Tasks.scripted_actions`."""
+        return self._call("scripted_actions", which)
+
     def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
         """See `Tasks.achieved`."""
         return self._call("achieved", which)

@@ -84,7 +84,7 @@ def _plans_of(value: Any) -> tuple[tuple[Plan, float], ...]:
     stated = False
     for item in listed:
         plan = _skills(item.get("skills", item.get("plan")) if isinstance(item, dict) else item)
-        weight = _probability(item.get("probability", item.get("p"))) if isinstance(item, dict) else None
+        weight = read_probability(item.get("probability", item.get("p"))) if isinstance(item, dict) else None
         if not plan:
             continue
         stated = stated or bool(weight)
@@ -103,7 +103,7 @@ def _skills(value: Any) -> Plan:
     return tuple(item.strip() for item in value if isinstance(item, str) and item.strip())
 
 
-def _probability(value: Any) -> float | None:
+def read_probability(value: Any) -> float | None:
     """Reads 0.7, "0.7", "70%" and 70; None where nothing sensible stands there."""
     if isinstance(value, str):
         match = re.fullmatch(r"\s*([0-9.]+(?:[eE][-+]?\d+)?)\s*(%?)\s*", value)

@@ -6,12 +6,16 @@ References to judge a teacher or a student by, written by hand; none of them tea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from wean.errors import UsageError
-from wean.tasks.grid.room import Room
 from wean.tasks.grid.search import board, every_direction, facing, first_step, holds
 from wean.tasks.grid.skills import FREE, PICK_UP, TOGGLE, UNSEEN, KnownMap
 from wean.tasks.grid.vision import geometry
+
+if TYPE_CHECKING:
+    from wean.tasks.grid.room import Room
 
 Look = Callable[[KnownMap], int | None]
 
@@ -25,25 +29,33 @@ def shortest_length(room: Room) -> int:
     Raises:
         UsageError: If the room has no key on the floor, or several.
     """
-    things = {
-        x * room.height + y: thing
-        for x in range(room.width)
-        for y in range(room.height)
-        if (thing := room.grid.get(x, y)) is not None
-    }
-    keys = [cell for cell, thing in things.items() if thing.type == "key"]
-    if len(keys) != 1:
-        raise UsageError(f"the shortest way is known for rooms with one key on the floor, not {room.kind.name}")
-    doors = [cell for cell, thing in things.items() if thing.type == "door"]
-    forward = geometry(room.width, room.height, room.agent_view_size).forward
-    x, y = (int(c) for c in room.agent_pos)
-    start = (x * room.height + y) * 4 + int(room.agent_dir)
-    to_key = _distances(forward, set(things), start)
-    lengths = []
-    for pose in (pose for pose in to_key if forward[pose] == keys[0]):
-        to_door = _distances(forward, set(things) - set(keys), pose)
-        lengths += [to_key[pose] + to_door[other] for other in to_door if forward[other] in doors]
-    return min(lengths) + 2  # picking up, and toggling
+    return min(_lengths(room, *_true_things(room)).values()) + 2  # picking up, and toggling
+
+
+def best_action(room: Room) -> int:
+    """The next action of a shortest way to an open door, for one who sees the whole room: an upper bound.
+
+    Args:
+        room: A room with one key, on the floor or in the hand (SimpleDoorKey, LavaDoorKey, TwoDoor).
+
+    Raises:
+        UsageError: If the room has no key, or several.
+    """
+    things, keys, doors = _true_things(room)
+    table = board(room.width, room.height)
+    start = _pose(room)
+    if keys:
+        lengths = _lengths(room, things, keys, doors)
+        fewest = min(lengths.values())
+        goals = sum(1 << pose for pose, length in lengths.items() if length == fewest)
+    else:
+        goals = facing(table, _cells(doors))
+    if holds(goals, start):
+        return PICK_UP if keys else TOGGLE
+    walkable = every_direction(_cells(set(range(room.width * room.height)) - things))
+    action = first_step(table, walkable, start, goals)
+    assert action is not None
+    return action
 
 
 def fetch_and_open(known: KnownMap, look: Look) -> int | None:
@@ -97,7 +109,50 @@ def _cells(cells: Iterable[int]) -> int:
     return sum(1 << 4 * cell for cell in cells)
 
 
-def _distances(forward: tuple[int, ...], blocked: set[int], start: int) -> dict[int, int]:
+def _true_things(room: Room) -> tuple[frozenset[int], list[int], list[int]]:
+    """The cells of all things in the room, of the key that lies there, and of the doors, seen or not.
+
+    Raises:
+        UsageError: If the room has no key, or several.
+    """
+    things = {
+        x * room.height + y: thing.type
+        for x in range(room.width)
+        for y in range(room.height)
+        if (thing := room.grid.get(x, y)) is not None
+    }
+    keys, doors = ([cell for cell, kind in things.items() if kind == wanted] for wanted in ("key", "door"))
+    if len(keys) + (room.carrying is not None) != 1:
+        raise UsageError(f"the shortest way is known for rooms with one key on the floor, not {room.kind.name}")
+    return frozenset(things), keys, doors
+
+
+def _pose(room: Room) -> int:
+    x, y = (int(c) for c in room.agent_pos)
+    return int((x * room.height + y) * 4 + int(room.agent_dir))
+
+
+def _lengths(room: Room, things: frozenset[int], keys: list[int], doors: list[int]) -> dict[int, int]:
+    """For every pose that faces the key: steps there, and on to the nearest pose that faces a door."""
+    forward = geometry(room.width, room.height, room.agent_view_size).forward
+    to_key = _distances(forward, things, _pose(room))
+    onward = _onward(forward, things, keys[0], tuple(doors))
+    return {pose: to_key[pose] + onward[pose] for pose in onward if pose in to_key}
+
+
+@lru_cache(maxsize=256)
+def _onward(forward: tuple[int, ...], things: frozenset[int], key: int, doors: tuple[int, ...]) -> dict[int, int]:
+    """For every pose from which the key can be picked up: steps on to the nearest pose that faces a door."""
+    found = {}
+    for pose in (pose for pose, ahead in enumerate(forward) if ahead == key and pose >> 2 not in things):
+        to_door = _distances(forward, things - {key}, pose)
+        lengths = [steps for other, steps in to_door.items() if forward[other] in doors]
+        if lengths:
+            found[pose] = min(lengths)
+    return found
+
+
+def _distances(forward: tuple[int, ...], blocked: frozenset[int], start: int) -> dict[int, int]:
     """Steps from a pose to every pose that can be reached, each turn and each step counting one."""
     steps = {start: 0}
     for pose in (queue := [start]):

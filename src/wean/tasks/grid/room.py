@@ -15,7 +15,7 @@ from minigrid.minigrid_env import MiniGridEnv
 from numpy.typing import NDArray
 
 from wean.errors import UsageError
-from wean.tasks.grid import skills
+from wean.tasks.grid import references, skills
 from wean.tasks.grid.kinds import KINDS, Cell
 from wean.tasks.grid.vision import STEP, geometry, visible
 from wean.tasks.situation import LazyWords, Situation
@@ -172,6 +172,23 @@ class Room(MiniGridEnv):  # type: ignore[misc]
         """
         known = self.known_map()
         return () if self._before is None else skills.achieved(self._before, known)
+
+    # --- references ----------------------------------------------------------------------------------------------
+
+    def best_actions(self) -> list[int]:
+        """An action of a shortest way for one who sees the whole room; see `references.best_action`."""
+        return [references.best_action(self)]
+
+    def scripted_action(self) -> int:
+        """The action of a scripted explorer that knows how TwoDoor is built, but sees no more than the agent.
+
+        Raises:
+            UsageError: In another kind of room.
+        """
+        if self.kind.name != "TwoDoor":
+            raise UsageError(f"there is a scripted explorer for TwoDoor, not for {self.kind.name}")
+        action = references.fetch_and_open(self.known_map(), references.middle_then_walls)
+        return skills.DONE if action is None else action
 
     # --- furnishing: called by the kinds -------------------------------------------------------------------------
 

@@ -1,0 +1,55 @@
+"""What a prior saves on the slippery 8x8 lake with 200 steps.
+
+python benchmarks/frozenlake.py                  the whole table (hours on two idle cores)
+python benchmarks/frozenlake.py --quick          two seeds, a third of the steps
+python benchmarks/frozenlake.py --from-runs DIR  tabulates the finished runs of DIR
+
+Run folders go to --runs. The threshold is nine tenths of the optimum, which value iteration computes.
+"""
+
+from __future__ import annotations
+
+from prior_tables import collect, markdown, ratio, told
+from reporting import finish, hardware
+from training_runs import Line, chosen_lines, curves, options, train_all
+from wean.tasks.frozen_lake import FrozenLake, optimal_success
+from wean.tasks.registration import make_task
+
+NAME = "frozenlake"
+TASK = "FrozenLake"
+
+LINES = (
+    Line("dqn", "dqn", "a table of values", (TASK,), seeds=10),
+    Line("dqn-prior", "dqn-prior", "the table among the proposals", (TASK,), seeds=10),
+)
+
+
+def optimum(task: str) -> float:
+    """The greatest probability of reaching the goal."""
+    env = make_task(task).unwrapped
+    assert isinstance(env, FrozenLake)
+    return float(optimal_success(env.lake, env.horizon)[env.horizon, 0])
+
+
+def main() -> None:
+    """Parses, trains what is missing, tabulates."""
+    arguments = options(__doc__, f"runs/{NAME}").parse_args()
+    folder = arguments.from_runs or arguments.runs
+    lines = chosen_lines(LINES, arguments)
+    if arguments.quick:
+        lines = [
+            line._replace(seeds=min(line.seeds, 2), overrides=(*line.overrides, "total_timesteps=100000"))
+            for line in lines
+        ]
+    if not arguments.from_runs:
+        train_all(lines, folder, arguments.workers)
+    found = collect((TASK,), lines, folder, lambda task: 0.9 * optimum(task))
+    rows = found.get(TASK, [])
+    ratios = [ratio(rows, "dqn-prior", "dqn", 3)]
+    results = {"optimum": optimum(TASK), "rows": rows, "ratios": ratios, "curves": curves(lines, folder)}
+    text = f"The optimum is {results['optimum']:.3f}.\n\n{markdown(rows)}\n{told(ratios)}"
+    finish(NAME, hardware("torch", "gymnasium"), results, text, arguments.json, arguments.save)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""What a prior saves in random kitchens (tomato-lettuce salad), online and from recorded episodes.
+
+python benchmarks/kitchen.py                  the whole tables (hours on two idle cores)
+python benchmarks/kitchen.py --quick          DQN with and without the prior, two seeds
+python benchmarks/kitchen.py --demos          makes the recorded episodes, and nothing else
+python benchmarks/kitchen.py --from-runs DIR  tabulates the finished runs of DIR
+
+Run folders go to --runs, the recorded episodes to runs/kitchen-demos. Success is the right dish served, greedily, in 500
+held-out kitchens; steps are macro-actions.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from prior_tables import collect, markdown, ratio, row, told
+from reporting import finish, hardware
+from training_runs import Line, chosen_lines, curves, options, train_all
+
+NAME = "kitchen"
+TASK = "KitchenRandom"
+THRESHOLD = 0.9
+DEMOS = Path(__file__).resolve().parents[1] / "runs" / "kitchen-demos" / "mixed.parquet"
+EPISODES = 1000
+SIZES = (10, 30, 100, 300, 1000)
+
+ONLINE = (
+    Line("dqn", "dqn", "double DQN", (TASK,), seeds=10),
+    Line("dqn-prior", "dqn-prior", "DQN among the proposals", (TASK,), seeds=10),
+    Line("ppo", "ppo", "PPO", (TASK,), seeds=10),
+    Line("ppo-prior", "ppo-prior", "PPO with KL to the prior, annealed", (TASK,), seeds=10),
+)
+OFFLINE = tuple(
+    Line(
+        f"{method}-{size}",
+        method,
+        f"{size} episodes",
+        (TASK,),
+        seeds=10,
+        overrides=(f"data={DEMOS}", f"share={size / EPISODES}"),
+    )
+    for method in ("cql", "cql-prior", "offline-bc")
+    for size in SIZES
+)
+LINES = ONLINE + OFFLINE
+QUICK = ("dqn", "dqn-prior")
+
+
+def make_demos() -> None:
+    """Records the episodes through `wean demos`, three of four successful, unless they are there."""
+    if not DEMOS.exists():
+        command = f"demos {TASK} --policy expert --epsilon 0.7 --episodes {EPISODES} --successful 0.75 --out {DEMOS}"
+        subprocess.run([sys.executable, "-m", "wean", *command.split(), "--resume"], check=True, stdout=sys.stderr)
+
+
+def main() -> None:
+    """Parses, trains what is missing, tabulates."""
+    parser = options(__doc__, f"runs/{NAME}")
+    parser.add_argument("--demos", action="store_true", help="make the recorded episodes, and nothing else")
+    arguments = parser.parse_args()
+    folder = arguments.from_runs or arguments.runs
+    lines = chosen_lines(LINES, arguments)
+    if arguments.quick:
+        lines = [line._replace(seeds=min(line.seeds, 2)) for line in lines if line.name in QUICK]
+    if arguments.demos or (not arguments.from_runs and any(line in OFFLINE for line in lines)):
+        make_demos()
+    if arguments.demos:
+        return
+    if not arguments.from_runs:
+        train_all(lines, folder, arguments.workers)
+    online = [line for line in lines if line.name in {one.name for one in ONLINE}]
+    offline = [line for line in lines if line not in online]
+    rows = collect((TASK,), online, folder, lambda task: THRESHOLD).get(TASK, [])
+    recorded = [found for line in offline if (found := row(TASK, line, folder, THRESHOLD))]
+    ratios = [ratio(rows, "dqn-prior", "dqn", 10), ratio(rows, "ppo-prior", "ppo", 5)]
+    results = {"online": rows, "offline": recorded, "ratios": ratios, "curves": curves(lines, folder)}
+    text = f"## Online\n\n{markdown(rows, 'macro-actions')}\n{told(ratios)}"
+    if recorded:
+        text += f"\n## From recorded episodes\n\n{markdown(recorded, 'gradient steps')}"
+    finish(NAME, hardware("torch", "gymnasium"), results, text, arguments.json, arguments.save)
+
+
+if __name__ == "__main__":
+    main()

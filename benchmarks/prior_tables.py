@@ -1,0 +1,147 @@
+"""What the benchmarks of priors share: runs over seeds summed up by interquartile means, with censoring stated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training_runs import Line, summaries
+from wean.evaluation.episodes import play, summarize
+from wean.evaluation.policies import RandomPolicy
+from wean.evaluation.statistics import iqm, median_steps, steps_to, wilson
+from wean.parts import llm_counts, success_return
+from wean.tasks.registration import make_task
+from wean.tasks.splits import FINAL_SEED
+from wean.tasks.vector import SerialTasks
+
+_HOLD = 2  # points in a row that must reach a threshold: one alone may be luck
+_EPISODES = 500
+
+
+def row(task: str, line: Line, folder: Path, threshold: float) -> dict[str, Any] | None:
+    """One line on one task over its seeds; None without a finished run.
+
+    A run that never reaches the threshold counts with all its steps: the mean is a lower bound then.
+    """
+    runs = summaries(task, line, folder)
+    if not runs:
+        return None
+    found = [steps_to(run["curve"], threshold, hold=_HOLD) for run in runs]
+    steps = [run["env_steps"] if value is None else value for run, value in zip(runs, found, strict=True)]
+    return {
+        "task": task,
+        "method": line.name,
+        "what": line.what,
+        "seeds": len(runs),
+        "success": iqm([run["final"]["success"]["mean"] for run in runs]).as_dict(),
+        "successes": [run["final"]["success"]["mean"] for run in runs],
+        "length": iqm([run["final"]["length"]["mean"] for run in runs]).as_dict(),
+        "threshold": threshold,
+        "steps": {**iqm(steps).as_dict(), **median_steps(found).as_dict()},
+        "env_steps": runs[0]["env_steps"],
+        "distinct_questions": float(np.median([run["llm"]["distinct"] for run in runs])),
+        "unanswered": float(np.median([run["llm"]["unanswered"] for run in runs])),
+        "asked_live": sum(run["llm"]["asked"] for run in runs),
+        "seconds": float(np.median([run["wall_seconds"] for run in runs])),
+        "learning_seconds": float(np.median([run["env_steps"] / run["steps_per_second"] for run in runs])),
+    }
+
+
+def alone(task: str, line: Line, folder: Path) -> list[dict[str, Any]]:
+    """What a line's first run measured beside its student, on the same episodes: the prior alone, and without it."""
+    names = {"teacher": ("prior", "the recorded prior alone"), "without-prior": ("values", "the same values, no prior")}
+    runs = summaries(task, line, folder)
+    rows = []
+    for name, found in (runs[0]["references"] if runs else {}).items():
+        method, what = names[name]
+        if name == "without-prior":
+            what = f"{what} ({line.name}, one seed)"
+        rows.append(_reference(task, method, what, found))
+    return rows
+
+
+def chance(task: str) -> dict[str, Any]:
+    """Random actions, played now on the final episodes."""
+    tasks = SerialTasks([partial(make_task, task)] * 100)
+    policy = RandomPolicy(int(tasks.action_space.n))  # type: ignore[attr-defined]
+    played = play(policy, tasks, _EPISODES, FINAL_SEED, success_return(task))
+    tasks.close()
+    result = summarize(played, task, "random", FINAL_SEED, llm_counts(None))
+    result["success"] = wilson(int(played.successes.sum()), _EPISODES).as_dict()
+    return _reference(task, "random", "random actions", result)
+
+
+def _reference(task: str, method: str, what: str, found: dict[str, Any]) -> dict[str, Any]:
+    kept = {"success": found["success"], "length": found["length"], "episodes": found["episodes"]}
+    return {"task": task, "method": method, "what": what, "seeds": None, **kept}
+
+
+def ratio(rows: Sequence[dict[str, Any]], fast: str, slow: str, wanted: float) -> dict[str, Any] | None:
+    """How many times sooner one line is there than another, by interquartile means; None where one is missing."""
+    found = {one["method"]: one for one in rows if one["seeds"]}
+    if fast not in found or slow not in found:
+        return None
+    first, second = found[fast]["steps"], found[slow]["steps"]
+    return {
+        "fast": fast,
+        "slow": slow,
+        "ratio": second["mean"] / first["mean"],
+        "at_least": second["reached"] < second["runs"],
+        "at_most": first["reached"] < first["runs"],
+        "wanted": wanted,
+    }
+
+
+def markdown(rows: Sequence[dict[str, Any]], unit: str = "steps") -> str:
+    """A table for people; intervals are 95 %, over seeds (references: over episodes)."""
+    threshold = next((f"{one['threshold']:.3g}" for one in rows if one["seeds"]), "")
+    head = f"success | length | {unit} to {threshold}, IQM | median | reached | {unit} in all | questions | unanswered"
+    lines = [f"| who acts | {head} | seconds | seeds |", "|" + "---|" * (head.count("|") + 4)]
+    for one in rows:
+        cells = [f"{one['method']}: {one['what']}", _interval(one["success"], 3), _interval(one["length"], 1)]
+        if one["seeds"]:
+            steps = one["steps"]
+            least = "≥ " if steps["reached"] < steps["runs"] else ""
+            cells += [least + _interval(steps, 0), "–" if steps["median"] is None else f"{steps['median']:,}"]
+            cells += [f"{steps['reached']} of {steps['runs']}", f"{one['env_steps']:,}"]
+            cells += [f"{one['distinct_questions']:,.0f}", f"{one['unanswered']:,.0f}"]
+            cells += [f"{one['seconds']:.0f}", str(one["seeds"])]
+        else:
+            cells += [""] * 8
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def told(ratios: Sequence[dict[str, Any] | None]) -> str:
+    """The ratios in words, one a line."""
+    lines = []
+    for one in ratios:
+        if one is not None:
+            sign = "at least " if one["at_least"] else "at most " if one["at_most"] else ""
+            lines.append(
+                f"- {one['fast']} is there {sign}{one['ratio']:.1f} times sooner than {one['slow']} "
+                f"(wanted: {one['wanted']:g} times)"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def collect(
+    tasks: Sequence[str], lines: Sequence[Line], folder: Path, threshold: Callable[[str], float]
+) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each task that has any: the lines, then the references of the first line with a prior, then chance."""
+    found = {}
+    for task in tasks:
+        mine = [line for line in lines if task in line.tasks]
+        rows = [one for line in mine if (one := row(task, line, folder, threshold(task)))]
+        if rows:
+            taught = [line for line in mine if line.method.endswith("-prior")]
+            found[task] = rows + (alone(task, taught[0], folder) if taught else []) + [chance(task)]
+    return found
+
+
+def _interval(value: dict[str, Any], digits: int) -> str:
+    return f"{value['mean']:,.{digits}f} ({value['low']:,.{digits}f} to {value['high']:,.{digits}f})"

@@ -1,0 +1,100 @@
+"""Conservative Q-learning from recorded episodes, alone or with a language model's prior over the actions.
+
+Discrete CQL: Kumar et al. 2020 (2006.04779, eq. 4 with the entropy regulariser, "CQL(H)") on double DQN. With a prior
+both the maximum of the target and the log-sum-exp run over what the prior proposes only (CQL-Prior, 2410.07927).
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from wean.algorithms.dqn import Backup, needs_temperature, next_values, td_errors
+from wean.algorithms.offline import Offline, OfflineConfig, columns
+from wean.data.replay import Transitions
+from wean.students.action_values import ActionValues
+from wean.students.posterior import tilted
+from wean.teachers.priors import Prior
+
+
+class CQLConfig(OfflineConfig):
+    """Settings of CQL, with and without a prior."""
+
+    gamma: float = Field(0.97, ge=0, le=1)
+    """Discount per step."""
+    cql_coef: float = Field(1.0, ge=0)
+    """Weight of the conservative term."""
+    target_network_frequency: int = Field(200, gt=0)
+    """Gradient steps between two copies of the network into its target."""
+    temperature: float = Field(0.0, ge=0)
+    """T of the posterior in the backups that need one."""
+    backup: Backup = "max"
+    """Next value: best proposed action, posterior's expectation, or T log sum p exp(Q / T) (LINVIT)."""
+
+    _backup_fits = field_validator("backup")(needs_temperature)
+
+
+def conservative_term(values: Tensor, actions: Tensor, prior: Tensor) -> Tensor:
+    r"""Log sum over b of exp Q(s, b) - Q(s, a), each proposed action b counted by its prior.
+
+    The sum is A' sum over b of p(b) exp Q(s, b), with A' the number of proposed actions: for a uniform p that is the
+    plain sum over them.
+
+    Args:
+        values: (B, A) Q.
+        actions: (B,) int64 of the data.
+        prior: (B, A) p; 0 where there is no action or it is not proposed.
+
+    Returns:
+        The mean over the batch.
+    """
+    proposed = (prior > 0).sum(-1).to(values.dtype)
+    spread = torch.logsumexp(tilted(values, prior, 1.0), -1) + proposed.log()
+    return (spread - values.gather(-1, actions.unsqueeze(-1)).squeeze(-1)).mean()
+
+
+class CQL(Offline):
+    """Trains a student of action values on recorded steps, with a prior or without; see `Offline`.
+
+    Args:
+        student: Trained in place.
+        config: Settings.
+        prior: Proposes actions; None leaves all of them alike.
+        seed: Draws the episodes and the minibatches.
+    """
+
+    def __init__(self, student: ActionValues, config: CQLConfig, prior: Prior | None = None, seed: int = 0) -> None:
+        super().__init__(student, config, prior, seed, config.gamma)
+        self.config = config
+        self.target = copy.deepcopy(student.head)
+
+    def loss(self, batch: Transitions) -> tuple[Tensor, dict[str, float]]:
+        """0.5 TD error squared + cql_coef * conservative term."""
+        student, config = self.student, self.config
+        if self.env_steps % config.target_network_frequency == 0:
+            self.target.load_state_dict(student.head.state_dict())
+        actions, rewards, discounts = columns(batch)
+        with torch.no_grad():
+            online, target = student(batch.following), student(batch.following, self.target)
+            prior = student.prior(batch.following)
+            following = next_values(online, target, prior, config.backup, config.temperature)
+        values = student(batch.moments)
+        taken = values.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+        td = 0.5 * td_errors(taken, rewards, discounts, following).square().mean()
+        conservative = conservative_term(values, actions, student.prior(batch.moments))
+        parts = {"train/td_loss": float(td.detach()), "train/conservative": float(conservative.detach())}
+        return td + config.cql_coef * conservative, parts
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """See `Offline.state`; the target network with it."""
+        tensors, values = super().state()
+        return tensors | {f"target.{name}": v.clone() for name, v in self.target.state_dict().items()}, values
+
+    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """See `Offline.restore`."""
+        super().restore(tensors, values)
+        self.target.load_state_dict({name[7:]: value for name, value in tensors.items() if name.startswith("target.")})

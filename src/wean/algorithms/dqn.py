@@ -1,0 +1,321 @@
+"""Double DQN over (situation, action) pairs, alone or with a language model's prior over the actions.
+
+DQN: Mnih et al. 2015; double: van Hasselt et al. 2015 (1509.06461); n-step returns and priorities: 1511.05952,
+1710.02298. The prior by direct posterior sampling: LLM priors (2410.07927). The value-based KL regulariser: LINVIT
+(2402.16181). Without a prior each situation's actions are all proposed alike, and this is plain double DQN: nothing
+else changes.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from torch import Tensor
+
+from wean.algorithms.algorithm import Update
+from wean.algorithms.optimizing import adam, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.data.replay import NStep, Replay, Transitions
+from wean.students.action_values import ActionValues
+from wean.students.posterior import posterior, tilted
+from wean.tasks.situation import Situation
+from wean.tasks.vector import Tasks, chosen
+from wean.teachers.priors import Prior
+
+Backup = Literal["max", "expectation", "kl"]
+
+
+class Exploration(BaseModel):
+    """The share of moments in which the prior alone acts (without one: chance), falling linearly."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    start: float = Field(1.0, ge=0, le=1)
+    """Share at the first step."""
+    end: float = Field(0.05, ge=0, le=1)
+    """Share at `until` and after it."""
+    until: float = Field(0.5, gt=0, le=1)
+    """Share of the training steps after which `end` is reached."""
+
+    def share(self, progress: float) -> float:
+        """The share after `progress`, in [0, 1], of the training steps."""
+        return self.start + (self.end - self.start) * min(1.0, progress / self.until)
+
+
+def needs_temperature(backup: Backup, info: ValidationInfo) -> Backup:
+    """Refuses a backup by a posterior when the settings before it give no temperature (a pydantic validator)."""
+    if backup != "max" and info.data.get("temperature") == 0:
+        raise ValueError("the posterior of this backup needs a temperature above 0, e.g. temperature=0.1")
+    return backup
+
+
+class DQNConfig(BaseModel):
+    """Settings of DQN, with and without a prior."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    total_timesteps: int = Field(100_000, gt=0)
+    """Environment steps to train for, all members counted."""
+    num_envs: int = Field(8, gt=0)
+    """Tasks stepped side by side."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Adam's step size."""
+    gamma: float = Field(0.97, ge=0, le=1)
+    """Discount per step."""
+    buffer_size: int = Field(50_000, gt=0)
+    """Transitions kept."""
+    learning_starts: int = Field(500, ge=0)
+    """Environment steps before the first gradient step."""
+    train_frequency: int = Field(4, gt=0)
+    """Environment steps for each gradient step."""
+    batch_size: int = Field(64, gt=0)
+    """Transitions in a gradient step."""
+    target_network_frequency: int = Field(200, gt=0)
+    """Gradient steps between two copies of the network into its target."""
+    n_step: int = Field(1, gt=0)
+    """Steps whose rewards are summed before the target network values the rest."""
+    prioritized: float = Field(0.0, ge=0, le=1)
+    """How much the error of a transition decides how often it is drawn; 0 draws uniformly."""
+    max_grad_norm: float = Field(10.0, gt=0)
+    """Gradients are scaled down to this norm."""
+    exploration: Exploration = Exploration()
+    """When the prior alone acts (without one: chance)."""
+    temperature: float = Field(0.0, ge=0)
+    """T of the posterior p exp(Q / T) that acts otherwise, and of the backups that need one; 0 takes the best."""
+    backup: Backup = "max"
+    """Next value: best proposed action, posterior's expectation, or T log sum p exp(Q / T) (LINVIT)."""
+
+    _backup_fits = field_validator("backup")(needs_temperature)
+
+
+def next_values(online: Tensor, target: Tensor, prior: Tensor, backup: Backup, temperature: float) -> Tensor:
+    r"""The value of a moment under the prior p.
+
+    - `max`: Q'(b) of the best b that p proposes, by Q (1509.06461, with the maximum over the proposals only);
+    - `expectation`: sum over b of q(b) Q'(b) with the posterior q = p exp(Q / T) / Z (2410.07927);
+    - `kl`: T log sum over b of p(b) exp(Q'(b) / T), which is max over pi of E_pi Q' - T KL(pi || p) (2402.16181).
+
+    Args:
+        online: (B, A) Q of the network that learns.
+        target: (B, A) Q' of the target network.
+        prior: (B, A) p; 0 where there is no action or it is not proposed.
+        backup: Which of the three.
+        temperature: T; the last two need it above 0.
+
+    Returns:
+        (B,) values.
+    """
+    if backup == "kl":
+        return temperature * torch.logsumexp(tilted(target, prior, temperature), -1)
+    chances = posterior(online, prior, 0.0 if backup == "max" else temperature)
+    return (chances * target).sum(-1)
+
+
+def td_errors(taken: Tensor, rewards: Tensor, discounts: Tensor, following: Tensor) -> Tensor:
+    """Q(s, a) - (r + discount * V'(s')).
+
+    Args:
+        taken: (B,) Q of what was done.
+        rewards: (B,) sums of n rewards, discounted.
+        discounts: (B,) gamma^n; 0 where the task ended.
+        following: (B,) V', see `next_values`.
+    """
+    return taken - (rewards + discounts * following)
+
+
+class DQN:
+    """Trains a student of action values on tasks, with a prior or without.
+
+    Args:
+        student: Trained in place.
+        tasks: `config.num_envs` of them.
+        config: Settings.
+        prior: Proposes actions; None leaves all of them alike.
+        seed: Seeds actions, episodes and minibatches.
+        episode_seeds: Episodes are reset to seeds drawn from range(*episode_seeds).
+    """
+
+    def __init__(
+        self,
+        student: ActionValues,
+        tasks: Tasks,
+        config: DQNConfig,
+        prior: Prior | None = None,
+        seed: int = 0,
+        episode_seeds: tuple[int, int] = (0, 5000),
+    ) -> None:
+        self.student, self.tasks, self.config, self.prior = student, tasks, config, prior
+        self.matched = 0.0
+        self.env_steps = 0
+        self.seconds = {"environment": 0.0, "teacher": 0.0, "acting": 0.0, "learning": 0.0}
+        self.random = np.random.default_rng(seed)
+        self.replay = Replay(config.buffer_size, self.random, config.prioritized)
+        self.target = copy.deepcopy(student.head)
+        self.optimizer = adam(student.head, config.learning_rate)
+        self.updates = 0
+        self._n_step = NStep(self.replay, tasks.num, config.n_step, config.gamma)
+        self._episode_seeds = episode_seeds
+        self._members = list(range(tasks.num))
+        self._returns, self._lengths = np.zeros(tasks.num), np.zeros(tasks.num, np.int64)
+        self._finished: deque[tuple[float, int]] = deque(maxlen=100)
+        tasks.reset(self._members, self._draw_seeds(tasks.num))
+        if prior is not None:
+            student.propose = self._propose
+        self._moments = self._meet(self._members)
+
+    @property
+    def teacher_weight(self) -> float:
+        """The share of moments in which the prior alone acts now."""
+        return self.config.exploration.share(self.env_steps / self.config.total_timesteps) if self.prior else 0.0
+
+    def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
+        """Trains until `total_timesteps`; calls `on_update` a thousand times on the way.
+
+        Raises:
+            WeanError: If a loss is no longer a number.
+        """
+        config = self.config
+        every = max(config.total_timesteps // 1000, 1)
+        metrics: dict[str, float] = {}
+        while self.env_steps < config.total_timesteps:
+            before = self.env_steps
+            self._play()
+            if before >= config.learning_starts:
+                started = time.perf_counter()
+                for _ in range(self.env_steps // config.train_frequency - before // config.train_frequency):
+                    metrics |= self._improve()
+                self.seconds["learning"] += time.perf_counter() - started
+            if on_update is not None and self.env_steps // every > before // every:
+                on_update(Update(self.env_steps, metrics | self._recent()))
+        self.student.propose = None  # from here on it acts as it is shipped, with the proposals that it carries
+
+    def _play(self) -> None:
+        """Steps every member once and keeps the books."""
+        tasks, config, random = self.tasks, self.config, self.random
+        started = time.perf_counter()
+        explore = config.exploration.share(self.env_steps / config.total_timesteps)
+        prior = self.student.prior(self._moments)
+        with torch.no_grad():
+            chances = posterior(self.student(self._moments), prior, config.temperature)
+        chances = (1 - explore) * chances + explore * prior
+        draws = random.random((tasks.num, 1))
+        edges = chances.double().numpy().cumsum(1)
+        actions = np.minimum((edges < draws * edges[:, -1:]).sum(1), self.student.moments.counts[self._moments] - 1)
+        self.seconds["acting"] += time.perf_counter() - started
+        started = time.perf_counter()
+        stepped = tasks.step(self._members, chosen(tasks, self._members, actions))
+        self.seconds["environment"] += time.perf_counter() - started
+        following = self._moments.copy()  # where the task ended, what follows does not count: nobody is asked about it
+        going = np.flatnonzero(~stepped.terminated).tolist()
+        if going:
+            following[going] = self._meet(going)
+        ended = stepped.terminated | stepped.truncated
+        for member in self._members:
+            self._n_step.add(
+                member,
+                int(self._moments[member]),
+                int(actions[member]),
+                float(stepped.rewards[member]),
+                int(following[member]),
+                bool(stepped.terminated[member]),
+                bool(ended[member]),
+            )
+        self._returns += stepped.rewards
+        self._lengths += 1
+        self._moments = following
+        if ended.any():
+            over = np.flatnonzero(ended).tolist()
+            self._finished.extend((float(self._returns[i]), int(self._lengths[i])) for i in over)
+            self._returns[over], self._lengths[over] = 0, 0
+            tasks.reset(over, self._draw_seeds(len(over)))
+            self._moments[over] = self._meet(over)
+        self.env_steps += tasks.num
+
+    def _improve(self) -> dict[str, float]:
+        """One gradient step on a batch from replay."""
+        config = self.config
+        if self.updates == 0:
+            self.student.settle()
+        beta = 0.4 + 0.6 * min(1.0, self.env_steps / config.total_timesteps)  # as in 1511.05952
+        places, batch, weights = self.replay.draw(config.batch_size, beta)
+        errors = self._errors(batch)
+        loss = 0.5 * (torch.from_numpy(weights) * errors.square()).mean()
+        take_step(self.optimizer, loss, config.max_grad_norm, self.env_steps, self.updates)
+        self.updates += 1
+        if config.prioritized:
+            self.replay.set_priorities(places, errors.detach().numpy())
+        if self.updates % config.target_network_frequency == 0:
+            self.target.load_state_dict(self.student.head.state_dict())
+        return {"train/td_loss": float(loss.detach())}
+
+    def _errors(self, batch: Transitions) -> Tensor:
+        student, config = self.student, self.config
+        with torch.no_grad():
+            online, target = student(batch.following), student(batch.following, self.target)
+            prior = student.prior(batch.following)
+            following = next_values(online, target, prior, config.backup, config.temperature)
+        taken = student(batch.moments, places=batch.actions).squeeze(-1)
+        return td_errors(taken, torch.from_numpy(batch.rewards), torch.from_numpy(batch.discounts), following)
+
+    def _meet(self, which: list[int]) -> NDArray[np.int64]:
+        """Numbers of the moments in which the members stand."""
+        started = time.perf_counter()
+        situations = self.tasks.situations(which)
+        numbers = self.student.meet(situations)
+        if self.prior is not None:
+            self.prior.count(situations)
+        self.seconds["teacher"] += time.perf_counter() - started
+        return numbers
+
+    def _propose(self, situations: Sequence[Situation]) -> list[NDArray[np.float64]]:
+        assert self.prior is not None
+        return [proposals.weights for proposals in self.prior.propose(situations)]
+
+    def _recent(self) -> dict[str, float]:
+        """Mean return and length of the last hundred episodes that ended while playing."""
+        if not self._finished:
+            return {}
+        returns, lengths = zip(*self._finished, strict=True)
+        return {"rollout/ep_rew_mean": float(np.mean(returns)), "rollout/ep_len_mean": float(np.mean(lengths))}
+
+    def _draw_seeds(self, count: int) -> list[int]:
+        return [int(seed) for seed in self.random.integers(*self._episode_seeds, size=count)]
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything that a resumed run needs beside the student: tensors, and JSON values."""
+        tensors = {f"target.{name}": value.clone() for name, value in self.target.state_dict().items()}
+        tensors |= {f"replay.{name}": value for name, value in self.replay.state().items()}
+        tensors |= optimizer_tensors(self.optimizer)
+        values = {
+            "random": self.random.bit_generator.state,
+            "histories": self.tasks.histories(),
+            "waiting": self._n_step.state(),
+            "returns": self._returns.tolist(),
+            "lengths": self._lengths.tolist(),
+            "finished": list(self._finished),
+            "env_steps": self.env_steps,
+            "updates": self.updates,
+            "seconds": self.seconds,
+        }
+        return tensors, values
+
+    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Continues from `state`: the tasks are brought back by replaying their actions."""
+        self.target.load_state_dict({name[7:]: value for name, value in tensors.items() if name.startswith("target.")})
+        self.replay.restore({name[7:]: value for name, value in tensors.items() if name.startswith("replay.")})
+        load_optimizer_tensors(self.optimizer, tensors)
+        self.random.bit_generator.state = values["random"]
+        self.tasks.replay([(seed, actions) for seed, actions in values["histories"]])
+        self._n_step.restore(values["waiting"])
+        self._returns, self._lengths = np.array(values["returns"]), np.array(values["lengths"])
+        self._finished.extend((float(value), int(length)) for value, length in values["finished"])
+        self.env_steps, self.updates = values["env_steps"], values["updates"]
+        self.seconds = dict(values["seconds"])
+        self._moments = self.student.meet(self.tasks.situations(self._members))
