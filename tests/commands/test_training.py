@@ -30,7 +30,7 @@ SMALL = (
     "evaluation.episodes=6",
     "evaluation.recorded_episodes=1",
 )
-FEW = ("evaluation.curve_episodes=1", "evaluation.episodes=2")
+FEW = ("total_timesteps=2048", "evaluation.curve_episodes=1", "evaluation.episodes=2")
 UNTIMED = ("env_steps", "rewards", "final", "final_other", "curve", "llm", "unadvised", "references")
 
 
@@ -65,7 +65,7 @@ def _train(out: Path, method: str, *extra: str, kill_at: int | None = None, resu
         ("ppo", ()),
         ("dagger", ("updates=40", "rounds=4")),
         ("when2ask", ("advice.mode=sampled", *FEW)),
-        ("option-ppo", FEW),
+        pytest.param("option-ppo", FEW, marks=pytest.mark.slow),
         ("beacons", ()),
         ("lmgt", ()),
     ],
