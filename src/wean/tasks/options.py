@@ -107,6 +107,10 @@ class OptionTasks:
         """See `Tasks.best_actions`; nobody knows the best skills."""
         raise UsageError("nobody knows the best skills; let another policy play")
 
+    def scripted_actions(self, which: Sequence[int]) -> list[int]:
+        """See `Tasks.scripted_actions`; the explorer chooses no skills."""
+        raise UsageError("the scripted explorer takes the task's own actions; let another policy play")
+
     def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
         """See `Tasks.achieved`."""
         return self._tasks.achieved(which)

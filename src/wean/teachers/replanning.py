@@ -182,6 +182,10 @@ class AskingTasks:
         """See `Tasks.best_actions`; nobody knows when it is best to ask."""
         raise UsageError("nobody knows when it is best to ask; let another policy play")
 
+    def scripted_actions(self, which: Sequence[int]) -> list[int]:
+        """See `Tasks.scripted_actions`; the explorer asks nobody."""
+        raise UsageError("the scripted explorer takes the task's own actions; let another policy play")
+
     def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
         """See `Tasks.achieved`."""
         return self._tasks.achieved(which)
