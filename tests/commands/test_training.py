@@ -30,6 +30,7 @@ SMALL = (
     "evaluation.episodes=6",
     "evaluation.recorded_episodes=1",
 )
+FEW = ("total_timesteps=2048", "evaluation.curve_episodes=1", "evaluation.episodes=2")
 UNTIMED = ("env_steps", "rewards", "final", "final_other", "curve", "llm", "unadvised", "references")
 
 
@@ -63,8 +64,8 @@ def _train(out: Path, method: str, *extra: str, kill_at: int | None = None, resu
         ("kickstarting", ()),
         ("ppo", ()),
         ("dagger", ("updates=40", "rounds=4")),
-        ("when2ask", ("advice.mode=sampled",)),
-        ("option-ppo", ()),
+        ("when2ask", ("advice.mode=sampled", *FEW)),
+        pytest.param("option-ppo", FEW, marks=pytest.mark.slow),
         ("beacons", ()),
         ("lmgt", ()),
     ],
@@ -78,7 +79,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path: Path, method: str, e
     assert {k: _untimed(whole[k]) for k in UNTIMED} == {k: _untimed(resumed[k]) for k in UNTIMED}
     one, other = (load_file(tmp_path / name / "student" / "model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(one[name], other[name]) for name in one)
-    said = {"ppo": [], "lmgt": ["judge.json"]}.get(method, ["teacher.json"])
+    said = {"ppo": [], "option-ppo": [], "lmgt": ["judge.json"]}.get(method, ["teacher.json"])
     for file in ("metrics.jsonl", *said):
         assert (tmp_path / "whole" / file).read_text() == (tmp_path / "killed" / file).read_text()
 

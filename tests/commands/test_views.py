@@ -11,11 +11,11 @@ from wean.parts import seen_by_run
 from wean.training import Training
 
 SMALL = (
-    "total_timesteps=2048",
+    "total_timesteps=512",
     "num_envs=8",
     "num_steps=16",
     "student.hidden=16",
-    "evaluation.curve_points=2",
+    "evaluation.curve_points=1",
     "evaluation.curve_episodes=4",
     "evaluation.episodes=6",
     "evaluation.recorded_episodes=1",

@@ -104,12 +104,13 @@ def paired(
     Returns:
         The mean differences of `success`, `length` and `questions`.
     """
-    pairs = {
-        "success": (student.successes.astype(float), other.successes.astype(float)),
-        "length": (student.lengths, other.lengths),
-        "questions": ([tally.questions for tally in asked], [tally.questions for tally in other_asked]),
+    questions, other_questions = ([tally.questions for tally in found] for found in (asked, other_asked))
+    differences = {
+        "success": paired_difference(student.successes.astype(float), other.successes.astype(float)),
+        "length": paired_difference(student.lengths, other.lengths),
+        "questions": paired_difference(questions, other_questions),
     }
-    return {name: paired_difference(first, second).as_dict() for name, (first, second) in pairs.items()}
+    return {name: difference.as_dict() for name, difference in differences.items()}
 
 
 def tell_tallies(tallies: Sequence[Tally] | Sequence[AgentTally]) -> dict[str, dict[str, float]]:

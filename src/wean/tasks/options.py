@@ -108,8 +108,8 @@ class OptionTasks:
         raise UsageError("nobody knows the best skills; let another policy play")
 
     def scripted_actions(self, which: Sequence[int]) -> list[int]:
-        """See `Tasks.scripted_actions`; nobody has written it for skills."""
-        raise UsageError("skills have no scripted explorer; let another policy play")
+        """See `Tasks.scripted_actions`; the explorer chooses no skills."""
+        raise UsageError("the scripted explorer takes the task's own actions; let another policy play")
 
     def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
         """See `Tasks.achieved`."""

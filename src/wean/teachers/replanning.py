@@ -183,8 +183,8 @@ class AskingTasks:
         raise UsageError("nobody knows when it is best to ask; let another policy play")
 
     def scripted_actions(self, which: Sequence[int]) -> list[int]:
-        """See `Tasks.scripted_actions`; nobody has written one that asks."""
-        raise UsageError("asking has no scripted explorer; let another policy play")
+        """See `Tasks.scripted_actions`; the explorer asks nobody."""
+        raise UsageError("the scripted explorer takes the task's own actions; let another policy play")
 
     def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
         """See `Tasks.achieved`."""
