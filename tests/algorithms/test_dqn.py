@@ -107,7 +107,7 @@ def test_a_prior_acts_at_once_and_rules_out_what_it_does_not_propose() -> None:
     moves: list[int] = []
 
     class Watched(Corridor):
-        def step(self, action: int):  # type: ignore[no-untyped-def]  # noqa: ANN201
+        def step(self, action: int):  # type: ignore[no-untyped-def]
             moves.append(action)
             return super().step(action)
 
@@ -146,7 +146,7 @@ def test_the_seed_decides_the_student(plain: tuple[DQN, TableValues]) -> None:
 
 def test_a_loss_that_is_no_number_stops_before_it_does_harm() -> None:
     class Broken(Corridor):
-        def step(self, action: int):  # type: ignore[no-untyped-def]  # noqa: ANN201
+        def step(self, action: int):  # type: ignore[no-untyped-def]
             observation, reward, *rest = super().step(action)
             return observation, math.nan if reward else 0.0, *rest
 
