@@ -23,7 +23,7 @@ from wean.training import Training
 
 TASK = "FrozenLake4x4"
 SMALL = (
-    "total_timesteps=400",
+    "total_timesteps=240",
     "evaluation.curve_points=6",
     "evaluation.curve_episodes=2",
     "evaluation.episodes=4",
@@ -83,7 +83,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(
     extra = tuple(item.format(walks=walks) for item in extra)
     whole = _train(tmp_path / "whole", method, *extra)
     with pytest.raises(Killed):
-        _train(tmp_path / "killed", method, *extra, kill_at=250)
+        _train(tmp_path / "killed", method, *extra, kill_at=150)
     resumed = _train(tmp_path / "killed", method, *extra, resume=True)
     assert {k: _untimed(whole[k]) for k in UNTIMED} == {k: _untimed(resumed[k]) for k in UNTIMED}
     one, other = (load_file(tmp_path / name / "student" / "model.safetensors") for name in ("whole", "killed"))
@@ -134,9 +134,16 @@ class Breaking(gym.Wrapper[Any, Any, Any, Any]):
         return observation, math.nan if self.training and Breaking.steps > 200 else reward, *rest
 
 
+def _breaking() -> Breaking:
+    Breaking.steps = 0
+    return Breaking(make_task(TASK))
+
+
 def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(WeanError, match=r"the loss became nan at step 2\d\d, batch \d+; lower") as error:
-        _train(tmp_path / "run", "dqn", "learning_starts=40", make=lambda: Breaking(make_task(TASK)))
+        _train(
+            tmp_path / "run", "dqn", "total_timesteps=400", "learning_starts=40", make=lambda: Breaking(make_task(TASK))
+        )
     assert "\n" not in str(error.value)
     found = RunFolder(tmp_path / "run").load_checkpoint()
     assert found is not None
