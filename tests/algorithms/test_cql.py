@@ -46,12 +46,12 @@ def _walks(path: Path, episodes: int = 40, chance_right: float = 0.6) -> Path:
 
 
 def _cql(file: Path, prior: Prior | None = None, **changes: object) -> CQL:
-    settings = {"total_timesteps": 600, "learning_rate": 0.03, "gamma": 0.9, "target_network_frequency": 20}
+    settings = {"total_timesteps": 400, "learning_rate": 0.03, "gamma": 0.9, "target_network_frequency": 20}
     return CQL(TableValues(2, rows=8), CQLConfig(data=str(file), **{**settings, **changes}), prior)  # type: ignore[arg-type]
 
 
 def _cloning(file: Path, prior: Prior | None = None, **changes: object) -> Cloning:
-    settings = {"total_timesteps": 300, "learning_rate": 0.03, **changes}
+    settings = {"total_timesteps": 200, "learning_rate": 0.03, **changes}
     return Cloning(TableValues(2, rows=8), CloningConfig(data=str(file), **settings))  # type: ignore[arg-type]
 
 
@@ -93,20 +93,19 @@ def test_one_batch_has_the_loss_of_its_parts(tmp_path: Path) -> None:
 
 
 def test_cql_learns_the_way_from_a_drunkard(tmp_path: Path) -> None:
-    algorithm = _cql(_walks(tmp_path / "walks.parquet"))
+    # In cell 2 he went back more often than on: cloning him does not arrive.
+    algorithm = _cql(_walks(tmp_path / "walks.parquet"), cql_coef=0.1)
     assert len(algorithm.data.moments) > 150
     algorithm.learn()
-    assert algorithm.env_steps == 600
+    assert algorithm.env_steps == 400
     assert _solves(algorithm)
 
 
 def test_cloning_does_as_was_done(tmp_path: Path) -> None:
-    algorithm = _cloning(_walks(tmp_path / "walks.parquet"))
-    algorithm.learn()
-    assert _solves(algorithm)
-    backwards = _cloning(_walks(tmp_path / "back.parquet", chance_right=0.4))
-    backwards.learn()
-    assert not _solves(backwards)
+    for chance_right, solved in ((0.8, True), (0.4, False)):
+        algorithm = _cloning(_walks(tmp_path / f"{chance_right}.parquet", chance_right=chance_right))
+        algorithm.learn()
+        assert _solves(algorithm) is solved
 
 
 def test_the_prior_rules_out_what_it_does_not_propose(tmp_path: Path) -> None:
@@ -128,7 +127,8 @@ def test_the_prior_rules_out_what_it_does_not_propose(tmp_path: Path) -> None:
 @pytest.mark.parametrize("make", [_cql, _cloning])
 def test_a_share_of_the_episodes_drawn_by_the_seed(make: Callable[..., Offline], tmp_path: Path) -> None:
     file = _walks(tmp_path / "walks.parquet")
-    whole, tenth, again = make(file), make(file, share=0.1), make(file, share=0.1)
+    few = {"share": 0.1, "total_timesteps": 30}
+    whole, tenth, again = make(file), make(file, **few), make(file, **few)
     assert 0 < len(tenth.data.moments) < len(whole.data.moments) / 4
     assert tenth.data.rewards.tolist() == again.data.rewards.tolist()
     for algorithm in (tenth, again):

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wean.algorithms.teaching import Schedule, teacher_loss
+from wean.algorithms.teaching import Schedule, kl_to_prior, teacher_loss
 
 
 def test_loss_is_the_cross_entropy_over_advised_moments() -> None:
@@ -16,6 +16,26 @@ def test_loss_is_the_cross_entropy_over_advised_moments() -> None:
     advised = torch.tensor([True, True, False])
     by_hand = (-math.log(0.5) - 0.5 * math.log(0.1) - 0.5 * math.log(0.1)) / 2
     assert teacher_loss(logits, teacher, advised).item() == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_the_kl_to_a_prior_is_that_of_the_student_from_the_prior() -> None:
+    logits = torch.log(torch.tensor([[0.8, 0.2], [0.5, 0.5], [0.3, 0.7]]))
+    prior = torch.tensor([[0.5, 0.5], [0.25, 0.75], [0.0, 0.0]])
+    found = kl_to_prior(logits, prior, torch.tensor([True, True, False])).item()
+    first = 0.8 * math.log(0.8 / 0.5) + 0.2 * math.log(0.2 / 0.5)
+    second = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
+    assert found == pytest.approx((first + second) / 2, rel=1e-5)
+    backwards = 0.5 * math.log(0.5 / 0.8) + 0.5 * math.log(0.5 / 0.2) + 0.25 * math.log(0.5) + 0.75 * math.log(1.5)
+    assert abs(found - backwards / 2) > 0.005
+
+
+def test_the_kl_lets_the_student_leave_out_what_the_prior_allows_but_not_do_what_it_forbids() -> None:
+    yes = torch.tensor([True])
+    sure, torn = torch.tensor([[20.0, 0.0]]), torch.tensor([[0.0, 0.0]])
+    assert kl_to_prior(sure, torch.tensor([[0.5, 0.5]]), yes).item() == pytest.approx(math.log(2), rel=1e-4)
+    # An action of probability 0 counts as one of a millionth.
+    forbidden = kl_to_prior(torn, torch.tensor([[1.0, 0.0]]), yes).item()
+    assert forbidden == pytest.approx(0.5 * math.log(0.5) + 0.5 * math.log(0.5 / 1e-6), rel=1e-5)
 
 
 def test_no_advice_is_no_loss_and_no_gradient() -> None:

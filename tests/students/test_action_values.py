@@ -145,7 +145,7 @@ def test_the_head_by_hand() -> None:
 def test_a_table_that_is_too_small_says_what_to_do() -> None:
     for student in (TableValues(2), TableValues(3, rows=1)):
         moments = student.meet([HALL, CAVE])
-        with pytest.raises(WeanError, match="the table has room for .* use student.values=text"):
+        with pytest.raises(WeanError, match=r"the table has room for .* use student.values=text"):
             student(moments)
 
 

@@ -99,6 +99,7 @@ def test_each_situation_is_asked_about_once_and_not_again_after_a_resume() -> No
     prior, places = Prior(ask), _places(3)
     prior.count([*places, places[0]])
     prior.propose(places)
+    prior.propose([Words(place.goal, place.text, place.choices, key=number) for number, place in enumerate(places)])
     assert asked == [place.text for place in places]
     resumed = Prior(ask)
     resumed.count(places[:1])  # as a learner does that is built anew
@@ -127,18 +128,19 @@ def test_no_proposal_is_no_advice_and_never_a_guess() -> None:
 def test_a_prior_that_proposes_nothing_is_one_clear_line(one_by_one: bool) -> None:
     model = scripted_model(lambda request: "I cannot say.")
     prior = Prior(partial(verbalized, model))
+    *first, last = [[place] for place in _places(20)] if one_by_one else [_places(20)]
+    for places in first:
+        prior.propose(places)
     with pytest.raises(UsageError, match="proposed no action in any of the first 20 situations; name another") as error:
-        for place in _places(20):
-            prior.propose([place] if one_by_one else _places(20))
+        prior.propose(last)
     assert "\n" not in str(error.value)
 
 
 def test_in_a_task_of_few_situations_too() -> None:
     prior = _fixed(0.0, 0.0)
+    prior.count(_places(3) * 66)
     with pytest.raises(UsageError, match="proposed no action in any of the first 3 situations"):
-        for _ in range(100):
-            prior.count(_places(3))
-    assert prior.unadvised == 201
+        prior.count(_places(3))
 
 
 def test_one_proposal_is_enough_to_go_on() -> None:

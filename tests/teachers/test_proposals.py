@@ -37,7 +37,7 @@ def test_choices_that_differ_in_case_alone_are_not_told_apart() -> None:
     ("answer", "expected"),
     [
         (
-            '{"choices": [{"choice": "chop", "probability": 0.75}, {"choice": "pick up the bowl", "probability": 0.25}]}',
+            '{"choices": [{"choice": "chop", "probability": 0.6}, {"choice": "pick up the bowl", "probability": 0.2}]}',
             {3: 0.75, 1: 0.25},
         ),
         ('Chop it.\n```json\n{"choices": {"chop": "60%", "pick up the bowl": "20%"}}\n```', {3: 0.75, 1: 0.25}),

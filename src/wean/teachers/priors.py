@@ -154,7 +154,7 @@ class Prior:
         self._ask, self._k, self._epsilon, self._seed = ask, k, epsilon, seed
         self._known: dict[Hashable, Proposals] = {}
         self._situations: dict[Hashable, Situation] = {}
-        self._before: dict[_Asked, Proposals] = {}
+        self._said: dict[_Asked, Proposals] = {}
         self._met: Counter[Hashable] = Counter()
         self._met_before: dict[_Asked, int] = {}
         self._silent = 0
@@ -169,13 +169,13 @@ class Prior:
         new = {s.key: s for s in situations if s.key not in self._known}
         if new:
             self._situations |= new
-            self._known |= {key: self._before[_asked(s)] for key, s in new.items() if _asked(s) in self._before}
-            unasked = {key: s for key, s in new.items() if key not in self._known}
+            unasked = {_asked(s): s for s in new.values() if _asked(s) not in self._said}
             if unasked:
                 found = self._ask(list(unasked.values()))
                 self._listen(found)
                 pairs = zip(unasked.items(), found, strict=True)
-                self._known |= {key: self._finished(s, proposals) for (key, s), proposals in pairs}
+                self._said |= {words: self._finished(s, proposals) for (words, s), proposals in pairs}
+            self._known |= {key: self._said[_asked(s)] for key, s in new.items()}
         return [self._known[situation.key] for situation in situations]
 
     def count(self, situations: Sequence[Situation]) -> None:
@@ -211,12 +211,11 @@ class Prior:
 
     def table(self) -> list[dict[str, Any]]:
         """Every situation asked about, most often met first, with its proposals: for people to read."""
-        met, known = Counter(self._met_before), dict(self._before)
+        met = Counter(self._met_before)
         for key, situation in self._situations.items():
             met[_asked(situation)] += self._met[key]
-            known[_asked(situation)] = self._known[key]
         rows = []
-        for (text, names), proposals in known.items():
+        for (text, names), proposals in self._said.items():
             listed = sorted(zip(proposals.weights.tolist(), names, strict=True), key=lambda item: -item[0])
             rows.append(
                 {
@@ -243,7 +242,7 @@ class Prior:
             self._silent = -1
         for row in state["rows"]:
             asked = row["text"], tuple(row["choices"])
-            self._before[asked] = Proposals(np.array(row["weights"]), (row["answer"],) if row["answer"] else ())
+            self._said[asked] = Proposals(np.array(row["weights"]), (row["answer"],) if row["answer"] else ())
             self._met_before[asked] = row["met"]
 
     def _listen(self, found: Sequence[Proposals]) -> None:
