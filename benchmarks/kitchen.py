@@ -5,7 +5,7 @@ python benchmarks/kitchen.py --quick          DQN with and without the prior, tw
 python benchmarks/kitchen.py --demos          makes the recorded episodes, and nothing else
 python benchmarks/kitchen.py --from-runs DIR  tabulates the finished runs of DIR
 
-Run folders go to --runs, the recorded episodes to runs/kitchen-demos. Success is the right dish served, greedily, in 500
+Run folders go to --runs, recorded episodes to runs/kitchen-demos. Success is the right dish served, greedily, in 500
 held-out kitchens; steps are macro-actions.
 """
 

@@ -132,7 +132,7 @@ def told(ratios: Sequence[dict[str, Any] | None]) -> str:
 def collect(
     tasks: Sequence[str], lines: Sequence[Line], folder: Path, threshold: Callable[[str], float]
 ) -> dict[str, list[dict[str, Any]]]:
-    """The rows of each task that has any: the lines, then the references of the first line with a prior, then chance."""
+    """The rows of each task that has any: the lines, the references of the first with a prior, then chance."""
     found = {}
     for task in tasks:
         mine = [line for line in lines if task in line.tasks]
