@@ -330,17 +330,18 @@ def describe_fields(config_type: type[BaseModel]) -> Mapping[str, tuple[str, Any
     import textwrap
 
     found: dict[str, tuple[str, Any]] = {}
-    body = ast.parse(textwrap.dedent(inspect.getsource(config_type))).body[0]
-    assert isinstance(body, ast.ClassDef)
     lines: dict[str, str] = {}
-    for node, following in zip(body.body, body.body[1:], strict=False):
-        if (
-            isinstance(node, ast.AnnAssign)
-            and isinstance(node.target, ast.Name)
-            and isinstance(following, ast.Expr)
-            and isinstance(following.value, ast.Constant)
-        ):
-            lines[node.target.id] = str(following.value.value)
+    for owner in reversed(config_type.__mro__[: config_type.__mro__.index(BaseModel)]):  # inherited fields first
+        body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for node, following in zip(body.body, body.body[1:], strict=False):
+            if (
+                isinstance(node, ast.AnnAssign)
+                and isinstance(node.target, ast.Name)
+                and isinstance(following, ast.Expr)
+                and isinstance(following.value, ast.Constant)
+            ):
+                lines[node.target.id] = str(following.value.value)
     for name, field in config_type.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             inner = describe_fields(field.annotation)
