@@ -9,8 +9,7 @@ Run folders go to --runs.
 
 from __future__ import annotations
 
-from reporting import finish, hardware
-from training_runs import Line, chosen_lines, curves, markdown, options, references, tabulate, train_all
+from training_runs import Line, run
 
 NAME = "llm4teach"
 PAPER = ("SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey")
@@ -26,25 +25,8 @@ LINES = (
     Line("llm4teach-sampled", "llm4teach", "one drawn plan a step", PAPER[:1], overrides=("advice.mode=sampled",)),
     Line("kickstarting", "kickstarting", "one drawn plan a step, weight from 1", PAPER[:1]),
 )
-QUICK = ("llm4teach", "ppo", "dagger")
-
-
-def main() -> None:
-    """Parses, trains what is missing, tabulates."""
-    arguments = options(__doc__, f"runs/{NAME}").parse_args()
-    folder = arguments.from_runs or arguments.runs
-    lines = chosen_lines(LINES, arguments)
-    if arguments.quick:
-        lines = [line._replace(seeds=2, tasks=PAPER[:1]) for line in lines if line.name in QUICK]
-    if not arguments.from_runs:
-        train_all(lines, folder, arguments.workers)
-    rows = []
-    for task in PAPER:
-        found = [tabulate(task, line, folder) for line in lines if task in line.tasks]
-        rows += [row for row in found if row] + references(task, LINES[0], folder)
-    results = {"rows": rows, "curves": curves(lines, folder)}
-    finish(NAME, hardware("torch", "minigrid"), results, markdown(rows), arguments.json, arguments.save)
+QUICK = tuple(line._replace(seeds=2, tasks=PAPER[:1]) for line in LINES if line.name in ("llm4teach", "ppo", "dagger"))
 
 
 if __name__ == "__main__":
-    main()
+    run(NAME, __doc__, LINES, QUICK)

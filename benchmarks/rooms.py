@@ -9,8 +9,12 @@ Run folders go to --runs.
 
 from __future__ import annotations
 
-from reporting import finish, hardware
-from training_runs import Line, chosen_lines, curves, markdown, options, references, tabulate, train_all
+import json
+import subprocess
+import sys
+from typing import Any
+
+from training_runs import Line, run
 
 NAME = "rooms"
 BOXES = ("KeyInBox", "RandomBoxKey")
@@ -24,25 +28,19 @@ LINES = (
     Line("option-ppo", "option-ppo", "chooses among the skills, no teacher", ("ColoredDoorKey", *BOXES)),
     Line("when2ask", "when2ask", "learns when to ask; asks at work, too", ("ColoredDoorKey", *BOXES)),
 )
-QUICK = ("llm4teach", "ppo")
+QUICK = tuple(line._replace(seeds=2, tasks=("KeyInBox",)) for line in LINES if line.name in ("llm4teach", "ppo"))
 
 
-def main() -> None:
-    """Parses, trains what is missing, tabulates."""
-    arguments = options(__doc__, f"runs/{NAME}").parse_args()
-    folder = arguments.from_runs or arguments.runs
-    lines = chosen_lines(LINES, arguments)
-    if arguments.quick:
-        lines = [line._replace(seeds=2, tasks=("KeyInBox",)) for line in lines if line.name in QUICK]
-    if not arguments.from_runs:
-        train_all(lines, folder, arguments.workers)
-    rows = []
-    for task in TASKS:
-        found = [tabulate(task, line, folder) for line in lines if task in line.tasks]
-        rows += [row for row in found if row] + references(task, LINES[0], folder)
-    results = {"rows": rows, "curves": curves(lines, folder)}
-    finish(NAME, hardware("torch", "minigrid"), results, markdown(rows), arguments.json, arguments.save)
+def language_model(task: str) -> list[dict[str, Any]]:
+    """The language model as the agent, where there are recorded answers: calls and tokens of an episode."""
+    if task not in ("ColoredDoorKey", "KeyInBox"):
+        return []
+    command = [sys.executable, "-m", "wean", "eval", "llm-agent", "--task", task, "--json"]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    row = {"task": task, "method": "llm-agent", "what": "the language model chooses every skill", "seeds": None}
+    said = {part: found[part] for part in ("success", "length", "episodes")}
+    return [{**row, "acting": "sampled", "sampled": said, "asking": found["asking"]}]
 
 
 if __name__ == "__main__":
-    main()
+    run(NAME, __doc__, LINES, QUICK, language_model)

@@ -9,17 +9,20 @@ import argparse
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from reporting import finish, hardware
 from wean.evaluation.statistics import bootstrap_mean, median_steps, steps_to, wilson
 from wean.methods.presets import METHODS
 from wean.methods.settings import resolve
 from wean.training import Training
+
+More = Callable[[str], list[dict[str, Any]]]
 
 
 class Line(NamedTuple):
@@ -129,6 +132,29 @@ def references(task: str, line: Line, folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def run(name: str, doc: str | None, lines: Sequence[Line], quick: Sequence[Line], more: More | None = None) -> None:
+    """A whole benchmark: parses the command line, trains what is missing, tabulates task by task.
+
+    Args:
+        name: The benchmark's.
+        doc: Its help.
+        lines: Its lines; the references are those of the first.
+        quick: Its lines with --quick.
+        more: Gives further rows of a task, measured anew.
+    """
+    arguments = options(doc, f"runs/{name}").parse_args()
+    folder = arguments.from_runs or arguments.runs
+    chosen = chosen_lines(quick if arguments.quick else lines, arguments)
+    if not arguments.from_runs:
+        train_all(chosen, folder, arguments.workers)
+    rows = []
+    for task in dict.fromkeys(task for line in chosen for task in line.tasks):
+        found = [tabulate(task, line, folder) for line in chosen if task in line.tasks]
+        rows += [row for row in found if row] + references(task, lines[0], folder) + (more(task) if more else [])
+    results = {"rows": rows, "curves": curves(chosen, folder)}
+    finish(name, hardware("torch", "minigrid"), results, markdown(rows), arguments.json, arguments.save)
+
+
 def curves(lines: Sequence[Line], folder: Path) -> dict[str, Any]:
     """Success over environment steps by `task/line`: the mean of the seeds at each point."""
     found: dict[str, Any] = {}
@@ -157,9 +183,15 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
             cells.append(interval(row["greedy"]["success"]) if "greedy" in row else "")
             if row["seeds"]:
                 cells += [reached(row["steps_to_0.9"]), f"{row['env_steps']:,}", f"{row['distinct_questions']:,}"]
-                cells += [f"{row['tokens']:,}", f"{row['seconds']:.0f}", str(row["seeds"])]
+                cells += [
+                    f"{row['tokens']:,}" if row["asked_live"] else "replayed",
+                    f"{row['seconds']:.0f}",
+                    str(row["seeds"]),
+                ]
             else:
-                cells += [""] * 6
+                asking = row.get("asking", {})
+                told = [f"{asking[part]['mean']:,.1f} an episode" if asking else "" for part in ("questions", "tokens")]
+                cells += ["", "", *told, "", ""]
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
