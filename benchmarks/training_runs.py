@@ -184,7 +184,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
             if row["seeds"]:
                 cells += [reached(row["steps_to_0.9"]), f"{row['env_steps']:,}", f"{row['distinct_questions']:,}"]
                 cells += [
-                    f"{row['tokens']:,}" if row["asked_live"] else "replayed",
+                    tokens(row),
                     f"{row['seconds']:.0f}",
                     str(row["seeds"]),
                 ]
@@ -195,6 +195,11 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def tokens(row: dict[str, Any]) -> str:
+    """Tokens asked live; answers that were replayed, e.g. recorded ones, cost none."""
+    return f"{row['tokens']:,}" if row["asked_live"] or not row["distinct_questions"] else "replayed"
 
 
 def interval(value: dict[str, float]) -> str:
