@@ -54,7 +54,7 @@ bench: $(if $(NAME),$(CORE)) ## list the benchmarks; NAME=... runs one, ARGS=...
 ifdef NAME
 	$(BIN)/python benchmarks/$(NAME).py $(ARGS)
 else
-	@$(PYTHON) -c 'import ast, pathlib; [print(f"  {p.stem:20}", (ast.get_docstring(ast.parse(p.read_text(encoding="utf-8"))) or "").split("\n")[0]) for p in sorted(pathlib.Path("benchmarks").glob("[!_]*.py"))]'
+	@$(PYTHON) -c 'import ast, pathlib; [print(f"  {p.stem:20}", (ast.get_docstring(ast.parse(p.read_text(encoding="utf-8"))) or "").split("\n")[0]) for p in sorted(pathlib.Path("benchmarks").glob("*.py")) if "__main__" in p.read_text(encoding="utf-8")]'
 	@echo "  make bench NAME=llm4teach ARGS=--quick"
 endif
 
