@@ -215,8 +215,8 @@ def seen_by_run(folder: str | Path, make: MakeTask | None = None) -> ShownTasks:
         config = from_yaml((Path(folder) / "config.yaml").read_text())
     except OSError:
         raise UsageError(f"{folder} is no run folder; name one that `wean train` wrote") from None
-    asks = isinstance(config.algorithm, When2AskConfig) and config.model
-    teacher = make_teacher(open_model(config.model), config.advice, config.seed) if asks and config.model else None
+    asks = isinstance(config.algorithm, When2AskConfig)
+    teacher = make_teacher(open_model(config.model or ""), config.advice, config.seed) if asks else None
     return view_of(config, teacher, SerialTasks([make or partial(make_task, config.task)]))
 
 

@@ -72,8 +72,7 @@ def annotate(
         )
     html = page or file.with_name(f"{file.name.removesuffix('.jsonl')}.html")
     write_annotation_page(html, trajectories, result.annotations, confidence)
-    for problem in result.problems:
-        console.print(f"wean: {problem}", style="yellow", highlight=False, soft_wrap=True)
+    _tell(console, result.problems)
     if as_json:
         typer.echo(json.dumps(_summary(result, trajectories, file, html)))
     else:

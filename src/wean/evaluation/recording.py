@@ -96,7 +96,7 @@ def _picture(tasks: ShownTasks) -> str | None:
         try:
             return _png(tasks.render(0))
         except (NotImplementedError, TypeError, ValueError, gym.error.Error):
-            return None
+            return None  # an environment that cannot be drawn says so in one of these ways
 
 
 def _text(tasks: ShownTasks) -> str:

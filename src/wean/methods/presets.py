@@ -53,21 +53,16 @@ _FAR = {**_LONGER, "student.reach": 6, "student.edges": True}
 _ANNEALED = {"teacher.kind": "linear", "teacher.start": 10.0, "teacher.end": 0.0, "teacher.until": 1.0}
 # As many labels as llm4teach gets while its teacher's weight lasts: one a step.
 _LABELS = {task: {"total_timesteps": 200_000} for task in ("SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey")}
-_GUIDED: dict[str, dict[str, Any]] = {
-    "ColoredDoorKey": {**_LONG, "teacher.until": 1 / 2},
-    "LavaDoorKey": {**_LONGER, "teacher.until": 1 / 3},
-    "RandomBoxKey": {"total_timesteps": 300_000},
-    "ColoredDoorKeyRandom": {**_LONG, "teacher.until": 1 / 2},
-    "TwoDoor": {**_FAR, "teacher.until": 1 / 4},
-}
-# As many steps as the guided student gets.
-_ALONE: dict[str, dict[str, Any]] = {
+# What a room's students get, with a teacher or without.
+_ROOMS: dict[str, dict[str, Any]] = {
     "ColoredDoorKey": _LONG,
     "LavaDoorKey": _LONGER,
     "RandomBoxKey": {"total_timesteps": 300_000},
     "ColoredDoorKeyRandom": _LONG,
     "TwoDoor": _FAR,
 }
+_UNTIL = {"ColoredDoorKey": 1 / 2, "LavaDoorKey": 1 / 3, "ColoredDoorKeyRandom": 1 / 2, "TwoDoor": 1 / 4}
+_GUIDED = {task: {**settings, "teacher.until": _UNTIL.get(task, 1.0)} for task, settings in _ROOMS.items()}
 
 # MiniGrid's own tasks: the reward comes late, and only after a chain of steps. Larger batches, more exploration, and a
 # horizon of fifty steps instead of a hundred, so that what brings a sub-goal is told from what came before it.
@@ -170,7 +165,7 @@ METHODS = {
             "Proximal policy optimization, 1707.06347",
             "ppo",
             {**_PPO, "ent_coef": 0.01},
-            {**_ALONE, **_STOCK_ALONE, **_PPO_KITCHENS},
+            {**_ROOMS, **_STOCK_ALONE, **_PPO_KITCHENS},
             teaches=False,
         ),
         Method(

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.errors import UsageError
-from wean.tasks.situation import Situation
 from wean.tasks.vector import Plan, SerialTasks, Steps
+from wean.tasks.view import TaskView
 
 
 @dataclass
@@ -35,7 +35,7 @@ class _Member:
     history: list[tuple[int, int]] = field(default_factory=list)
 
 
-class OptionTasks:
+class OptionTasks(TaskView):
     """A view of grid tasks whose actions are the skills that the task lists.
 
     A chosen skill runs until it has nothing more to do or the situation is another one. Then every skill may be chosen
@@ -52,8 +52,10 @@ class OptionTasks:
         UsageError: If they list none, or do not show a remembered map with room for them.
     """
 
+    no_expert = "nobody knows the best skills"
+
     def __init__(self, tasks: SerialTasks) -> None:
-        self._tasks = tasks
+        super().__init__(tasks)
         self._skills = tasks.skill_names()
         self._index = {name: number for number, name in enumerate(self._skills)}
         self._members: dict[int, _Member] = {}
@@ -63,7 +65,6 @@ class OptionTasks:
             raise UsageError(f"who chooses skills sees a remembered map (W, H, 4), not {space}")
         if shape[0] * shape[1] < len(self._skills):
             raise UsageError(f"a map of {shape[0]} x {shape[1]} cells has no room for {len(self._skills)} skills")
-        self.num = tasks.num
         self.observation_space: gym.Space[Any] = gym.spaces.Box(0, 255, (*shape[:2], 5), np.uint8)
         self.action_space: gym.Space[Any] = gym.spaces.Discrete(len(self._skills))
         self._primitives = int(tasks.action_space.n)  # type: ignore[attr-defined]
@@ -90,10 +91,6 @@ class OptionTasks:
         stepped = self._tasks.step(which, primitives)
         return stepped._replace(observations=self._observe(which, stepped.observations))
 
-    def situations(self, which: Sequence[int]) -> list[Situation]:
-        """See `Tasks.situations`."""
-        return self._tasks.situations(which)
-
     def first_actions(self, which: Sequence[int], plans: Sequence[Sequence[Plan]]) -> list[list[int | None]]:
         """See `Tasks.first_actions`; the number of the first skill of each plan that can do something."""
         found: list[list[int | None]] = []
@@ -102,18 +99,6 @@ class OptionTasks:
             numbers = [[self._index.get(skill, -1) for skill in plan] for plan in of_member]
             found.append([next((n for n in plan if n in actions), None) for plan in numbers])
         return found
-
-    def best_actions(self, which: Sequence[int]) -> list[list[Any]]:
-        """See `Tasks.best_actions`; nobody knows the best skills."""
-        raise UsageError("nobody knows the best skills; let another policy play")
-
-    def scripted_actions(self, which: Sequence[int]) -> list[int]:
-        """See `Tasks.scripted_actions`; the explorer chooses no skills."""
-        raise UsageError("the scripted explorer takes the task's own actions; let another policy play")
-
-    def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
-        """See `Tasks.achieved`."""
-        return self._tasks.achieved(which)
 
     def histories(self) -> list[tuple[int, list[Any]]]:
         """See `Tasks.histories`; an entry is a primitive action and the skill that took it."""
@@ -131,17 +116,9 @@ class OptionTasks:
             observations.append(self._observe([index], seen)[0])
         return np.stack(observations)
 
-    def close(self) -> None:
-        """See `Tasks.close`."""
-        self._tasks.close()
-
     def action_names(self) -> list[str]:
         """The skills."""
         return list(self._skills)
-
-    def render(self, index: int) -> NDArray[np.uint8]:
-        """See `SerialTasks.render`."""
-        return self._tasks.render(index)
 
     def _observe(self, which: Sequence[int], observations: NDArray[Any]) -> NDArray[Any]:
         """Finds out what may be chosen, and writes it beside the maps."""

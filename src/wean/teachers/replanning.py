@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from wean.errors import UsageError
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks, Steps
+from wean.tasks.view import TaskView
 from wean.teachers.plans import Plan
 from wean.teachers.teacher import Teacher
 
@@ -83,7 +84,7 @@ class _Member:
     history: list[tuple[int, Plan | None]] = field(default_factory=list)
 
 
-class AskingTasks:
+class AskingTasks(TaskView):
     """A view of tasks whose actions are 0, go on with the plan, and 1, ask for a new plan first.
 
     Each step then takes the primitive action that the plan begins with. A question is forced where there is no plan
@@ -108,16 +109,18 @@ class AskingTasks:
         UsageError: If the tasks list no skills, or the teacher's mode fits no single plan.
     """
 
+    no_expert = "nobody knows when it is best to ask"
+
     def __init__(
         self, tasks: SerialTasks, teacher: Teacher, cost: AskingCost | None = None, sees: Sight = "words"
     ) -> None:
         if teacher.mode == "soft":
             raise UsageError("who asks for plans follows one at a time; set advice.mode=argmax (or sampled)")
-        self._tasks, self._teacher, self._cost, self._sees = tasks, teacher, cost or AskingCost(), sees
+        super().__init__(tasks)
+        self._teacher, self._cost, self._sees = teacher, cost or AskingCost(), sees
         self._index = {name: number for number, name in enumerate(tasks.skill_names())}
         self._named: dict[Hashable, NDArray[np.float32]] = {}
         self._members: dict[int, _Member] = {}
-        self.num = tasks.num
         self.observation_space: gym.Space[Any] = tasks.observation_space
         if sees == "words":
             self.observation_space = gym.spaces.Box(0, 1, (4 * len(self._index) + 1,), np.float32)
@@ -170,25 +173,9 @@ class AskingTasks:
         self.tallies |= {m.seed: m.tally for m, over in zip(members, ended, strict=True) if over}
         return stepped._replace(observations=self._observe(which), rewards=stepped.rewards - costs)
 
-    def situations(self, which: Sequence[int]) -> list[Situation]:
-        """See `Tasks.situations`."""
-        return self._tasks.situations(which)
-
     def first_actions(self, which: Sequence[int], plans: Sequence[Sequence[Sequence[str]]]) -> list[list[int | None]]:
         """See `Tasks.first_actions`; the actions are the tasks' own."""
         return self._tasks.first_actions(which, plans)
-
-    def best_actions(self, which: Sequence[int]) -> list[list[Any]]:
-        """See `Tasks.best_actions`; nobody knows when it is best to ask."""
-        raise UsageError("nobody knows when it is best to ask; let another policy play")
-
-    def scripted_actions(self, which: Sequence[int]) -> list[int]:
-        """See `Tasks.scripted_actions`; the explorer asks nobody."""
-        raise UsageError("the scripted explorer takes the task's own actions; let another policy play")
-
-    def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
-        """See `Tasks.achieved`."""
-        return self._tasks.achieved(which)
 
     def histories(self) -> list[tuple[int, list[Any]]]:
         """See `Tasks.histories`; an entry is a primitive action, and the plan if one was asked for before it."""
@@ -206,17 +193,9 @@ class AskingTasks:
                 self._advance([index], self._tasks.step([index], [primitive]).observations)
         return self._observe(range(self.num))
 
-    def close(self) -> None:
-        """See `Tasks.close`."""
-        self._tasks.close()
-
     def action_names(self) -> list[str]:
         """What the two actions mean."""
         return ["go on", "ask"]
-
-    def render(self, index: int) -> NDArray[np.uint8]:
-        """See `SerialTasks.render`."""
-        return self._tasks.render(index)
 
     # --- what the rules of the references go by ----------------------------------------------------------------------
 
