@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from reporting import finish, hardware
-from training_runs import Line, chosen_lines, interval, options, reached, summaries, tabulate, train_all
+from training_runs import Line, interval, options, reached, summaries, tabulate, trained
 from wean.evaluation.statistics import median_steps
 
 NAME = "advice_budget"
@@ -53,7 +53,7 @@ LINES = (
     rule("nobody", "a budget of 0", "advice.max_questions=0"),
     Line("remembered", "llm4teach", "at every step, answers kept", (TASK,), seeds=2, overrides=SHORT),
 )
-QUICK = ("always", "every-50", "uncertain")
+QUICK = tuple(line._replace(seeds=1) for line in LINES if line.name in ("always", "every-50", "uncertain"))
 
 
 def questions_to(curve: Sequence[dict[str, Any]], success: float) -> int | None:
@@ -100,13 +100,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Parses, trains what is missing, tabulates."""
-    arguments = options(__doc__, f"runs/{NAME}").parse_args()
-    folder = arguments.from_runs or arguments.runs
-    lines = chosen_lines(LINES, arguments)
-    if arguments.quick:
-        lines = [line._replace(seeds=1) for line in lines if line.name in QUICK]
-    if not arguments.from_runs:
-        train_all(lines, folder, arguments.workers)
+    lines, folder, arguments = trained(options(__doc__, f"runs/{NAME}"), LINES, QUICK)
     rows = [row for line in lines if (row := asked(line, folder))]
     results = {"rows": rows, "success_by_questions": by_questions(lines, folder)}
     finish(NAME, hardware("torch", "minigrid"), results, table(rows), arguments.json, arguments.save)

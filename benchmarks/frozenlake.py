@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from prior_tables import collect, markdown, ratio, told
 from reporting import finish, hardware
-from training_runs import Line, chosen_lines, curves, options, train_all
+from training_runs import Line, curves, options, trained
 from wean.tasks.frozen_lake import FrozenLake, optimal_success
 from wean.tasks.registration import make_task
 
@@ -24,30 +24,24 @@ LINES = (
 )
 
 
-def optimum(task: str) -> float:
+QUICK = tuple(line._replace(seeds=2, overrides=("total_timesteps=100000",)) for line in LINES)
+
+
+def optimum() -> float:
     """The greatest probability of reaching the goal."""
-    env = make_task(task).unwrapped
+    env = make_task(TASK).unwrapped
     assert isinstance(env, FrozenLake)
     return float(optimal_success(env.lake, env.horizon)[env.horizon, 0])
 
 
 def main() -> None:
     """Parses, trains what is missing, tabulates."""
-    arguments = options(__doc__, f"runs/{NAME}").parse_args()
-    folder = arguments.from_runs or arguments.runs
-    lines = chosen_lines(LINES, arguments)
-    if arguments.quick:
-        lines = [
-            line._replace(seeds=min(line.seeds, 2), overrides=(*line.overrides, "total_timesteps=100000"))
-            for line in lines
-        ]
-    if not arguments.from_runs:
-        train_all(lines, folder, arguments.workers)
-    found = collect((TASK,), lines, folder, lambda task: 0.9 * optimum(task))
-    rows = found.get(TASK, [])
+    lines, folder, arguments = trained(options(__doc__, f"runs/{NAME}"), LINES, QUICK)
+    best = optimum()
+    rows = collect(TASK, lines, folder, 0.9 * best)
     ratios = [ratio(rows, "dqn-prior", "dqn", 3)]
-    results = {"optimum": optimum(TASK), "rows": rows, "ratios": ratios, "curves": curves(lines, folder)}
-    text = f"The optimum is {results['optimum']:.3f}.\n\n{markdown(rows)}\n{told(ratios)}"
+    results = {"optimum": best, "rows": rows, "ratios": ratios, "curves": curves(lines, folder)}
+    text = f"The optimum is {best:.3f}.\n\n{markdown(rows)}\n{told(ratios)}"
     finish(NAME, hardware("torch", "gymnasium"), results, text, arguments.json, arguments.save)
 
 

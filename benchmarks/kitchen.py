@@ -72,7 +72,7 @@ def main() -> None:
         train_all(lines, folder, arguments.workers)
     online = [line for line in lines if line.name in {one.name for one in ONLINE}]
     offline = [line for line in lines if line not in online]
-    rows = collect((TASK,), online, folder, lambda task: THRESHOLD).get(TASK, [])
+    rows = collect(TASK, online, folder, THRESHOLD)
     recorded = [found for line in offline if (found := row(TASK, line, folder, THRESHOLD))]
     ratios = [ratio(rows, "dqn-prior", "dqn", 10), ratio(rows, "ppo-prior", "ppo", 5)]
     results = {"online": rows, "offline": recorded, "ratios": ratios, "curves": curves(lines, folder)}

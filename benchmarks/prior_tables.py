@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from training_runs import Line, summaries
 from wean.evaluation.episodes import play, summarize
 from wean.evaluation.policies import RandomPolicy
-from wean.evaluation.statistics import iqm, median_steps, steps_to, wilson
+from wean.evaluation.statistics import iqm, median_steps, steps_to
 from wean.parts import llm_counts, success_return
 from wean.tasks.registration import make_task
 from wean.tasks.splits import FINAL_SEED
@@ -71,7 +71,6 @@ def chance(task: str) -> dict[str, Any]:
     played = play(policy, tasks, _EPISODES, FINAL_SEED, success_return(task))
     tasks.close()
     result = summarize(played, task, "random", FINAL_SEED, llm_counts(None))
-    result["success"] = wilson(int(played.successes.sum()), _EPISODES).as_dict()
     return _reference(task, "random", "random actions", result)
 
 
@@ -129,18 +128,11 @@ def told(ratios: Sequence[dict[str, Any] | None]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def collect(
-    tasks: Sequence[str], lines: Sequence[Line], folder: Path, threshold: Callable[[str], float]
-) -> dict[str, list[dict[str, Any]]]:
-    """The rows of each task that has any: the lines, the references of the first with a prior, then chance."""
-    found = {}
-    for task in tasks:
-        mine = [line for line in lines if task in line.tasks]
-        rows = [one for line in mine if (one := row(task, line, folder, threshold(task)))]
-        if rows:
-            taught = [line for line in mine if line.method.endswith("-prior")]
-            found[task] = rows + (alone(task, taught[0], folder) if taught else []) + [chance(task)]
-    return found
+def collect(task: str, lines: Sequence[Line], folder: Path, threshold: float) -> list[dict[str, Any]]:
+    """The rows of a task, if it has any: the lines, the references of the first with a prior, then chance."""
+    rows = [one for line in lines if (one := row(task, line, folder, threshold))]
+    taught = [line for line in lines if line.method.endswith("-prior")]
+    return rows and rows + (alone(task, taught[0], folder) if taught else []) + [chance(task)]
 
 
 def _interval(value: dict[str, Any], digits: int) -> str:

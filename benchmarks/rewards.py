@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from reporting import finish, hardware
-from training_runs import Line, chosen_lines, curves, markdown, options, references, summaries, tabulate, train_all
+from training_runs import Line, curves, markdown, options, summaries, tables, trained
 
 NAME = "rewards"
 STOCK = ("KeyCorridorS3R3", "MultiRoomN2S4", "ObstructedMaze1Dlh")
@@ -24,7 +24,7 @@ LINES = (
     Line("llm4teach", "llm4teach", "soft advice, annealed", (*STOCK, ROOM)),
     Line("ppo", "ppo", "the environment's reward alone", (*STOCK, ROOM)),
 )
-QUICK = ("beacons", "ppo")
+QUICK = tuple(line._replace(seeds=2, tasks=("MultiRoomN2S4",)) for line in LINES if line.name in ("beacons", "ppo"))
 
 
 def faster(rows: list[dict[str, Any]], line: Line) -> list[dict[str, Any]]:
@@ -56,23 +56,8 @@ def shaped(lines: list[Line], folder: Any) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Parses, trains what is missing, tabulates."""
-    parser = options(__doc__, f"runs/{NAME}")
-    parser.add_argument("--task", action="append", choices=(*STOCK, ROOM), help="only these tasks")
-    arguments = parser.parse_args()
-    folder = arguments.from_runs or arguments.runs
-    wanted = arguments.task or (*STOCK, ROOM)
-    lines = [
-        line._replace(tasks=tuple(task for task in line.tasks if task in wanted))
-        for line in chosen_lines(LINES, arguments)
-    ]
-    if arguments.quick:
-        lines = [line._replace(seeds=2, tasks=("MultiRoomN2S4",)) for line in lines if line.name in QUICK]
-    if not arguments.from_runs:
-        train_all(lines, folder, arguments.workers)
-    rows = []
-    for task in wanted:
-        found = [tabulate(task, line, folder) for line in lines if task in line.tasks]
-        rows += [row for row in found if row] + references(task, LINES[0], folder)
+    lines, folder, arguments = trained(options(__doc__, f"runs/{NAME}"), LINES, QUICK)
+    rows = tables(lines, LINES[0], folder)
     ratios = [row for line in lines if line.name != "ppo" for row in faster(rows, line)]
     results = {"rows": rows, "faster_than_ppo": ratios, "terms": shaped(lines, folder), "curves": curves(lines, folder)}
     text = markdown(rows) + "".join(

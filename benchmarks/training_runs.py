@@ -47,14 +47,42 @@ def options(doc: str | None, runs: str) -> argparse.ArgumentParser:
     parser.add_argument("--from-runs", type=Path, help="tabulate these runs and train nothing")
     parser.add_argument("--workers", type=int, default=2, help="runs side by side")
     parser.add_argument("--only", action="append", help="only these lines of the table")
+    parser.add_argument("--task", action="append", help="only these tasks")
     parser.add_argument("--seeds", type=int, help="at most so many seeds a line")
     return parser
 
 
+def trained(
+    parser: argparse.ArgumentParser, lines: Sequence[Line], quick: Sequence[Line]
+) -> tuple[list[Line], Path, argparse.Namespace]:
+    """Parses the command line and trains what is missing.
+
+    Args:
+        parser: As of `options`.
+        lines: The benchmark's lines.
+        quick: Its lines with --quick.
+
+    Returns:
+        The lines that are to be tabulated, where their run folders lie, and the parsed command line.
+    """
+    arguments = parser.parse_args()
+    folder: Path = arguments.from_runs or arguments.runs
+    chosen = chosen_lines(quick if arguments.quick else lines, arguments)
+    if not arguments.from_runs:
+        train_all(chosen, folder, arguments.workers)
+    return chosen, folder, arguments
+
+
 def chosen_lines(lines: Sequence[Line], arguments: argparse.Namespace) -> list[Line]:
-    """The lines that the command line names, with as many seeds as it allows."""
-    chosen = [line for line in lines if not arguments.only or line.name in arguments.only]
-    return [line._replace(seeds=min(line.seeds, arguments.seeds or line.seeds)) for line in chosen]
+    """The lines and tasks that the command line names, with as many seeds as it allows."""
+    chosen = []
+    for line in lines:
+        tasks = tuple(task for task in line.tasks if not arguments.task or task in arguments.task)
+        if tasks and (not arguments.only or line.name in arguments.only):
+            chosen.append(line._replace(tasks=tasks, seeds=min(line.seeds, arguments.seeds or line.seeds)))
+    if not chosen:
+        raise SystemExit("no line of the table is left; see --help for --only and --task")
+    return chosen
 
 
 def run_folder(folder: Path, line: Line, task: str, seed: int) -> Path:
@@ -132,6 +160,15 @@ def references(task: str, line: Line, folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def tables(chosen: Sequence[Line], first: Line, folder: Path, more: More | None = None) -> list[dict[str, Any]]:
+    """The rows of every task: its lines, then the references of the benchmark's `first` line, then `more`."""
+    rows = []
+    for task in dict.fromkeys(task for line in chosen for task in line.tasks):
+        found = [tabulate(task, line, folder) for line in chosen if task in line.tasks]
+        rows += [row for row in found if row] + references(task, first, folder) + (more(task) if more else [])
+    return rows
+
+
 def run(name: str, doc: str | None, lines: Sequence[Line], quick: Sequence[Line], more: More | None = None) -> None:
     """A whole benchmark: parses the command line, trains what is missing, tabulates task by task.
 
@@ -142,15 +179,8 @@ def run(name: str, doc: str | None, lines: Sequence[Line], quick: Sequence[Line]
         quick: Its lines with --quick.
         more: Gives further rows of a task, measured anew.
     """
-    arguments = options(doc, f"runs/{name}").parse_args()
-    folder = arguments.from_runs or arguments.runs
-    chosen = chosen_lines(quick if arguments.quick else lines, arguments)
-    if not arguments.from_runs:
-        train_all(chosen, folder, arguments.workers)
-    rows = []
-    for task in dict.fromkeys(task for line in chosen for task in line.tasks):
-        found = [tabulate(task, line, folder) for line in chosen if task in line.tasks]
-        rows += [row for row in found if row] + references(task, lines[0], folder) + (more(task) if more else [])
+    chosen, folder, arguments = trained(options(doc, f"runs/{name}"), lines, quick)
+    rows = tables(chosen, lines[0], folder, more)
     results = {"rows": rows, "curves": curves(chosen, folder)}
     finish(name, hardware("torch", "minigrid"), results, markdown(rows), arguments.json, arguments.save)
 

@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 
 from reporting import finish, hardware
-from training_runs import Line, chosen_lines, curves, interval, options, summaries, train_all
+from training_runs import Line, curves, interval, options, summaries, trained
 from wean.evaluation.statistics import bootstrap_mean, wilson
 
 NAME = "when2ask"
 TASKS = ("ColoredDoorKey", "KeyInBox", "RandomBoxKey")
 
 LINES = (Line("when2ask", "when2ask", "learned", TASKS, seeds=5),)
+QUICK = tuple(line._replace(seeds=2, tasks=("KeyInBox",)) for line in LINES)
 PAIRED = ("success", "questions", "length")
 COLUMNS = "who asks | success | questions | tokens | length | learned minus this: success | the same: questions"
 
@@ -81,13 +82,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Parses, trains what is missing, tabulates."""
-    arguments = options(__doc__, f"runs/{NAME}").parse_args()
-    folder = arguments.from_runs or arguments.runs
-    lines = chosen_lines(LINES, arguments)
-    if arguments.quick:
-        lines = [line._replace(seeds=2, tasks=("KeyInBox",)) for line in lines]
-    if not arguments.from_runs:
-        train_all(lines, folder, arguments.workers)
+    lines, folder, arguments = trained(options(__doc__, f"runs/{NAME}"), LINES, QUICK)
     rows = [row for line in lines for task in line.tasks for row in rows_of(task, line, folder)]
     results = {"rows": rows, "curves": curves(lines, folder)}
     finish(NAME, hardware("torch", "minigrid"), results, markdown(rows), arguments.json, arguments.save)
