@@ -24,7 +24,7 @@ TASK = "KitchenRandom"
 THRESHOLD = 0.9
 DEMOS = Path(__file__).resolve().parents[1] / "runs" / "kitchen-demos" / "mixed.parquet"
 EPISODES = 1000
-SIZES = (10, 30, 100, 300, 1000)
+SIZES = (3, 10, 30, 100, 300)
 
 ONLINE = (
     Line("dqn", "dqn", "double DQN", (TASK,), seeds=10),
@@ -38,7 +38,7 @@ OFFLINE = tuple(
         method,
         f"{size} episodes",
         (TASK,),
-        seeds=10,
+        seeds=5,
         overrides=(f"data={DEMOS}", f"share={size / EPISODES}"),
     )
     for method in ("cql", "cql-prior", "offline-bc")

@@ -39,7 +39,9 @@ class OfflineConfig(BaseModel):
     num_envs: int = Field(1, gt=0)
     """Of no use here: nothing is played."""
     learning_rate: float = Field(1e-3, gt=0)
-    """Adam's step size."""
+    """Adam's step size at the start."""
+    anneal_lr: bool = True
+    """Let the step size fall to zero linearly: a greedy student flips between all and nothing otherwise."""
     batch_size: int = Field(64, gt=0)
     """Transitions in a gradient step."""
     max_grad_norm: float = Field(10.0, gt=0)
@@ -100,6 +102,9 @@ class Offline:
             started = time.perf_counter()
             rows = self.random.integers(len(self.data.moments), size=config.batch_size)
             loss, parts = self.loss(self.data.at(rows))
+            if config.anneal_lr:
+                left = 1 - self.env_steps / config.total_timesteps
+                self.optimizer.param_groups[0]["lr"] = left * config.learning_rate
             take_step(self.optimizer, loss, config.max_grad_norm, self.env_steps, self.env_steps)
             self.env_steps += 1
             self.seconds["learning"] += time.perf_counter() - started
