@@ -1,5 +1,6 @@
 """docs/your-own-environment.md does what it says: its code is run as a user would run it."""
 
+import fcntl
 import json
 import os
 import re
@@ -34,11 +35,16 @@ def wean(folder: Path, line: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the page's program was run."""
-    path = tmp_path_factory.mktemp("own")
-    (path / "own_environment.py").write_text(PROGRAM, encoding="utf-8")
-    run(path, sys.executable, "own_environment.py")
+def folder(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Path:
+    """A folder in which the page's program was run, once for all processes that test."""
+    path = tmp_path_factory.getbasetemp().parent / f"own-{testrun_uid}"
+    path.mkdir(exist_ok=True)
+    with (path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (path / "trained").exists():
+            (path / "own_environment.py").write_text(PROGRAM, encoding="utf-8")
+            run(path, sys.executable, "own_environment.py")
+            (path / "trained").touch()
     return path
 
 
