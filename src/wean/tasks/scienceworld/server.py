@@ -7,6 +7,7 @@ every call is made only when its answer is wanted.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 import threading
@@ -53,6 +54,18 @@ def _listen(stream: IO[bytes], said: _Said) -> None:
     said.started.set()
 
 
+def _hush() -> None:
+    """Keeps py4j from printing its tracebacks, some of them under no name: what is wrong is raised, too."""
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    root = logging.getLogger()
+    if _not_of_py4j not in root.filters:
+        root.addFilter(_not_of_py4j)
+
+
+def _not_of_py4j(record: logging.LogRecord) -> bool:
+    return "py4j" not in record.pathname
+
+
 class ServerLost(WeanError):
     """The Java machine is gone: killed, out of memory, or ended otherwise."""
 
@@ -90,6 +103,7 @@ class Server:
                 f"ScienceWorld {package.__version__} is installed, whose tasks differ: pip install scienceworld=={VERSION}"
             )
         gateway = require("py4j.java_gateway", extra="scienceworld")
+        _hush()
         self._network_error = require("py4j.protocol", extra="scienceworld").Py4JNetworkError
         self._java_error = require("py4j.protocol", extra="scienceworld").Py4JError
         jar = Path(str(package.__file__)).with_name("scienceworld.jar")
