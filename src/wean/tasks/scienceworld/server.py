@@ -85,6 +85,18 @@ def find_java() -> str:
     return java
 
 
+def check_installed() -> None:
+    """Checks that ScienceWorld and a Java are there, without starting anything.
+
+    Raises:
+        UsageError: One of them is missing, or ScienceWorld is of another version.
+    """
+    found = require("scienceworld.version", extra="scienceworld").__version__
+    if found != VERSION:
+        raise UsageError(f"ScienceWorld {found} is installed, whose tasks differ: pip install scienceworld=={VERSION}")
+    find_java()
+
+
 class Server:
     """A Java machine with ScienceWorld.
 
@@ -97,16 +109,12 @@ class Server:
     """
 
     def __init__(self) -> None:
-        package = require("scienceworld.version", extra="scienceworld")
-        if package.__version__ != VERSION:
-            raise UsageError(
-                f"ScienceWorld {package.__version__} is installed, whose tasks differ: pip install scienceworld=={VERSION}"
-            )
+        check_installed()
         gateway = require("py4j.java_gateway", extra="scienceworld")
         _hush()
         self._network_error = require("py4j.protocol", extra="scienceworld").Py4JNetworkError
         self._java_error = require("py4j.protocol", extra="scienceworld").Py4JError
-        jar = Path(str(package.__file__)).with_name("scienceworld.jar")
+        jar = Path(str(require("scienceworld.version", extra="scienceworld").__file__)).with_name("scienceworld.jar")
         command = [find_java(), *FLAGS, "-classpath", str(jar), "py4j.GatewayServer", "--die-on-broken-pipe", "0"]
         try:
             self.process = subprocess.Popen(
