@@ -56,9 +56,8 @@ def annotate(
     trajectories = _trajectories(data, console)
     teaching = shipped(examples).examples if examples is not None else []
     check_versions(trajectories, [trajectory for trajectory, _ in teaching])
-    file = out or Path(
-        f"{Path(data).name.removesuffix('.gz').removesuffix('.jsonl').removesuffix('.parquet')}.subgoals.jsonl"
-    )
+    name = Path(data).name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".parquet")
+    file = out or Path(f"{name}.subgoals.jsonl")
     annotator = _annotator(model)
     known = _known(file, corrections, trajectories, console)
     plan = Plan(len(trajectories), 0.0, budget) if ask_all else Plan(per_task, confidence, budget)

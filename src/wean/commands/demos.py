@@ -52,7 +52,8 @@ def demos(
     if trajectories or name == "ScienceWorld":
         from wean.commands.paths import write_paths
 
-        return write_paths(name, split, per_task, tasks, sample, out, workers, resume, as_json)
+        write_paths(name, split, per_task, tasks, sample, out, workers, resume, as_json)
+        return
     who = policy if policy != "teacher" else f"teacher {model or 'recorded:doorkey'}"
     path = out or Path("demos") / f"{name.split('/')[-1].removesuffix('-v0')}-{Path(policy).name}.parquet"
     playing = Playing(

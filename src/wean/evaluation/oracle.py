@@ -1,4 +1,4 @@
-"""Writes trajectories of oracles: ScienceWorld's gold paths and TextWorld's walkthroughs, each replayed before it is kept.
+"""Writes trajectories of oracles, replayed before they are kept: ScienceWorld's gold paths, TextWorld's walkthroughs.
 
 Every path that was tried is a small file beside the Parquet file to come, so that a job that is killed loses only the
 paths that it was at. What comes out does not depend on the number of processes, as far as an oracle is reproducible.

@@ -21,9 +21,9 @@ from wean.tasks.splits import Split, split_of_seed
 ScoreRule = Literal["paper", "official"]
 
 GOAL = """\
-You act in a house with rooms, things, substances and living beings, and do an experiment in words. Commands are such as \
-"open door to kitchen", "go to kitchen", "look at table", "look in cupboard", "pick up metal pot", "move metal pot to \
-sink", "pour cup into metal pot", "activate stove", "use thermometer on water", "connect battery anode to red wire \
+You act in a house with rooms, things, substances and living beings, and do an experiment in words. Commands are such \
+as "open door to kitchen", "go to kitchen", "look at table", "look in cupboard", "pick up metal pot", "move metal pot \
+to sink", "pour cup into metal pot", "activate stove", "use thermometer on water", "connect battery anode to red wire \
 terminal 1", "mix jug", "wait". "focus on" tells which thing the task is about: a wrong thing ends the task as failed. \
 Choose the next command."""
 

@@ -112,7 +112,6 @@ class Server:
         check_installed()
         gateway = require("py4j.java_gateway", extra="scienceworld")
         _hush()
-        self._network_error = require("py4j.protocol", extra="scienceworld").Py4JNetworkError
         self._java_error = require("py4j.protocol", extra="scienceworld").Py4JError
         jar = Path(str(require("scienceworld.version", extra="scienceworld").__file__)).with_name("scienceworld.jar")
         command = [find_java(), *FLAGS, "-classpath", str(jar), "py4j.GatewayServer", "--die-on-broken-pipe", "0"]
@@ -180,10 +179,7 @@ class Server:
     def _ask(self, method: Any, *arguments: Any) -> Any:
         try:
             return method(*arguments)
-        except (self._network_error, OSError) as error:
-            raise ServerLost(f"ScienceWorld's Java machine was lost ({type(error).__name__}); reset the task") from None
-        except self._java_error as error:
-            # Java's own errors: the simulator is in a state that nobody can tell.
-            if not self.alive or "OutOfMemory" in str(error):
-                raise ServerLost("ScienceWorld's Java machine was lost (out of memory); reset the task") from None
-            raise
+        except (self._java_error, OSError) as error:
+            # After an error of Java's own, the simulator is in a state that nobody can tell: it is lost as well.
+            kind = type(error).__name__
+            raise ServerLost(f"ScienceWorld's Java machine was lost, killed or out of memory ({kind})") from None
