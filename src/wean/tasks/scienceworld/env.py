@@ -128,7 +128,9 @@ class ScienceWorld(gym.Env[str, str]):
         self._check_simplification(self._task)
         self._split: Split = "training"
         self._server: Server | None = None
-        self._over = True
+        self._over, self._lost = True, False
+        self._said: tuple[str, ...] = ()
+        self._free: dict[str, Any] = {}
         self.variation = self.score = self.moves = 0
         self.description = self._observation = ""
 
@@ -220,11 +222,11 @@ class ScienceWorld(gym.Env[str, str]):
 
     def look(self) -> str:
         """What can be seen; costs nothing."""
-        return self._ask("freeActionLook")
+        return str(self._ask("freeActionLook"))
 
     def inventory(self) -> str:
         """What is carried; costs nothing."""
-        return self._ask("freeActionInventory")
+        return str(self._ask("freeActionInventory"))
 
     def render(self) -> str | None:
         """The situation in words, if made with `render_mode="ansi"`."""
@@ -239,8 +241,7 @@ class ScienceWorld(gym.Env[str, str]):
         self.description = str(self.server.call("freeActionTaskDesc")).removeprefix(_DESCRIPTION).strip()
         self._observation = str(self.server.call("step", "look around"))
         self.score = self.moves = 0
-        self._said: tuple[str, ...] = ()
-        self._free: dict[str, Any] = {}
+        self._said, self._free = (), {}
         self._over = self._lost = False
 
     def _info(self) -> dict[str, Any]:
