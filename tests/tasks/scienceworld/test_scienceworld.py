@@ -104,12 +104,12 @@ def test_recorded_paths_give_their_recorded_scores(env: Any, task: str) -> None:
 def test_where_chance_is_at_work_the_score_is_reached_at_another_step_perhaps(env: Any) -> None:
     path = next(t for t in shipped("scienceworld").trajectories if t.task == "power-component")
     env.reset(options={"task": path.task, "variation": path.variation})
-    for number, moment in enumerate(path.path, 1):
-        _, _, terminated, _, info = env.step(moment.action)
-        if terminated:
-            break
-    assert info["score"] == 100
-    assert len(path.path) - number <= 5
+    ends = [env.step(moment.action)[2] for moment in path.path[:-5]]
+    for moment in path.path[-5:]:
+        if not ends[-1]:
+            ends.append(env.step(moment.action)[2])
+    assert ends[-1]
+    assert env.score == 100
 
 
 def test_a_killed_machine_is_replaced_and_the_episode_marked(env: Any) -> None:
