@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -116,8 +117,14 @@ class Server:
         jar = Path(str(require("scienceworld.version", extra="scienceworld").__file__)).with_name("scienceworld.jar")
         command = [find_java(), *FLAGS, "-classpath", str(jar), "py4j.GatewayServer", "--die-on-broken-pipe", "0"]
         try:
+            # The simulator writes a table into the folder that it is started in.
             self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=tempfile.gettempdir(),
             )
         except OSError as error:
             raise WeanError(f"cannot start {command[0]} ({error.strerror}); install Java 8 or newer") from None
