@@ -109,6 +109,7 @@ class TextAgent:
         self._ruled_out: set[str] = set()
         self._past: list[tuple[str, ...]] = []
         self._asked_planner = False
+        self._meant: dict[str, str] = {}
         read_before = self._reader.tokens_read
         self._episode.begin(task.description, task.look(), task.inventory())
         if self._habits.subgoals:
@@ -164,11 +165,11 @@ class TextAgent:
         """Whether the task may take a text. One that spends no move on others is simply asked."""
         return getattr(self._task, "asks_free", False) or action in self._task.situation().choices
 
-    def _best(self, choices: Sequence[str], meant: Sequence[str] | None = None) -> str:
+    def _best(self, choices: Sequence[str]) -> str:
         """The choice that the student finds most probable, each weighed by what it stands for."""
         started = time.perf_counter()
         ids = [*self._episode.window.ids, self._student.mark["<act>"]]
-        answers = [self._episode.answer(text) for text in meant or choices]
+        answers = [self._episode.answer(self._meant.get(choice, choice)) for choice in choices]
         weights = self._reader.weigh(ids, answers)
         self._played.seconds += time.perf_counter() - started
         return choices[max(range(len(choices)), key=weights.__getitem__)]
@@ -195,18 +196,21 @@ class TextAgent:
         played.moves = int(info.get("moves", played.moves + 1))
         entry = {"action": action, "observation": observation[:300], "score": score, "moves": played.moves}
         played.trace.append(entry | ({"matched": True} if matched else {}))
-        if not over and not observation.startswith(_AMBIGUOUS):
+        asked = observation.startswith(_AMBIGUOUS)
+        self._meant = dict(_NUMBERED.findall(observation)) if asked else {}
+        if not over and not asked:
             self._watch((action, observation, look, carried, str(score)), score > before)
         return over
 
     def _step(self, action: str) -> tuple[str, bool, dict[str, Any]]:
         observation, _, terminated, truncated, info = self._task.step(action)
-        return str(info.get("observation", observation)), terminated or truncated, info
+        return str(info.get("feedback", observation)), terminated or truncated, info
 
     def _watch(self, now: tuple[str, ...], risen: bool) -> None:
         """Notices loops."""
         if not self._past or risen or all(now[1:] != before[1:] for before in self._past[-2:]):
             self._ruled_out.clear()
+            self._asked_planner = False
         self._past = [*self._past, now][-2 * self._habits.repeat_limit :]
         last = self._past[-self._habits.repeat_limit :]
         one = len(last) == self._habits.repeat_limit and len(set(last)) == 1
