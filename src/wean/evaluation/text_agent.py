@@ -163,7 +163,7 @@ class TextAgent:
 
     def _is_action(self, action: str) -> bool:
         """Whether the task may take a text. One that spends no move on others is simply asked."""
-        return getattr(self._task, "asks_free", False) or action in self._task.situation().choices
+        return getattr(self._task, "refusal_is_free", False) or action in self._task.situation().choices
 
     def _best(self, choices: Sequence[str]) -> str:
         """The choice that the student finds most probable, each weighed by what it stands for."""

@@ -47,6 +47,7 @@ _ROOM, _KITCHEN, _LAKE = (
 _STOCK = "wean.tasks.grid.stock:make_stock"
 _STOCK_IDS = ("MiniGrid-", "BabyAI-")
 _TEXTWORLD = "wean.tasks.textworld.env:TextWorld"
+_SCIENCE = "wean.tasks.scienceworld.env:ScienceWorld"
 _ANYWHERE = {"random": True, "sight": None}
 
 TASKS: Mapping[str, Listed] = {
@@ -106,6 +107,7 @@ TASKS: Mapping[str, Listed] = {
         "a text adventure: find the coin at the end of a chain of rooms",
         {"challenge": "coin_collector", "settings": {"level": 105}, "horizon": 40},
     ),
+    "ScienceWorld": Listed(_SCIENCE, "30 experiments in a house of words; task=boil and others"),
 }
 
 

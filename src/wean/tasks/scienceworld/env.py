@@ -1,0 +1,301 @@
+"""ScienceWorld (2203.07540) as a task: commands in words, situations, the protocol of 100 moves."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import gymnasium as gym
+from gymnasium import spaces
+
+from wean.errors import UsageError, WeanError, did_you_mean
+from wean.tasks.scienceworld.server import Server, ServerLost
+from wean.tasks.scienceworld.variations import Task, find_task
+from wean.tasks.situation import Situation
+from wean.tasks.splits import Split, split_of_seed
+
+ScoreRule = Literal["paper", "official"]
+
+GOAL = """\
+You act in a house with rooms, things, substances and living beings, and do an experiment in words. Commands are such as \
+"open door to kitchen", "go to kitchen", "look at table", "look in cupboard", "pick up metal pot", "move metal pot to \
+sink", "pour cup into metal pot", "activate stove", "use thermometer on water", "connect battery anode to red wire \
+terminal 1", "mix jug", "wait". "focus on" tells which thing the task is about: a wrong thing ends the task as failed. \
+Choose the next command."""
+
+SIMPLIFICATIONS = (
+    "easy",
+    "teleportAction",
+    "openDoors",
+    "selfWateringFlowerPots",
+    "noElectricalAction",
+    "openContainers",
+)
+
+RECYCLE_EPISODES = 500
+RECYCLE_MEMORY = 1024  # MiB
+
+_AMBIGUOUS = re.compile(r"^Ambiguous request", re.IGNORECASE)
+_NUMBERED = re.compile(r"^(\d+):", re.MULTILINE)
+_DESCRIPTION = "Task Description:\n"
+_TEXTS = spaces.Text(50_000, min_length=0, charset=string.printable)
+_COMMANDS = spaces.Text(300, min_length=1, charset=string.ascii_letters + string.digits + " ,-'()")
+_LOST = "The simulator was lost; the episode is over."
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """A moment of an episode; words and choices are asked for when they are read."""
+
+    key: Hashable
+    goal: str
+    write: Callable[[], str]
+    choose: Callable[[], tuple[str, ...]]
+
+    @property
+    def text(self) -> str:
+        """The task, what was answered last, what can be seen and what is carried."""
+        return self.write()
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The commands that ScienceWorld lists as valid, or the numbers that answer its question."""
+        return self.choose()
+
+
+class ScienceWorld(gym.Env[str, str]):
+    """An elementary-school experiment in a house of words.
+
+    Observation: a text (`Text`), what ScienceWorld answered. What can be seen and what is carried are free to be asked
+    for: `look()`, `inventory()`.
+
+    Actions are commands in words (`Text`). Any text can be said. What ScienceWorld does not understand costs no move.
+    Where a command can mean several things, the observation is a numbered list, and the next action its number.
+
+    Reward: the change of the score over 100. A task that is achieved or failed terminates. More than `max_moves`
+    moves, as ScienceWorld counts them (`wait` is 11, `look around` none), or twice as many commands, truncate.
+    Success is a score of 100: `info["is_success"]`; `info` also has `score` and `moves`.
+
+    If the Java machine is lost, the episode is truncated with `info["lost_server"]`, and the next reset starts another.
+
+    Args:
+        task: Name or id, such as "boil" or "1-1".
+        simplification: "easy" (all but open containers), other names with commas between, or "" for none.
+        max_moves: Moves of an episode; None for no cap.
+        render_mode: None or `ansi`, which gives the situation in words.
+        score_rule: What a failed task counts: `paper` 0, as in Sub-goal Distillation; `official` -100.
+
+    Raises:
+        UsageError: A setting is wrong, or ScienceWorld or Java is not installed.
+
+    Attributes:
+        task: Name of the task.
+        variation: Number of the variation.
+        description: The task in words.
+        score: 0 to 100, or -100 by the official rule.
+        moves: How many ScienceWorld has counted.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 1}  # type: ignore[misc]
+    observation_space, action_space = _TEXTS, _COMMANDS
+    goal = GOAL
+    refusal_is_free: ClassVar[bool] = True
+    """What is no command costs no move: an agent can try a text instead of reading the valid commands first."""
+
+    def __init__(
+        self,
+        task: str = "boil",
+        simplification: str = "easy",
+        max_moves: int | None = 100,
+        render_mode: str | None = None,
+        score_rule: ScoreRule = "paper",
+    ) -> None:
+        if max_moves is not None and max_moves < 1:
+            raise UsageError(f"max_moves must be at least 1, not {max_moves}; None is without a cap")
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise UsageError(f"ScienceWorld renders 'ansi', not {render_mode!r}")
+        if score_rule not in ("paper", "official"):
+            raise UsageError(f"no score rule {score_rule!r}; there are paper, official")
+        for name in filter(None, simplification.split(",")):
+            if name not in SIMPLIFICATIONS:
+                hint = did_you_mean(name, SIMPLIFICATIONS, f"there are {', '.join(SIMPLIFICATIONS)}")
+                raise UsageError(f"no simplification {name!r}; {hint}")
+        self._task = find_task(task)
+        self.simplification, self.max_moves = simplification, max_moves
+        self.render_mode, self.score_rule = render_mode, score_rule
+        self._check_simplification(self._task)
+        self._split: Split = "training"
+        self._server: Server | None = None
+        self._over = True
+        self.variation = self.score = self.moves = 0
+        self.description = self._observation = ""
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return self._task.name
+
+    @property
+    def server(self) -> Server:
+        """The Java machine, started when it is first needed."""
+        if self._server is None:
+            self._server = Server()
+        return self._server
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        """Begins an episode.
+
+        Args:
+            seed: Chooses a variation of the seed's split: the train variations of ScienceWorld below 5,000, test from
+                10,000 on, dev between. Without one, any of the split of the last seed.
+            options: `task` changes the task and `variation` names the variation, whatever the seed.
+
+        Raises:
+            UsageError: There is no such task or variation.
+            WeanError: The Java machine cannot be started.
+        """
+        super().reset(seed=seed)
+        options = options or {}
+        if "task" in options:
+            task = find_task(options["task"])
+            self._check_simplification(task)
+            self._task = task
+        if seed is not None:
+            self._split = split_of_seed(seed)
+        if "variation" in options:
+            variation = int(options["variation"])
+            self._task.check(variation)
+        elif seed is not None:
+            variation = self._task.of_seed(seed)
+        else:
+            fold = {"training": "train", "choosing": "dev", "final": "test"}[self._split]
+            variation = int(self.np_random.choice(self._task.variations(fold)))  # type: ignore[arg-type]
+        self.variation = variation
+        self._renew()
+        try:
+            self._load()
+        except ServerLost:
+            self._drop()  # it died between episodes
+            self._load()
+        return self._observation, self._info()
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Gives a command; see the class for rewards and ends.
+
+        Raises:
+            UsageError: The episode is over.
+        """
+        if self._over:
+            raise UsageError("the episode is over; reset the task")
+        before = self.score
+        self._free.clear()
+        self._said = (*self._said, str(action))
+        try:
+            server = self.server if not self._lost else self._gone()
+            self._observation = str(server.call("step", str(action)))
+            raw = round(100 * server.call("getScore"))
+            completed = bool(server.call("getCompleted")) or raw < 0
+            self.moves = int(server.call("getNumMoves"))
+        except ServerLost:
+            self._drop()
+            self._over = self._lost = True
+            self._observation = _LOST
+            return _LOST, 0.0, False, True, {**self._info(), "lost_server": True}
+        self.score = max(raw, 0) if self.score_rule == "paper" else raw
+        truncated = not completed and self._spent()
+        self._over = completed or truncated
+        return self._observation, (self.score - before) / 100, completed, truncated, self._info()
+
+    def situation(self) -> Situation:
+        """Says in words what the task is, what was answered, seen and carried; choices are the valid commands.
+
+        The valid commands are computed by ScienceWorld when they are read, which takes far longer than a step, and
+        only until the next step. They can be thousands, and not all that works is among them.
+        """
+        key = (self.task, self.variation, self._said, self._observation)
+        turn = len(self._said)
+        return _Moment(key, self.goal, partial(self._write, turn), partial(self._choose, turn))
+
+    def look(self) -> str:
+        """What can be seen; costs nothing."""
+        return self._ask("freeActionLook")
+
+    def inventory(self) -> str:
+        """What is carried; costs nothing."""
+        return self._ask("freeActionInventory")
+
+    def render(self) -> str | None:
+        """The situation in words, if made with `render_mode="ansi"`."""
+        return None if self.render_mode is None else self._write(len(self._said))
+
+    def close(self) -> None:
+        """Ends the Java machine."""
+        self._drop()
+
+    def _load(self) -> None:
+        self.server.load(self.task, self.variation, self.simplification)
+        self.description = str(self.server.call("freeActionTaskDesc")).removeprefix(_DESCRIPTION).strip()
+        self._observation = str(self.server.call("step", "look around"))
+        self.score = self.moves = 0
+        self._said: tuple[str, ...] = ()
+        self._free: dict[str, Any] = {}
+        self._over = self._lost = False
+
+    def _info(self) -> dict[str, Any]:
+        return {"score": self.score, "moves": self.moves, "is_success": self.score >= 100}
+
+    def _spent(self) -> bool:
+        """Whether there are too many moves, or too many commands: what is not understood costs no move."""
+        return self.max_moves is not None and (self.moves > self.max_moves or len(self._said) >= 2 * self.max_moves)
+
+    def _ask(self, method: str) -> Any:
+        """Asks for something that costs no move, once until the next step."""
+        if method not in self._free:
+            try:
+                self._free[method] = (self.server if not self._lost else self._gone()).call(method)
+            except ServerLost:
+                self._drop()
+                self._lost = True  # the next step ends the episode
+                return () if method.startswith("getValid") else ""
+        return self._free[method]
+
+    def _write(self, turn: int) -> str:
+        self._check_turn(turn)
+        seen = "" if self._observation == self.look() else self.look()
+        parts = (f"Task: {self.description}", self._observation, seen, self.inventory())
+        return "\n".join(part.strip() for part in parts if part)
+
+    def _choose(self, turn: int) -> tuple[str, ...]:
+        self._check_turn(turn)
+        if _AMBIGUOUS.match(self._observation):
+            return tuple(_NUMBERED.findall(self._observation))
+        return tuple(dict.fromkeys(self._ask("getValidActionObjectCombinations")))
+
+    def _check_turn(self, turn: int) -> None:
+        if turn != len(self._said):
+            raise WeanError("this situation is past; read its words and choices before the next step")
+
+    def _check_simplification(self, task: Task) -> None:
+        electrical = "power-component" in task.name or "conductivity" in task.name
+        if electrical and "noElectricalAction" in self.simplification:
+            raise UsageError(f"{task.name} cannot be done without electrical actions; leave noElectricalAction out")
+
+    def _renew(self) -> None:
+        """Ends a Java machine that has served long enough, or is gone."""
+        server = self._server
+        if server is not None and (
+            not server.alive or server.episodes >= RECYCLE_EPISODES or server.memory() > RECYCLE_MEMORY
+        ):
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._server is not None:
+            self._server.kill()
+            self._server = None
+
+    def _gone(self) -> Server:
+        raise ServerLost("ScienceWorld's Java machine was lost; reset the task")

