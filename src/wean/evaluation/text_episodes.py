@@ -41,10 +41,11 @@ class Setup:
 
     Attributes:
         make: The registered task.
-        student: Folder of the student; None plays random admissible actions.
+        student: Folder of the student; None plays random admissible actions, or those that are given.
         max_moves: Moves of an episode.
         goals: For each task and variation sub-goals that are given to the student; None lets it plan.
         pool: Sub-goals of which random ones are given; None lets it plan.
+        actions: For each task and variation the actions that are repeated: the oracle under the same cap.
     """
 
     make: str
@@ -52,6 +53,7 @@ class Setup:
     max_moves: int = 100
     goals: dict[tuple[str, int], tuple[str, ...]] | None = None
     pool: tuple[str, ...] | None = None
+    actions: dict[tuple[str, int], tuple[str, ...]] | None = None
 
 
 class Player:
@@ -72,7 +74,12 @@ class Player:
     def play(self, case: Case) -> dict[str, Any]:
         """Plays a case; returns its line."""
         self._task.reset(seed=case.seed, options=case.options)
-        if self._student is None:
+        if self._setup.actions is not None:
+            given = self._setup.actions.get((case.task, case.variation))
+            if given is None:
+                raise UsageError(f"no demonstration of {case.task} {case.variation}; make one with `wean demos`")
+            played = repeat(self._task, given, self._setup.max_moves)
+        elif self._student is None:
             played = play_randomly(self._task, self._setup.max_moves, case.variation)
         else:
             played = TextAgent(self._student, self._planner(case)).play(self._task, self._setup.max_moves)
@@ -96,22 +103,32 @@ class Player:
         self._task.close()
 
 
+def repeat(task: Any, actions: Sequence[str], max_moves: int) -> Played:
+    """Takes given actions, as far as the moves allow."""
+    played = Played()
+    for action in actions:
+        if played.moves >= max_moves or _take(task, action, played):
+            break
+    return played
+
+
 def play_randomly(task: Any, max_moves: int, seed: int) -> Played:
     """Takes uniformly drawn admissible actions."""
     generator = np.random.default_rng(seed)
     played, over = Played(), False
-    while not over and played.moves < max_moves and played.actions < 4 * max_moves:
-        choices = task.situation().choices
-        if not choices:
-            break
-        action = choices[int(generator.integers(len(choices)))]
-        _, _, terminated, truncated, info = task.step(action)
-        over = terminated or truncated
-        played.actions += 1
-        played.moves = int(info.get("moves", played.moves + 1))
-        played.trace.append({"action": action, "score": float(task.score), "moves": played.moves})
-    played.score = float(task.score)
+    while not over and played.moves < max_moves and (choices := task.situation().choices):
+        over = _take(task, choices[int(generator.integers(len(choices)))], played)
     return played
+
+
+def _take(task: Any, action: str, played: Played) -> bool:
+    """Takes an action and notes it; returns whether the episode is over."""
+    _, _, terminated, truncated, info = task.step(action)
+    played.actions += 1
+    played.moves = int(info["moves"])
+    played.score = float(task.score)
+    played.trace.append({"action": action, "score": played.score, "moves": played.moves})
+    return bool(terminated or truncated)
 
 
 def play_all(
