@@ -11,6 +11,7 @@ from wean.lm.extras import require
 from wean.students.episode_text import MARKS
 
 PAD = "<pad>"
+_WORD = r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s"
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
@@ -28,8 +29,10 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     tokenizers = require("tokenizers")
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
     split = tokenizers.pre_tokenizers
+    # A word is the same tokens at the beginning of a text as within it.
+    tokenizer.normalizer = tokenizers.normalizers.Prepend(" ")
     tokenizer.pre_tokenizer = split.Sequence(
-        [split.Digits(individual_digits=True), split.ByteLevel(add_prefix_space=True)]
+        [split.Split(tokenizers.Regex(_WORD), "isolated"), split.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
     tokenizer.decoder = tokenizers.decoders.ByteLevel()
     trainer = tokenizers.trainers.BpeTrainer(
