@@ -10,7 +10,9 @@ from typing import Any
 from wean.data.annotations import Annotation, parse_annotation
 from wean.data.trajectories import Moment, Trajectory
 
-KITCHEN = "This room is called the kitchen. In it, you see: \n\tthe agent\n\ta lamp\nYou also see:\n\tA door to the hall"
+KITCHEN = (
+    "This room is called the kitchen. In it, you see: \n\tthe agent\n\ta lamp\nYou also see:\n\tA door to the hall"
+)
 EMPTY = "This room is called the kitchen. In it, you see: \n\tthe agent\nYou also see:\n\tA door to the hall"
 HALL = "This room is called the hall. In it, you see: \n\tthe agent\n\ta box\nYou also see:\n\tA door to the kitchen"
 NOTHING, LAMP = "In your inventory, you see:\n", "In your inventory, you see:\n\ta lamp\n"

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from word_demos import Replayed, demonstration
 
 from wean.algorithms.lessons import (
     batched,
@@ -21,6 +20,7 @@ from wean.evaluation.text_agent import TextAgent
 from wean.students.episode_text import EpisodeText, Window
 from wean.students.text import Habits, Size, TextStudent, new_student
 from wean.students.tokens import train_tokenizer
+from word_demos import Replayed, demonstration
 
 
 @pytest.fixture(scope="module")
@@ -113,13 +113,8 @@ def test_training_and_acting_are_told_the_same_tokens(
     lesson = tell(trajectory, annotation if subgoals else None, pupil.episode(strict=True), 100)
     steps = steps_of(trajectory, annotation if subgoals else None, 100)
     said = [text for number, goal in steps for text in (goal, trajectory.actions[number]) if text is not None]
-    done, since = [], 0  # the agent asks before every action but the first of a sub-goal
-    for _, goal in steps:
-        if goal is None:
-            done.append(False)
-        elif since:
-            done.append(True)
-        since += 1
+    # The agent asks before every action but the first of a sub-goal whether it is done.
+    done = [goal is not None for number, (_, goal) in enumerate(steps) if number]
     agent = TextAgent(pupil)
     agent._reader = Scripted(said, done)  # type: ignore[assignment]
     agent.play(Replayed(trajectory), 100)

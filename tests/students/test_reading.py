@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from wean.students.reading import Reader
 from wean.students.steps import LeanSteps, ModelSteps, steps_of
 from wean.students.text import Habits, Size, TextStudent, new_student

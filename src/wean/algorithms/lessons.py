@@ -164,7 +164,9 @@ def epoch(lessons: Sequence[Lesson], token_budget: int, generator: np.random.Gen
         order = np.concatenate([generator.permutation(len(of_task)) for _ in range(-(-each // len(of_task)))])[:each]
         windows += [window for index in order for window in of_task[index].windows]
     lengths = np.array([len(window.ids) for window in windows])
-    batches = batched([windows[i] for i in np.argsort(lengths * generator.uniform(0.9, 1.1, len(windows)))], token_budget)
+    batches = batched(
+        [windows[i] for i in np.argsort(lengths * generator.uniform(0.9, 1.1, len(windows)))], token_budget
+    )
     return [batches[i] for i in generator.permutation(len(batches))]
 
 

@@ -151,9 +151,7 @@ class SubgoalDistillation:
         self.loss = self._accelerator.prepare(loss)
         self._optimizer = _adamw(student.model, config)
         generator = np.random.default_rng(seed)
-        batches = [
-            batch for _ in range(config.epochs) for batch in epoch(lessons, config.token_budget, generator)
-        ]
+        batches = [batch for _ in range(config.epochs) for batch in epoch(lessons, config.token_budget, generator)]
         world, rank = self._accelerator.num_processes, self._accelerator.process_index
         self._batches = batches[rank : len(batches) // world * world : world] or batches[:1]
         ordered = sorted((window for lesson in dev for window in lesson.windows), key=lambda window: len(window.ids))

@@ -50,9 +50,7 @@ def evaluate(
     annotations: Annotated[Path | None, typer.Option(help="Their sub-goals.")] = None,
     max_moves: Annotated[int, typer.Option(min=1, help="Of an episode of a task in words.")] = 100,
     workers: Annotated[int, typer.Option(min=1, help="Processes that play a task in words.")] = 1,
-    out: Annotated[
-        Path | None, typer.Option(help="Where its episodes are kept; RUN/evaluations by default.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where its episodes are kept; RUN/evaluations by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-eval/1).")] = False,
 ) -> None:
     """Play held-out episodes; prints success, return and length with 95 % intervals."""

@@ -88,7 +88,7 @@ class TextAgent:
 
     Args:
         student: Causal.
-        planner: Names the sub-goals in its place: the oracle's, or drawn ones; then a sub-goal ends as the student says.
+        planner: Names the sub-goals in its place: the oracle's, or drawn ones; they still end as the student says.
     """
 
     def __init__(self, student: TextStudent, planner: Planner | None = None) -> None:

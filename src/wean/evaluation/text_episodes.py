@@ -14,7 +14,7 @@ import numpy as np
 
 from wean.data.lines import read_lines
 from wean.errors import UsageError, WeanError
-from wean.evaluation.text_agent import Played, Planner, TextAgent
+from wean.evaluation.text_agent import Planner, Played, TextAgent
 
 SCHEMA = "wean-text-episode/1"
 
@@ -215,4 +215,3 @@ def _read(file: Path) -> dict[tuple[str, int], dict[str, Any]]:
         scratch.write_text("".join(json.dumps(row) + "\n" for _, row in lines.rows))
         scratch.replace(file)
     return {(row["task"], row["variation"]): row for _, row in lines.rows}
-

@@ -143,7 +143,9 @@ def pretrained_student(name: str, habits: Habits, seed: int) -> TextStudent:
             model = getattr(transformers, kind).from_pretrained(source, dtype=torch.float32)
             tokenizer = transformers.AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot load the model {name!r} ({type(error).__name__}); give a folder or a hub id") from None
+        raise UsageError(
+            f"cannot load the model {name!r} ({type(error).__name__}); give a folder or a hub id"
+        ) from None
     longest = getattr(config, "max_position_embeddings", None)
     if longest is not None and longest < habits.context:
         raise UsageError(f"{name} reads {longest:,} tokens at most; set context={longest}")
@@ -227,5 +229,3 @@ def load_text_student(folder: Path) -> TextStudent:
 
 def _rounded(number: int, to: int) -> int:
     return -(-number // to) * to
-
-
