@@ -96,51 +96,14 @@ class Distilling:
 
     def _read(self) -> tuple[list[Trajectory], list[Trajectory], Mapping[Key, Annotation]]:
         """The demonstrations to learn from and to choose by, and their sub-goals."""
-        found, annotations = self._file(self.config.data)
+        found, annotations = read_demonstrations(self.config.data, self.config, self._say)
         if self.config.dev:
-            learn, (choose, more) = found, self._file(self.config.dev)
+            learn, (choose, more) = found, read_demonstrations(self.config.dev, self.config, self._say)
             if {one.key for one in learn} & {one.key for one in choose}:
                 raise UsageError(f"{self.config.dev} and {self.config.data} share demonstrations; keep them apart")
             return learn, choose, {**annotations, **more}
         learn, choose = split_dev(found, self.config.dev_share)
         return learn, choose, annotations
-
-    def _file(self, name: str) -> tuple[list[Trajectory], dict[Key, Annotation]]:
-        annotations: dict[Key, Annotation] = {}
-        if name in SHIPPED and not Path(name).exists():
-            trajectories, own = shipped(name)
-            annotations = dict(own)
-        else:
-            trajectories, problems = read_trajectories(Path(name))
-            for problem in problems:
-                self._say(problem)
-        if not self.config.subgoals:
-            return trajectories, {}
-        if self.config.annotations:
-            read = read_annotations(Path(self.config.annotations))
-            fitting, problems = match_annotations(read.found, trajectories)
-            for problem in [*read.problems, *problems]:
-                self._say(problem)
-            annotations |= fitting
-        return self._annotated(name, trajectories, annotations), annotations
-
-    def _annotated(
-        self, name: str, trajectories: list[Trajectory], annotations: Mapping[Key, Annotation]
-    ) -> list[Trajectory]:
-        """The demonstrations that have sub-goals; those that have none are refused, or told and left out."""
-        lacking = Counter(one.task for one in trajectories if one.key not in annotations)
-        if not lacking:
-            return trajectories
-        tasks = ", ".join(f"{task} {count}" for task, count in lacking.most_common(_NAMED))
-        more = ", ..." if len(lacking) > _NAMED else ""
-        text = f"{lacking.total()} of {len(trajectories)} demonstrations of {name} have no sub-goals ({tasks}{more})"
-        if self.config.missing == "refuse" or lacking.total() == len(trajectories):
-            raise UsageError(
-                f"{text}; write them with `wean annotate` and name the file with annotations=, "
-                "leave them out with missing=skip, or learn the actions alone with subgoals=false"
-            )
-        self._say(f"{text}; they are left out")
-        return [one for one in trajectories if one.key in annotations]
 
     def _student(self, learn: Sequence[Trajectory], annotations: Mapping[Key, Annotation]) -> TextStudent:
         config = self.config
@@ -236,6 +199,50 @@ class Distilling:
         write_text(self.folder.student / "README.md", _card(summary))
         write_json(self.folder.summary, summary)
         return summary
+
+
+def read_demonstrations(
+    name: str, config: SubgoalsConfig, say: Callable[[str], None]
+) -> tuple[list[Trajectory], dict[Key, Annotation]]:
+    """Reads demonstrations and their sub-goals, as the settings want them.
+
+    Args:
+        name: A file, or the name of some that come with wean.
+        config: Says where the sub-goals are, whether there must be any, and what becomes of those without.
+        say: Called with what is left out.
+
+    Raises:
+        UsageError: Some have no sub-goals, and the settings do not leave them out.
+    """
+    annotations: dict[Key, Annotation] = {}
+    if name in SHIPPED and not Path(name).exists():
+        trajectories, own = shipped(name)
+        annotations = dict(own)
+    else:
+        trajectories, problems = read_trajectories(Path(name))
+        for problem in problems:
+            say(problem)
+    if not config.subgoals:
+        return trajectories, {}
+    if config.annotations:
+        read = read_annotations(Path(config.annotations))
+        fitting, problems = match_annotations(read.found, trajectories)
+        for problem in [*read.problems, *problems]:
+            say(problem)
+        annotations |= fitting
+    lacking = Counter(one.task for one in trajectories if one.key not in annotations)
+    if not lacking:
+        return trajectories, annotations
+    tasks = ", ".join(f"{task} {count}" for task, count in lacking.most_common(_NAMED))
+    more = ", ..." if len(lacking) > _NAMED else ""
+    text = f"{lacking.total()} of {len(trajectories)} demonstrations of {name} have no sub-goals ({tasks}{more})"
+    if config.missing == "refuse" or lacking.total() == len(trajectories):
+        raise UsageError(
+            f"{text}; write them with `wean annotate` and name the file with annotations=, "
+            "leave them out with missing=skip, or learn the actions alone with subgoals=false"
+        )
+    say(f"{text}; they are left out")
+    return [one for one in trajectories if one.key in annotations], annotations
 
 
 def _merit(point: Mapping[str, Any]) -> tuple[float, float]:
