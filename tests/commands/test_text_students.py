@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import wean.distilling as distilling
+from wean.algorithms.lesson_rows import lesson_rows
 from wean.distilling import Distilling
 from wean.errors import UsageError, WeanError
 from wean.evaluation.text_agent import TextAgent
@@ -32,7 +33,7 @@ def train(folder: Path, out: str, *more: str, method: str = "subgoals", resume: 
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     write(folder, count=2)
-    return train(folder, "run", "epochs=120", "learning_rate=0.005", "dev_share=0", "measurements=1")
+    return train(folder, "run", "epochs=80", "learning_rate=0.005", "dev_share=0", "measurements=1")
 
 
 def test_what_is_memorised_is_acted_out(trained: Path) -> None:
@@ -73,9 +74,10 @@ def test_the_same_numbers_after_a_resume(tmp_path: Path, monkeypatch: pytest.Mon
         if len(self._curve) == 2:
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(distilling.Distilling, "_measure", stop)
+    monkeypatch.setattr(distilling.Distilling, "_measure", stop)
+    with pytest.raises(KeyboardInterrupt):
         train(tmp_path, "cut", *settings)
+    monkeypatch.undo()
     cut = train(tmp_path, "cut", *settings, resume=True)
     losses = [
         [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (whole, cut)
@@ -136,6 +138,16 @@ def test_a_spoilt_student_folder_is_one_clear_line(trained: Path, tmp_path: Path
     spoil(tmp_path / "student")
     with pytest.raises(WeanError, match=says):
         load_text_student(tmp_path / "student")
+
+
+def test_lessons_are_written_for_other_trainers() -> None:
+    trajectory, annotation = demonstration()
+    rows = list(lesson_rows([trajectory], {trajectory.key: annotation}, "chat"))
+    kinds = ("goal", "action", "action", "done", "goal", "action", "done", "goal", "action", "action")
+    assert tuple(row["kind"] for row in rows) == kinds
+    assert [message["role"] for message in rows[0]["messages"]] == ["user", "assistant"]
+    assert rows[1]["messages"][1]["content"] == "<act>go to hall<end>"
+    assert rows[1]["messages"][0]["content"].startswith("<task>Your task is to carry the lamp to box 0.<look>kitchen:")
 
 
 def line(task: str, variation: int, score: float) -> dict[str, object]:

@@ -192,7 +192,8 @@ def collate(windows: Sequence[Window], pad: int) -> Batch:
     places = [(row, i) for row, window in enumerate(windows) for i, target in enumerate(window.targets) if target]
     rows, columns = np.array(places, dtype=np.int64).T
     starts = [not windows[row].targets[i - 1] for row, i in places]
-    return Batch(*map(torch.from_numpy, (ids, rows, columns - 1, ids[rows, columns])), torch.tensor(starts))
+    tensors = [torch.from_numpy(array) for array in (ids, rows, columns - 1, ids[rows, columns])]
+    return Batch(*tensors, torch.tensor(starts))
 
 
 def split_dev(trajectories: Sequence[Trajectory], share: float) -> tuple[list[Trajectory], list[Trajectory]]:

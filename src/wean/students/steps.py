@@ -122,7 +122,7 @@ class LeanSteps:
         for (before, qkv, out, after, gate_up, down), cache in zip(self._layers, self._cache, strict=True):
             normed = functional.rms_norm(hidden, size, before, self._eps)
             heads = functional.linear(normed, qkv).view(count, -1, self._width).transpose(0, 1)
-            query, key, value = heads.split(split)
+            query, key, value = torch.split(heads, split)
             cache[0, :, past:end] = _turned(key, cos, sin)
             cache[1, :, past:end] = value
             mixed = functional.scaled_dot_product_attention(

@@ -16,6 +16,9 @@ from wean.students.episode_text import ACT, DONE, END, GOAL, MARKS, PROMPT_VERSI
 from wean.students.tokens import PAD, load_tokenizer
 
 SCHEMA, KIND = "wean-student/1", "text"
+_SPREAD = (
+    0.6  # of first weights, times the root of the width: at 0.02, made for wide models, a small one learns to copy late
+)
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ def new_student(tokenizer: Any, size: Size, habits: Habits, seed: int) -> TextSt
         num_key_value_heads=size.heads,
         max_position_embeddings=habits.context,
         tie_word_embeddings=True,
+        initializer_range=_SPREAD / size.hidden**0.5,
         bos_token_id=None,
         eos_token_id=tokenizer.token_to_id(END),
         pad_token_id=tokenizer.token_to_id(PAD),

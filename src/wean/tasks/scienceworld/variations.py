@@ -107,8 +107,12 @@ def find_task(name: str) -> Task:
     """
     if name not in _KNOWN:
         within = [task.name for task in TASKS if name and name in task.name]
-        otherwise = f"several are called like it: {', '.join(within)}" if len(within) > 1 else (
-            "its tasks are 1-1 boil to 10-2 mendelian-genetics-unknown-plant, listed in docs/tasks/scienceworld.md"
+        otherwise = (
+            f"several are called like it: {', '.join(within)}"
+            if len(within) > 1
+            else (
+                "its tasks are 1-1 boil to 10-2 mendelian-genetics-unknown-plant, listed in docs/tasks/scienceworld.md"
+            )
         )
         hint = f"did you mean {within[0]!r}?" if len(within) == 1 else did_you_mean(name, _KNOWN, otherwise)
         raise UsageError(f"ScienceWorld has no task {name!r}; {hint}")
