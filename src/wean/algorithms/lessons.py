@@ -193,7 +193,8 @@ def collate(windows: Sequence[Window], pad: int) -> Batch:
     rows, columns = np.array(places, dtype=np.int64).T
     starts = [not windows[row].targets[i - 1] for row, i in places]
     tensors = [torch.from_numpy(array) for array in (ids, rows, columns - 1, ids[rows, columns])]
-    return Batch(*tensors, torch.tensor(starts))
+    inputs, of_row, of_column, labels = tensors
+    return Batch(inputs, of_row, of_column, labels, torch.tensor(starts))
 
 
 def split_dev(trajectories: Sequence[Trajectory], share: float) -> tuple[list[Trajectory], list[Trajectory]]:

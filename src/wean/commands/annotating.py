@@ -19,7 +19,7 @@ SCHEMA = "wean-annotate/1"
 
 
 def annotate(
-    data: Annotated[str, typer.Argument(help="Demonstrations: a JSONL file (.gz too), or `scienceworld`.")],
+    data: Annotated[str, typer.Argument(help="Demonstrations: a JSONL (.gz too) or Parquet file, or `scienceworld`.")],
     out: Annotated[
         Path | None,
         typer.Option(help="The annotations; what is in the file stays. DATA.subgoals.jsonl by default."),
@@ -56,7 +56,8 @@ def annotate(
     trajectories = _trajectories(data, console)
     teaching = shipped(examples).examples if examples is not None else []
     check_versions(trajectories, [trajectory for trajectory, _ in teaching])
-    file = out or Path(f"{Path(data).name.removesuffix('.gz').removesuffix('.jsonl')}.subgoals.jsonl")
+    name = Path(data).name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".parquet")
+    file = out or Path(f"{name}.subgoals.jsonl")
     annotator = _annotator(model)
     known = _known(file, corrections, trajectories, console)
     plan = Plan(len(trajectories), 0.0, budget) if ask_all else Plan(per_task, confidence, budget)

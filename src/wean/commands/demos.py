@@ -30,9 +30,16 @@ def demos(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that play; the file does not depend on it.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the file in --out if it was begun.")] = False,
+    trajectories: Annotated[
+        bool, typer.Option("--trajectories", help="Paths of the task's own solution in words; always for scienceworld.")
+    ] = False,
+    split: Annotated[str, typer.Option(help="Paths: train, dev or test.")] = "train",
+    per_task: Annotated[int | None, typer.Option(min=1, help="Paths: how many of each task; all by default.")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Paths: ScienceWorld's tasks, with commas; all by default.")] = None,
+    sample: Annotated[str | None, typer.Option(help="Paths: `paper` draws as Sub-goal Distillation does.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-demos-written/1).")] = False,
 ) -> None:
-    """Play a task and write every step to a Parquet file (wean-demos/1)."""
+    """Play a task and write every step to a Parquet file (wean-demos/1, paths wean-trajectories/1)."""
     import json
     from functools import partial
 
@@ -41,7 +48,12 @@ def demos(
     from wean.parts import success_return
     from wean.tasks.registration import make_task, short_name
 
-    name = short_name(task)
+    name = "ScienceWorld" if task.lower() == "scienceworld" else short_name(task)
+    if trajectories or name == "ScienceWorld":
+        from wean.commands.paths import write_paths
+
+        write_paths(name, split, per_task, tasks, sample, out, workers, resume, as_json)
+        return
     who = policy if policy != "teacher" else f"teacher {model or 'recorded:doorkey'}"
     path = out or Path("demos") / f"{name.split('/')[-1].removesuffix('-v0')}-{Path(policy).name}.parquet"
     playing = Playing(

@@ -10,7 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wean.data.lines import read_lines
+from wean.data.lines import Lines, read_lines
+from wean.data.paths import read_paths
 from wean.errors import UsageError
 
 Key = tuple[str, int]
@@ -82,7 +83,7 @@ class Trajectories(NamedTuple):
 
 
 def read_trajectories(path: Path) -> Trajectories:
-    """Reads trajectories from JSONL (`.gz` is unpacked): one object a line.
+    """Reads trajectories from JSONL (`.gz` is unpacked), one object a line, or from Parquet (`wean-trajectories/1`).
 
     A line has `task`, `description` and `path`, a list of actions or of objects with `action` and, where there are
     any, `observation`, `look`, `inventory`, `score`. `variation` numbers the trajectories of a task; without it they
@@ -92,7 +93,7 @@ def read_trajectories(path: Path) -> Trajectories:
         WeanError: The file cannot be read.
         UsageError: A line is no trajectory, or is there twice, or comes of another version than the first.
     """
-    lines = read_lines(path)
+    lines = Lines(list(enumerate(read_paths(path), 1)), False) if path.suffix == ".parquet" else read_lines(path)
     found: list[Trajectory] = []
     seen: set[Key] = set()
     counted: Counter[str] = Counter()
@@ -146,7 +147,7 @@ def _trajectory(row: Mapping[str, Any], counted: Counter[str]) -> Trajectory:
     counted[task] += 1
     if not isinstance(variation, int) or isinstance(variation, bool):
         raise UsageError(f'"variation" is a whole number, not {variation!r}')
-    version = f"scienceworld {row['scienceworld']}" if "scienceworld" in row else ""
+    version = f"scienceworld {row['scienceworld']}" if "scienceworld" in row else str(row.get("version", ""))
     return Trajectory(task, variation, description, tuple(map(_moment, path)), version)
 
 

@@ -21,9 +21,9 @@ from wean.tasks.splits import Split, split_of_seed
 ScoreRule = Literal["paper", "official"]
 
 GOAL = """\
-You act in a house with rooms, things, substances and living beings, and do an experiment in words. Commands are such as \
-"open door to kitchen", "go to kitchen", "look at table", "look in cupboard", "pick up metal pot", "move metal pot to \
-sink", "pour cup into metal pot", "activate stove", "use thermometer on water", "connect battery anode to red wire \
+You act in a house with rooms, things, substances and living beings, and do an experiment in words. Commands are such \
+as "open door to kitchen", "go to kitchen", "look at table", "look in cupboard", "pick up metal pot", "move metal pot \
+to sink", "pour cup into metal pot", "activate stove", "use thermometer on water", "connect battery anode to red wire \
 terminal 1", "mix jug", "wait". "focus on" tells which thing the task is about: a wrong thing ends the task as failed. \
 Choose the next command."""
 
@@ -130,7 +130,9 @@ class ScienceWorld(gym.Env[str, str]):
         self._check_simplification(self._task)
         self._split: Split = "training"
         self._server: Server | None = None
-        self._over = True
+        self._over, self._lost = True, False
+        self._said: tuple[str, ...] = ()
+        self._free: dict[str, Any] = {}
         self.variation = self.score = self.moves = 0
         self.description = self._observation = ""
 
@@ -222,11 +224,11 @@ class ScienceWorld(gym.Env[str, str]):
 
     def look(self) -> str:
         """What can be seen; costs nothing."""
-        return self._ask("freeActionLook")
+        return str(self._ask("freeActionLook"))
 
     def inventory(self) -> str:
         """What is carried; costs nothing."""
-        return self._ask("freeActionInventory")
+        return str(self._ask("freeActionInventory"))
 
     def render(self) -> str | None:
         """The situation in words, if made with `render_mode="ansi"`."""
@@ -241,8 +243,7 @@ class ScienceWorld(gym.Env[str, str]):
         self.description = str(self.server.call("freeActionTaskDesc")).removeprefix(_DESCRIPTION).strip()
         self._observation = str(self.server.call("step", "look around"))
         self.score = self.moves = 0
-        self._said: tuple[str, ...] = ()
-        self._free: dict[str, Any] = {}
+        self._said, self._free = (), {}
         self._over = self._lost = False
 
     def _info(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -85,6 +86,18 @@ def find_java() -> str:
     return java
 
 
+def check_installed() -> None:
+    """Checks that ScienceWorld and a Java are there, without starting anything.
+
+    Raises:
+        UsageError: One of them is missing, or ScienceWorld is of another version.
+    """
+    found = require("scienceworld.version", extra="scienceworld").__version__
+    if found != VERSION:
+        raise UsageError(f"ScienceWorld {found} is installed, whose tasks differ: pip install scienceworld=={VERSION}")
+    find_java()
+
+
 class Server:
     """A Java machine with ScienceWorld.
 
@@ -97,20 +110,21 @@ class Server:
     """
 
     def __init__(self) -> None:
-        package = require("scienceworld.version", extra="scienceworld")
-        if package.__version__ != VERSION:
-            raise UsageError(
-                f"ScienceWorld {package.__version__} is installed, whose tasks differ: pip install scienceworld=={VERSION}"
-            )
+        check_installed()
         gateway = require("py4j.java_gateway", extra="scienceworld")
         _hush()
-        self._network_error = require("py4j.protocol", extra="scienceworld").Py4JNetworkError
         self._java_error = require("py4j.protocol", extra="scienceworld").Py4JError
-        jar = Path(str(package.__file__)).with_name("scienceworld.jar")
+        jar = Path(str(require("scienceworld.version", extra="scienceworld").__file__)).with_name("scienceworld.jar")
         command = [find_java(), *FLAGS, "-classpath", str(jar), "py4j.GatewayServer", "--die-on-broken-pipe", "0"]
         try:
+            # The simulator writes a table into the folder that it is started in.
             self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=tempfile.gettempdir(),
             )
         except OSError as error:
             raise WeanError(f"cannot start {command[0]} ({error.strerror}); install Java 8 or newer") from None
@@ -172,10 +186,7 @@ class Server:
     def _ask(self, method: Any, *arguments: Any) -> Any:
         try:
             return method(*arguments)
-        except (self._network_error, OSError) as error:
-            raise ServerLost(f"ScienceWorld's Java machine was lost ({type(error).__name__}); reset the task") from None
-        except self._java_error as error:
-            # Java's own errors: the simulator is in a state that nobody can tell.
-            if not self.alive or "OutOfMemory" in str(error):
-                raise ServerLost("ScienceWorld's Java machine was lost (out of memory); reset the task") from None
-            raise
+        except (self._java_error, OSError) as error:
+            # After an error of Java's own, the simulator is in a state that nobody can tell: it is lost as well.
+            kind = type(error).__name__
+            raise ServerLost(f"ScienceWorld's Java machine was lost, killed or out of memory ({kind})") from None

@@ -1,0 +1,300 @@
+"""Writes trajectories of oracles, replayed before they are kept: ScienceWorld's gold paths, TextWorld's walkthroughs.
+
+Every path that was tried is a small file beside the Parquet file to come, so that a job that is killed loses only the
+paths that it was at. What comes out does not depend on the number of processes, as far as an oracle is reproducible.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import random
+import shutil
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from wean.data.demonstrations import writing
+from wean.data.paths import path_metadata, write_paths
+from wean.errors import UsageError, WeanError
+from wean.tasks.registration import make_task
+from wean.tasks.scienceworld.env import ScienceWorld
+from wean.tasks.scienceworld.server import ServerLost
+from wean.tasks.scienceworld.variations import TASKS, VERSION, Fold, find_task
+from wean.tasks.splits import CHOOSING_SEED, FINAL_SEED
+
+Wanted = tuple[str, int]
+"""A task and which of its variations; for TextWorld the number is the reset seed."""
+_TRIES = 3  # physics has chance, and a Java machine can be lost
+_FIRST_SEEDS: Mapping[Fold, int] = {"train": 0, "dev": CHOOSING_SEED, "test": FINAL_SEED}
+
+
+class Oracle(Protocol):
+    """Plays a variation of a task to its end."""
+
+    def play(self, task: str, variation: int) -> dict[str, Any]:
+        """Gives `task`, `variation`, `description`, `path` (one object a step), `moves`, `score` (100 is success)."""
+
+    def close(self) -> None:
+        """Lets go of what it plays in."""
+
+
+class ScienceWorldOracle:
+    """ScienceWorld's own solution, replayed without a cap on moves.
+
+    Args:
+        simplification: See `ScienceWorld`.
+    """
+
+    def __init__(self, simplification: str = "easy") -> None:
+        self._env = ScienceWorld(simplification=simplification, max_moves=None)
+
+    def play(self, task: str, variation: int) -> dict[str, Any]:
+        """See `Oracle`; tries up to three times to reach a score of 100."""
+        for tried in range(_TRIES):
+            try:
+                row = self._play(task, variation)
+            except ServerLost:
+                if tried == _TRIES - 1:
+                    raise
+                continue
+            if row["score"] >= 100:
+                break
+        return row
+
+    def _play(self, task: str, variation: int) -> dict[str, Any]:
+        env = self._env
+        env.reset(options={"task": task, "variation": variation})
+        env.server.load(task, variation, env.simplification, path=True)
+        actions = env.server.call("getGoldActionSequence")
+        env.reset(options={"task": task, "variation": variation})
+        path = []
+        info: dict[str, Any] = {"moves": 0}
+        for action in actions:
+            look, inventory = env.look(), env.inventory()
+            observation, _, terminated, truncated, info = env.step(action)
+            if info.get("lost_server"):
+                raise ServerLost("ScienceWorld's Java machine was lost")
+            path.append(
+                {"action": action, "observation": observation, "look": look, "inventory": inventory, "score": env.score}
+            )
+            if terminated or truncated:
+                break
+        return {
+            "task": task,
+            "variation": variation,
+            "description": env.description,
+            "path": path,
+            "moves": info["moves"],
+            "score": env.score,
+        }
+
+    def close(self) -> None:
+        """Ends the Java machine."""
+        self._env.close()
+
+
+class WalkthroughOracle:
+    """The best actions that a task of texts tells, TextWorld's for example.
+
+    Args:
+        task: Short name of the task.
+    """
+
+    def __init__(self, task: str) -> None:
+        self._env: Any = make_task(task)
+        if not hasattr(self._env, "best_actions") or not hasattr(self._env.action_space, "charset"):
+            self._env.close()
+            raise UsageError(f"{task} tells no walkthrough in words; leave --trajectories out")
+
+    def play(self, task: str, variation: int) -> dict[str, Any]:
+        """See `Oracle`; the text before a command is its `look`."""
+        env = self._env
+        text, info = env.reset(seed=variation)
+        path, total, over = [], 0.0, False
+        while not over and (best := env.best_actions()):
+            seen, action = text, best[0]
+            text, reward, terminated, truncated, info = env.step(action)
+            over = terminated or truncated
+            total += 100 * float(reward)
+            path.append(
+                {"action": action, "observation": text, "look": seen, "inventory": "", "score": round(total, 6)}
+            )
+        row = {"task": task, "variation": variation, "description": env.goal, "path": path, "moves": len(path)}
+        return {**row, "score": 100 if info["is_success"] else 0}
+
+    def close(self) -> None:
+        """Lets go of the task."""
+        self._env.close()
+
+
+def choose_variations(fold: Fold, per_task: int | None, tasks: Sequence[str], sample: str | None) -> list[Wanted]:
+    """Which variations of ScienceWorld's tasks to demonstrate.
+
+    Args:
+        fold: Of which split.
+        per_task: How many of each task, evenly spread over the split; None for all.
+        tasks: Names or ids; none for all 30.
+        sample: `paper` draws first as Sub-goal Distillation (2405.02749) does: 50 variations of each task of topics 9
+            and 10 and 100 of task 3-3, from all splits together, of which those of `fold` remain. Which ones were
+            drawn there is not known; here they are those of Python's generator with seed 1.
+
+    Raises:
+        UsageError: There is no such task or sample.
+    """
+    if sample not in (None, "paper"):
+        raise UsageError(f"no sample {sample!r}; there is paper")
+    wanted: list[Wanted] = []
+    for task in [find_task(name) for name in tasks] or TASKS:
+        numbers = list(task.variations(fold))
+        most = 100 if task.id == "3-3" else 50 if task.id.startswith(("9-", "10-")) else None
+        if sample == "paper" and most is not None:
+            drawn = set(random.Random(1).sample(range(task.count), most))
+            numbers = [number for number in numbers if number in drawn]
+        if per_task is not None and per_task < len(numbers):
+            numbers = [numbers[place * len(numbers) // per_task] for place in range(per_task)]
+        wanted += [(task.name, number) for number in numbers]
+    return wanted
+
+
+def choose_seeds(task: str, fold: Fold, per_task: int) -> list[Wanted]:
+    """The first seeds of a split, for tasks other than ScienceWorld."""
+    return [(task, _FIRST_SEEDS[fold] + number) for number in range(per_task)]
+
+
+def write_oracle_paths(
+    out: Path,
+    make: Callable[[], Oracle],
+    wanted: Sequence[Wanted],
+    job: Mapping[str, Any],
+    *,
+    workers: int = 1,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, int]:
+    """Plays and writes paths that reach the full score.
+
+    Args:
+        out: The Parquet file.
+        make: Makes who plays, in each process; must be picklable.
+        wanted: What to play.
+        job: What the file is of, JSON-ready; equal for the same file. Its `version` and `simplification` become the
+            file's.
+        workers: Processes that play.
+        resume: Whether to go on with what is there.
+        progress: Called with the numbers of paths kept and tried.
+
+    Returns:
+        Numbers of paths `tried`, `kept`, `failed` (less than the full score), `long` (kept, more than 100 moves), and
+        of `steps`.
+
+    Raises:
+        UsageError: The file, or an unfinished one, is there without `resume`, or is of another job.
+        WeanError: A file is damaged, a process died, or nothing reached the full score; what was played stays.
+    """
+    described = json.dumps({**job, "wanted": [list(item) for item in wanted]}, sort_keys=True)
+    folder = out.with_name(f"{out.name}.parts")
+    if out.exists():
+        if not resume:
+            raise UsageError(f"{out} is there already; choose another --out")
+        metadata = path_metadata(out)
+        if metadata.get("job") != described:
+            made = metadata.get("version", "an unknown version")
+            raise UsageError(f"{out} is there already, of {made} and other settings; choose another --out")
+        report: dict[str, int] = json.loads(metadata["report"])
+        return report
+    if (folder / "job.json").exists():
+        if not resume:
+            raise UsageError(f"{folder} holds an unfinished file; add --resume to continue it, or delete it")
+        if (folder / "job.json").read_text() != described:
+            raise UsageError(f"{folder} was begun with other settings; repeat them, or delete it")
+    else:
+        with writing(folder / "job.json") as unfinished:
+            unfinished.write_text(described)
+    _play_all(folder, make, wanted, workers, progress)
+    rows = [_read(_part(folder, item)) for item in wanted]
+    kept = [row for row in rows if row["score"] >= 100]
+    if not kept:
+        raise WeanError(f"none of {len(rows)} paths reached the full score; they lie in {folder}")
+    report = {
+        "tried": len(rows),
+        "kept": len(kept),
+        "failed": len(rows) - len(kept),
+        "long": sum(row["moves"] > 100 for row in kept),
+        "steps": sum(len(row["path"]) for row in kept),
+    }
+    about = {name: str(job[name]) for name in ("version", "simplification") if name in job}
+    write_paths(out, kept, {**about, "job": described, "report": json.dumps(report)})
+    shutil.rmtree(folder, ignore_errors=True)
+    return report
+
+
+def version_of(task: str) -> str:
+    """The version that trajectories of a task are of, as `Trajectory.version` says it."""
+    return f"scienceworld {VERSION}" if task == "ScienceWorld" else f"textworld {version('textworld')}"
+
+
+def _play_all(
+    folder: Path,
+    make: Callable[[], Oracle],
+    wanted: Sequence[Wanted],
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    done = [item for item in wanted if _part(folder, item).exists()]
+    kept = sum(_read(_part(folder, item))["score"] >= 100 for item in done)
+    left = [item for item in wanted if item not in set(done)]
+    tried = len(done)
+    if not left:
+        return
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(min(workers, len(left)), context, _begin_worker, (make, folder))
+    try:
+        futures: list[Future[bool]] = [executor.submit(_play_in_worker, item) for item in left]
+        for future in as_completed(futures):
+            kept += future.result()
+            tried += 1
+            if progress is not None:
+                progress(kept, tried)
+    except BrokenProcessPool:
+        raise WeanError("a process that played paths died; go on with --resume and fewer --workers") from None
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _part(folder: Path, item: Wanted) -> Path:
+    return folder / f"{item[0]}-{item[1]:05d}.json"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        row: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise WeanError(f"{path} is damaged; delete it and go on with --resume") from None
+    return row
+
+
+_make: Callable[[], Oracle]  # of a worker process
+_oracle: Oracle | None = None
+_folder: Path
+
+
+def _begin_worker(make: Callable[[], Oracle], folder: Path) -> None:
+    global _make, _folder
+    # Ctrl-C reaches every process of a terminal; whether to stop is for the first one to say.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _make, _folder = make, folder
+
+
+def _play_in_worker(item: Wanted) -> bool:
+    global _oracle
+    if _oracle is None:
+        _oracle = _make()
+    row = _oracle.play(*item)
+    with writing(_part(_folder, item)) as unfinished:
+        unfinished.write_text(json.dumps(row), encoding="utf-8")
+    return bool(row["score"] >= 100)
