@@ -35,12 +35,11 @@ def student(tokenizer: Any, **habits: Any) -> TextStudent:
 
 def shown(tokenizer: Any, window: Window) -> tuple[str, str]:
     """A window as text, and what of it is learnt, with bars between answers."""
-    learnt, before = "", False
+    learnt = ""
     for token, target in zip(window.ids, window.targets, strict=True):
-        learnt += ("" if before or not target or not learnt else "|") + (
+        learnt += ("|" if target == 1 and learnt else "") + (
             tokenizer.decode([token], skip_special_tokens=False) if target else ""
         )
-        before = target
     return tokenizer.decode(window.ids, skip_special_tokens=False), learnt
 
 
@@ -159,7 +158,7 @@ def test_instrument_readings_are_not_told_again(tokenizer: Any) -> None:
 
 
 def test_collated_targets_are_read_off_the_token_before() -> None:
-    batch = collate([Window([5, 6, 7, 8], [False, True, True, False]), Window([9, 4], [False, True])], pad=0)
+    batch = collate([Window([5, 6, 7, 8], [0, 1, 2, 0]), Window([9, 4], [0, 1])], pad=0)
     assert batch.ids.tolist() == [[5, 6, 7, 8], [9, 4, 0, 0]]
     assert batch.rows.tolist() == [0, 0, 1]
     assert batch.columns.tolist() == [0, 1, 0]
@@ -177,7 +176,7 @@ def test_batches_hold_the_budget_and_every_task_is_read_equally_often(tokenizer:
     of_few = {tuple(window.ids) for lesson in few for window in lesson.windows}
     assert sum(ids in of_few for ids in read) >= 4
     assert len(read) == 8
-    assert batched([Window([1] * 50, [True] * 50)], 10) == [[Window([1] * 50, [True] * 50)]]
+    assert batched([Window([1] * 50, [1] * 50)], 10) == [[Window([1] * 50, [1] * 50)]]
 
 
 def test_the_last_variations_choose_the_checkpoint() -> None:

@@ -34,7 +34,7 @@ def lesson_rows(
     for trajectory in trajectories:
         episode = EpisodeText(lambda text: list(map(ord, text)), _ENDLESS, "step")
         for window in tell(trajectory, annotations.get(trajectory.key), episode, actions).windows:
-            first = window.targets.index(True)
+            first = window.targets.index(1)
             prompt, answer = ("".join(map(chr, part)) for part in (window.ids[:first], window.ids[first:]))
             kind = "action" if answer.startswith(ACT) else "done" if answer == DONE else "goal"
             told: dict[str, Any] = {"prompt": prompt, "completion": answer}

@@ -191,7 +191,7 @@ def collate(windows: Sequence[Window], pad: int) -> Batch:
         ids[row, : len(window.ids)] = window.ids
     places = [(row, i) for row, window in enumerate(windows) for i, target in enumerate(window.targets) if target]
     rows, columns = np.array(places, dtype=np.int64).T
-    starts = [not windows[row].targets[i - 1] for row, i in places]
+    starts = [windows[row].targets[i] == 1 for row, i in places]
     tensors = [torch.from_numpy(array) for array in (ids, rows, columns - 1, ids[rows, columns])]
     inputs, of_row, of_column, labels = tensors
     return Batch(inputs, of_row, of_column, labels, torch.tensor(starts))

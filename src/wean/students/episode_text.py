@@ -62,16 +62,16 @@ class Window:
 
     Attributes:
         ids: Tokens.
-        targets: For each token whether the student is to say it.
+        targets: For each token 1 if an answer that the student is to say begins with it, 2 if it goes on with it, else 0.
     """
 
     ids: list[int] = field(default_factory=list)
-    targets: list[bool] = field(default_factory=list)
+    targets: list[int] = field(default_factory=list)
 
     def add(self, ids: Sequence[int], target: bool = False) -> None:
-        """Appends tokens."""
+        """Appends tokens; with `target` they are one answer."""
         self.ids += ids
-        self.targets += [target] * len(ids)
+        self.targets += [1, *[2] * (len(ids) - 1)] if target else [0] * len(ids)
 
     def trimmed(self) -> Window:
         """The window up to the last token that is to be said."""
@@ -133,8 +133,7 @@ class EpisodeText:
     def say_action(self, action: str, target: bool = True) -> None:
         """What is done now; `observe` follows."""
         self._action = action
-        self.window.add(self._encode(ACT), target)
-        self.window.add(self.answer(action), target)
+        self.window.add([*self._encode(ACT), *self.answer(action)], target)
 
     def observe(self, observation: str, look: str, carried: str, risen: bool = False) -> None:
         """What came of the action, and what can be seen and is carried now."""
