@@ -62,7 +62,7 @@ class Window:
 
     Attributes:
         ids: Tokens.
-        targets: For each token 1 if an answer that the student is to say begins with it, 2 if it goes on with it, else 0.
+        targets: For each token 1 where an answer begins that the student is to say, 2 where it goes on, else 0.
     """
 
     ids: list[int] = field(default_factory=list)
