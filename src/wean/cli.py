@@ -7,7 +7,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from wean.commands import annotating, asking, comparing, demos, evaluating, ledger, listing, models, train
+from wean.commands import annotating, asking, comparing, demos, evaluating, ledger, lessons, listing, models, train
 from wean.errors import WeanError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("compare")(comparing.compare)
 app.command("ask")(asking.ask)
 app.command("demos")(demos.demos)
 app.command("annotate")(annotating.annotate)
+app.command("lessons")(lessons.lessons)
 app.command("list")(listing.list_)
 app.add_typer(models.app, name="models")
 app.add_typer(ledger.app, name="ledger")

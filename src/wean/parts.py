@@ -19,6 +19,7 @@ from wean.algorithms.imitation import Imitation, ImitationConfig
 from wean.algorithms.offline import OfflineConfig
 from wean.algorithms.ppo import PPO, PPOConfig
 from wean.algorithms.rewards import RewardTerm
+from wean.algorithms.subgoals import SubgoalsConfig
 from wean.algorithms.when2ask import When2Ask, When2AskConfig
 from wean.errors import UsageError
 from wean.evaluation.policies import (
@@ -136,6 +137,7 @@ def build(
     Raises:
         UsageError: If the settings name something that does not exist or does not fit the task.
     """
+    assert not isinstance(config.algorithm, SubgoalsConfig), "text students are trained by wean.distilling"
     make = make or partial(make_task, config.task)
     model = open_model(config.model, ledger=ledger, strict=strict, budget=budget) if config.model else None
     judged = config.rewards.term == "judge"  # who rates actions is not asked for plans

@@ -40,6 +40,17 @@ def evaluate(
     support: Annotated[
         bool, typer.Option("--support", help="Of a prior: count where it leaves out every best action.")
     ] = False,
+    split: Annotated[str, typer.Option(help="Of a task in words: train, dev or test.")] = "test",
+    variations: Annotated[
+        int | None, typer.Option(min=1, help="Plays a task in words: as many variations of each of its tasks.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="Of ScienceWorld: these tasks, with commas between.")] = None,
+    goals: Annotated[str, typer.Option(help="Who names sub-goals: student, oracle, random (of --data).")] = "student",
+    data: Annotated[str | None, typer.Option(help="Demonstrations, for RUN=oracle and --goals.")] = None,
+    annotations: Annotated[Path | None, typer.Option(help="Their sub-goals.")] = None,
+    max_moves: Annotated[int, typer.Option(min=1, help="Of an episode of a task in words.")] = 100,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that play a task in words.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Where its episodes are kept; RUN/evaluations by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-eval/1).")] = False,
 ) -> None:
     """Play held-out episodes; prints success, return and length with 95 % intervals."""
@@ -59,6 +70,24 @@ def evaluate(
     from wean.tasks.vector import SerialTasks
     from wean.teachers.replanning import AskingTasks
 
+    if variations is not None or is_text_run(Path(who)):
+        from wean.commands.text_eval import evaluate_text
+
+        evaluate_text(
+            who,
+            text_task(who, task),
+            split=split,
+            variations=variations or 10,
+            only=only,
+            goals=goals,
+            data=data,
+            annotations=annotations,
+            max_moves=max_moves,
+            workers=workers,
+            out=out,
+            as_json=as_json,
+        )
+        return
     if acting not in (None, "sampled", "greedy"):
         raise UsageError(f"--acting is sampled or greedy, not {acting!r}")
     if support and who != "prior":
@@ -86,6 +115,22 @@ def evaluate(
         typer.echo(json.dumps(result))
     else:
         _print(result)
+
+
+def is_text_run(folder: Path) -> bool:
+    """Whether a run's student plays in words."""
+    from wean.students.text import is_text_student
+
+    return is_text_student(folder / "student")
+
+
+def text_task(who: str, task: str | None) -> str:
+    """The task in words that is played: the named one, or a run's own."""
+    from wean.tasks.registration import short_name, task_names
+
+    named = {name.lower(): name for name in task_names()}
+    wanted = task or run_config(Path(who)).task
+    return short_name(named.get(wanted.lower(), wanted))
 
 
 def run_config(folder: Path) -> RunConfig:

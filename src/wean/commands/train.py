@@ -32,6 +32,7 @@ def train(
     """Train a student; writes a run folder with the student, its scores and a report."""
     from rich.console import Console
 
+    from wean.algorithms.subgoals import SubgoalsConfig
     from wean.llm import Budget
     from wean.methods.settings import resolve
     from wean.tasks.registration import short_name
@@ -41,6 +42,11 @@ def train(
     folder = out or Path("runs") / f"{config.method}-{config.task.split('/')[-1].removesuffix('-v0')}-{seed}"
     budget = Budget(calls=max_calls, tokens=max_tokens, dollars=max_dollars)
     console = Console(stderr=True)
+    if isinstance(config.algorithm, SubgoalsConfig):
+        from wean.commands.distill import distill
+
+        distill(config, folder, resume, console)
+        return
     with _Progress(console, config.algorithm.total_timesteps) as progress:
         training = Training(
             config,

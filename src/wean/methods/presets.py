@@ -31,7 +31,7 @@ class Method:
     name: str
     title: str
     source: str
-    algorithm: Literal["ppo", "imitation", "when2ask", "dqn", "cql", "cloning"]
+    algorithm: Literal["ppo", "imitation", "when2ask", "dqn", "cql", "cloning", "subgoals"]
     settings: Mapping[str, Any]
     per_task: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     teaches: bool = True
@@ -289,6 +289,33 @@ METHODS = {
             "ppo",
             {**_PPO, "num_steps": 32, "ent_coef": 0.01, "student.chooses": "skills"},
             teaches=False,
+        ),
+        Method(
+            "subgoals",
+            "A small language model learns sub-goals and actions from annotated demonstrations (data=FILE)",
+            "Sub-goal Distillation, 2405.02749",
+            "subgoals",
+            {},
+            teaches=False,
+            home="ScienceWorld",
+        ),
+        Method(
+            "subgoals-flat",
+            "The same student learns the actions alone: flat imitation (data=FILE)",
+            "Pomerleau 1991",
+            "subgoals",
+            {"subgoals": False},
+            teaches=False,
+            home="ScienceWorld",
+        ),
+        Method(
+            "subgoals-step",
+            "The same student, fed as in the paper: one prompt for each sub-goal and each action (data=FILE)",
+            "Sub-goal Distillation, 2405.02749",
+            "subgoals",
+            {"feeding": "step"},
+            teaches=False,
+            home="ScienceWorld",
         ),
     )
 }

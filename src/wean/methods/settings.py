@@ -15,11 +15,14 @@ from wean.algorithms.cql import CQLConfig
 from wean.algorithms.dqn import DQNConfig
 from wean.algorithms.imitation import ImitationConfig
 from wean.algorithms.ppo import PPOConfig
+from wean.algorithms.subgoals import SubgoalsConfig
 from wean.algorithms.when2ask import When2AskConfig
 from wean.errors import UsageError, did_you_mean
 from wean.methods.presets import METHODS, Method
 
 SCHEMA = "wean-config/1"
+
+AnyConfig = PPOConfig | ImitationConfig | When2AskConfig | DQNConfig | CQLConfig | CloningConfig | SubgoalsConfig
 
 
 class StudentSettings(BaseModel):
@@ -126,7 +129,7 @@ class RunConfig(BaseModel):
     """Seeds the student's first weights, its actions and its episodes."""
     threads: int = Field(1, gt=0)
     """PyTorch's threads; small students are no faster with more."""
-    algorithm: PPOConfig | ImitationConfig | When2AskConfig | DQNConfig | CQLConfig | CloningConfig
+    algorithm: AnyConfig
     """Settings of the learning algorithm."""
     student: StudentSettings = StudentSettings()
     """Settings of the student."""
@@ -144,13 +147,14 @@ class RunConfig(BaseModel):
         return yaml.safe_dump({"schema": SCHEMA, **self.model_dump()}, sort_keys=False)
 
 
-ALGORITHMS: dict[str, type[PPOConfig | ImitationConfig | When2AskConfig | DQNConfig | CQLConfig | CloningConfig]] = {
+ALGORITHMS: dict[str, type[AnyConfig]] = {
     "ppo": PPOConfig,
     "imitation": ImitationConfig,
     "when2ask": When2AskConfig,
     "dqn": DQNConfig,
     "cql": CQLConfig,
     "cloning": CloningConfig,
+    "subgoals": SubgoalsConfig,
 }
 SECTIONS: dict[str, type[BaseModel]] = {
     "student": StudentSettings,

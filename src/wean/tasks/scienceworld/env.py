@@ -103,6 +103,8 @@ class ScienceWorld(gym.Env[str, str]):
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 1}  # type: ignore[misc]
     observation_space, action_space = _TEXTS, _COMMANDS
     goal = GOAL
+    refusal_is_free: ClassVar[bool] = True
+    """What is no command costs no move: an agent can try a text instead of reading the valid commands first."""
 
     def __init__(
         self,

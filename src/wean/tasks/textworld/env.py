@@ -137,7 +137,29 @@ class TextWorld(gym.Env[str, str]):
         reward = (now.score - before.score) / self._rules.max_score
         over = now.won or now.lost
         truncated = self._progress.turn >= self.horizon and not over
-        return self._text, reward, over, truncated, {"is_success": now.won}
+        info = {"is_success": now.won, "feedback": now.feedback.replace(now.room, "").strip()}
+        return self._text, reward, over, truncated, info | {"moves": self._progress.turn}
+
+    @property
+    def description(self) -> str:
+        """The task in words: its rules, and what this game is about."""
+        return self.goal if self.games.challenge == "cooking" else f"{self.goal} {_on_one_line(self._rules.objective)}"
+
+    @property
+    def score(self) -> float:
+        """Points so far as a share of the game's greatest score, from 0 to 100; a lost game has none."""
+        return 0.0 if self._turn.lost else 100 * self._turn.score / self._rules.max_score
+
+    def look(self) -> str:
+        """The room, and the recipe once it was read; costs no move."""
+        room = _on_one_line(_HEADER.sub("", self._turn.room)).replace(". ", ".\n")
+        header = _HEADER.search(self._turn.room)
+        recipe = f"The recipe: {self._recipe}" if self._recipe else ""
+        return "\n".join(part for part in (f"{header[1]}:" if header else "", room, recipe) if part)
+
+    def inventory(self) -> str:
+        """What is carried; costs no move."""
+        return _on_one_line(self._turn.carried)
 
     def situation(self) -> Situation:
         """Says in words where the player is, what is there and what is carried; choices are the admissible commands."""

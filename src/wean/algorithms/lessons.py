@@ -1,0 +1,217 @@
+"""What a text student learns from: demonstrations with sub-goals, told as episodes, cut into windows and batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wean.data.annotations import Annotation
+from wean.data.trajectories import Key, Moment, Trajectory, by_task
+from wean.errors import UsageError
+from wean.students.episode_text import EpisodeText, Window, is_idle
+
+Step = tuple[int, str | None]
+"""Number of an action in its path, and the sub-goal that begins with it, if one does."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One demonstration as the student reads it.
+
+    Attributes:
+        task: Its task: lessons of all tasks are read equally often.
+        windows: The stretches of the episode; only tokens that are targets are learnt.
+    """
+
+    task: str
+    windows: tuple[Window, ...]
+
+
+class Batch(NamedTuple):
+    """Windows side by side, padded at their ends.
+
+    Attributes:
+        ids: (B, T) int64.
+        rows: (N,) which window each target is in, and
+        columns: (N,) where: the target is read off one token before.
+        labels: (N,) the targets.
+        starts: (N,) whether a target is the first of its answer.
+    """
+
+    ids: Tensor
+    rows: Tensor
+    columns: Tensor
+    labels: Tensor
+    starts: Tensor
+
+
+def steps_of(trajectory: Trajectory, annotation: Annotation | None, actions: int) -> list[Step]:
+    """The actions that are learnt, with the sub-goals where they begin.
+
+    Actions that only look around are left out; a sub-goal of which nothing else remains goes with them.
+
+    Args:
+        trajectory: The demonstration.
+        annotation: Its sub-goals; None for none.
+        actions: Most actions.
+    """
+    kept = [number for number, action in enumerate(trajectory.actions) if not is_idle(action)][:actions]
+    if annotation is None:
+        return [(number, None) for number in kept]
+    steps: list[Step] = []
+    current = -1
+    for number in kept:
+        chunk = annotation.chunk_of[number]
+        steps.append((number, str(annotation.chunks[chunk].subgoal) if chunk != current else None))
+        current = chunk
+    return steps
+
+
+def tell(trajectory: Trajectory, annotation: Annotation | None, episode: EpisodeText, actions: int) -> Lesson:
+    """Tells a demonstration as the agent at work is told its episode.
+
+    Args:
+        trajectory: The demonstration.
+        annotation: Its sub-goals; None for the flat baseline.
+        episode: A new episode of the student.
+        actions: Most actions.
+
+    Raises:
+        UsageError: An opening is longer than the context.
+    """
+    path = trajectory.path
+    try:
+        episode.begin(trajectory.description, path[0].look, path[0].inventory)
+        for number, subgoal in steps_of(trajectory, annotation, actions):
+            if subgoal is not None:
+                if episode.goal:
+                    episode.ask()
+                    episode.say_done()
+                episode.ask_goal()
+                episode.say_goal(subgoal)
+            episode.ask()
+            episode.say_action(path[number].action)
+            after = path[number + 1] if number + 1 < len(path) else path[number]
+            episode.observe(path[number].observation, after.look, after.inventory, risen(path, number))
+    except UsageError as error:
+        raise UsageError(f"{trajectory.task} {trajectory.variation}: {error}") from None
+    windows = (window.trimmed() for window in episode.windows)
+    return Lesson(trajectory.task, tuple(window for window in windows if window.ids))
+
+
+def risen(path: Sequence[Moment], number: int) -> bool:
+    """Whether the score is higher after an action than before it."""
+    before = path[number - 1].score if number else 0
+    return (path[number].score or 0) > (before or 0)
+
+
+def texts(trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation]) -> Iterator[str]:
+    """What a tokenizer learns from: every prompt as it is told, with nothing learnt of its tokens."""
+    for trajectory in trajectories:
+        told: list[str] = []
+
+        def keep(text: str, told: list[str] = told) -> list[int]:
+            told.append(text)
+            return [0] * (len(text) // 4)
+
+        tell(trajectory, annotations.get(trajectory.key), EpisodeText(keep, 1 << 20), len(trajectory.actions))
+        yield from told
+
+
+def longest_goal(trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation], actions: int) -> int:
+    """Actions of the longest sub-goal."""
+    longest = 1
+    for trajectory in trajectories:
+        steps = steps_of(trajectory, annotations.get(trajectory.key), actions)
+        starts = [index for index, (_, subgoal) in enumerate(steps) if subgoal is not None]
+        longest = max([longest, *(end - start for start, end in pairwise([*starts, len(steps)]))])
+    return longest
+
+
+def longest_repeat(trajectories: Sequence[Trajectory]) -> int:
+    """How often in a row one action is done in the demonstrations although nothing changes."""
+    longest = 1
+    for trajectory in trajectories:
+        row = 1
+        for one, two in pairwise(trajectory.path):
+            row = row + 1 if one[:4] == two[:4] else 1
+            longest = max(longest, row)
+    return longest
+
+
+def epoch(lessons: Sequence[Lesson], token_budget: int, generator: np.random.Generator) -> list[list[Window]]:
+    """The batches of one pass, in drawn order; every task has equally many demonstrations in it.
+
+    Windows of like length lie together, so that little is padded.
+
+    Args:
+        lessons: All lessons.
+        token_budget: Most tokens of a batch, padding included; one window may be longer.
+        generator: Draws.
+    """
+    tasks: dict[str, list[Lesson]] = {}
+    for lesson in lessons:
+        tasks.setdefault(lesson.task, []).append(lesson)
+    each = max(1, round(len(lessons) / len(tasks)))
+    windows: list[Window] = []
+    for of_task in tasks.values():
+        order = np.concatenate([generator.permutation(len(of_task)) for _ in range(-(-each // len(of_task)))])[:each]
+        windows += [window for index in order for window in of_task[index].windows]
+    lengths = np.array([len(window.ids) for window in windows])
+    batches = batched(
+        [windows[i] for i in np.argsort(lengths * generator.uniform(0.9, 1.1, len(windows)))], token_budget
+    )
+    return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def batched(windows: Sequence[Window], token_budget: int) -> list[list[Window]]:
+    """Neighbouring windows together, as many as the budget holds when all are padded to the longest."""
+    batches: list[list[Window]] = []
+    longest = 0
+    for window in windows:
+        longest = max(longest, len(window.ids))
+        if batches and longest * (len(batches[-1]) + 1) <= token_budget:
+            batches[-1].append(window)
+        else:
+            batches.append([window])
+            longest = len(window.ids)
+    return batches
+
+
+def collate(windows: Sequence[Window], pad: int) -> Batch:
+    """Windows as tensors."""
+    ids = np.full((len(windows), max(len(window.ids) for window in windows)), pad, dtype=np.int64)
+    for row, window in enumerate(windows):
+        ids[row, : len(window.ids)] = window.ids
+    places = [(row, i) for row, window in enumerate(windows) for i, target in enumerate(window.targets) if target]
+    rows, columns = np.array(places, dtype=np.int64).T
+    starts = [windows[row].targets[i] == 1 for row, i in places]
+    tensors = [torch.from_numpy(array) for array in (ids, rows, columns - 1, ids[rows, columns])]
+    inputs, of_row, of_column, labels = tensors
+    return Batch(inputs, of_row, of_column, labels, torch.tensor(starts))
+
+
+def split_dev(trajectories: Sequence[Trajectory], share: float) -> tuple[list[Trajectory], list[Trajectory]]:
+    """Parts demonstrations: the last variations of every task are kept for choosing the checkpoint.
+
+    Args:
+        trajectories: All of them.
+        share: Of each task that is kept, at least one where there are three or more.
+
+    Returns:
+        Those to learn from and those to choose by.
+    """
+    learn: list[Trajectory] = []
+    choose: list[Trajectory] = []
+    for of_task in by_task(trajectories).values():
+        ordered = sorted(of_task, key=lambda trajectory: trajectory.variation)
+        count = max(1, round(share * len(ordered))) if share and len(ordered) > 2 else 0
+        learn += ordered[: len(ordered) - count]
+        choose += ordered[len(ordered) - count :]
+    return learn, choose

@@ -1,0 +1,134 @@
+"""`wean eval` of text students: many variations of tasks in words, kept one by one, and a page to step through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+WHO = ("random", "oracle")
+GOALS = ("student", "oracle", "random")
+
+
+def evaluate_text(
+    who: str,
+    task: str,
+    *,
+    split: str,
+    variations: int,
+    only: str | None,
+    goals: str,
+    data: str | None,
+    annotations: Path | None,
+    max_moves: int,
+    workers: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Plays the variations and prints scores; goes on where a stopped evaluation was."""
+    import json
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from wean.errors import UsageError
+    from wean.evaluation.text_episodes import Setup, play_all
+    from wean.evaluation.text_scores import SCHEMA, cases, summarize
+    from wean.evaluation.timeline import write_timeline
+    from wean.students.text import load_text_student
+
+    if goals not in GOALS:
+        raise UsageError(f"--goals is one of {', '.join(GOALS)}, not {goals!r}")
+    student = None if who in WHO else Path(who) / "student"
+    habits = load_text_student(student).habits if student else None
+    if goals != "student" and (habits is None or not habits.subgoals):
+        raise UsageError(f"--goals={goals} is for a student that learnt sub-goals; {who} did not")
+    wanted = cases(task, split, variations, [name.strip() for name in only.split(",")] if only else [])
+    setup = Setup(task, str(student) if student else None, max_moves)
+    if who == "oracle" or goals != "student":
+        setup = _with_demonstrations(setup, wanted, who, goals, data, annotations)
+    name = f"{task}-{split}-{variations}-{max_moves}" + (f"-{goals}-goals" if goals != "student" else "")
+    folder = out or (Path(who) if student else Path("runs") / who) / "evaluations" / name
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("playing", total=len(wanted))
+        lines = play_all(
+            setup,
+            wanted,
+            folder / "episodes.jsonl",
+            workers,
+            lambda done: progress.update(bar, completed=done),
+        )
+    result = {
+        "schema": SCHEMA,
+        "who": who,
+        "goals": goals,
+        "task": task,
+        "split": split,
+        "variations": variations,
+        "max_moves": max_moves,
+        **summarize(lines),
+    }
+    (folder / "scores.json").write_text(json.dumps(result, indent=1) + "\n")
+    page = write_timeline(folder / "timeline.html", result, lines)
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        _print(result, page)
+
+
+def _with_demonstrations(
+    setup: Any, wanted: Any, who: str, goals: str, data: str | None, annotations: Path | None
+) -> Any:
+    """Gives the oracle its actions, or a student the sub-goals of demonstrations."""
+    from dataclasses import replace
+
+    from wean.data.annotations import match_annotations, read_annotations
+    from wean.data.shipped import SHIPPED, shipped
+    from wean.data.trajectories import read_trajectories
+    from wean.errors import UsageError
+
+    if data is None:
+        raise UsageError("name demonstrations of these variations with --data FILE (and --annotations for sub-goals)")
+    if data in SHIPPED and not Path(data).exists():
+        trajectories, known = shipped(data)
+    else:
+        trajectories, known = read_trajectories(Path(data)).found, {}
+    if who == "oracle":
+        return replace(setup, actions={one.key: one.actions for one in trajectories})
+    if annotations is not None:
+        known = dict(known) | match_annotations(read_annotations(annotations).found, trajectories)[0]
+    if not known:
+        raise UsageError(f"{data} has no sub-goals; name their file with --annotations")
+    named = {key: tuple(str(chunk.subgoal) for chunk in one.chunks) for key, one in known.items()}
+    if goals == "random":
+        return replace(setup, pool=tuple(sorted({goal for of_one in named.values() for goal in of_one})))
+    lacking = sum((case.task, case.variation) not in named for case in wanted)
+    if lacking:
+        raise UsageError(f"{lacking} of {len(wanted)} variations have no sub-goals in {data}; annotate those too")
+    return replace(setup, goals=named)
+
+
+def _print(result: dict[str, Any], page: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{result['who']} on {result['task']} ({result['split']})", title_justify="left")
+    for column in ("", "score", "95 % interval", "n"):
+        table.add_column(column, justify="left" if not column else "right")
+    rows = [("overall", result["overall"], f"{len(result['tasks'])} tasks")]
+    rows += [(name, group, f"{group['tasks']} tasks") for name, group in result["groups"].items()]
+    rows += [(name, task, str(task["episodes"])) for name, task in result["tasks"].items()]
+    for name, value, count in rows:
+        table.add_row(name, f"{value['mean']:.1f}", f"{value['low']:.1f} to {value['high']:.1f}", count)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{result['episodes']} episodes, {100 * result['solved']:.1f} % solved, {result['actions']:.1f} actions and "
+        f"{result['moves']:.1f} moves each; {result['ms_per_action']:.1f} ms an action, no question to a language "
+        f"model; {100 * result['matched']:.1f} % of the actions matched to the admissible ones, "
+        f"{result['loops']:.2f} loops an episode.",
+        highlight=False,
+    )
+    console.print(f"timeline  {page}", highlight=False, soft_wrap=True)

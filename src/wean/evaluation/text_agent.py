@@ -1,0 +1,227 @@
+"""Plays episodes in words with a text student: the planner names sub-goals, the executor acts until one is done.
+
+No language model stands beside it. Rules:
+
+- Text is said greedily. What the task does not take as an action is replaced by the admissible action that the student
+  itself finds most probable (log-probability of the whole text); an ambiguity question is answered in the same way,
+  by what each answer stands for.
+- A sub-goal is over when the student says so, or after `Habits.goal_limit` actions.
+- A loop: one action has changed nothing (observation, what can be seen and is carried, score) `Habits.repeat_limit`
+  times in a row, or two actions have alternated as often. Then what was done since is ruled out until something
+  changes; the first time the planner is asked before, if there is one.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from wean.students.episode_text import EpisodeText
+from wean.students.reading import Reader
+from wean.students.text import TextStudent
+
+NOT_TAKEN = ("No known action matches that input", "Unknown action")
+"""How a task that spends no move on it answers what is no action."""
+_AMBIGUOUS = "Ambiguous request"
+_NUMBERED = re.compile(r"^\s*(\d+):\s*(.+?)\s*$", re.MULTILINE)
+_SILENT = 40  # actions and answers in a row that cost no move; then the episode is given up
+
+
+class WordsTask(Protocol):
+    """What a task must offer to be played in words."""
+
+    @property
+    def description(self) -> str:
+        """The task in words."""
+
+    @property
+    def score(self) -> float:
+        """From 0 to 100; below 0 where the task was spoilt."""
+
+    def look(self) -> str:
+        """What can be seen."""
+
+    def inventory(self) -> str:
+        """What is carried."""
+
+    def situation(self) -> Any:
+        """Its `choices` are the admissible actions."""
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Gymnasium's."""
+
+
+@dataclass
+class Played:
+    """One episode.
+
+    Attributes:
+        score: At the end, as the task counts it: below 0 where it was spoilt.
+        moves: That the task counted.
+        actions: That were taken, those that cost no move included.
+        matched: Of these, how many were chosen from the admissible ones because the student's text was none.
+        loops: How often a loop was noticed.
+        seconds: Of the student's own thinking.
+        tokens: That the student read and wrote.
+        trace: Sub-goals and actions in their order, as the report shows them.
+    """
+
+    score: float = 0.0
+    moves: int = 0
+    actions: int = 0
+    matched: int = 0
+    loops: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+    trace: list[dict[str, Any]] = field(default_factory=list)
+
+
+Planner = Callable[[int, WordsTask], str | None]
+"""Names the sub-goal of a number (from 0) in the student's place; None when there is no more."""
+
+
+class TextAgent:
+    """A text student that plays.
+
+    Args:
+        student: Causal.
+        planner: Names the sub-goals in its place: the oracle's, or drawn ones; they still end as the student says.
+    """
+
+    def __init__(self, student: TextStudent, planner: Planner | None = None) -> None:
+        self._student, self._planner = student, planner
+        self._habits = student.habits
+        self._reader = Reader(student)
+
+    def play(self, task: WordsTask, max_moves: int) -> Played:
+        """Plays a task that was just reset.
+
+        Args:
+            task: The task.
+            max_moves: Moves after which the episode is over.
+        """
+        self._task, self._played = task, Played()
+        self._episode: EpisodeText = self._student.episode()
+        self._goals = self._since = 0
+        self._ruled_out: set[str] = set()
+        self._past: list[tuple[str, ...]] = []
+        self._asked_planner = False
+        self._meant: dict[str, str] = {}
+        read_before = self._reader.tokens_read
+        self._episode.begin(task.description, task.look(), task.inventory())
+        if self._habits.subgoals:
+            self._plan()
+        over, free = False, 0
+        while not over and self._played.moves < max_moves and free < _SILENT:
+            moves = self._played.moves
+            action, matched = self._choose()
+            over = self._do(action, matched)
+            free = free + 1 if self._played.moves == moves else 0
+        self._played.score = float(task.score)
+        self._played.tokens = self._reader.tokens_read - read_before
+        return self._played
+
+    # --- what the student says -----------------------------------------------------------------------------------
+
+    def _plan(self) -> None:
+        """Asks for the next sub-goal."""
+        started = time.perf_counter()
+        self._episode.ask_goal()
+        named = self._planner(self._goals, self._task) if self._planner else None
+        goal = named or self._reader.say(self._episode.window.ids)
+        self._episode.say_goal(goal, target=False)
+        self._goals, self._since = self._goals + 1, 0
+        self._played.seconds += time.perf_counter() - started
+        self._played.trace.append({"goal": goal})
+
+    def _choose(self) -> tuple[str, bool]:
+        """The next action, and whether it had to be chosen from the admissible ones."""
+        started = time.perf_counter()
+        episode, mark = self._episode, self._student.mark
+        episode.ask()
+        if episode.goal and self._since and self._is_done():
+            self._played.seconds += time.perf_counter() - started
+            episode.say_done(target=False)
+            self._plan()
+            started = time.perf_counter()
+            episode.ask()
+        action = self._reader.say([*episode.window.ids, mark["<act>"]])
+        self._played.seconds += time.perf_counter() - started
+        if action and action not in self._ruled_out and self._is_action(action):
+            return action, False
+        choices = [choice for choice in self._task.situation().choices if choice not in self._ruled_out]
+        return (self._best(choices), True) if choices else (action or "wait1", False)
+
+    def _is_done(self) -> bool:
+        if self._since >= self._habits.goal_limit:
+            return True
+        mark = self._student.mark
+        return self._reader.prefers(self._episode.window.ids, mark["<done>"], mark["<act>"])
+
+    def _is_action(self, action: str) -> bool:
+        """Whether the task may take a text. One that spends no move on others is simply asked."""
+        return getattr(self._task, "refusal_is_free", False) or action in self._task.situation().choices
+
+    def _best(self, choices: Sequence[str]) -> str:
+        """The choice that the student finds most probable, each weighed by what it stands for."""
+        started = time.perf_counter()
+        ids = [*self._episode.window.ids, self._student.mark["<act>"]]
+        answers = [self._episode.answer(self._meant.get(choice, choice)) for choice in choices]
+        weights = self._reader.weigh(ids, answers)
+        self._played.seconds += time.perf_counter() - started
+        return choices[max(range(len(choices)), key=weights.__getitem__)]
+
+    # --- what is done --------------------------------------------------------------------------------------------
+
+    def _do(self, action: str, matched: bool) -> bool:
+        """Takes an action; returns whether the episode is over."""
+        before = float(self._task.score)
+        observation, over, info = self._step(action)
+        if observation.startswith(NOT_TAKEN) and not matched:
+            choices = [choice for choice in self._task.situation().choices if choice not in self._ruled_out]
+            if choices:
+                action, matched = self._best(choices), True
+                observation, over, info = self._step(action)
+        played = self._played
+        score = float(self._task.score)
+        self._episode.say_action(action, target=False)
+        look, carried = self._task.look(), self._task.inventory()
+        self._episode.observe(observation, look, carried, score > before)
+        self._since += 1
+        played.actions += 1
+        played.matched += matched
+        played.moves = int(info.get("moves", played.moves + 1))
+        entry = {"action": action, "observation": observation[:300], "score": score, "moves": played.moves}
+        played.trace.append(entry | ({"matched": True} if matched else {}))
+        asked = observation.startswith(_AMBIGUOUS)
+        self._meant = dict(_NUMBERED.findall(observation)) if asked else {}
+        if not over and not asked:
+            self._watch((action, observation, look, carried, str(score)), score > before)
+        return over
+
+    def _step(self, action: str) -> tuple[str, bool, dict[str, Any]]:
+        observation, _, terminated, truncated, info = self._task.step(action)
+        return str(info.get("feedback", observation)), terminated or truncated, info
+
+    def _watch(self, now: tuple[str, ...], risen: bool) -> None:
+        """Notices loops."""
+        if not self._past or risen or all(now[1:] != before[1:] for before in self._past[-2:]):
+            self._ruled_out.clear()
+            self._asked_planner = False
+        self._past = [*self._past, now][-2 * self._habits.repeat_limit :]
+        last = self._past[-self._habits.repeat_limit :]
+        one = len(last) == self._habits.repeat_limit and len(set(last)) == 1
+        two = len(self._past) == 2 * self._habits.repeat_limit and len(set(self._past)) == 2
+        if not one and not two:
+            return
+        self._played.loops += 1
+        self._played.trace.append({"loop": sorted({moment[0] for moment in self._past[-2:]})})
+        self._past.clear()
+        if self._episode.goal and not self._asked_planner:
+            self._asked_planner = True
+            self._since = self._habits.goal_limit
+        else:
+            self._ruled_out |= {now[0]} | ({moment[0] for moment in last} if two else set())

@@ -1,0 +1,151 @@
+"""The passes of a causal student at work, behind its cache: lean ones for models of the Llama kind, or the model's own.
+
+A small model's pass over one token takes far longer to arrange than to compute: the lean pass does the same products
+with a tenth of the calls (a test holds it to the model's own).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from wean.lm.scoring import new_cache
+
+_SPARE = 256  # positions behind the context, for what is being said and weighed
+
+
+class Steps(Protocol):
+    """Passes behind a cache."""
+
+    def run(self, ids: list[int], past: int, positions: list[int] | None = None, seen: Tensor | None = None) -> Tensor:
+        """Reads tokens behind the first `past` of the cache, and keeps them there.
+
+        Args:
+            ids: Tokens, n.
+            past: How many of the cache's tokens are kept.
+            positions: Of each token; those after `past` by default.
+            seen: (n, n) bool, which of the tokens each may look at; itself and those before it by default.
+
+        Returns:
+            Logits (n, vocabulary) behind each, float32; behind the last alone, (1, vocabulary), if `seen` is None.
+        """
+
+
+def steps_of(model: Any, context: int) -> Steps:
+    """The fastest passes that a model can do."""
+    lean = model.config.model_type == "llama" and model.device.type == "cpu" and model.dtype == torch.float32
+    return LeanSteps(model, context) if lean and not model.config.attention_bias else ModelSteps(model)
+
+
+class ModelSteps:
+    """The model's own passes, with transformers' cache.
+
+    Args:
+        model: Causal.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model, self._cache = model, new_cache(model)
+
+    def run(self, ids: list[int], past: int, positions: list[int] | None = None, seen: Tensor | None = None) -> Tensor:
+        """See `Steps.run`."""
+        excess = self._cache.get_seq_length() - past
+        if excess > 0 and past:
+            self._cache.crop(-excess)
+        elif excess > 0:
+            self._cache = new_cache(self._model)
+        device, options = self._model.device, {}
+        if seen is not None:
+            mask = torch.zeros(1, 1, len(ids), past + len(ids), device=device, dtype=self._model.dtype)
+            mask[0, 0, :, past:].masked_fill_(~seen.to(device), torch.finfo(mask.dtype).min)
+            options = {"attention_mask": mask, "position_ids": torch.tensor([positions], device=device)}
+        output = self._model(
+            input_ids=torch.tensor([ids], device=device),
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1 if seen is None else 0,
+            **options,
+        )
+        logits: Tensor = output.logits[0].float()
+        return logits
+
+
+class LeanSteps:
+    """Passes of a Llama in float32 on a CPU.
+
+    Args:
+        model: A `LlamaForCausalLM` without biases.
+        context: Tokens of the longest sequence.
+    """
+
+    def __init__(self, model: Any, context: int) -> None:
+        config, inner = model.config, model.model
+        self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self._width = getattr(config, "head_dim", None) or config.hidden_size // self._heads
+        self._eps = config.rms_norm_eps
+        self._embedding, self._head = inner.embed_tokens.weight.detach(), model.lm_head.weight.detach()
+        self._norm = inner.norm.weight.detach()
+        self._layers = [
+            (
+                layer.input_layernorm.weight.detach(),
+                torch.cat([getattr(layer.self_attn, f"{name}_proj").weight.detach() for name in "qkv"]),
+                layer.self_attn.o_proj.weight.detach(),
+                layer.post_attention_layernorm.weight.detach(),
+                torch.cat([layer.mlp.gate_proj.weight.detach(), layer.mlp.up_proj.weight.detach()]),
+                layer.mlp.down_proj.weight.detach(),
+            )
+            for layer in inner.layers
+        ]
+        longest = context + _SPARE
+        cos, sin = inner.rotary_emb(self._embedding[None, :1], torch.arange(longest)[None])
+        self._cos, self._sin = cos[0].detach(), sin[0].detach()
+        # (keys and values, key-value heads, places, width) of each layer
+        self._cache = [torch.zeros(2, self._kv_heads, longest, self._width) for _ in self._layers]
+
+    def run(self, ids: list[int], past: int, positions: list[int] | None = None, seen: Tensor | None = None) -> Tensor:
+        """See `Steps.run`."""
+        count, end = len(ids), past + len(ids)
+        if end > self._cache[0].shape[2]:
+            self._grow(end)
+        rows = slice(past, end) if positions is None else torch.tensor(positions)
+        cos, sin = self._cos[rows], self._sin[rows]
+        mask = None
+        if seen is not None or (count > 1 and past):
+            behind = torch.ones(count, count, dtype=torch.bool).tril() if seen is None else seen
+            mask = torch.cat([torch.ones(count, past, dtype=torch.bool), behind], 1)
+        hidden = self._embedding[torch.tensor(ids)]
+        size = (hidden.shape[1],)
+        split = [self._heads, self._kv_heads, self._kv_heads]
+        for (before, qkv, out, after, gate_up, down), cache in zip(self._layers, self._cache, strict=True):
+            normed = functional.rms_norm(hidden, size, before, self._eps)
+            heads = functional.linear(normed, qkv).view(count, -1, self._width).transpose(0, 1)
+            query, key, value = torch.split(heads, split)
+            cache[0, :, past:end] = _turned(key, cos, sin)
+            cache[1, :, past:end] = value
+            mixed = functional.scaled_dot_product_attention(
+                _turned(query, cos, sin)[None],
+                cache[0, None, :, :end],
+                cache[1, None, :, :end],
+                attn_mask=mask,
+                is_causal=mask is None and count > 1,
+                enable_gqa=self._heads != self._kv_heads,
+            )
+            hidden = hidden + functional.linear(mixed[0].transpose(0, 1).reshape(count, -1), out)
+            gate, up = functional.linear(functional.rms_norm(hidden, size, after, self._eps), gate_up).chunk(2, -1)
+            hidden = hidden + functional.linear(functional.silu(gate) * up, down)
+        last = hidden[-1:] if seen is None else hidden
+        return functional.linear(functional.rms_norm(last, size, self._norm, self._eps), self._head)
+
+    def _grow(self, length: int) -> None:
+        """Makes room for more branches than expected; their positions lie within the context all the same."""
+        more = 2 * length - self._cache[0].shape[2]
+        self._cache = [functional.pad(cache, (0, 0, 0, more)) for cache in self._cache]
+
+
+def _turned(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions (2104.09864), in transformers' layout."""
+    first, second = heads.chunk(2, -1)
+    return heads * cos + torch.cat([-second, first], -1) * sin

@@ -1,0 +1,190 @@
+"""What is learnt of a demonstration, by hand; and that the agent at work is told it token by token alike."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wean.algorithms.lessons import (
+    batched,
+    collate,
+    epoch,
+    longest_goal,
+    split_dev,
+    steps_of,
+    tell,
+    texts,
+)
+from wean.errors import UsageError
+from wean.evaluation.text_agent import TextAgent
+from wean.students.episode_text import EpisodeText, Window
+from wean.students.text import Habits, Size, TextStudent, new_student
+from wean.students.tokens import train_tokenizer
+from word_demos import Replayed, demonstration
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    trajectory, annotation = demonstration()
+    return train_tokenizer(texts([trajectory], {trajectory.key: annotation}), 400)
+
+
+def student(tokenizer: Any, **habits: Any) -> TextStudent:
+    return new_student(tokenizer, Size(16, 1, 2), Habits(**habits), seed=0)
+
+
+def shown(tokenizer: Any, window: Window) -> tuple[str, str]:
+    """A window as text, and what of it is learnt, with bars between answers."""
+    learnt = ""
+    for token, target in zip(window.ids, window.targets, strict=True):
+        learnt += ("|" if target == 1 and learnt else "") + (
+            tokenizer.decode([token], skip_special_tokens=False) if target else ""
+        )
+    return tokenizer.decode(window.ids, skip_special_tokens=False), learnt
+
+
+def test_an_episode_is_one_sequence_and_only_what_is_said_is_learnt(tokenizer: Any) -> None:
+    trajectory, annotation = demonstration()
+    (window,) = tell(trajectory, annotation, student(tokenizer).episode(), 100).windows
+    text, learnt = shown(tokenizer, window)
+    assert text == (
+        "<task> Your task is to carry the lamp to box 0."
+        "<look> kitchen:\na lamp\nYou also see:\nA door to the hall<inv>"
+        "<goal> walk(hall, kitchen)<end>"
+        "<act> go to hall<end><obs> You move to the hall.<look> hall:\na box\nYou also see:\nA door to the kitchen"
+        "<act> go to kitchen<end><obs> You move to the kitchen.<look> kitchen:"
+        "<done><goal> take(lamp)<end><act> pick up lamp<end><obs> You move the lamp to the inventory.<up>"
+        "<look> kitchen:\n- a lamp<inv> a lamp"
+        "<done><goal> put(lamp, box 0)<end><act> go to hall<end><obs> You move to the hall.<look> hall:"
+        "<act> move lamp to box 0<end>"
+    )
+    assert learnt == (
+        " walk(hall, kitchen)<end>|<act> go to hall<end>|<act> go to kitchen<end>|<done>| take(lamp)<end>|"
+        "<act> pick up lamp<end>|<done>| put(lamp, box 0)<end>|<act> go to hall<end>|<act> move lamp to box 0<end>"
+    )
+
+
+def test_the_flat_baseline_learns_the_actions_alone(tokenizer: Any) -> None:
+    trajectory, _ = demonstration()
+    (window,) = tell(trajectory, None, student(tokenizer, subgoals=False).episode(), 100).windows
+    text, learnt = shown(tokenizer, window)
+    assert "<goal>" not in text
+    assert "<done>" not in text
+    assert learnt.count("<act>") == 5
+
+
+def test_fed_step_by_step_every_prompt_ends_in_its_answer(tokenizer: Any) -> None:
+    trajectory, annotation = demonstration()
+    windows = tell(trajectory, annotation, student(tokenizer, feeding="step").episode(), 100).windows
+    assert len(windows) == 5 + 3 + 2  # actions, sub-goals, and done twice
+    texts_and_learnt = [shown(tokenizer, window) for window in windows]
+    assert all(text.endswith(learnt) and "|" not in learnt for text, learnt in texts_and_learnt)
+    text, learnt = texts_and_learnt[4]
+    assert learnt == " take(lamp)<end>"
+    assert text == (
+        "<task> Your task is to carry the lamp to box 0.<before> walk(hall, kitchen)"
+        "<past> go to hall<obs> You move to the hall.<past> go to kitchen<obs> You move to the kitchen."
+        "<look> kitchen:\na lamp\nYou also see:\nA door to the hall<inv><goal> take(lamp)<end>"
+    )
+
+
+class Scripted:
+    """Says what a demonstration says, in its order."""
+
+    def __init__(self, said: list[str], done: list[bool]) -> None:
+        self._said, self._done, self.tokens_read = iter(said), iter(done), 0
+
+    def say(self, ids: list[int]) -> str:
+        return next(self._said)
+
+    def prefers(self, ids: list[int], first: int, second: int) -> bool:
+        return next(self._done)
+
+
+@pytest.mark.parametrize("feeding", ["sequence", "step"])
+@pytest.mark.parametrize(("context", "back"), [(2048, 2), (300, 9)])
+@pytest.mark.parametrize("subgoals", [True, False])
+def test_training_and_acting_are_told_the_same_tokens(
+    tokenizer: Any, feeding: str, context: int, back: int, subgoals: bool
+) -> None:
+    trajectory, annotation = demonstration(back=back)
+    pupil = student(tokenizer, feeding=feeding, context=context, subgoals=subgoals, repeat_limit=99)
+    lesson = tell(trajectory, annotation if subgoals else None, pupil.episode(strict=True), 100)
+    steps = steps_of(trajectory, annotation if subgoals else None, 100)
+    said = [text for number, goal in steps for text in (goal, trajectory.actions[number]) if text is not None]
+    # The agent asks before every action but the first of a sub-goal whether it is done.
+    done = [goal is not None for number, (_, goal) in enumerate(steps) if number]
+    agent = TextAgent(pupil)
+    agent._reader = Scripted(said, done)  # type: ignore[assignment]
+    agent.play(Replayed(trajectory), 100)
+    assert (len(lesson.windows) > 2) == (feeding == "step" or context == 300)
+    told = iter(agent._episode.windows)
+    for window in lesson.windows:  # each is what the agent was told, in this order
+        assert any(one.ids[: len(window.ids)] == window.ids for one in told)
+
+
+def test_what_no_longer_fits_opens_anew_with_the_last_ten_actions_and_the_sub_goals_done(tokenizer: Any) -> None:
+    trajectory, annotation = demonstration(back=12)
+    windows = tell(trajectory, annotation, student(tokenizer, context=512).episode(strict=True), 100).windows
+    assert len(windows) > 1
+    assert all(len(window.ids) <= 512 for window in windows)
+    text, _ = shown(tokenizer, windows[1])
+    assert text.startswith("<task> Your task is to carry the lamp to box 0.<before> walk(hall, kitchen); walk(hall")
+    assert text.split("<goal>")[0].count("<past>") == 10
+    learnt = sum(shown(tokenizer, window)[1].count("<act>") for window in windows)
+    assert learnt == 12 * 2 + 3  # every action once
+
+
+def test_a_prompt_longer_than_the_context_is_refused_and_the_remedy_named(tokenizer: Any) -> None:
+    trajectory, annotation = demonstration()
+    with pytest.raises(UsageError, match=r"carry 0: a prompt has \d+ tokens, the context 100; set context=256"):
+        tell(trajectory, annotation, EpisodeText(student(tokenizer).encode, 100, strict=True), 100)
+
+
+def test_an_agent_leaves_lines_out_where_a_demonstration_is_refused(tokenizer: Any) -> None:
+    episode = EpisodeText(student(tokenizer).encode, 128)
+    episode.begin("Carry.", "hall:\n" + "\n".join(f"a thing called {number}" for number in range(90)), "")
+    assert len(episode.window.ids) <= 128 - 64
+
+
+def test_instrument_readings_are_not_told_again(tokenizer: Any) -> None:
+    episode = student(tokenizer).episode()
+    episode.begin("Heat.", "kitchen:\na thermometer reading 10 degrees\na pot", "")
+    before = len(episode.window.ids)
+    episode.say_action("wait1")
+    episode.observe("You wait.", "kitchen:\na thermometer reading 12 degrees\na pot", "")
+    told = tokenizer.decode(episode.window.ids[before:], skip_special_tokens=False)
+    assert told == "<act> wait1<end><obs> You wait."
+
+
+def test_collated_targets_are_read_off_the_token_before() -> None:
+    batch = collate([Window([5, 6, 7, 8], [0, 1, 2, 0]), Window([9, 4], [0, 1])], pad=0)
+    assert batch.ids.tolist() == [[5, 6, 7, 8], [9, 4, 0, 0]]
+    assert batch.rows.tolist() == [0, 0, 1]
+    assert batch.columns.tolist() == [0, 1, 0]
+    assert batch.labels.tolist() == [6, 7, 4]
+    assert batch.starts.tolist() == [True, False, True]
+
+
+def test_batches_hold_the_budget_and_every_task_is_read_equally_often(tokenizer: Any) -> None:
+    pupil = student(tokenizer)
+    many = [tell(*demonstration(number), pupil.episode(), 100) for number in range(6)]
+    few = [tell(*demonstration(number, task="other"), pupil.episode(), 100) for number in range(2)]
+    batches = epoch([*many, *few], 1000, np.random.default_rng(0))
+    assert all(len(batch) * max(len(window.ids) for window in batch) <= 1000 for batch in batches)
+    read = [tuple(window.ids) for batch in batches for window in batch]
+    of_few = {tuple(window.ids) for lesson in few for window in lesson.windows}
+    assert sum(ids in of_few for ids in read) >= 4
+    assert len(read) == 8
+    assert batched([Window([1] * 50, [1] * 50)], 10) == [[Window([1] * 50, [1] * 50)]]
+
+
+def test_the_last_variations_choose_the_checkpoint() -> None:
+    learn, choose = split_dev([demonstration(number)[0] for number in range(5)], 0.2)
+    assert [one.variation for one in learn] == [0, 1, 2, 3]
+    assert [one.variation for one in choose] == [4]
+
+
+def test_the_longest_sub_goal_counts_what_is_learnt() -> None:
+    trajectory, annotation = demonstration()
+    assert longest_goal([trajectory], {trajectory.key: annotation}, 100) == 2

@@ -1,0 +1,187 @@
+"""`wean train subgoals` and `wean eval` of text students: what is memorised is acted out; resume; bad input."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import wean.distilling as distilling
+from wean.algorithms.lesson_rows import lesson_rows
+from wean.distilling import Distilling
+from wean.errors import UsageError, WeanError
+from wean.evaluation.text_agent import TextAgent
+from wean.evaluation.text_episodes import Case, Setup, play_all
+from wean.evaluation.text_scores import cases, stratified, summarize
+from wean.evaluation.timeline import write_timeline
+from wean.methods.settings import resolve
+from wean.students.text import load_text_student
+from word_demos import Replayed, demonstration, write
+
+TINY = ["hidden=48", "layers=2", "heads=2", "vocabulary=400", "context=512", "token_budget=2048"]
+
+
+def train(folder: Path, out: str, *more: str, method: str = "subgoals", resume: bool = False) -> Path:
+    demos, subgoals = folder / "demos.jsonl", folder / "subgoals.jsonl"
+    overrides = [*TINY, f"data={demos}", f"annotations={subgoals}", *more]
+    Distilling(resolve(method, overrides=overrides), folder / out, resume=resume).run()
+    return folder / out
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    write(folder, count=2)
+    return train(folder, "run", "epochs=80", "learning_rate=0.005", "dev_share=0", "measurements=1")
+
+
+def test_what_is_memorised_is_acted_out(trained: Path) -> None:
+    student = load_text_student(trained / "student")
+    for number in range(2):
+        trajectory, annotation = demonstration(number)
+        task = Replayed(trajectory)
+        played = TextAgent(student).play(task, 100)
+        assert task.done == [action for action in trajectory.actions if action != "look around"]
+        goals = [entry["goal"] for entry in played.trace if "goal" in entry]
+        assert goals == [str(chunk.subgoal) for chunk in annotation.chunks][1:]
+        assert played.matched == 0
+        assert played.score == 100
+
+
+def test_text_that_is_no_action_is_matched_by_the_students_own_weights(trained: Path) -> None:
+    student = load_text_student(trained / "student")
+    task = Replayed(demonstration(1)[0], choices=("jump", "go to hallway", "eat the lamp"))
+    played = TextAgent(student).play(task, 1)
+    assert task.done == ["go to hallway"]  # the nearest to "go to hall" that there is
+    assert played.matched == 1
+
+
+def test_a_student_is_told_sub_goals_by_somebody_else(trained: Path) -> None:
+    student = load_text_student(trained / "student")
+    played = TextAgent(student, lambda number, task: "put(lamp, box 1)").play(Replayed(demonstration(1)[0]), 100)
+    assert played.trace[0] == {"goal": "put(lamp, box 1)"}
+
+
+def test_the_same_numbers_after_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path)
+    settings = ("epochs=4", "token_budget=400", "measurements=4")
+    whole = train(tmp_path, "whole", *settings)
+    measure = distilling.Distilling._measure
+
+    def stop(self: Distilling, algorithm: distilling.SubgoalDistillation) -> None:
+        measure(self, algorithm)
+        if len(self._curve) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(distilling.Distilling, "_measure", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, "cut", *settings)
+    monkeypatch.undo()
+    cut = train(tmp_path, "cut", *settings, resume=True)
+    losses = [
+        [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (whole, cut)
+    ]
+    assert losses[0] == losses[1]
+    best = [json.loads((run / "summary.json").read_text())["best"] for run in (whole, cut)]
+    assert best[0]["loss"] == best[1]["loss"]
+    assert (whole / "student/model.safetensors").read_bytes() == (cut / "student/model.safetensors").read_bytes()
+
+
+def test_fed_step_by_step_and_flat_it_trains_too(tmp_path: Path) -> None:
+    write(tmp_path)
+    step = json.loads((train(tmp_path, "step", "epochs=1", method="subgoals-step") / "summary.json").read_text())
+    whole = json.loads((train(tmp_path, "whole", "epochs=1") / "summary.json").read_text())
+    assert step["tokens"] > 2 * whole["tokens"]
+    flat = load_text_student(train(tmp_path, "flat", "epochs=1", method="subgoals-flat") / "student")
+    assert not flat.habits.subgoals
+    played = TextAgent(flat).play(Replayed(demonstration()[0]), 3)
+    assert not any("goal" in entry for entry in played.trace)
+
+
+def test_annotations_missing_for_some_demonstrations_are_one_clear_line(tmp_path: Path) -> None:
+    write(tmp_path, count=4, annotated=3)
+    with pytest.raises(UsageError, match=r"1 of 4 demonstrations of .* have no sub-goals \(carry 1\); write them with"):
+        train(tmp_path, "refused", "epochs=1")
+    skipped = json.loads((train(tmp_path, "skipped", "epochs=1", "missing=skip") / "summary.json").read_text())
+    assert skipped["demonstrations"] + skipped["dev_demonstrations"] == 3
+
+
+def test_demonstrations_longer_than_the_context_are_refused(tmp_path: Path) -> None:
+    write(tmp_path)
+    with (tmp_path / "demos.jsonl").open("r+") as stream:
+        rows = [json.loads(line) for line in stream]
+        rows[2]["path"][0]["look"] = "a hall\n" + "\n".join(f"thing number {n}" for n in range(300))
+        stream.seek(0)
+        stream.writelines(json.dumps(row) + "\n" for row in rows)
+    with pytest.raises(UsageError, match=r"carry 2: a prompt has [\d,]+ tokens, the context 512; set context=\d+"):
+        train(tmp_path, "long", "epochs=1")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda folder: (folder / "tokenizer.json").unlink(), "has no tokenizer.json; copy the whole student folder"),
+        (lambda folder: (folder / "tokenizer.json").write_text("{"), "tokenizer.json is damaged"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b""), "do not belong together"),
+        (
+            lambda folder: (folder / "config.json").write_text(
+                re.sub("wean-prompt/1", "wean-prompt/0", (folder / "config.json").read_text())
+            ),
+            "was trained with prompts wean-prompt/0, this wean writes wean-prompt/1; train it again",
+        ),
+        (lambda folder: (folder / "config.json").unlink(), "holds no student"),
+    ],
+)
+def test_a_spoilt_student_folder_is_one_clear_line(trained: Path, tmp_path: Path, spoil, says: str) -> None:  # type: ignore[no-untyped-def]
+    shutil.copytree(trained / "student", tmp_path / "student")
+    spoil(tmp_path / "student")
+    with pytest.raises(WeanError, match=says):
+        load_text_student(tmp_path / "student")
+
+
+def test_lessons_are_written_for_other_trainers() -> None:
+    trajectory, annotation = demonstration()
+    rows = list(lesson_rows([trajectory], {trajectory.key: annotation}, "chat"))
+    kinds = ("goal", "action", "action", "done", "goal", "action", "done", "goal", "action", "action")
+    assert tuple(row["kind"] for row in rows) == kinds
+    assert [message["role"] for message in rows[0]["messages"]] == ["user", "assistant"]
+    assert rows[1]["messages"][1]["content"] == "<act>go to hall<end>"
+    assert rows[1]["messages"][0]["content"].startswith("<task>Your task is to carry the lamp to box 0.<look>kitchen:")
+
+
+def line(task: str, variation: int, score: float) -> dict[str, object]:
+    counts = {"moves": 10, "actions": 10, "matched": 1, "loops": 0, "seconds": 0.1, "tokens": 50, "trace": []}
+    return {"schema": "wean-text-episode/1", "task": task, "variation": variation, "score": score, **counts}
+
+
+def test_an_evaluation_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    file = tmp_path / "episodes.jsonl"
+    file.write_text(json.dumps(line("boil", 21, 40.0)) + "\n" + json.dumps(line("boil", 22, 7.0)) + '\n{"schema": "we')
+    played = play_all(Setup("none", None), [Case("boil", 22, 22), Case("boil", 21, 21)], file)
+    assert [one["score"] for one in played] == [7.0, 40.0]  # nothing was played again
+    assert len(file.read_text().splitlines()) == 2
+    file.write_text('{"schema": "other/1"}\n')
+    with pytest.raises(UsageError, match="holds no episodes of this wean"):
+        play_all(Setup("none", None), [], file)
+
+
+def test_scores_are_means_over_tasks_and_spoilt_tasks_count_nothing(tmp_path: Path) -> None:
+    lines = [line("boil", 1, 100.0), line("boil", 2, -100.0), line("find-plant", 1, 20.0)]
+    found = summarize(lines)
+    assert found["overall"]["mean"] == pytest.approx((50 + 20) / 2)
+    assert found["groups"]["long"]["mean"] == 50
+    assert found["groups"]["short"]["mean"] == 20
+    assert found["ms_per_action"] == pytest.approx(10)
+    assert found["solved"] == pytest.approx(1 / 3)
+    assert stratified([[10.0], [30.0]]).as_dict() == {"mean": 20.0, "low": 20.0, "high": 20.0}
+    page = write_timeline(tmp_path / "page.html", {"who": "r", "task": "ScienceWorld", **found}, lines)
+    assert "find-plant" in page.read_text()
+
+
+def test_the_papers_episodes_are_271_of_the_test_variations() -> None:
+    found = cases("ScienceWorld", "test", 10)
+    assert len(found) == 271
+    assert (found[0].task, found[0].variation) == ("boil", 21)
+    with pytest.raises(UsageError, match="no split 'exam'"):
+        cases("ScienceWorld", "exam", 10)
