@@ -68,7 +68,8 @@ class ScienceWorldOracle:
 
     def _play(self, task: str, variation: int) -> dict[str, Any]:
         env = self._env
-        env.reset(options={"task": task, "variation": variation})
+        if not env.server.alive:
+            env.reset(options={"task": task, "variation": variation})  # renews the Java machine
         env.server.load(task, variation, env.simplification, path=True)
         actions = env.server.call("getGoldActionSequence")
         env.reset(options={"task": task, "variation": variation})

@@ -147,8 +147,8 @@ class Server:
             ServerLost: The machine is gone.
         """
         self.episodes += 1
+        # No `reset` after it: that loads the same once more, and computes the path once more.
         self._ask(self._simulator.load, task, variation, simplification, path)
-        self._ask(self._simulator.reset)
 
     def call(self, method: str, *arguments: Any) -> Any:
         """Calls a method of ScienceWorld's `PythonInterface`; lists of Java become lists of texts.
