@@ -19,6 +19,7 @@ from wean.data.trajectories import Key, Trajectory, read_trajectories
 from wean.errors import UsageError, WeanError
 from wean.methods.settings import RunConfig, command_line
 from wean.runs import RunFolder, write_json, write_text
+from wean.stopping import Stop
 from wean.students.text import (
     Habits,
     Size,
@@ -88,8 +89,14 @@ class Distilling:
                 self._measure(algorithm)
             latest = {"exact": self._curve[-1]["exact"]} if self._curve and "exact" in self._curve[-1] else {}
             self._progress(algorithm.updates / algorithm.total * self.config.epochs, {**metrics, **latest})
+            if stop.wanted and algorithm.updates < algorithm.total:
+                self._checkpoint(algorithm)
+                raise WeanError(
+                    f"stopped after {algorithm.updates} steps; the same command with --resume goes on from there"
+                )
 
-        algorithm.learn(on_update)
+        with Stop() as stop:
+            algorithm.learn(on_update)
         return self._conclude(algorithm, learn, choose)
 
     # --- what is learnt from -------------------------------------------------------------------------------------
@@ -152,6 +159,9 @@ class Distilling:
         self._curve.append(point)
         if best is None or _merit(point) > _merit(best):
             save_text_student(algorithm.student, self.folder.student)
+        self._checkpoint(algorithm)
+
+    def _checkpoint(self, algorithm: SubgoalDistillation) -> None:
         tensors, values = algorithm.state()
         self.folder.save_checkpoint(algorithm.updates, tensors, {"algorithm": values, "curve": self._curve})
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
-import signal
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -23,6 +20,7 @@ from wean.methods.settings import RunConfig
 from wean.outcome import add_counts, asking, conclude, judge
 from wean.parts import MakeTask, Parts, build, llm_counts
 from wean.runs import RunFolder
+from wean.stopping import Stop
 from wean.tasks.splits import CHOOSING_SEED
 
 _FIRST_POINT = 0.005  # share of a run before the first point of a geometric learning curve
@@ -60,7 +58,7 @@ class Training:
         self.config, self.folder = config, RunFolder(out)
         self._resume, self._strict, self._ledger, self._progress = resume, strict, ledger, progress
         self._make, self._budget, self._say = make, budget, say
-        self._stop = False
+        self._stop = Stop()
         self._curve: list[dict[str, Any]] = []
         self._teacher_success = 0.0
         self._seconds_before = 0.0
@@ -82,18 +80,15 @@ class Training:
             finished: dict[str, Any] = json.loads(self.folder.summary.read_text())
             write_report(self.folder.path)
             return finished
-        handled = self._stop_at_the_next_update()
         try:
-            return self._run()
+            with self._stop:
+                return self._run()
         except OSError as error:
             if error.errno not in _DISK:
                 raise
             raise WeanError(
                 f"cannot write to {self.folder.path} ({error.strerror}); make room and add --resume"
             ) from error
-        finally:
-            for number, handler in handled.items():
-                signal.signal(number, handler)
 
     def _run(self) -> dict[str, Any]:
         torch.set_num_threads(self.config.threads)
@@ -138,7 +133,7 @@ class Training:
             if self._progress is not None:
                 success = {"success": self._curve[-1]["success"]} if self._curve else {}
                 self._progress(update.env_steps, {**update.metrics, **success})
-            if self._stop:
+            if self._stop.wanted:
                 self._checkpoint(parts)
                 raise WeanError(
                     f"stopped at step {update.env_steps}; the same command with --resume goes on from there"
@@ -223,18 +218,6 @@ class Training:
                 "delete it to go on from the one before"
             ) from None
         self.folder.rewind_metrics(parts.algorithm.env_steps)
-
-    def _stop_at_the_next_update(self) -> dict[int, Any]:
-        """Turns the first Ctrl-C (or SIGTERM) into a clean stop; the second one stops at once."""
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            if self._stop:
-                raise KeyboardInterrupt
-            self._stop = True
-
-        if threading.current_thread() is not threading.main_thread():
-            return {}
-        return {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
 
 
 def _due(config: RunConfig, point: int) -> float:

@@ -3,11 +3,12 @@
 import json
 import re
 import shutil
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-import wean.distilling as distilling
 from wean.algorithms.lesson_rows import lesson_rows
 from wean.distilling import Distilling
 from wean.errors import UsageError, WeanError
@@ -22,10 +23,10 @@ from word_demos import Replayed, demonstration, write
 TINY = ["hidden=48", "layers=2", "heads=2", "vocabulary=400", "context=512", "token_budget=2048"]
 
 
-def train(folder: Path, out: str, *more: str, method: str = "subgoals", resume: bool = False) -> Path:
+def train(folder: Path, out: str, *more: str, method: str = "subgoals", **how: Any) -> Path:
     demos, subgoals = folder / "demos.jsonl", folder / "subgoals.jsonl"
     overrides = [*TINY, f"data={demos}", f"annotations={subgoals}", *more]
-    Distilling(resolve(method, overrides=overrides), folder / out, resume=resume).run()
+    Distilling(resolve(method, overrides=overrides), folder / out, **how).run()
     return folder / out
 
 
@@ -63,21 +64,17 @@ def test_a_student_is_told_sub_goals_by_somebody_else(trained: Path) -> None:
     assert played.trace[0] == {"goal": "put(lamp, box 1)"}
 
 
-def test_the_same_numbers_after_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_between_two_measurements_it_resumes_to_the_same_numbers(tmp_path: Path) -> None:
     write(tmp_path)
     settings = ("epochs=4", "token_budget=400", "measurements=4")
     whole = train(tmp_path, "whole", *settings)
-    measure = distilling.Distilling._measure
 
-    def stop(self: Distilling, algorithm: distilling.SubgoalDistillation) -> None:
-        measure(self, algorithm)
-        if len(self._curve) == 2:
-            raise KeyboardInterrupt
+    def interrupt(epochs: float, metrics: dict[str, float]) -> None:
+        if 2 < epochs < 3:
+            signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(distilling.Distilling, "_measure", stop)
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, "cut", *settings)
-    monkeypatch.undo()
+    with pytest.raises(WeanError, match=r"stopped after \d+ steps; the same command with --resume goes on from there"):
+        train(tmp_path, "cut", *settings, progress=interrupt)
     cut = train(tmp_path, "cut", *settings, resume=True)
     losses = [
         [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (whole, cut)

@@ -36,7 +36,7 @@ def evaluate_text(
     from wean.evaluation.text_episodes import Setup, play_all
     from wean.evaluation.text_scores import SCHEMA, cases, summarize
     from wean.evaluation.timeline import write_timeline
-    from wean.students.text import load_text_student
+    from wean.students.text import load_text_student, weights_digest
 
     if goals not in GOALS:
         raise UsageError(f"--goals is one of {', '.join(GOALS)}, not {goals!r}")
@@ -49,6 +49,7 @@ def evaluate_text(
     if who == "oracle" or goals != "student":
         setup = _with_demonstrations(setup, wanted, who, goals, data, annotations)
     name = f"{task}-{split}-{variations}-{max_moves}" + (f"-{goals}-goals" if goals != "student" else "")
+    name += f"-{weights_digest(student)}" if student else ""  # a student that was trained anew plays anew
     folder = out or (Path(who) if student else Path("runs") / who) / "evaluations" / name
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -187,6 +187,20 @@ def save_text_student(student: TextStudent, folder: Path) -> None:
     scratch.rename(folder)
 
 
+def weights_digest(folder: Path) -> str:
+    """Eight hexadecimal digits of the SHA-256 of a student's weights.
+
+    Raises:
+        WeanError: There are none.
+    """
+    import hashlib
+
+    try:
+        return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:8]
+    except OSError:
+        raise WeanError(f"{folder} holds no weights (model.safetensors is missing); copy the folder anew") from None
+
+
 def is_text_student(folder: Path) -> bool:
     """Whether a folder holds a text student."""
     try:
