@@ -155,9 +155,7 @@ def build(
             asking.restore(dict(answers))  # the first observations show sub-goals
         view = partial(view_of, config, teacher)
     term = make_term(config, model, asking)
-    players = SerialTasks([make] * config.algorithm.num_envs)
-    # Questions of a learning student are counted; those of evaluations are not.
-    tasks = _with_goals(config, asking, players) if config.student.goal != "none" else view(players, priced=True)
+    tasks = view(SerialTasks([make] * config.algorithm.num_envs), priced=True, asking=asking)
     if by_prior:
         _check_choices(config.task, tasks)
     student = make_values(config, tasks) if valued else make_network(config, tasks)
@@ -182,7 +180,13 @@ def build(
     return Parts(tasks, judges, view, student, algorithm, teacher or prior, asking, model, threshold, term)
 
 
-def view_of(config: RunConfig, teacher: Teacher | None, tasks: SerialTasks, priced: bool = False) -> ShownTasks:
+def view_of(
+    config: RunConfig,
+    teacher: Teacher | None,
+    tasks: SerialTasks,
+    priced: bool = False,
+    asking: SparingTeacher | None = None,
+) -> ShownTasks:
     """Shows tasks as the student of a run sees them.
 
     Args:
@@ -190,6 +194,7 @@ def view_of(config: RunConfig, teacher: Teacher | None, tasks: SerialTasks, pric
         teacher: Its teacher, if it has one.
         tasks: The tasks.
         priced: Takes the price of questions off the rewards, for learning; otherwise returns are the task's own.
+        asking: The teacher of the learning student, which counts what sub-goals are asked for; evaluations have none.
 
     Raises:
         UsageError: If the student cannot see these tasks.
@@ -206,7 +211,7 @@ def view_of(config: RunConfig, teacher: Teacher | None, tasks: SerialTasks, pric
         assert teacher is not None, "the preset names a model"
         return AskingTasks(tasks, teacher, config.algorithm.cost if priced else None, config.algorithm.sees)
     if config.student.goal != "none":
-        return _with_goals(config, teacher, tasks)
+        return _with_goals(config, asking or teacher, tasks)
     return OptionTasks(tasks) if config.student.chooses == "skills" else tasks
 
 
