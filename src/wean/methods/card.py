@@ -24,7 +24,9 @@ def student_card(summary: Mapping[str, Any]) -> str:
     needs = "It acts without any language model:"
     if asks:
         decides = summary["chooses"] == "when to ask"
-        why = "all that it decides is when to ask for a plan" if decides else "it sees the current sub-goal of its plans"
+        why = (
+            "all that it decides is when to ask for a plan" if decides else "it sees the current sub-goal of its plans"
+        )
         needs = (
             f"**It needs its language model (or recorded answers) at work, too**: {why}, "
             f"{final['asking']['questions']['mean']:.2f} {'times' if decides else 'questions'} an episode. "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -102,7 +102,7 @@ class GridStudent(Student):
         encoder: str = "minilm",
     ) -> None:
         reach = min(max(width, height) - 1, 9) if reach is None else reach
-        config = {
+        config: dict[str, Any] = {
             "width": width,
             "height": height,
             "num_actions": num_actions,
@@ -112,9 +112,9 @@ class GridStudent(Student):
             "hidden": hidden,
             "recurrent": recurrent,
             "masked": masked,
-            "goal": goal,
-            "encoder": encoder,
         }
+        if goal != "none":
+            config |= {"goal": goal, "encoder": encoder}
         super().__init__(config, hidden, num_actions, recurrent)
         self._height = height
         self._index = egocentric_index(width, height, reach)

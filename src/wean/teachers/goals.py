@@ -61,7 +61,7 @@ class GoalTasks(TaskView):
         space = tasks.observation_space
         shape = space.shape or ()
         if len(shape) != 3 or shape[2] != 4 or space.dtype != np.uint8 or shape[0] * shape[1] < PARTS:
-            raise UsageError(f"sub-goals are shown on a remembered map (W, H, 4), not on {space}; set student.goal=none")
+            raise UsageError(f"sub-goals are shown on a remembered map (W, H, 4), not {space}; set student.goal=none")
         self.observation_space: gym.Space[Any] = gym.spaces.Box(0, 255, (*shape[:2], 5), np.uint8)
         self.action_space: gym.Space[Any] = tasks.action_space
         self.tallies: dict[int, Tally] = {}

@@ -1,4 +1,4 @@
-"""The words of a grid's skills as four small numbers: what is done, and the state, the colour and the kind of the thing.
+"""The words of a grid's skills as four small numbers: what is done, and state, colour and kind of the thing.
 
 An observation of bytes can carry them, and whoever reads them can write the phrase again.
 """
