@@ -52,8 +52,6 @@ class GoalTasks(TaskView):
         UsageError: If the tasks do not show a remembered map, or one too small for the numbers.
     """
 
-    no_expert = "who sees sub-goals is no expert"
-
     def __init__(self, tasks: SerialTasks, advise: Advise, shown: Literal["position", "words"]) -> None:
         super().__init__(tasks)
         self._advise, self._shown = advise, shown
