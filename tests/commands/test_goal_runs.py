@@ -39,7 +39,7 @@ def _train(out: Path, goal: str, kill_at: int | None = None, resume: bool = Fals
         if kill_at is not None and env_steps >= kill_at:
             raise Killed
 
-    config = resolve("beacons", "SimpleDoorKey", seed=3, overrides=[*SMALL, f"student.goal={goal}"])
+    config = resolve("beacons", "MultiRoomN2S4", seed=3, overrides=[*SMALL, f"student.goal={goal}"])
     return Training(config, out, resume=resume, progress=progress).run()
 
 
@@ -84,6 +84,9 @@ def test_a_run_is_resumed_to_the_same_numbers_and_says_what_it_needs(
     assert result["length"] == final["length"]  # type: ignore[index]
     assert result["asking"] == final["asking"]  # type: ignore[index]
     assert result["llm"]["replayed"] > 0
+    shown = CliRunner().invoke(app, ["demos", "MultiRoomN2S4", "--policy", str(tmp_path / "whole"), "--episodes", "1"])
+    assert isinstance(shown.exception, UsageError)
+    assert "demonstrations are of who sees the task itself" in str(shown.exception)
 
 
 def test_by_default_the_student_sees_the_task_itself() -> None:

@@ -83,7 +83,7 @@ class GoalLanguage(nn.Module):
         Raises:
             UsageError: If a phrase is new and the encoder is not here; the message says how to get it.
         """
-        distinct, places = numbers.unique(dim=0, return_inverse=True)
+        distinct, places = numbers.unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
         found = torch.from_numpy(np.stack([self._vector(tuple(row)) for row in distinct.tolist()]))
         out: Tensor = self.sentence(found)[places]
         return out
