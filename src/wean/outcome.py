@@ -16,6 +16,7 @@ from wean.parts import Parts, llm_counts, registered
 from wean.runs import RunFolder, write_json, write_text
 from wean.students.saving import save_student, weight_bytes
 from wean.tasks.splits import FINAL_SEED
+from wean.teachers.goals import GoalTasks
 from wean.teachers.replanning import AskingTasks, Tally
 
 
@@ -32,7 +33,7 @@ def asking(parts: Parts, episodes: int, seed: int) -> dict[str, Any]:
 
 def _tallies(parts: Parts, episodes: int, seed: int) -> list[Tally]:
     """What was asked in each of the episodes that were judged last."""
-    if not isinstance(parts.judges, AskingTasks):
+    if not isinstance(parts.judges, AskingTasks | GoalTasks):
         return []
     return [parts.judges.tallies[seed + number] for number in range(episodes)]
 
@@ -131,7 +132,7 @@ def _told(
     config: RunConfig, parts: Parts, policy: Policy, episodes: Episodes, asked_before: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Sums up the held-out episodes that were played last."""
-    asks = isinstance(policy, TeacherPolicy | PriorPolicy) or isinstance(parts.judges, AskingTasks)
+    asks = isinstance(policy, TeacherPolicy | PriorPolicy) or isinstance(parts.judges, AskingTasks | GoalTasks)
     counts = add_counts(llm_counts(parts.model), asked_before) if asks else llm_counts(None)
     result = summarize(episodes, config.task, policy.name, FINAL_SEED, counts)
     return result | asking(parts, len(episodes.returns), FINAL_SEED)

@@ -44,6 +44,7 @@ from wean.tasks.vector import SerialTasks, ShownTasks
 from wean.teachers.asking import Rule, SparingTeacher
 from wean.teachers.beacons import Beacons
 from wean.teachers.elicitation import logprobs, samples, verbalized
+from wean.teachers.goals import GoalTasks
 from wean.teachers.judging import Judge, rate
 from wean.teachers.priors import Prior
 from wean.teachers.priors import logprobs as propose_logprobs
@@ -132,7 +133,7 @@ def build(
         ledger: Where answers are kept; the user's ledger by default.
         strict: A question that recorded answers lack is an error instead of "no advice".
         budget: Limits on what is asked live.
-        answers: What a prior said before the run was broken off; it is not asked that again.
+        answers: The state of prior or teacher from before the run was broken off; it is not asked that again.
 
     Raises:
         UsageError: If the settings name something that does not exist or does not fit the task.
@@ -152,9 +153,11 @@ def build(
     elif model and not judged:
         teacher = make_teacher(model, config.advice, config.seed)
         asking = SparingTeacher(teacher, asking_rule(config.advice))
+        if answers and config.student.goal != "none":
+            asking.restore(dict(answers))  # the first observations show sub-goals
         view = partial(view_of, config, teacher)
     term = make_term(config, model, asking)
-    tasks = view(SerialTasks([make] * config.algorithm.num_envs), priced=True)
+    tasks = view(SerialTasks([make] * config.algorithm.num_envs), priced=True, asking=asking)
     if by_prior:
         _check_choices(config.task, tasks)
     student = make_values(config, tasks) if valued else make_network(config, tasks)
@@ -179,7 +182,13 @@ def build(
     return Parts(tasks, judges, view, student, algorithm, teacher or prior, asking, model, threshold, term)
 
 
-def view_of(config: RunConfig, teacher: Teacher | None, tasks: SerialTasks, priced: bool = False) -> ShownTasks:
+def view_of(
+    config: RunConfig,
+    teacher: Teacher | None,
+    tasks: SerialTasks,
+    priced: bool = False,
+    asking: SparingTeacher | None = None,
+) -> ShownTasks:
     """Shows tasks as the student of a run sees them.
 
     Args:
@@ -187,20 +196,43 @@ def view_of(config: RunConfig, teacher: Teacher | None, tasks: SerialTasks, pric
         teacher: Its teacher, if it has one.
         tasks: The tasks.
         priced: Takes the price of questions off the rewards, for learning; otherwise returns are the task's own.
+        asking: The teacher of the learning student, which counts what sub-goals are asked for; evaluations have none.
 
     Raises:
         UsageError: If the student cannot see these tasks.
     """
     if isinstance(config.algorithm, When2AskConfig):
-        if config.student.chooses != "actions" or config.rewards.term != "none":
-            raise UsageError("when2ask chooses when to ask, at a price; leave student.chooses and rewards.* alone")
+        if config.student.chooses != "actions" or config.student.goal != "none" or config.rewards.term != "none":
+            raise UsageError(
+                "when2ask chooses when to ask, at a price; leave student.chooses and rewards.* alone, and student.goal"
+            )
         if asking_rule(config.advice) != Rule():
             raise UsageError(
                 "when2ask learns itself when to ask; set cost.*, and leave the advice's rules and caps alone"
             )
         assert teacher is not None, "the preset names a model"
         return AskingTasks(tasks, teacher, config.algorithm.cost if priced else None, config.algorithm.sees)
+    if config.student.goal != "none":
+        return _with_goals(config, asking or teacher, tasks)
     return OptionTasks(tasks) if config.student.chooses == "skills" else tasks
+
+
+def _with_goals(config: RunConfig, teacher: Teacher | SparingTeacher | None, tasks: SerialTasks) -> GoalTasks:
+    """Shows tasks to a student that sees its sub-goal.
+
+    Raises:
+        UsageError: If there is nobody who makes plans, or the student sees or chooses something else.
+    """
+    if teacher is None:
+        raise UsageError(
+            f"{config.method} asks no language model for plans, so there are no sub-goals to see; take a method that "
+            "does (e.g. beacons), or student.goal=none"
+        )
+    if config.student.chooses != "actions":
+        raise UsageError("who chooses skills sees no sub-goals; leave student.goal or student.chooses out")
+    if asking_rule(config.advice) != Rule():
+        raise UsageError("who sees sub-goals needs plans at every moment; leave the advice's rules and caps alone")
+    return GoalTasks(tasks, teacher.advise, "position" if config.student.goal == "position" else "words")
 
 
 def seen_by_run(folder: str | Path, make: MakeTask | None = None) -> ShownTasks:
@@ -217,9 +249,14 @@ def seen_by_run(folder: str | Path, make: MakeTask | None = None) -> ShownTasks:
         config = from_yaml((Path(folder) / "config.yaml").read_text())
     except OSError:
         raise UsageError(f"{folder} is no run folder; name one that `wean train` wrote") from None
-    asks = isinstance(config.algorithm, When2AskConfig)
+    asks = asks_at_work(config)
     teacher = make_teacher(open_model(config.model or ""), config.advice, config.seed) if asks else None
     return view_of(config, teacher, SerialTasks([make or partial(make_task, config.task)]))
+
+
+def asks_at_work(config: RunConfig) -> bool:
+    """Whether the student of a run needs its language model when it acts, too."""
+    return isinstance(config.algorithm, When2AskConfig) or config.student.goal != "none"
 
 
 def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, seed: int = 0) -> Teacher:
@@ -247,7 +284,7 @@ def make_prior(model: LanguageModel, settings: PriorSettings | None = None, seed
 
 def make_network(config: RunConfig, tasks: ShownTasks) -> Student:
     """Makes the student that acts on the tasks' observations, as the settings say."""
-    settings = config.student.model_dump(include={"hidden", "recurrent", "reach", "edges"})
+    settings = config.student.model_dump(include={"hidden", "recurrent", "reach", "edges", "goal", "encoder"})
     return make_student(tasks.observation_space, tasks.action_space, **settings)
 
 

@@ -86,7 +86,9 @@ def _make_policy(who: str, model: str | None, tasks: SerialTasks) -> Policy:
     config = None if who in ("expert", "teacher") else run_config(Path(who))
     policy, seen, _ = make_policy(who, config, model, None, advice_settings(), False, tasks)
     if seen is not tasks:
-        raise UsageError(f"the student of {who} does not choose the task's own actions, which demonstrations are of")
+        raise UsageError(
+            f"demonstrations are of who sees the task itself and chooses its own actions; the student of {who} does not"
+        )
     return policy
 
 

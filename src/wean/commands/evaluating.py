@@ -68,6 +68,7 @@ def evaluate(
     from wean.parts import llm_counts, success_return
     from wean.tasks.registration import make_task, short_name
     from wean.tasks.vector import SerialTasks
+    from wean.teachers.goals import GoalTasks
     from wean.teachers.replanning import AskingTasks
 
     if variations is not None or is_text_run(Path(who)):
@@ -105,7 +106,7 @@ def evaluate(
         threshold = success_return(name)
         found = play(policy, tasks, episodes, seed, threshold, lambda done: progress.update(bar, completed=done))
     result = summarize(found, name, policy.name, seed, llm_counts(asked))
-    if isinstance(tasks, AskingTasks):
+    if isinstance(tasks, AskingTasks | GoalTasks):
         result["asking"] = tell_tallies([tasks.tallies[seed + number] for number in range(episodes)])
     if isinstance(policy, AgentPolicy):
         result["asking"] = tell_tallies(policy.tallies)
@@ -197,11 +198,10 @@ def _student(
     folder: Path, config: RunConfig, model_name: str | None, acting: str | None, strict: bool, played: SerialTasks
 ) -> tuple[Policy, Tasks, LanguageModel | None]:
     """Loads the student of a run, and opens the model that it asks, if it is one that asks."""
-    from wean.algorithms.when2ask import When2AskConfig
     from wean.errors import UsageError
     from wean.evaluation.policies import StudentPolicy, ValuesPolicy
     from wean.llm import open_model
-    from wean.parts import make_teacher, view_of
+    from wean.parts import asks_at_work, make_teacher, view_of
     from wean.students.action_values import ActionValues
     from wean.students.saving import load_student
 
@@ -209,7 +209,7 @@ def _student(
     greedy = (acting or config.evaluation.acting) == "greedy"
     if isinstance(student, ActionValues):
         return ValuesPolicy(student, greedy), played, None
-    if isinstance(config.algorithm, When2AskConfig):
+    if asks_at_work(config):
         model = open_model(model_name or config.model or "", strict=strict)
     tasks = view_of(config, make_teacher(model, config.advice, config.seed) if model else None, played)
     actions = int(tasks.action_space.n)  # type: ignore[attr-defined]

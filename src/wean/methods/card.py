@@ -23,9 +23,14 @@ def student_card(summary: Mapping[str, Any]) -> str:
     )
     needs = "It acts without any language model:"
     if asks:
+        decides = summary["chooses"] == "when to ask"
+        why = (
+            "all that it decides is when to ask for a plan" if decides else "it sees the current sub-goal of its plans"
+        )
         needs = (
-            "**It needs its language model (or recorded answers) at work, too**: all that it decides is when to ask "
-            f"for a plan, {final['asking']['questions']['mean']:.2f} times an episode. A decision takes"
+            f"**It needs its language model (or recorded answers) at work, too**: {why}, "
+            f"{final['asking']['questions']['mean']:.2f} {'times' if decides else 'questions'} an episode. "
+            "A decision takes"
         )
     return f"""# {summary["task"]}: a student of {summary["method"]}
 
@@ -39,7 +44,7 @@ Held-out episodes ({final["episodes"]}, reset seeds from {final["seed"]}; 95 % i
 {table}
 
 ```python
-{_USE if summary["chooses"] == "actions" else _USE_A_VIEW.format(greedy=summary["acting"] == "greedy")}
+{_USE if summary["chooses"] == "actions" and not asks else _USE_A_VIEW.format(greedy=summary["acting"] == "greedy")}
 ```
 """
 
@@ -50,7 +55,7 @@ from wean.students.acting import Actor
 actor = Actor.load("student")
 action = actor.act(observation)  # actor.reset() where an episode begins"""
 
-# A student that chooses skills, or whether to ask, sees the task through a view that carries its choices out.
+# A student that chooses skills, or whether to ask, or that sees sub-goals, sees the task through a view.
 _USE_A_VIEW = """\
 from wean.parts import seen_by_run
 from wean.students.acting import Actor

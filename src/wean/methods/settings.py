@@ -19,6 +19,7 @@ from wean.algorithms.subgoals import SubgoalsConfig
 from wean.algorithms.when2ask import When2AskConfig
 from wean.errors import UsageError, did_you_mean
 from wean.methods.presets import METHODS, Method
+from wean.students.goals import Goal
 
 SCHEMA = "wean-config/1"
 
@@ -40,10 +41,12 @@ class StudentSettings(BaseModel):
     """Tells a student of a grid map how far off the map's edges are."""
     chooses: Literal["actions", "skills"] = "actions"
     """What it chooses: the task's own actions, or skills, which then run until they are over."""
+    goal: Goal = "none"
+    """The current sub-goal that it sees, on a grid map: none, its position, its object, or its phrase's vector."""
     values: Literal["text", "table"] = "text"
     """Where actions are valued: a small network on sentence vectors, or a table for tasks of few situations."""
     encoder: str = "minilm"
-    """The sentence encoder of `values=text`: `minilm` (`wean models get minilm`), or a model folder."""
+    """Sentence encoder of `values=text` and `goal=language`: `minilm` (`wean models get minilm`), or a model folder."""
 
 
 class AdviceSettings(BaseModel):

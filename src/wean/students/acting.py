@@ -54,6 +54,8 @@ class Actor:
     def act(self, observation: Any) -> int:
         """Chooses the action for an observation as the environment gives it."""
         seen = student_observation(observation)[None]
+        if self.student.config.get("goal", "none") != "none" and seen.shape[-1] != 5:
+            raise UsageError("this student sees sub-goals; show it the task through wean.parts.seen_by_run(RUN)")
         probabilities, self._state = self.student.probabilities(seen, self._state, self._fresh)
         self._fresh = np.zeros(1, bool)
         if self.greedy:

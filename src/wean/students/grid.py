@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from wean.students.goals import Goal, GoalLanguage, GoalObject, GoalPosition
 from wean.students.student import Student
+from wean.tasks.grid.phrases import PARTS
 
 # MiniGrid's code ranges, with room to spare: objects 0..10, colours 0..5, states 0..2.
 _OBJECTS, _COLORS, _STATES = 11, 6, 3
@@ -78,6 +80,9 @@ class GridStudent(Student):
         recurrent: Adds a GRU after the hidden layers.
         masked: Observations carry a fifth channel, whose cells in order (x, then y) are 1 for the actions that may be
             chosen.
+        goal: Observations carry a fifth channel with the current sub-goal, which is read so; see
+            `wean.teachers.goals`.
+        encoder: The sentence encoder of `goal="language"`.
     """
 
     kind: ClassVar[str] = "grid"
@@ -93,9 +98,11 @@ class GridStudent(Student):
         hidden: int = 128,
         recurrent: bool = False,
         masked: bool = False,
+        goal: Goal = "none",
+        encoder: str = "minilm",
     ) -> None:
         reach = min(max(width, height) - 1, 9) if reach is None else reach
-        config = {
+        config: dict[str, Any] = {
             "width": width,
             "height": height,
             "num_actions": num_actions,
@@ -106,6 +113,8 @@ class GridStudent(Student):
             "recurrent": recurrent,
             "masked": masked,
         }
+        if goal != "none":
+            config |= {"goal": goal, "encoder": encoder}
         super().__init__(config, hidden, num_actions, recurrent)
         self._height = height
         self._index = egocentric_index(width, height, reach)
@@ -122,6 +131,13 @@ class GridStudent(Student):
             self._distances = edge_distances(width, height) + side * torch.arange(4)
             self.edges = nn.EmbeddingBag(4 * side, hidden, mode="sum")
             nn.init.zeros_(self.edges.weight)
+        self.goal: GoalPosition | GoalObject | GoalLanguage | None = None
+        if goal == "position":
+            self.goal = GoalPosition(window, hidden)
+        elif goal == "object":
+            self.goal = GoalObject(hidden)
+        elif goal == "language":
+            self.goal = GoalLanguage(hidden, encoder)
 
     def allowed(self, observations: Tensor) -> Tensor | None:
         """Reads the fifth channel, if there is one."""
@@ -145,5 +161,12 @@ class GridStudent(Student):
         hidden = self.trunk[0](embedded.flatten(1))
         if self.edges is not None:
             hidden = hidden + self.edges(self._distances[pose])
+        if self.goal is not None:
+            shown = flat[..., 4]
+            if isinstance(self.goal, GoalPosition):
+                shown = nn.functional.pad(shown, (0, 1)).gather(1, self._index[pose])
+            else:
+                shown = shown[:, :PARTS]
+            hidden = hidden + self.goal(shown)
         out: Tensor = self.trunk[1:](hidden)
         return out

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from wean.errors import UsageError, WeanError
 from wean.students.action_values import ActionValues
 from wean.students.dense import DenseStudent
+from wean.students.goals import Goal
 from wean.students.grid import GridStudent
 from wean.students.q_table import TableValues
 from wean.students.q_text import TextValues
@@ -30,17 +31,21 @@ def make_student(
     recurrent: bool = False,
     reach: int | None = None,
     edges: bool = False,
+    goal: Goal = "none",
+    encoder: str = "minilm",
 ) -> Student:
     """Makes a new student that fits a task.
 
     Args:
         observation_space: What it sees: a remembered grid map (W, H, 4) of uint8, or (W, H, 5) with the actions that
-            may be chosen; any other `Box`, or `Discrete`.
+            may be chosen or with a sub-goal; any other `Box`, or `Discrete`.
         action_space: `Discrete`.
         hidden: Width of its hidden layers.
         recurrent: Gives it a memory.
         reach: Cells that a student of a grid map sees to each side; see `GridStudent`.
         edges: Whether a student of a grid map is told how far off the map's edges are.
+        goal: How it reads the sub-goal on a map (W, H, 5); see `GridStudent`.
+        encoder: The sentence encoder of `goal="language"`.
 
     Raises:
         UsageError: If there is no student for these spaces.
@@ -57,8 +62,18 @@ def make_student(
     if not isinstance(observation_space, gym.spaces.Box):
         raise UsageError(f"no student sees {observation_space}; wrap the task in gymnasium's FlattenObservation")
     if shows_map:
-        masked = shape[2] == 5
-        return GridStudent(shape[0], shape[1], actions, reach, edges, hidden=hidden, recurrent=recurrent, masked=masked)
+        return GridStudent(
+            shape[0],
+            shape[1],
+            actions,
+            reach,
+            edges,
+            hidden=hidden,
+            recurrent=recurrent,
+            masked=shape[2] == 5 and goal == "none",
+            goal=goal,
+            encoder=encoder,
+        )
     return DenseStudent(int(np.prod(shape)), actions, hidden=hidden, recurrent=recurrent)
 
 

@@ -187,6 +187,14 @@ class SerialTasks:
         """See `Tasks.achieved`."""
         return [self._method(index, "achieved")() for index in which]
 
+    def named_cells(self, which: Sequence[int]) -> list[tuple[tuple[str, int], ...]]:
+        """For each named member, the things that its agent has seen, as (name, cell `x * height + y` of the map).
+
+        Raises:
+            UsageError: If the task has no such map (no `known_map()`).
+        """
+        return [self._method(index, "known_map")().named for index in which]
+
     def _method(self, index: int, name: str) -> Callable[..., Any]:
         """A task's own method, wherever among its wrappers it is."""
         try:
@@ -199,6 +207,8 @@ class SerialTasks:
                 lacks = "has no scripted explorer", "let another policy play it"
             if name == "achieved":
                 lacks = "has no sub-goals", "give it that method, or choose another method than beacons"
+            if name == "known_map":
+                lacks = "does not tell where things are", "set student.goal to object or language, or leave it out"
             raise UsageError(f"{self._name(index)} {lacks[0]} (no {name}()); {lacks[1]}") from None
         return method
 

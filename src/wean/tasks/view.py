@@ -1,4 +1,4 @@
-"""What views of tasks share: those whose actions are other ones than the task's own."""
+"""What views of tasks share: those whose actions or observations are other ones than the task's own."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 The plan is the teacher's for the situation in which a step is taken (one question for each distinct situation), so it
 is made anew as soon as there is something new to know. Whether a sub-goal was reached is told by the task from what the
-agent has observed (`achieved()`). The student sees no sub-goal: it learns from the rewards alone and needs neither plan
-nor language model when it acts.
+agent has observed (`achieved()`). Unless the student is to see its sub-goal (`wean.teachers.goals`), it learns from the
+rewards alone and needs neither plan nor language model when it acts.
 """
 
 from __future__ import annotations

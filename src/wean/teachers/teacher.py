@@ -154,6 +154,7 @@ class Teacher:
         """Continues from `state`, without asking again."""
         self._random.bit_generator.state = state["random"]
         self.unadvised = state["unadvised"]
+        self.met.clear()  # the table tells of all meetings, also of those since this teacher was made
         for row in state["rows"]:
             plans = tuple((tuple(plan["skills"]), plan["probability"]) for plan in row["plans"])
             self._before[row["text"]] = Advice(plans, (row["answer"],) if row["answer"] else (), row["tokens"])
