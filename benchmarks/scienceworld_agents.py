@@ -1,8 +1,8 @@
 """Text students on ScienceWorld: with sub-goals, flat, and fed step by step; scores by length, and what training costs.
 
-python benchmarks/scienceworld.py --data demos.parquet --annotations subgoals.jsonl   the whole table
-python benchmarks/scienceworld.py --quick          the demonstrations that come with wean, two epochs, one variation
-python benchmarks/scienceworld.py --from-runs DIR  tabulates what is finished in DIR
+python benchmarks/scienceworld_agents.py --data demos.parquet --annotations subgoals.jsonl   the whole table
+python benchmarks/scienceworld_agents.py --quick          the demonstrations that come with wean, two epochs, one variation
+python benchmarks/scienceworld_agents.py --from-runs DIR  tabulates what is finished in DIR
 
 Every score is over the first test variations of each task, 100 moves, a spoilt task counting 0. What follows
 key=value words goes to every run.
@@ -23,7 +23,7 @@ from wean.evaluation.text_episodes import Setup, play_all
 from wean.evaluation.text_scores import cases, summarize
 from wean.methods.settings import resolve
 
-NAME, TASK = "scienceworld", "ScienceWorld"
+NAME, TASK = "scienceworld_agents", "ScienceWorld"
 LINES = (
     Line("subgoals", "subgoals", "sub-goals, one sequence a demonstration", (TASK,)),
     Line("subgoals-flat", "subgoals-flat", "flat imitation, same student and feeding", (TASK,)),
