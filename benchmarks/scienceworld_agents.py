@@ -1,7 +1,7 @@
 """Text students on ScienceWorld: with sub-goals, flat, and fed step by step; scores by length, and what training costs.
 
 python benchmarks/scienceworld_agents.py --data demos.parquet --annotations subgoals.jsonl   the whole table
-python benchmarks/scienceworld_agents.py --quick          the demonstrations that come with wean, two epochs, one variation
+python benchmarks/scienceworld_agents.py --quick          the demonstrations that come with wean, two epochs
 python benchmarks/scienceworld_agents.py --from-runs DIR  tabulates what is finished in DIR
 
 Every score is over the first test variations of each task, 100 moves, a spoilt task counting 0. What follows

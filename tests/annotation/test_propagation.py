@@ -13,6 +13,7 @@ from wean.annotation.propagation import Propagator
 from wean.data.annotations import Annotation
 from wean.data.shipped import shipped
 from wean.data.subgoals import Chunk, parse_subgoal
+from wean.data.trajectories import Trajectory
 from wean.errors import UsageError
 
 RESULTS = Path(__file__).parents[2] / "benchmarks/results"
@@ -26,6 +27,16 @@ def test_things_and_rooms_are_named_anew() -> None:
         propagated = propagator.propagate(new)
         assert propagated.chunks == right(new).chunks
         assert (propagated.origin, propagated.model, propagated.digest) == ("propagated", "tester", new.digest)
+
+
+def test_names_with_brackets_make_no_sub_goal_that_cannot_be_read() -> None:
+    named = errand(6)  # an old name in the words of a new one
+    path = tuple(moment._replace(action=moment.action.replace("old lamp", "lamp (old, brass")) for moment in named.path)
+    odd = Trajectory(named.task, named.variation, "Your task is to bring the lamp (old, brass).", path)
+    propagator = Propagator([(one, right(one)) for one in errands(4)])
+    propagated = propagator.propagate(odd)
+    assert [parse_subgoal(str(chunk.subgoal)) for chunk in propagated.chunks] == [c.subgoal for c in propagated.chunks]
+    assert (propagated.confidence or 0) < (propagator.propagate(named).confidence or 0)
 
 
 def test_one_example_of_each_form_is_enough_and_less_certain_than_four() -> None:

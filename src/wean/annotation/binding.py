@@ -6,6 +6,7 @@ it where it makes another, a little against it where it makes none.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -22,6 +23,7 @@ _FOREIGN = 0.5  # votes of all chunks of other tasks together, at most
 _MOST_FOREIGN = 16  # chunks of other tasks that are asked
 _ENOUGH = 0.6  # share of votes with which no other chunk's recipes are tried
 _NEAREST = 20  # chunks whose recipes are tried where the reference's are not enough
+_MARKS = re.compile(r"[(),]")
 _ENOUGH_FOR_A_LIST = 0.6  # share of votes that a list needs
 
 
@@ -74,7 +76,7 @@ class Binder:
             text, ahead = self._argument(setting, reference, index)
             arguments.append(text)
             lead = min(lead, ahead)
-        return Bound(SubGoal(verb, (*arguments, *tail)), lead)
+        return Bound(SubGoal(verb, (*arguments, *map(_readable, tail))), lead)
 
     def _argument(self, setting: Setting, reference: Setting, index: int) -> tuple[str, float]:
         """(text, lead in share of votes over the best recipe that makes another text)."""
@@ -91,7 +93,8 @@ class Binder:
             return arguments_of(reference)[index], 0.0
         text, votes = max(made.items(), key=lambda item: item[1])
         rival = max((other for key, other in made.items() if key != text), default=-1.0)
-        return text, votes - rival
+        named = _readable(text)
+        return named, votes - rival if named == text else 0.0  # nobody has shown how such a name is said
 
     def _recipes(
         self, frames: frozenset[str], reference: Setting, index: int, alone: bool
@@ -149,6 +152,11 @@ class Binder:
             voters = self._voting(verb, frames, None)
             self._lists[key] = _vote_for_lists(voters)
         return self._lists[key]
+
+
+def _readable(name: str) -> str:
+    """A name without the marks that part arguments: "book (the foundations" would be no argument."""
+    return " ".join(_MARKS.sub(" ", name).split())
 
 
 def _vote_for_lists(voters: Sequence[tuple[Setting, float]]) -> tuple[int, Source] | None:
