@@ -29,11 +29,18 @@ WAYS = ("stock", "bare", "choices")
 
 
 def actions_of(env: ScienceWorld, task: str, count: int) -> list[str]:
-    """The oracle's first actions in variation 0, without waiting; `look around` after its last."""
+    """The oracle's first actions in variation 0, but for waiting and for focusing, which can end it; `look around` after."""
     env.reset(options={"task": task, "variation": 0})
     env.server.load(task, 0, "easy", path=True)
-    path = [action for action in env.server.call("getGoldActionSequence") if not action.startswith("wait")]
-    return (path[:-1] + ["look around"] * count)[:count]
+    left_out = ("wait", "focus")
+    path = [action for action in env.server.call("getGoldActionSequence") if not action.startswith(left_out)]
+    env.reset(options={"task": task, "variation": 0})
+    kept = []
+    for action in path[:count]:
+        if env.step(action)[2]:
+            break
+        kept.append(action)
+    return (kept + ["look around"] * count)[:count]
 
 
 def rate(step: Callable[[str], Any], actions: list[str]) -> float:
