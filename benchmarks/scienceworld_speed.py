@@ -29,7 +29,7 @@ WAYS = ("stock", "bare", "choices")
 
 
 def actions_of(env: ScienceWorld, task: str, count: int) -> list[str]:
-    """The oracle's first actions in variation 0, but for waiting and for focusing, which can end it; `look around` after."""
+    """The oracle's first actions in variation 0, none that waits or can end the episode; `look around` after them."""
     env.reset(options={"task": task, "variation": 0})
     env.server.load(task, 0, "easy", path=True)
     left_out = ("wait", "focus")
