@@ -14,6 +14,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from wean.errors import UsageError, WeanError
+from wean.evaluation import oracle
 from wean.tasks.registration import make_task
 from wean.tasks.textworld.env import TextWorld
 from wean.tasks.textworld.games import CHALLENGES, GAMES, Family, family, game_file
@@ -350,3 +351,23 @@ def test_the_code_on_the_page_runs(games: Path) -> None:
     said: list[Any] = []
     exec(code, {"print": said.append})
     assert [str(line) for line in said] == re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
+
+
+def test_a_walkthrough_is_told_as_a_student_is_told_its_episode(games: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oracle, "make_task", lambda name: TextWorld(**TINY_KITCHEN))
+    teller = oracle.WalkthroughOracle("kitchen")
+    told = teller.play("kitchen", 0)
+    teller.close()
+    task = TextWorld(**TINY_KITCHEN)
+    task.reset(seed=0)
+    assert (told["score"], told["moves"], told["description"]) == (100, len(told["path"]), task.description)
+    for step in told["path"]:
+        assert (step["look"], step["inventory"]) == (task.look(), task.inventory())
+        info = task.step(step["action"])[4]
+        assert (step["observation"], step["score"]) == (info["feedback"], task.score)
+    task.close()
+
+
+def test_a_task_without_words_has_no_walkthrough() -> None:
+    with pytest.raises(UsageError, match="SimpleDoorKey tells no walkthrough in words; leave --trajectories out"):
+        oracle.WalkthroughOracle("SimpleDoorKey")

@@ -100,32 +100,34 @@ class ScienceWorldOracle:
 
 
 class WalkthroughOracle:
-    """The best actions that a task of texts tells, TextWorld's for example.
+    """The best actions that a task in words tells, TextWorld's for example.
 
     Args:
         task: Short name of the task.
+
+    Raises:
+        UsageError: The task is not in words, or tells no best actions.
     """
 
     def __init__(self, task: str) -> None:
         self._env: Any = make_task(task)
-        if not hasattr(self._env, "best_actions") or not hasattr(self._env.action_space, "charset"):
+        if not all(hasattr(self._env, name) for name in ("best_actions", "look", "inventory")):
             self._env.close()
             raise UsageError(f"{task} tells no walkthrough in words; leave --trajectories out")
 
     def play(self, task: str, variation: int) -> dict[str, Any]:
-        """See `Oracle`; the text before a command is its `look`."""
+        """See `Oracle`."""
         env = self._env
-        text, info = env.reset(seed=variation)
-        path, total, over = [], 0.0, False
+        _, info = env.reset(seed=variation)
+        path, over = [], False
         while not over and (best := env.best_actions()):
-            seen, action = text, best[0]
-            text, reward, terminated, truncated, info = env.step(action)
+            look, inventory = env.look(), env.inventory()
+            text, _, terminated, truncated, info = env.step(best[0])
             over = terminated or truncated
-            total += 100 * float(reward)
-            path.append(
-                {"action": action, "observation": text, "look": seen, "inventory": "", "score": round(total, 6)}
-            )
-        row = {"task": task, "variation": variation, "description": env.goal, "path": path, "moves": len(path)}
+            observation = str(info.get("feedback", text))
+            told = {"observation": observation, "look": look, "inventory": inventory, "score": float(env.score)}
+            path.append({"action": best[0], **told})
+        row = {"task": task, "variation": variation, "description": env.description, "path": path, "moves": len(path)}
         return {**row, "score": 100 if info["is_success"] else 0}
 
     def close(self) -> None:
