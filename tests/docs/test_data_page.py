@@ -33,4 +33,4 @@ def test_every_column_and_option_is_on_the_page() -> None:
     from wean.commands.demos import demos
 
     for option in set(inspect.signature(demos).parameters) - {"task", "model"}:
-        assert f"`--{option.removeprefix('as_')}`" in PAGE
+        assert f"`--{option.removeprefix('as_').replace('_', '-')}`" in PAGE
