@@ -24,13 +24,11 @@ from wean.errors import UsageError, WeanError
 from wean.tasks.registration import make_task
 from wean.tasks.scienceworld.env import ScienceWorld
 from wean.tasks.scienceworld.server import ServerLost
-from wean.tasks.scienceworld.variations import TASKS, VERSION, Fold, find_task
-from wean.tasks.splits import CHOOSING_SEED, FINAL_SEED
+from wean.tasks.scienceworld.variations import TASKS, VERSION, Fold, find_task, first_seed
 
 Wanted = tuple[str, int]
 """A task and which of its variations; for TextWorld the number is the reset seed."""
 _TRIES = 3  # physics has chance, and a Java machine can be lost
-_FIRST_SEEDS: Mapping[Fold, int] = {"train": 0, "dev": CHOOSING_SEED, "test": FINAL_SEED}
 
 
 class Oracle(Protocol):
@@ -166,7 +164,7 @@ def choose_variations(fold: Fold, per_task: int | None, tasks: Sequence[str], sa
 
 def choose_seeds(task: str, fold: Fold, per_task: int) -> list[Wanted]:
     """The first seeds of a split, for tasks other than ScienceWorld."""
-    return [(task, _FIRST_SEEDS[fold] + number) for number in range(per_task)]
+    return [(task, first_seed(fold) + number) for number in range(per_task)]
 
 
 def write_oracle_paths(
@@ -250,7 +248,7 @@ def _play_all(
 ) -> None:
     done = [item for item in wanted if _part(folder, item).exists()]
     kept = sum(_read(_part(folder, item))["score"] >= 100 for item in done)
-    left = [item for item in wanted if item not in set(done)]
+    left = [item for item in wanted if not _part(folder, item).exists()]
     tried = len(done)
     if not left:
         return

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from wean.errors import UsageError
 from wean.evaluation.statistics import Interval, bootstrap_mean
 from wean.evaluation.text_episodes import Case
 from wean.tasks.registration import short_name
-from wean.tasks.splits import CHOOSING_SEED, FINAL_SEED
+from wean.tasks.scienceworld.variations import TASKS, find_task, first_seed, fold_of
 
 SCHEMA = "wean-text-eval/1"
-SPLITS = ("train", "dev", "test")
 
 _SHORT = (
     *("power-component", "find-living-thing", "find-non-living-thing", "find-plant", "find-animal"),
@@ -42,18 +40,15 @@ def cases(task: str, split: str, variations: int, only: Sequence[str] = ()) -> l
     Raises:
         UsageError: There is no such split or task.
     """
-    if split not in SPLITS:
-        raise UsageError(f"no split {split!r}; there are {', '.join(SPLITS)}")
+    fold = fold_of(split)
     if short_name(task) != "ScienceWorld":
-        first = {"train": 0, "dev": CHOOSING_SEED, "test": FINAL_SEED}[split]
+        first = first_seed(fold)
         return [Case(task, seed, seed) for seed in range(first, first + variations)]
-    from wean.tasks.scienceworld.variations import TASKS, find_task
-
     tasks = [find_task(name) for name in only] or list(TASKS)
     return [
         Case(one.name, variation, variation, {"task": one.name, "variation": variation})
         for one in tasks
-        for variation in one.variations(split)[:variations]  # type: ignore[arg-type]
+        for variation in one.variations(fold)[:variations]
     ]
 
 

@@ -159,11 +159,12 @@ class EpisodeText:
         place = self._encode(LOOK + "\n".join(_lines(self._look)))
         carried = self._encode(CARRIED + "\n".join(_lines(self._carried)))
         room = self._context - ANSWER
+        always = len(head) + len(place) + len(carried) + len(tail)
         for done, past in [(_BEFORE[0], past) for past in _SHORTER] + [(done, 0) for done in _BEFORE[1:]]:
             middle = self._history(done, past)
-            if len(head) + len(middle) + len(place) + len(carried) + len(tail) <= room:
+            over = always + len(middle) - room
+            if over <= 0:
                 break
-        over = len(head) + len(middle) + len(place) + len(carried) + len(tail) - room
         if over > 0 and self._strict:
             raise UsageError(
                 f"a prompt has {room + over + ANSWER:,} tokens, the context {self._context:,}; "
@@ -236,7 +237,8 @@ def _changes(before: Sequence[str] | None, lines: list[str], said: str) -> list[
         return lines
     readings = {_NUMBER.sub("0", line) for line in before if line not in lines}
     new = [line for line in lines if line not in before and _NUMBER.sub("0", line) not in readings]
-    before = [line for line in before if _NUMBER.sub("0", line) not in {_NUMBER.sub("0", now) for now in lines}]
+    now = {_NUMBER.sub("0", line) for line in lines}
+    before = [line for line in before if _NUMBER.sub("0", line) not in now]
     beginnings = {_beginning(line) for line in new}
     gone = [line for line in before if line not in lines and _beginning(line) not in beginnings]
     told = [*(f"+ {line}" for line in new if line.lower() not in said), *(f"- {line}" for line in gone)]

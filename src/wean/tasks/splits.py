@@ -7,7 +7,7 @@ are disjoint from those trained on, whatever the seeds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, TypeVar
 
 T = TypeVar("T")
@@ -15,6 +15,7 @@ Split = Literal["training", "choosing", "final"]
 
 CHOOSING_SEED = 5_000
 FINAL_SEED = 10_000
+FIRST_SEED: Mapping[Split, int] = {"training": 0, "choosing": CHOOSING_SEED, "final": FINAL_SEED}
 
 _PARTS = 4  # half of all layouts for training, a quarter each for choosing and for final figures
 _SPLIT_OF_PART: tuple[Split, ...] = ("training", "choosing", "training", "final")

@@ -14,7 +14,7 @@ from gymnasium import spaces
 
 from wean.errors import UsageError, WeanError, did_you_mean
 from wean.tasks.scienceworld.server import Server, ServerLost
-from wean.tasks.scienceworld.variations import Task, find_task
+from wean.tasks.scienceworld.variations import FOLD_OF_SPLIT, Task, find_task
 from wean.tasks.situation import Situation
 from wean.tasks.splits import Split, split_of_seed
 
@@ -174,8 +174,7 @@ class ScienceWorld(gym.Env[str, str]):
         elif seed is not None:
             variation = self._task.of_seed(seed)
         else:
-            fold = {"training": "train", "choosing": "dev", "final": "test"}[self._split]
-            variation = int(self.np_random.choice(self._task.variations(fold)))  # type: ignore[arg-type]
+            variation = int(self.np_random.choice(self._task.variations(FOLD_OF_SPLIT[self._split])))
         self.variation = variation
         self._renew()
         try:
@@ -197,7 +196,7 @@ class ScienceWorld(gym.Env[str, str]):
         self._free.clear()
         self._said = (*self._said, str(action))
         try:
-            server = self.server if not self._lost else self._gone()
+            server = self._living()
             self._observation = str(server.call("step", str(action)))
             raw = round(100 * server.call("getScore"))
             completed = bool(server.call("getCompleted")) or raw < 0
@@ -257,7 +256,7 @@ class ScienceWorld(gym.Env[str, str]):
         """Asks for something that costs no move, once until the next step."""
         if method not in self._free:
             try:
-                self._free[method] = (self.server if not self._lost else self._gone()).call(method)
+                self._free[method] = self._living().call(method)
             except ServerLost:
                 self._drop()
                 self._lost = True  # the next step ends the episode
@@ -298,5 +297,8 @@ class ScienceWorld(gym.Env[str, str]):
             self._server.kill()
             self._server = None
 
-    def _gone(self) -> Server:
-        raise ServerLost("ScienceWorld's Java machine was lost; reset the task")
+    def _living(self) -> Server:
+        """The machine that this episode began in."""
+        if self._lost:
+            raise ServerLost("ScienceWorld's Java machine was lost; reset the task")
+        return self.server

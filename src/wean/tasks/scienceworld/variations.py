@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wean.errors import UsageError, did_you_mean
-from wean.tasks.splits import CHOOSING_SEED, FINAL_SEED, split_of_seed
+from wean.tasks.splits import FIRST_SEED, Split, split_of_seed
 
 Fold = Literal["train", "dev", "test"]
 FOLDS: tuple[Fold, ...] = ("train", "dev", "test")
+SPLIT_OF_FOLD: Mapping[Fold, Split] = {"train": "training", "dev": "choosing", "test": "final"}
+FOLD_OF_SPLIT: Mapping[Split, Fold] = {split: fold for fold, split in SPLIT_OF_FOLD.items()}
 VERSION = "1.2.3"
 """The release of ScienceWorld that all of this is of."""
 
@@ -50,9 +52,8 @@ class Task:
     def of_seed(self, seed: int) -> int:
         """The variation of a reset seed: seeds for training, choosing and final figures never share one."""
         split = split_of_seed(seed)
-        fold: Fold = {"training": "train", "choosing": "dev", "final": "test"}[split]  # type: ignore[assignment]
-        among = self.variations(fold)
-        return among[(seed - {"training": 0, "choosing": CHOOSING_SEED, "final": FINAL_SEED}[split]) % len(among)]
+        among = self.variations(FOLD_OF_SPLIT[split])
+        return among[(seed - FIRST_SEED[split]) % len(among)]
 
     def check(self, variation: int) -> None:
         """Refuses a variation that the task does not have.
@@ -129,3 +130,8 @@ def fold_of(name: str) -> Fold:
         if fold == name:
             return fold
     raise UsageError(f"no split {name!r}; there are {', '.join(FOLDS)}")
+
+
+def first_seed(fold: Fold) -> int:
+    """The first reset seed of a fold, for tasks that are played by seeds."""
+    return FIRST_SEED[SPLIT_OF_FOLD[fold]]

@@ -26,12 +26,11 @@ from typing import Any
 from wean.errors import UsageError, WeanError, did_you_mean
 from wean.lm.cache import cache_root
 from wean.lm.extras import require
-from wean.tasks.splits import CHOOSING_SEED, FINAL_SEED, Split, split_of_seed
+from wean.tasks.splits import FIRST_SEED, Split, split_of_seed
 
 # The first number and how many games of each split. A game's number is the seed that it is made from.
 GAMES: Mapping[Split, tuple[int, int]] = {"training": (0, 20), "choosing": (20, 10), "final": (30, 10)}
 
-_FIRST_SEEDS: Mapping[Split, int] = {"training": 0, "choosing": CHOOSING_SEED, "final": FINAL_SEED}
 _FOODS: Mapping[Split, str] = {"training": "train", "choosing": "valid", "final": "test"}  # TextWorld's own splits
 
 # The settings that each challenge takes, as TextWorld's `tw-make` does.
@@ -58,7 +57,7 @@ class Family:
         """The number of the game that a reset seed plays; seeds of different splits never play the same one."""
         split = split_of_seed(seed)
         first, count = GAMES[split]
-        return first + (seed - _FIRST_SEEDS[split]) % count
+        return first + (seed - FIRST_SEED[split]) % count
 
     @property
     def folder(self) -> Path:
