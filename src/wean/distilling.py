@@ -14,7 +14,7 @@ import torch
 from wean.algorithms.lessons import Lesson, longest_goal, longest_repeat, split_dev, tell, texts
 from wean.algorithms.subgoals import SubgoalDistillation, SubgoalsConfig
 from wean.data.annotations import Annotation, match_annotations, read_annotations
-from wean.data.shipped import SHIPPED, shipped
+from wean.data.shipped import is_shipped, shipped
 from wean.data.trajectories import Key, Trajectory, read_trajectories
 from wean.errors import UsageError, WeanError
 from wean.methods.settings import RunConfig, command_line
@@ -225,7 +225,7 @@ def read_demonstrations(
         UsageError: Some have no sub-goals, and the settings do not leave them out.
     """
     annotations: dict[Key, Annotation] = {}
-    if name in SHIPPED and not Path(name).exists():
+    if is_shipped(name):
         trajectories, own = shipped(name)
         annotations = dict(own)
     else:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from wean.algorithms.algorithm import Update
-from wean.algorithms.optimizing import adam, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.optimizing import adam, anneal, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.data.demonstrations import Demonstrations, read_demonstrations
 from wean.data.replay import Transitions
 from wean.errors import UsageError
@@ -103,8 +103,7 @@ class Offline:
             rows = self.random.integers(len(self.data.moments), size=config.batch_size)
             loss, parts = self.loss(self.data.at(rows))
             if config.anneal_lr:
-                left = 1 - self.env_steps / config.total_timesteps
-                self.optimizer.param_groups[0]["lr"] = left * config.learning_rate
+                anneal(self.optimizer, config.learning_rate, self.env_steps / config.total_timesteps)
             take_step(self.optimizer, loss, config.max_grad_norm, self.env_steps, self.env_steps)
             self.env_steps += 1
             self.seconds["learning"] += time.perf_counter() - started

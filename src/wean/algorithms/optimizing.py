@@ -13,6 +13,12 @@ def adam(student: nn.Module, learning_rate: float) -> torch.optim.Adam:
     return torch.optim.Adam(student.parameters(), lr=learning_rate, eps=1e-5, fused=True)
 
 
+def anneal(optimizer: torch.optim.Optimizer, learning_rate: float, done: float) -> None:
+    """Sets the step size that is left after a share `done` of a run: it falls from `learning_rate` linearly to 0."""
+    for group in optimizer.param_groups:
+        group["lr"] = (1 - done) * learning_rate
+
+
 def take_step(
     optimizer: torch.optim.Optimizer, loss: Tensor, max_grad_norm: float, env_steps: int, batch: int | None = None
 ) -> None:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from wean.algorithms.algorithm import Update
-from wean.algorithms.optimizing import adam, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.optimizing import adam, anneal, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.algorithms.rewards import RewardTerm
 from wean.algorithms.rollouts import Collector, Guide, Rollout
 from wean.algorithms.teaching import Schedule, kl_to_prior, teacher_loss
@@ -214,8 +214,7 @@ class PPO:
         config = self.config
         while self.env_steps < config.total_timesteps:
             if config.anneal_lr:
-                left = 1 - self.env_steps / config.total_timesteps
-                self.optimizer.param_groups[0]["lr"] = left * config.learning_rate
+                anneal(self.optimizer, config.learning_rate, self.env_steps / config.total_timesteps)
             weight, shaping = self.teacher_weight, self.shaping_weight
             teacher = self.teacher if weight > 0 else None
             rollout = self.collector.collect(config.num_steps, teacher, with_term=shaping > 0)

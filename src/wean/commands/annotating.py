@@ -81,10 +81,10 @@ def annotate(
 
 
 def _trajectories(data: str, console: Console) -> list[Trajectory]:
-    from wean.data.shipped import SHIPPED, shipped
+    from wean.data.shipped import is_shipped, shipped
     from wean.data.trajectories import read_trajectories
 
-    if data in SHIPPED and not Path(data).exists():
+    if is_shipped(data):
         return shipped(data).trajectories
     found, problems = read_trajectories(Path(data))
     _tell(console, problems)

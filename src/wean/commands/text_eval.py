@@ -36,7 +36,8 @@ def evaluate_text(
     from wean.evaluation.text_episodes import Setup, play_all
     from wean.evaluation.text_scores import SCHEMA, cases, summarize
     from wean.evaluation.timeline import write_timeline
-    from wean.students.text import load_text_student, weights_digest
+    from wean.lm.identity import identity_of
+    from wean.students.text import load_text_student
 
     if goals not in GOALS:
         raise UsageError(f"--goals is one of {', '.join(GOALS)}, not {goals!r}")
@@ -49,7 +50,8 @@ def evaluate_text(
     if who == "oracle" or goals != "student":
         setup = _with_demonstrations(setup, wanted, who, goals, data, annotations)
     name = f"{task}-{split}-{variations}-{max_moves}" + (f"-{goals}-goals" if goals != "student" else "")
-    name += f"-{weights_digest(student)}" if student else ""  # a student that was trained anew plays anew
+    # A student that was trained anew plays anew.
+    name += f"-{identity_of(student).rpartition(':')[2][:8]}" if student else ""
     folder = out or (Path(who) if student else Path("runs") / who) / "evaluations" / name
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -86,13 +88,13 @@ def _with_demonstrations(
     from dataclasses import replace
 
     from wean.data.annotations import match_annotations, read_annotations
-    from wean.data.shipped import SHIPPED, shipped
+    from wean.data.shipped import is_shipped, shipped
     from wean.data.trajectories import read_trajectories
     from wean.errors import UsageError
 
     if data is None:
         raise UsageError("name demonstrations of these variations with --data FILE (and --annotations for sub-goals)")
-    if data in SHIPPED and not Path(data).exists():
+    if is_shipped(data):
         trajectories, known = shipped(data)
     else:
         trajectories, known = read_trajectories(Path(data)).found, {}

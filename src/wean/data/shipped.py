@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
 
 from wean.data.annotations import Annotation, match_annotations, read_annotations
@@ -33,6 +34,11 @@ class Demonstrations(NamedTuple):
     def examples(self) -> list[tuple[Trajectory, Annotation]]:
         """Those that have sub-goals."""
         return [(t, self.annotations[t.key]) for t in self.trajectories if t.key in self.annotations]
+
+
+def is_shipped(name: str) -> bool:
+    """Whether a name means demonstrations that come with wean; a file of the same name goes first."""
+    return name in SHIPPED and not Path(name).exists()
 
 
 def shipped(name: str) -> Demonstrations:

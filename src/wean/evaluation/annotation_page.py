@@ -10,8 +10,7 @@ from typing import Any
 import wean
 from wean.data.annotations import SCHEMA, Annotation
 from wean.data.trajectories import Key, Trajectory
-from wean.errors import WeanError
-from wean.evaluation.report import template_environment
+from wean.evaluation.report import template_environment, write_page
 
 _COLOURS = 12  # hues for verbs; the rarer ones share the last
 
@@ -63,13 +62,7 @@ def write_annotation_page(
         "actions": sum(len(one.actions) for one, _ in shown),
         "json": htmlsafe_json_dumps(data),
     }
-    html = template_environment().get_template("annotations.html.j2").render(page)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise WeanError(f"cannot write {path}: {error.strerror}; free space or check permissions") from error
-    return path
+    return write_page(path, template_environment().get_template("annotations.html.j2").render(page))
 
 
 def _unclear(annotation: Annotation, confidence: float) -> bool:

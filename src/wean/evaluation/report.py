@@ -77,8 +77,17 @@ def write_report(run_folder: Path) -> Path:
     }
     page["sections"] = [entry for name, entry in names.items() if page[name]]
     html = template_environment().get_template("report.html.j2").render(page)
-    path = run_folder / "report.html"
+    return write_page(run_folder / "report.html", html)
+
+
+def write_page(path: Path, html: str) -> Path:
+    """Writes a page; its folder is made where it is missing.
+
+    Raises:
+        WeanError: If it cannot be written.
+    """
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(html, encoding="utf-8")
     except OSError as error:
         raise WeanError(f"cannot write {path}: {error.strerror}; free space or check permissions") from error

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import wean
-from wean.errors import WeanError
-from wean.evaluation.report import template_environment
+from wean.evaluation.report import template_environment, write_page
 
 _PER_TASK = 10  # episodes on the page
 
@@ -50,9 +49,4 @@ def write_timeline(path: Path, result: Mapping[str, Any], lines: Sequence[Mappin
         "names": sorted(by_task),
         "json": htmlsafe_json_dumps({"episodes": shown}),
     }
-    html = template_environment().get_template("timeline.html.j2").render(page)
-    try:
-        path.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise WeanError(f"cannot write {path}: {error.strerror}; free space or check permissions") from error
-    return path
+    return write_page(path, template_environment().get_template("timeline.html.j2").render(page))

@@ -131,28 +131,13 @@ def pretrained_student(name: str, habits: Habits, seed: int) -> TextStudent:
     Raises:
         UsageError: There is no such model, it has no fast tokenizer, or its own context is shorter.
     """
-    from wean.lm import packages
+    from wean.lm.model import load_model
 
-    transformers = require("transformers")
-    place = name.removeprefix("hf:")
-    folder = packages.installed(place) if place in packages.PACKAGES else None
-    if folder is None and place in packages.PACKAGES:
-        raise UsageError(f"{place} is not in the cache; `wean models get {place}` fetches it")
-    source = str(folder or place)
     torch.manual_seed(seed)
-    try:
-        with quiet():
-            config = transformers.AutoConfig.from_pretrained(source)
-            kind = "AutoModelForSeq2SeqLM" if config.is_encoder_decoder else "AutoModelForCausalLM"
-            model = getattr(transformers, kind).from_pretrained(source, dtype=torch.float32)
-            tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"cannot load the model {name!r} ({type(error).__name__}); give a folder or a hub id"
-        ) from None
-    longest = getattr(config, "max_position_embeddings", None)
-    if longest is not None and longest < habits.context:
-        raise UsageError(f"{name} reads {longest:,} tokens at most; set context={longest}")
+    local = load_model(name, device="cpu")
+    model, tokenizer = local.model, local.tokenizer
+    if local.max_length is not None and local.max_length < habits.context:
+        raise UsageError(f"{name} reads {local.max_length:,} tokens at most; set context={local.max_length}")
     fast = getattr(tokenizer, "backend_tokenizer", None)
     if fast is None:
         raise UsageError(f"{name} has no fast tokenizer (tokenizer.json); take another model")
@@ -185,20 +170,6 @@ def save_text_student(student: TextStudent, folder: Path) -> None:
     save_model(student.model, str(scratch / "model.safetensors"))
     shutil.rmtree(folder, ignore_errors=True)
     scratch.rename(folder)
-
-
-def weights_digest(folder: Path) -> str:
-    """Eight hexadecimal digits of the SHA-256 of a student's weights.
-
-    Raises:
-        WeanError: There are none.
-    """
-    import hashlib
-
-    try:
-        return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:8]
-    except OSError:
-        raise WeanError(f"{folder} holds no weights (model.safetensors is missing); copy the folder anew") from None
 
 
 def is_text_student(folder: Path) -> bool:

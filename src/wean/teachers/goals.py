@@ -110,14 +110,16 @@ class GoalTasks(TaskView):
     def sub_goals(self, which: Sequence[int]) -> list[str | None]:
         """The current sub-goal of each named member; None where no plan has anything to do."""
         situations = self._tasks.situations(which)
-        found: list[str | None] = []
+        named: list[list[str]] = []
         for index, situation, advice in zip(which, situations, self._advise(situations), strict=True):
             self._members[index].asked[situation.key] = advice.tokens
-            plans = [plan for plan, _ in sorted(advice.plans, key=lambda weighed: -weighed[1])]
-            skills = [skill for plan in plans for skill in plan]
-            actions = self._tasks.first_actions([index], [[(skill,) for skill in skills]])[0]
-            found.append(next((s for s, action in zip(skills, actions, strict=True) if action is not None), None))
-        return found
+            plans = sorted(advice.plans, key=lambda weighed: -weighed[1])
+            named.append([skill for plan, _ in plans for skill in plan])
+        actions = self._tasks.first_actions(which, [[(skill,) for skill in skills] for skills in named])
+        return [
+            next((skill for skill, action in zip(*pair, strict=True) if action is not None), None)
+            for pair in zip(named, actions, strict=True)
+        ]
 
     def _observe(
         self, which: Sequence[int], observations: NDArray[Any], over: NDArray[np.bool_] | None = None
