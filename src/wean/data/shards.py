@@ -10,7 +10,6 @@ A block is there whole or not at all, so a job that is killed loses only the blo
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ import pyarrow.parquet as pq
 
 from wean.data.columns import COLUMNS, SCHEMA, Step, table_of
 from wean.data.demonstrations import writing
-from wean.errors import UsageError, WeanError
+from wean.data.unfinished import Unfinished
+from wean.errors import WeanError
 
 BLOCK = 25  # episodes: the same however many processes play, since what runs side by side is the same then
 _ROW_GROUP = 16_384  # rows that are written at once
@@ -45,21 +45,8 @@ class Shards:
     """
 
     def __init__(self, path: Path, job: Mapping[str, Any], resume: bool) -> None:
-        self.path = path
-        self.folder = path.with_name(f"{path.name}.parts")
-        self._job = json.dumps(job, sort_keys=True)
-        self.finished = path.exists()
-        self._described = self.folder / "job.json"
-        if self.finished:
-            if not resume:
-                raise UsageError(f"{path} is there already; choose another --out")
-            if _metadata(path).get(b"job") != self._job.encode():
-                raise UsageError(f"{path} is there already, and of other settings; choose another --out")
-        elif self._described.exists():
-            if not resume:
-                raise UsageError(f"{self.folder} holds an unfinished file; add --resume to continue it, or delete it")
-            if self._described.read_text() != self._job:
-                raise UsageError(f"{self.folder} was begun with other settings; repeat them, or delete it")
+        self._unfinished = Unfinished(path, job, resume, _job_of)
+        self.path, self.folder, self.finished = path, self._unfinished.folder, self._unfinished.finished
 
     def outcomes(self, number: int) -> list[bool] | None:
         """Which of a block's episodes are successes; None where the block is still to be played.
@@ -85,8 +72,7 @@ class Shards:
         Raises:
             WeanError: If the block cannot be written.
         """
-        if not self._described.exists():
-            self._begin()
+        self._unfinished.begin()
         table = table_of(rows, **about)
         with writing(self._block(number)) as unfinished:
             _write(unfinished, [table], {**table.schema.metadata, "outcomes": json.dumps(list(outcomes))})
@@ -107,12 +93,8 @@ class Shards:
             table = table.set_column(place, table.schema.field(place), pa.array(np.searchsorted(kept, found)))
             tables.append(table.filter(pa.array(np.isin(found, kept))))
         with writing(self.path) as unfinished:
-            _write(unfinished, tables, {**about, "job": self._job, "played": str(played)})
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _begin(self) -> None:
-        with writing(self._described) as unfinished:
-            unfinished.write_text(self._job)
+            _write(unfinished, tables, {**about, "job": self._unfinished.job, "played": str(played)})
+        self._unfinished.remove()
 
     def report(self) -> dict[str, int]:
         """What the finished file holds: episodes `played` and `kept`, the `successful` among those, and `steps`."""
@@ -127,6 +109,10 @@ class Shards:
 
     def _block(self, number: int) -> Path:
         return self.folder / f"block-{number:06d}.parquet"
+
+
+def _job_of(path: Path) -> tuple[str, str]:
+    return _metadata(path).get(b"job", b"").decode(), "and of other settings"
 
 
 def _write(path: Path, tables: Sequence[pa.Table], metadata: Mapping[Any, Any]) -> None:

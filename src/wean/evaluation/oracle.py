@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import random
-import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -20,6 +19,7 @@ from typing import Any, Protocol
 
 from wean.data.demonstrations import writing
 from wean.data.paths import path_metadata, write_paths
+from wean.data.unfinished import Unfinished
 from wean.errors import UsageError, WeanError
 from wean.tasks.registration import make_task
 from wean.tasks.scienceworld.env import ScienceWorld
@@ -197,25 +197,12 @@ def write_oracle_paths(
         UsageError: The file, or an unfinished one, is there without `resume`, or is of another job.
         WeanError: A file is damaged, a process died, or nothing reached the full score; what was played stays.
     """
-    described = json.dumps({**job, "wanted": [list(item) for item in wanted]}, sort_keys=True)
-    folder = out.with_name(f"{out.name}.parts")
-    if out.exists():
-        if not resume:
-            raise UsageError(f"{out} is there already; choose another --out")
-        metadata = path_metadata(out)
-        if metadata.get("job") != described:
-            made = metadata.get("version", "an unknown version")
-            raise UsageError(f"{out} is there already, of {made} and other settings; choose another --out")
-        report: dict[str, int] = json.loads(metadata["report"])
-        return report
-    if (folder / "job.json").exists():
-        if not resume:
-            raise UsageError(f"{folder} holds an unfinished file; add --resume to continue it, or delete it")
-        if (folder / "job.json").read_text() != described:
-            raise UsageError(f"{folder} was begun with other settings; repeat them, or delete it")
-    else:
-        with writing(folder / "job.json") as unfinished:
-            unfinished.write_text(described)
+    unfinished = Unfinished(out, {**job, "wanted": [list(item) for item in wanted]}, resume, _job_of)
+    if unfinished.finished:
+        finished: dict[str, int] = json.loads(path_metadata(out)["report"])
+        return finished
+    unfinished.begin()
+    folder = unfinished.folder
     _play_all(folder, make, wanted, workers, progress)
     rows = [_read(_part(folder, item)) for item in wanted]
     kept = [row for row in rows if row["score"] >= 100]
@@ -229,9 +216,14 @@ def write_oracle_paths(
         "steps": sum(len(row["path"]) for row in kept),
     }
     about = {name: str(job[name]) for name in ("version", "simplification") if name in job}
-    write_paths(out, kept, {**about, "job": described, "report": json.dumps(report)})
-    shutil.rmtree(folder, ignore_errors=True)
+    write_paths(out, kept, {**about, "job": unfinished.job, "report": json.dumps(report)})
+    unfinished.remove()
     return report
+
+
+def _job_of(path: Path) -> tuple[str, str]:
+    metadata = path_metadata(path)
+    return metadata.get("job", ""), f"of {metadata.get('version', 'an unknown version')} and other settings"
 
 
 def version_of(task: str) -> str:
