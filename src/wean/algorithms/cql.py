@@ -42,7 +42,8 @@ def conservative_term(values: Tensor, actions: Tensor, prior: Tensor) -> Tensor:
     r"""Log sum over b of exp Q(s, b) - Q(s, a), each proposed action b counted by its prior.
 
     The sum is A' sum over b of p(b) exp Q(s, b), with A' the number of proposed actions: for a uniform p that is the
-    plain sum over them.
+    plain sum over them. A recorded action that was not proposed is in it, too, counted once. Without it, as in the
+    paper's release, the term has no lower bound: it pushes Q(s, a) up and the proposals down for as long as one trains.
 
     Args:
         values: (B, A) Q.
@@ -52,9 +53,10 @@ def conservative_term(values: Tensor, actions: Tensor, prior: Tensor) -> Tensor:
     Returns:
         The mean over the batch.
     """
-    proposed = (prior > 0).sum(-1).to(values.dtype)
-    spread = torch.logsumexp(tilted(values, prior, 1.0), -1) + proposed.log()
-    return (spread - values.gather(-1, actions.unsqueeze(-1)).squeeze(-1)).mean()
+    taken = actions.unsqueeze(-1)
+    weights = prior * (prior > 0).sum(-1, keepdim=True)
+    weights = weights.scatter(-1, taken, torch.where(weights.gather(-1, taken) > 0, weights.gather(-1, taken), 1.0))
+    return (torch.logsumexp(tilted(values, weights, 1.0), -1) - values.gather(-1, taken).squeeze(-1)).mean()
 
 
 class CQL(Offline):

@@ -224,7 +224,7 @@ METHODS = {
             "CQL among what a language model proposes, from a file of demonstrations (data=FILE)",
             "LLM priors, 2410.07927",
             "cql",
-            _CQL,
+            _CQL | {"prior.k": 5},
             model="recorded:kitchen",
             models=_PRIOR_MODELS,
             home="KitchenRandom",

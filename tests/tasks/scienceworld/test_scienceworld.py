@@ -124,6 +124,17 @@ def test_a_killed_machine_is_replaced_and_the_episode_marked(env: Any) -> None:
     assert not env.step("look around")[3]
 
 
+def test_memory_stays_what_it_was(env: Any) -> None:
+    env.reset(options={"task": "boil", "variation": 0})
+    resident, living = env.server.memory(), env.server.living()
+    for variation in range(1, 7):
+        env.reset(options={"task": "boil", "variation": variation})
+        env.step("look around")
+        assert env.situation().choices
+    assert env.server.memory() < 1.2 * resident
+    assert 0 < env.server.living() < living + 20
+
+
 def test_a_wrong_focus_costs_a_hundred_by_the_official_rule(env: Any) -> None:
     env.score_rule = "official"
     try:
