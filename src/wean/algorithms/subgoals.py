@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from wean.algorithms.lessons import Batch, Lesson, batched, collate, epoch
-from wean.algorithms.muon import Muon
 from wean.algorithms.optimizing import load_optimizer_tensors, optimizer_tensors, take_step
 from wean.errors import UsageError, WeanError
 from wean.students.text import TextStudent
@@ -56,14 +55,12 @@ class SubgoalsConfig(BaseModel):
     """Passes over the demonstrations, tasks balanced."""
     token_budget: int = Field(8192, gt=0)
     """Most tokens of a gradient step, padding included."""
-    optimizer: Literal["muon", "adamw"] = "muon"
-    """Muon for the inner matrices and AdamW for the rest, or AdamW for all, as for a pretrained model."""
     learning_rate: float = Field(1e-3, gt=0)
-    """The optimiser's greatest step size; a tenth of it is left at the end (cosine)."""
+    """AdamW's greatest step size; a tenth of it is left at the end (cosine)."""
     warmup: float = Field(0.03, ge=0, lt=1)
     """Share of the run in which the step size rises from zero."""
     weight_decay: float = Field(0.1, ge=0)
-    """Weight decay, of matrices only; with Muon of its own."""
+    """AdamW's weight decay, of matrices only."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients are scaled down to this norm."""
     measurements: int = Field(10, gt=0)
@@ -152,7 +149,7 @@ class SubgoalDistillation:
         seq2seq = student.model.config.is_encoder_decoder
         loss = Seq2SeqLoss(student.model, student.pad) if seq2seq else TargetLoss(student.model)
         self.loss = self._accelerator.prepare(loss)
-        self._optimizer = _optimizer(student.model, config)
+        self._optimizer = _adamw(student.model, config)
         generator = np.random.default_rng(seed)
         batches = [batch for _ in range(config.epochs) for batch in epoch(lessons, config.token_budget, generator)]
         world, rank = self._accelerator.num_processes, self._accelerator.process_index
@@ -252,10 +249,8 @@ class SubgoalDistillation:
         self.flops += 6.0 * inner * sum(lengths) + 6.0 * layers * width * sum(length**2 for length in lengths)
 
 
-def _optimizer(model: Any, config: SubgoalsConfig) -> torch.optim.Optimizer:
-    """Muon, or AdamW (1711.05101), where vectors (norms, biases) do not decay."""
-    if config.optimizer == "muon":
-        return Muon(model, config.learning_rate, config.weight_decay)
+def _adamw(model: Any, config: SubgoalsConfig) -> torch.optim.AdamW:
+    """AdamW (1711.05101); vectors (norms, biases) do not decay."""
     matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     vectors = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
