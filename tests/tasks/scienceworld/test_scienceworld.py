@@ -8,6 +8,7 @@ import pytest
 from wean.data.shipped import shipped
 from wean.errors import UsageError, WeanError
 from wean.tasks.registration import make_task
+from wean.tasks.scienceworld.server import ServerLost
 from wean.tasks.scienceworld.variations import FOLDS, TASKS
 
 pytestmark = pytest.mark.java
@@ -126,13 +127,25 @@ def test_a_killed_machine_is_replaced_and_the_episode_marked(env: Any) -> None:
 
 def test_memory_stays_what_it_was(env: Any) -> None:
     env.reset(options={"task": "boil", "variation": 0})
-    resident, living = env.server.memory(), env.server.living()
+    resident, living = env.server.memory(), env.server.live_memory()
     for variation in range(1, 7):
         env.reset(options={"task": "boil", "variation": variation})
         env.step("look around")
         assert env.situation().choices
     assert env.server.memory() < 1.2 * resident
-    assert 0 < env.server.living() < living + 20
+    assert 0 < env.server.live_memory() < living + 20
+
+
+def test_the_memory_of_a_killed_machine_is_lost_with_it(env: Any) -> None:
+    env.reset(options={"task": "boil", "variation": 0})
+    server = env.server
+    server.process.kill()
+    server.process.wait()
+    assert server.memory() == 0
+    with pytest.raises(ServerLost, match="lost, killed or out of memory"):
+        server.live_memory()
+    env.reset(options={"task": "boil", "variation": 0})
+    assert env.server.alive
 
 
 def test_a_wrong_focus_costs_a_hundred_by_the_official_rule(env: Any) -> None:

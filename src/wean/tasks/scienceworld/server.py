@@ -172,16 +172,20 @@ class Server:
             pass
         return 0
 
-    def living(self) -> float:
+    def live_memory(self) -> float:
         """Memory of what lives in the heap in MiB, all that nobody refers to collected before.
 
         Raises:
             ServerLost: The machine is gone.
         """
-        java = self._gateway.jvm.java.lang
-        self._ask(java.System.gc)
-        runtime = self._ask(java.Runtime.getRuntime)
-        return float(self._ask(runtime.totalMemory) - self._ask(runtime.freeMemory)) / 2**20
+
+        def used() -> int:
+            java = self._gateway.jvm.java.lang  # even to name a class asks the machine
+            java.System.gc()
+            runtime = java.Runtime.getRuntime()
+            return int(runtime.totalMemory() - runtime.freeMemory())
+
+        return float(self._ask(used)) / 2**20
 
     @property
     def alive(self) -> bool:
