@@ -42,11 +42,17 @@ def main() -> None:
     rows = collect(TASK, lines, folder, 0.9 * best)
     ratios = [ratio(rows, "dqn-prior", "dqn", 3)]
     half = [found for line in lines if (found := row(TASK, line, folder, 0.5 * best))]
-    earlier = [ratio(half, "dqn-prior", "dqn", 3)]
-    results = {"optimum": best, "rows": rows, "half": half, "ratios": ratios, "ratios_half": earlier}
+    earlier = [ratio(half, "dqn-prior", "dqn")]
+    results = {
+        "optimum": best,
+        "rows": rows,
+        "half": half,
+        "ratios": ratios,
+        "ratios_half": earlier,
+        "curves": curves(lines, folder),
+    }
     text = f"The optimum is {best:.3f}.\n\n{markdown(rows)}\n{told(ratios)}"
     text += f"\n## To half of the optimum\n\n{markdown(half)}\n{told(earlier)}"
-    results["curves"] = curves(lines, folder)
     finish(NAME, hardware("torch", "gymnasium"), results, text, arguments.json, arguments.save)
 
 

@@ -79,7 +79,7 @@ def _reference(task: str, method: str, what: str, found: dict[str, Any]) -> dict
     return {"task": task, "method": method, "what": what, "seeds": None, **kept}
 
 
-def ratio(rows: Sequence[dict[str, Any]], fast: str, slow: str, wanted: float) -> dict[str, Any] | None:
+def ratio(rows: Sequence[dict[str, Any]], fast: str, slow: str, wanted: float | None = None) -> dict[str, Any] | None:
     """How many times sooner one line is there than another, by interquartile means; None where one is missing."""
     found = {one["method"]: one for one in rows if one["seeds"]}
     if fast not in found or slow not in found:
@@ -121,10 +121,8 @@ def told(ratios: Sequence[dict[str, Any] | None]) -> str:
     for one in ratios:
         if one is not None:
             sign = "at least " if one["at_least"] else "at most " if one["at_most"] else ""
-            lines.append(
-                f"- {one['fast']} is there {sign}{one['ratio']:.1f} times sooner than {one['slow']} "
-                f"(wanted: {one['wanted']:g} times)"
-            )
+            wanted = f" (wanted: {one['wanted']:g} times)" if one["wanted"] else ""
+            lines.append(f"- {one['fast']} is there {sign}{one['ratio']:.1f} times sooner than {one['slow']}{wanted}")
     return "\n".join(lines) + "\n"
 
 

@@ -10,7 +10,7 @@ choices wean's `step` and one reading of `situation().choices`, as an agent need
 
 The three run in turns, a task at a time, each in a Java machine of its own. Memory is the resident set (VmRSS) of one
 Java machine of wean's, read after each episode of 25 actions, the tasks and variations in turns, without recycling;
-after every tenth, what lives in its heap once the rest is collected.
+after every tenth episode, what lives in its heap once the rest is collected.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def speeds(count: int) -> dict[str, dict[str, float]]:
 
 
 def memory(episodes: int) -> tuple[list[int], list[float]]:
-    """Resident memory in MiB of one Java machine after each episode; what lives in its heap after every tenth."""
+    """Resident memory in MiB of one Java machine after each episode; what lives in its heap after every tenth one."""
     env = ScienceWorld(max_moves=None)
     resident, living = [], []
     for number in range(episodes):
@@ -96,7 +96,7 @@ def memory(episodes: int) -> tuple[list[int], list[float]]:
                 break
         resident.append(env.server.memory())
         if (number + 1) % 10 == 0:
-            living.append(env.server.living())
+            living.append(env.server.live_memory())
     env.close()
     return resident, living
 

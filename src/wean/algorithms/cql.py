@@ -55,7 +55,8 @@ def conservative_term(values: Tensor, actions: Tensor, prior: Tensor) -> Tensor:
     """
     taken = actions.unsqueeze(-1)
     weights = prior * (prior > 0).sum(-1, keepdim=True)
-    weights = weights.scatter(-1, taken, torch.where(weights.gather(-1, taken) > 0, weights.gather(-1, taken), 1.0))
+    counted = weights.gather(-1, taken)
+    weights = weights.scatter(-1, taken, torch.where(counted > 0, counted, 1.0))
     return (torch.logsumexp(tilted(values, weights, 1.0), -1) - values.gather(-1, taken).squeeze(-1)).mean()
 
 
