@@ -467,6 +467,7 @@ def test_the_real_small_model(tmp_path, ask):
         try:
             assert model.identity.startswith("smollm2-135m@sha256:")
         except WeanError as error:
+            # The weights are a download of their own, and no part of this repository.
             pytest.skip(f"not fetched: {error}")
         answers = model.generate([ask("Say hi."), ask("What is 2+2?")], n=2, max_tokens=8, seed=5)
         [[alone]] = open_model("hf:smollm2-135m", ledger=Ledger(":memory:")).generate(

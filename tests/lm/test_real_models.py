@@ -21,6 +21,7 @@ def fetched(name: str) -> None:
     try:
         packages.get(name)
     except WeanError as error:
+        # The weights are a download of their own, and no part of this repository.
         pytest.skip(f"{name} is not in the cache and cannot be fetched: {error}")
 
 
