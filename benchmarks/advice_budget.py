@@ -11,13 +11,13 @@ them, so that nothing is paid. Run folders go to --runs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from finished_runs import Line, Runs
 from reporting import finish, hardware
-from training_runs import Line, interval, options, reached, summaries, tabulate, trained
+from training_runs import interval, options, reached, tabulate, trained
 from wean.evaluation.statistics import median_steps
 
 NAME = "advice_budget"
@@ -61,12 +61,12 @@ def questions_to(curve: Sequence[dict[str, Any]], success: float) -> int | None:
     return next((int(point["questions"]) for point in curve if point["success"] >= success), None)
 
 
-def asked(line: Line, folder: Path) -> dict[str, Any] | None:
+def asked(line: Line, finished: Runs) -> dict[str, Any] | None:
     """A line's row with its questions: in a whole run, and until success reached 0.9."""
-    row = tabulate(TASK, line, folder)
+    row = tabulate(TASK, line, finished)
     if row is None:
         return None
-    runs = summaries(TASK, line, folder)
+    runs = finished.of(TASK, line)
     to = median_steps([questions_to(run["curve"], THRESHOLD) for run in runs])
     row["questions"] = float(np.median([run["advice"]["questions"] for run in runs]))
     row["advised_share"] = float(np.mean([run["advice"]["advised"] / run["advice"]["moments"] for run in runs]))
@@ -74,11 +74,11 @@ def asked(line: Line, folder: Path) -> dict[str, Any] | None:
     return row
 
 
-def by_questions(lines: Sequence[Line], folder: Path) -> dict[str, list[list[list[float]]]]:
+def by_questions(lines: Sequence[Line], finished: Runs) -> dict[str, list[list[list[float]]]]:
     """Success against questions, [questions, success] at each point of each run's curve."""
     found = {}
     for line in lines:
-        runs = summaries(TASK, line, folder)
+        runs = finished.of(TASK, line)
         found[line.name] = [[[point["questions"], point["success"]] for point in run["curve"]] for run in runs]
     return found
 
@@ -100,9 +100,9 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Parses, trains what is missing, tabulates."""
-    lines, folder, arguments = trained(options(__doc__, f"runs/{NAME}"), LINES, QUICK)
-    rows = [row for line in lines if (row := asked(line, folder))]
-    results = {"rows": rows, "success_by_questions": by_questions(lines, folder)}
+    lines, finished, arguments = trained(NAME, options(__doc__, NAME), LINES, QUICK)
+    rows = [row for line in lines if (row := asked(line, finished))]
+    results = {"rows": rows, "success_by_questions": by_questions(lines, finished)}
     finish(NAME, hardware("torch", "minigrid"), results, table(rows), arguments.json, arguments.save)
 
 

@@ -10,9 +10,10 @@ optimum is told beside it: the way to the goal and the last tenths are learnt at
 
 from __future__ import annotations
 
+from finished_runs import Line
 from prior_tables import collect, markdown, ratio, row, told
 from reporting import finish, hardware
-from training_runs import Line, curves, options, trained
+from training_runs import curves, options, trained
 from wean.tasks.frozen_lake import FrozenLake, optimal_success
 from wean.tasks.registration import make_task
 
@@ -37,11 +38,11 @@ def optimum() -> float:
 
 def main() -> None:
     """Parses, trains what is missing, tabulates."""
-    lines, folder, arguments = trained(options(__doc__, f"runs/{NAME}"), LINES, QUICK)
+    lines, finished, arguments = trained(NAME, options(__doc__, NAME), LINES, QUICK)
     best = optimum()
-    rows = collect(TASK, lines, folder, 0.9 * best)
+    rows = collect(TASK, lines, finished, 0.9 * best)
     ratios = [ratio(rows, "dqn-prior", "dqn", 3)]
-    half = [found for line in lines if (found := row(TASK, line, folder, 0.5 * best))]
+    half = [found for line in lines if (found := row(TASK, line, finished, 0.5 * best))]
     earlier = [ratio(half, "dqn-prior", "dqn")]
     results = {
         "optimum": best,
@@ -49,7 +50,7 @@ def main() -> None:
         "half": half,
         "ratios": ratios,
         "ratios_half": earlier,
-        "curves": curves(lines, folder),
+        "curves": curves(lines, finished),
     }
     text = f"The optimum is {best:.3f}.\n\n{markdown(rows)}\n{told(ratios)}"
     text += f"\n## To half of the optimum\n\n{markdown(half)}\n{told(earlier)}"

@@ -15,9 +15,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from finished_runs import Line
 from prior_tables import collect, markdown, ratio, row, told
 from reporting import finish, hardware
-from training_runs import Line, chosen_lines, curves, options, train_all
+from training_runs import chosen_lines, curves, options, runs_of, train_all
 
 NAME = "kitchen"
 TASK = "KitchenRandom"
@@ -57,10 +58,10 @@ def make_demos() -> None:
 
 def main() -> None:
     """Parses, trains what is missing, tabulates."""
-    parser = options(__doc__, f"runs/{NAME}")
+    parser = options(__doc__, NAME)
     parser.add_argument("--demos", action="store_true", help="make the recorded episodes, and nothing else")
     arguments = parser.parse_args()
-    folder = arguments.from_runs or arguments.runs
+    finished = runs_of(NAME, arguments)
     lines = chosen_lines(LINES, arguments)
     if arguments.quick:
         lines = [line._replace(seeds=min(line.seeds, 2)) for line in lines if line.name in QUICK]
@@ -69,13 +70,15 @@ def main() -> None:
     if arguments.demos:
         return
     if not arguments.from_runs:
-        train_all(lines, folder, arguments.workers)
+        train_all(lines, finished, arguments.workers)
+    if arguments.save:
+        finished.keep(lines)
     online = [line for line in lines if line.name in {one.name for one in ONLINE}]
     offline = [line for line in lines if line not in online]
-    rows = collect(TASK, online, folder, THRESHOLD)
-    recorded = [found for line in offline if (found := row(TASK, line, folder, THRESHOLD))]
+    rows = finished.with_saved(collect(TASK, online, finished, THRESHOLD), "online")
+    recorded = [found for line in offline if (found := row(TASK, line, finished, THRESHOLD))]
     ratios = [ratio(rows, "dqn-prior", "dqn", 10), ratio(rows, "ppo-prior", "ppo", 5)]
-    results = {"online": rows, "offline": recorded, "ratios": ratios, "curves": curves(lines, folder)}
+    results = {"online": rows, "offline": recorded, "ratios": ratios, "curves": curves(lines, finished)}
     text = f"## Online\n\n{markdown(rows, 'macro-actions')}\n{told(ratios)}"
     if recorded:
         text += f"\n## From recorded episodes\n\n{markdown(recorded, 'gradient steps')}"

@@ -9,7 +9,8 @@ Run folders go to --runs.
 
 from __future__ import annotations
 
-from training_runs import Line, run
+from finished_runs import Line
+from training_runs import run
 
 NAME = "llm4teach"
 PAPER = ("SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey")

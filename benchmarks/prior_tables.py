@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from training_runs import Line, summaries
+from finished_runs import Line, Runs
 from wean.evaluation.episodes import play, summarize
 from wean.evaluation.policies import RandomPolicy
 from wean.evaluation.statistics import iqm, median_steps, steps_to
@@ -22,12 +21,12 @@ _HOLD = 2  # points in a row that must reach a threshold: one alone may be luck
 _EPISODES = 500
 
 
-def row(task: str, line: Line, folder: Path, threshold: float) -> dict[str, Any] | None:
+def row(task: str, line: Line, finished: Runs, threshold: float) -> dict[str, Any] | None:
     """One line on one task over its seeds; None without a finished run.
 
     A run that never reaches the threshold counts with all its steps: the mean is a lower bound then.
     """
-    runs = summaries(task, line, folder)
+    runs = finished.of(task, line)
     if not runs:
         return None
     found = [steps_to(run["curve"], threshold, hold=_HOLD) for run in runs]
@@ -51,10 +50,10 @@ def row(task: str, line: Line, folder: Path, threshold: float) -> dict[str, Any]
     }
 
 
-def alone(task: str, line: Line, folder: Path) -> list[dict[str, Any]]:
+def alone(task: str, line: Line, finished: Runs) -> list[dict[str, Any]]:
     """What a line's first run measured beside its student, on the same episodes: the prior alone, and without it."""
     names = {"teacher": ("prior", "the recorded prior alone"), "without-prior": ("values", "the same values, no prior")}
-    runs = summaries(task, line, folder)
+    runs = finished.of(task, line)
     rows = []
     for name, found in (runs[0]["references"] if runs else {}).items():
         method, what = names[name]
@@ -126,11 +125,11 @@ def told(ratios: Sequence[dict[str, Any] | None]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def collect(task: str, lines: Sequence[Line], folder: Path, threshold: float) -> list[dict[str, Any]]:
+def collect(task: str, lines: Sequence[Line], finished: Runs, threshold: float) -> list[dict[str, Any]]:
     """The rows of a task, if it has any: the lines, the references of the first with a prior, then chance."""
-    rows = [one for line in lines if (one := row(task, line, folder, threshold))]
+    rows = [one for line in lines if (one := row(task, line, finished, threshold))]
     taught = [line for line in lines if line.method.endswith("-prior")]
-    return rows and rows + (alone(task, taught[0], folder) if taught else []) + [chance(task)]
+    return rows and rows + (alone(task, taught[0], finished) if taught else []) + [chance(task)]
 
 
 def _interval(value: dict[str, Any], digits: int) -> str:

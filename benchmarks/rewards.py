@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from finished_runs import Line, Runs
 from reporting import finish, hardware
-from training_runs import Line, curves, markdown, options, summaries, tables, trained
+from training_runs import curves, markdown, options, tables, trained
 
 NAME = "rewards"
 STOCK = ("KeyCorridorS3R3", "MultiRoomN2S4", "ObstructedMaze1Dlh")
@@ -43,23 +44,28 @@ def faster(rows: list[dict[str, Any]], line: Line) -> list[dict[str, Any]]:
     return found
 
 
-def shaped(lines: list[Line], folder: Any) -> list[dict[str, Any]]:
+def shaped(lines: list[Line], finished: Runs) -> list[dict[str, Any]]:
     """What the reward terms did in each run, as its summary says."""
     return [
         {"task": task, "method": line.name, "seed": run["seed"], **run["rewards"]}
         for line in lines
         for task in line.tasks
-        for run in summaries(task, line, folder)
+        for run in finished.of(task, line)
         if run.get("rewards")
     ]
 
 
 def main() -> None:
     """Parses, trains what is missing, tabulates."""
-    lines, folder, arguments = trained(options(__doc__, f"runs/{NAME}"), LINES, QUICK)
-    rows = tables(lines, LINES[0], folder)
+    lines, finished, arguments = trained(NAME, options(__doc__, NAME), LINES, QUICK)
+    rows = tables(lines, LINES[0], finished)
     ratios = [row for line in lines if line.name != "ppo" for row in faster(rows, line)]
-    results = {"rows": rows, "faster_than_ppo": ratios, "terms": shaped(lines, folder), "curves": curves(lines, folder)}
+    results = {
+        "rows": rows,
+        "faster_than_ppo": ratios,
+        "terms": shaped(lines, finished),
+        "curves": curves(lines, finished),
+    }
     text = markdown(rows) + "".join(
         f"\n- {row['task']}: {row['method']} reaches 0.9 in {row['times_fewer_steps']:.1f} times fewer steps than ppo"
         f"{' (at least: ppo does not reach it)' if row['censored'] else ''}"

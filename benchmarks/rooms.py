@@ -14,7 +14,8 @@ import subprocess
 import sys
 from typing import Any
 
-from training_runs import Line, run
+from finished_runs import Line
+from training_runs import run
 
 NAME = "rooms"
 BOXES = ("KeyInBox", "RandomBoxKey")

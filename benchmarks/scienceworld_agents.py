@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from finished_runs import Line, Runs
 from reporting import finish, hardware
-from training_runs import Line, chosen_lines, options, run_folder, summaries
+from training_runs import chosen_lines, options, runs_of
 from wean.distilling import Distilling
 from wean.evaluation.text_episodes import Setup, play_all
 from wean.evaluation.text_scores import cases, summarize
@@ -34,13 +35,13 @@ QUICK = ("epochs=2", "hidden=128", "layers=2", "measurements=2")
 
 def main() -> None:
     """Parses, trains and plays what is missing, tabulates."""
-    parser = options(__doc__, f"runs/{NAME}")
+    parser = options(__doc__, NAME)
     parser.add_argument("--data", default="scienceworld", help="demonstrations")
     parser.add_argument("--annotations", default="", help="their sub-goals")
     parser.add_argument("--variations", type=int, default=10, help="test variations of each task")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of every run")
     arguments = parser.parse_args()
-    folder = arguments.from_runs or arguments.runs
+    finished = runs_of(NAME, arguments)
     lines = chosen_lines(LINES, arguments)
     variations = arguments.variations
     overrides = [f"data={arguments.data}", f"annotations={arguments.annotations}", *arguments.overrides]
@@ -51,12 +52,12 @@ def main() -> None:
         for seed in range(1, max(line.seeds for line in lines) + 1):
             for line in lines:
                 if seed <= line.seeds:
-                    out = run_folder(folder, line, TASK, seed)
+                    out = finished.path(line, TASK, seed)
                     Distilling(resolve(line.method, TASK, seed=seed, overrides=overrides), out, resume=True).run()
                     played(out, variations, arguments.workers)
-        played(None, variations, arguments.workers, folder / "random")
-    rows = [row for line in lines if (row := tabulated(line, folder, variations))]
-    random = folder / "random" / f"test-{variations}.jsonl"
+        played(None, variations, arguments.workers, finished.folder / "random")
+    rows = [row for line in lines if (row := tabulated(line, finished, variations))]
+    random = finished.folder / "random" / f"test-{variations}.jsonl"
     reference = summarize([json.loads(text) for text in random.read_text().splitlines()]) if random.exists() else None
     results = {"rows": rows, "random": reference, "variations": variations, "same_score": same_score(rows)}
     finish(NAME, hardware("torch", "transformers"), results, markdown(results), arguments.json, arguments.save)
@@ -69,10 +70,10 @@ def played(run: Path | None, variations: int, workers: int, out: Path | None = N
     return play_all(setup, cases(TASK, "test", variations), file, workers)
 
 
-def tabulated(line: Line, folder: Path, variations: int) -> dict[str, Any] | None:
+def tabulated(line: Line, finished: Runs, variations: int) -> dict[str, Any] | None:
     """One line: scores of all seeds' episodes, and what training took; None without a finished run."""
-    runs = summaries(TASK, line, folder)
-    files = [run_folder(folder, line, TASK, seed) / f"test-{variations}.jsonl" for seed in range(1, line.seeds + 1)]
+    runs = finished.of(TASK, line)
+    files = [finished.path(line, TASK, seed) / f"test-{variations}.jsonl" for seed in range(1, line.seeds + 1)]
     seeds = [[json.loads(text) for text in file.read_text().splitlines()] for file in files if file.exists()]
     if not runs or not seeds:
         return None

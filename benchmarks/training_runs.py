@@ -6,45 +6,32 @@ Every run is a run folder; finished ones are kept, so a stopped benchmark goes o
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from finished_runs import Line, Runs
 from reporting import finish, hardware
 from wean.evaluation.statistics import bootstrap_mean, median_steps, steps_to, wilson
 from wean.methods.presets import METHODS
-from wean.methods.settings import resolve
 from wean.training import Training
 
 More = Callable[[str], list[dict[str, Any]]]
 
 
-class Line(NamedTuple):
-    """One line of a table on each of its tasks: a preset, or a preset with something changed."""
-
-    name: str
-    method: str
-    what: str
-    tasks: tuple[str, ...]
-    seeds: int = 3
-    overrides: tuple[str, ...] = ()
-    model: str | None = None
-
-
-def options(doc: str | None, runs: str) -> argparse.ArgumentParser:
-    """The command line of a benchmark that trains; `runs` is where its run folders go by default."""
+def options(doc: str | None, name: str) -> argparse.ArgumentParser:
+    """The command line of a benchmark that trains."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a smaller real measurement")
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
     parser.add_argument("--save", action="store_true", help="write benchmarks/results/")
-    parser.add_argument("--runs", type=Path, default=Path(runs), help="where the run folders go")
-    parser.add_argument("--from-runs", type=Path, help="tabulate these runs and train nothing")
+    parser.add_argument("--runs", type=Path, default=Path("runs") / name, help="where the run folders go")
+    parser.add_argument("--from-runs", type=Path, help="tabulate these runs and those kept, train nothing")
     parser.add_argument("--workers", type=int, default=2, help="runs side by side")
     parser.add_argument("--only", action="append", help="only these lines of the table")
     parser.add_argument("--task", action="append", help="only these tasks")
@@ -53,24 +40,32 @@ def options(doc: str | None, runs: str) -> argparse.ArgumentParser:
 
 
 def trained(
-    parser: argparse.ArgumentParser, lines: Sequence[Line], quick: Sequence[Line]
-) -> tuple[list[Line], Path, argparse.Namespace]:
+    name: str, parser: argparse.ArgumentParser, lines: Sequence[Line], quick: Sequence[Line]
+) -> tuple[list[Line], Runs, argparse.Namespace]:
     """Parses the command line and trains what is missing.
 
     Args:
+        name: The benchmark's.
         parser: As of `options`.
         lines: The benchmark's lines.
         quick: Its lines with --quick.
 
     Returns:
-        The lines that are to be tabulated, where their run folders lie, and the parsed command line.
+        The lines that are to be tabulated, their runs, and the parsed command line.
     """
     arguments = parser.parse_args()
-    folder: Path = arguments.from_runs or arguments.runs
     chosen = chosen_lines(quick if arguments.quick else lines, arguments)
+    runs = runs_of(name, arguments)
     if not arguments.from_runs:
-        train_all(chosen, folder, arguments.workers)
-    return chosen, folder, arguments
+        train_all(chosen, runs, arguments.workers)
+    if arguments.save:
+        runs.keep(chosen)
+    return chosen, runs, arguments
+
+
+def runs_of(name: str, arguments: argparse.Namespace) -> Runs:
+    """The runs that the command line names."""
+    return Runs(name, arguments.from_runs or arguments.runs, with_kept=arguments.from_runs is not None)
 
 
 def chosen_lines(lines: Sequence[Line], arguments: argparse.Namespace) -> list[Line]:
@@ -85,24 +80,17 @@ def chosen_lines(lines: Sequence[Line], arguments: argparse.Namespace) -> list[L
     return chosen
 
 
-def run_folder(folder: Path, line: Line, task: str, seed: int) -> Path:
-    """Where one run lies."""
-    return folder / f"{line.name}-{task}-{seed}"
-
-
-def train(task: str, line: Line, seed: int, folder: Path) -> str:
+def train(task: str, line: Line, seed: int, out: Path) -> str:
     """Trains one run to its end, or finds it finished; runs in a worker process."""
-    overrides = ["evaluation.recorded_episodes=0", *line.overrides]
-    out = run_folder(folder, line, task, seed)
-    Training(resolve(line.method, task, model=line.model, seed=seed, overrides=overrides), out, resume=True).run()
+    Training(line.config(task, seed), out, resume=True).run()
     return out.name
 
 
-def train_all(lines: Sequence[Line], folder: Path, workers: int) -> None:
+def train_all(lines: Sequence[Line], runs: Runs, workers: int) -> None:
     """Trains what is missing, seed by seed: a benchmark that is stopped early has whole tables of fewer seeds."""
     most = max(line.seeds for line in lines)
     jobs = [
-        (task, line, seed, folder)
+        (task, line, seed, runs.path(line, task, seed))
         for seed in range(1, most + 1)
         for line in lines
         for task in line.tasks
@@ -114,15 +102,9 @@ def train_all(lines: Sequence[Line], folder: Path, workers: int) -> None:
             print(f"[{done}/{len(jobs)}] {future.result()}", file=sys.stderr, flush=True)
 
 
-def summaries(task: str, line: Line, folder: Path) -> list[dict[str, Any]]:
-    """The summaries of a line's finished runs, by seed."""
-    paths = [run_folder(folder, line, task, seed) / "summary.json" for seed in range(1, line.seeds + 1)]
-    return [json.loads(path.read_text()) for path in paths if path.exists()]
-
-
-def tabulate(task: str, line: Line, folder: Path) -> dict[str, Any] | None:
+def tabulate(task: str, line: Line, finished: Runs) -> dict[str, Any] | None:
     """One line on one task: episodes of all seeds pooled, and the mean over seeds; None without a finished run."""
-    runs = summaries(task, line, folder)
+    runs = finished.of(task, line)
     if not runs:
         return None
     row: dict[str, Any] = {"task": task, "method": line.name, "what": line.what, "seeds": len(runs)}
@@ -148,9 +130,9 @@ def tabulate(task: str, line: Line, folder: Path) -> dict[str, Any] | None:
     return row
 
 
-def references(task: str, line: Line, folder: Path) -> list[dict[str, Any]]:
+def references(task: str, line: Line, finished: Runs) -> list[dict[str, Any]]:
     """The teacher alone and random skills, which a taught run evaluates on the same episodes."""
-    runs = summaries(task, line, folder)
+    runs = finished.of(task, line)
     rows = []
     for name, found in (runs[0]["references"] if runs else {}).items():
         what = "the recorded answers through the skills" if name == "teacher" else "random plans through the skills"
@@ -160,13 +142,13 @@ def references(task: str, line: Line, folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def tables(chosen: Sequence[Line], first: Line, folder: Path, more: More | None = None) -> list[dict[str, Any]]:
+def tables(chosen: Sequence[Line], first: Line, runs: Runs, more: More | None = None) -> list[dict[str, Any]]:
     """The rows of every task: its lines, then the references of the benchmark's `first` line, then `more`."""
     rows = []
     for task in dict.fromkeys(task for line in chosen for task in line.tasks):
-        found = [tabulate(task, line, folder) for line in chosen if task in line.tasks]
-        rows += [row for row in found if row] + references(task, first, folder) + (more(task) if more else [])
-    return rows
+        found = [tabulate(task, line, runs) for line in chosen if task in line.tasks]
+        rows += [row for row in found if row] + references(task, first, runs) + (more(task) if more else [])
+    return runs.with_saved(rows, "rows")
 
 
 def run(name: str, doc: str | None, lines: Sequence[Line], quick: Sequence[Line], more: More | None = None) -> None:
@@ -179,19 +161,19 @@ def run(name: str, doc: str | None, lines: Sequence[Line], quick: Sequence[Line]
         quick: Its lines with --quick.
         more: Gives further rows of a task, measured anew.
     """
-    chosen, folder, arguments = trained(options(doc, f"runs/{name}"), lines, quick)
-    rows = tables(chosen, lines[0], folder, more)
-    results = {"rows": rows, "curves": curves(chosen, folder)}
+    chosen, runs, arguments = trained(name, options(doc, name), lines, quick)
+    rows = tables(chosen, lines[0], runs, more)
+    results = {"rows": rows, "curves": curves(chosen, runs)}
     finish(name, hardware("torch", "minigrid"), results, markdown(rows), arguments.json, arguments.save)
 
 
-def curves(lines: Sequence[Line], folder: Path) -> dict[str, Any]:
+def curves(lines: Sequence[Line], finished: Runs) -> dict[str, Any]:
     """Success over environment steps by `task/line`: the mean of the seeds at each point."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = dict(finished.saved.get("curves", {}))
     for line in lines:
         for task in line.tasks:
             points: dict[int, list[float]] = defaultdict(list)
-            for run in summaries(task, line, folder):
+            for run in finished.of(task, line):
                 for point in run["curve"]:
                     points[point["env_steps"]].append(point["success"])
             if points:

@@ -11,13 +11,13 @@ intervals: wider than one interval over all seeds.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from finished_runs import Line, Runs
 from reporting import finish, hardware
-from training_runs import Line, curves, interval, options, summaries, trained
+from training_runs import curves, interval, options, trained
 from wean.evaluation.statistics import bootstrap_mean, wilson
 
 NAME = "when2ask"
@@ -29,9 +29,9 @@ PAIRED = ("success", "questions", "length")
 COLUMNS = "who asks | success | questions | tokens | length | learned minus this: success | the same: questions"
 
 
-def rows_of(task: str, line: Line, folder: Path) -> list[dict[str, Any]]:
+def rows_of(task: str, line: Line, finished: Runs) -> list[dict[str, Any]]:
     """The learned policy, its seeds pooled, and every rule with the paired differences of all seeds."""
-    runs = summaries(task, line, folder)
+    runs = finished.of(task, line)
     if not runs:
         return []
     finals = [run["final"] for run in runs]
@@ -82,9 +82,9 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Parses, trains what is missing, tabulates."""
-    lines, folder, arguments = trained(options(__doc__, f"runs/{NAME}"), LINES, QUICK)
-    rows = [row for line in lines for task in line.tasks for row in rows_of(task, line, folder)]
-    results = {"rows": rows, "curves": curves(lines, folder)}
+    lines, finished, arguments = trained(NAME, options(__doc__, NAME), LINES, QUICK)
+    rows = [row for line in lines for task in line.tasks for row in rows_of(task, line, finished)]
+    results = {"rows": rows, "curves": curves(lines, finished)}
     finish(NAME, hardware("torch", "minigrid"), results, markdown(rows), arguments.json, arguments.save)
 
 

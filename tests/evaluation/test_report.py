@@ -212,7 +212,9 @@ def test_points_with_episodes_get_a_band(tmp_path: Path) -> None:
     assert len(bands) == 2
 
 
-HOSTILE = '</script><script>alert("x")</script><img src="https://evil.example/a.png" onerror="alert(1)">{{ 7777 * 7777 }}'
+HOSTILE = (
+    '</script><script>alert("x")</script><img src="https://evil.example/a.png" onerror="alert(1)">{{ 777 * 777 }}'
+)
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
@@ -231,7 +233,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     assert Counter(tag for tag, _ in page.elements)["script"] == 2
     assert [tag for tag, _ in page.elements if tag == "img"] == ["img"], "only the player's own frame"
     assert not page.attributes("onerror")
-    assert str(7777 * 7777) not in page.text, "a template would have worked it out"
+    assert str(777 * 777) not in page.text, "a template would have worked it out"
     shown = json.loads(page.scripts[0])[0]["steps"][0]
     assert shown["text"] == HOSTILE
     assert shown["frame"] is None

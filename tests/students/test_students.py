@@ -76,7 +76,28 @@ def test_a_student_that_is_told_of_the_edges_tells_places_apart(tmp_path: Path) 
     assert torch.equal(again.features(torch.from_numpy(images))[1], second)
 
 
-@pytest.mark.parametrize("setting", [{"reach": 2}, {"edges": True}])
+def test_a_student_with_a_census_knows_what_it_does_not_see_from_here(tmp_path: Path) -> None:
+    space = gym.spaces.Box(0, 255, (9, 9, 4), np.uint8)
+    torch.manual_seed(0)
+    student = make_student(space, gym.spaces.Discrete(7), hidden=16, reach=1, census=True)
+    assert isinstance(student, GridStudent)
+    # A key in either of two far corners, out of sight; then a door there; then a wall, which is no thing.
+    corners = [_room(9, 9, (4, 4), 0, at) for at in ((7, 7), (1, 7))]
+    door, wall = (corners[0].copy() for _ in range(2))
+    door[7, 7, 0], wall[7, 7, 0] = 4, 2
+    nothing = corners[0].copy()
+    nothing[7, 7] = (0, 0, 0, 4)
+    found = student.features(torch.from_numpy(np.stack([*corners, door, wall, nothing])))
+    assert torch.allclose(found[0], found[1])
+    assert not torch.allclose(found[0], found[2])
+    assert torch.allclose(found[3], found[4])
+    save_student(student, tmp_path)
+    again = load_student(tmp_path)
+    assert isinstance(again, GridStudent)
+    assert torch.allclose(again.features(torch.from_numpy(corners[0][None])), found[:1], atol=1e-6)
+
+
+@pytest.mark.parametrize("setting", [{"reach": 2}, {"edges": True}, {"census": True}])
 def test_a_student_without_a_map_has_no_edges(setting: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="for tasks that show a grid map"):
         make_student(gym.spaces.Discrete(16), gym.spaces.Discrete(4), **setting)  # type: ignore[arg-type]

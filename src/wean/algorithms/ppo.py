@@ -62,6 +62,8 @@ class PPOConfig(BaseModel):
     """Ends the passes over a rollout early once the policy has moved this far; None never does."""
     teacher: Schedule = Schedule()
     """Weight of the teacher's loss over the run."""
+    teacher_share: Schedule = Schedule(start=0.0)
+    """Share of the advised moments over the run in which the teacher plays and not the student."""
     guidance: Literal["advice", "prior"] = "advice"
     """The teacher's loss: cross-entropy against its advice, or KL(pi || prior) from a prior over the actions."""
     shaping: Schedule = Schedule()
@@ -194,16 +196,20 @@ class PPO:
     @property
     def teacher_weight(self) -> float:
         """The weight of the teacher's loss now."""
-        if self.teacher is None:
-            return 0.0
-        return self.config.teacher.weight(self.env_steps / self.config.total_timesteps, self.matched)
+        return self._now(self.config.teacher) if self.teacher is not None else 0.0
+
+    @property
+    def teacher_share(self) -> float:
+        """The share of the advised moments that the teacher plays now."""
+        return min(1.0, self._now(self.config.teacher_share)) if self.teacher is not None else 0.0
 
     @property
     def shaping_weight(self) -> float:
         """The weight of the reward term now."""
-        if self.collector.term is None:
-            return 0.0
-        return self.config.shaping.weight(self.env_steps / self.config.total_timesteps, self.matched)
+        return self._now(self.config.shaping) if self.collector.term is not None else 0.0
+
+    def _now(self, schedule: Schedule) -> float:
+        return schedule.weight(self.env_steps / self.config.total_timesteps, self.matched)
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
         """Trains until `total_timesteps`; calls `on_update` after every update.
@@ -215,13 +221,15 @@ class PPO:
         while self.env_steps < config.total_timesteps:
             if config.anneal_lr:
                 anneal(self.optimizer, config.learning_rate, self.env_steps / config.total_timesteps)
-            weight, shaping = self.teacher_weight, self.shaping_weight
-            teacher = self.teacher if weight > 0 else None
-            rollout = self.collector.collect(config.num_steps, teacher, with_term=shaping > 0)
+            weight, share, shaping = self.teacher_weight, self.teacher_share, self.shaping_weight
+            teacher = self.teacher if weight > 0 or share > 0 else None
+            rollout = self.collector.collect(config.num_steps, teacher, share, with_term=shaping > 0)
             started = time.perf_counter()
             metrics = self._improve(rollout, weight, shaping)
             self._learning_seconds += time.perf_counter() - started
             metrics |= self.collector.recent() | {"train/teacher_weight": weight}
+            if share > 0:
+                metrics["train/teacher_share"] = share
             if self.collector.term is not None:
                 metrics["train/shaping_weight"] = shaping
             if on_update is not None:

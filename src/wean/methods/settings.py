@@ -39,6 +39,8 @@ class StudentSettings(BaseModel):
     """Cells of a grid map that the student sees to each side; none: all of a small map, at most 9."""
     edges: bool = False
     """Tells a student of a grid map how far off the map's edges are."""
+    census: bool = False
+    """Tells it what things there are on the map, wherever they are: for keys and locks that must fit."""
     chooses: Literal["actions", "skills"] = "actions"
     """What it chooses: the task's own actions, or skills, which then run until they are over."""
     goal: Goal = "none"

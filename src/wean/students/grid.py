@@ -14,6 +14,8 @@ from wean.tasks.grid.phrases import PARTS
 
 # MiniGrid's code ranges, with room to spare: objects 0..10, colours 0..5, states 0..2.
 _OBJECTS, _COLORS, _STATES = 11, 6, 3
+_CODES = _OBJECTS * _COLORS * _STATES
+_THINGS = 4 * _COLORS * _STATES  # codes from here on are of things: nothing, walls and floors come before
 _NO_AGENT = 4
 
 
@@ -75,6 +77,8 @@ class GridStudent(Student):
         num_actions: Size of the action space.
         reach: Cells seen to each side; by default the whole map from anywhere, at most 9.
         edges: Also tells it how far off the four edges of the map are: where rooms fill the map, it knows where it is.
+        census: Also tells it what things there are, wherever they are: so it need not learn for each pair of places
+            that the key there fits the lock here.
         embedding: Size of a cell's embedding.
         hidden: Width of the hidden layers.
         recurrent: Adds a GRU after the hidden layers.
@@ -94,6 +98,7 @@ class GridStudent(Student):
         num_actions: int,
         reach: int | None = None,
         edges: bool = False,
+        census: bool = False,
         embedding: int = 4,
         hidden: int = 128,
         recurrent: bool = False,
@@ -115,6 +120,8 @@ class GridStudent(Student):
         }
         if goal != "none":
             config |= {"goal": goal, "encoder": encoder}
+        if census:
+            config["census"] = True
         super().__init__(config, hidden, num_actions, recurrent)
         self._height = height
         self._index = egocentric_index(width, height, reach)
@@ -131,6 +138,7 @@ class GridStudent(Student):
             self._distances = edge_distances(width, height) + side * torch.arange(4)
             self.edges = nn.EmbeddingBag(4 * side, hidden, mode="sum")
             nn.init.zeros_(self.edges.weight)
+        self.census = nn.Linear(_CODES, hidden, bias=False) if census else None
         self.goal: GoalPosition | GoalObject | GoalLanguage | None = None
         if goal == "position":
             self.goal = GoalPosition(window, hidden)
@@ -151,6 +159,7 @@ class GridStudent(Student):
         own = (flat[..., 3] != _NO_AGENT).to(torch.uint8).argmax(1)  # (B,) the agent's cell
         pose = own * 4 + flat[torch.arange(len(flat)), own, 3]
         codes = (flat[..., 0].int() * _COLORS + flat[..., 1]) * _STATES + flat[..., 2]
+        hidden = self.census(_present(codes)) if self.census is not None else 0.0
         codes = nn.functional.pad(codes, (0, 1))
         window = codes.gather(1, self._index[pose])  # (B, window)
         table = (
@@ -158,7 +167,7 @@ class GridStudent(Student):
         ).flatten(0, 2)
         table = torch.cat([torch.zeros_like(table[:1]), table[1:]])  # code 0 is "unseen"
         embedded = nn.functional.embedding(window, table, padding_idx=0)
-        hidden = self.trunk[0](embedded.flatten(1))
+        hidden = hidden + self.trunk[0](embedded.flatten(1))
         if self.edges is not None:
             hidden = hidden + self.edges(self._distances[pose])
         if self.goal is not None:
@@ -170,3 +179,10 @@ class GridStudent(Student):
             hidden = hidden + self.goal(shown)
         out: Tensor = self.trunk[1:](hidden)
         return out
+
+
+def _present(codes: Tensor) -> Tensor:
+    """Which things there are: float (B, codes) of zeros and ones, of the codes (B, cells) of a map."""
+    there = torch.zeros(len(codes), _CODES).scatter_(1, codes.long(), 1.0)
+    there[:, :_THINGS] = 0.0
+    return there

@@ -191,11 +191,21 @@ def optimal_success(lake: FrozenLakeEnv, horizon: int) -> NDArray[np.float64]:
     Returns:
         (T + 1, S): entry [t, s] is the probability from state s with t steps left; [T, 0] is the task's optimum.
     """
-    onward, goal = _transitions(lake)
+    onward, goal = transitions(lake)
     values = np.zeros((horizon + 1, len(onward)))
     for left in range(1, horizon + 1):
         values[left] = (goal + onward @ values[left - 1]).max(1)
     return values
+
+
+def success_of(lake: FrozenLakeEnv, moves: NDArray[np.int64], horizon: int) -> float:
+    """The probability that fixed moves (S,), one for each state, reach the goal within `horizon` steps."""
+    onward, goal = transitions(lake)
+    states = np.arange(len(moves))
+    values = np.zeros(len(moves))
+    for _ in range(horizon):
+        values = goal[states, moves] + onward[states, moves] @ values
+    return float(values[0])
 
 
 def best_moves(lake: FrozenLakeEnv, horizon: int) -> NDArray[np.bool_]:
@@ -208,7 +218,7 @@ def best_moves(lake: FrozenLakeEnv, horizon: int) -> NDArray[np.bool_]:
     Returns:
         (T + 1, S, 4): entry [t, s, a] tells whether move a is best in state s with t steps left; none is with t = 0.
     """
-    onward, goal = _transitions(lake)
+    onward, goal = transitions(lake)
     values, steps = np.zeros(len(onward)), np.zeros(len(onward))
     best = np.zeros((horizon + 1, len(onward), 4), bool)
     for left in range(1, horizon + 1):
@@ -220,8 +230,8 @@ def best_moves(lake: FrozenLakeEnv, horizon: int) -> NDArray[np.bool_]:
     return best
 
 
-def _transitions(lake: FrozenLakeEnv) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Dense transitions (S, 4, S) and, apart from them, the chance of the goal (S, 4): ended states have no value."""
+def transitions(lake: FrozenLakeEnv) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The probabilities (S, 4, S) to go on in each state, and apart from them those of the goal (S, 4)."""
     states = len(lake.P)
     onward, goal = np.zeros((states, 4, states)), np.zeros((states, 4))
     for state, moves in lake.P.items():

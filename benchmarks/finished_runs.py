@@ -1,0 +1,132 @@
+"""Finished runs of a benchmark: run folders, and the summaries that earlier runs left in `benchmarks/results/runs`.
+
+A table over many seeds is seldom made in one go, or on one machine. With `--save` the summaries of the tabulated runs
+are kept, curves included; with `--from-runs` they stand in for run folders that are not here. A kept run counts only
+as long as it has the settings that its line asks for now.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from reporting import RESULTS
+from wean.errors import UsageError
+from wean.methods.settings import RunConfig, from_yaml, resolve
+
+
+class Line(NamedTuple):
+    """One line of a table on each of its tasks: a preset, or a preset with something changed."""
+
+    name: str
+    method: str
+    what: str
+    tasks: tuple[str, ...]
+    seeds: int = 3
+    overrides: tuple[str, ...] = ()
+    model: str | None = None
+
+    def config(self, task: str, seed: int) -> RunConfig:
+        """The settings of one of its runs."""
+        overrides = ["evaluation.recorded_episodes=0", *self.overrides]
+        return resolve(self.method, task, model=self.model, seed=seed, overrides=overrides)
+
+
+class Runs:
+    """The finished runs of a benchmark.
+
+    Args:
+        name: The benchmark's.
+        folder: Of its run folders.
+        with_kept: Whether kept summaries stand in for run folders that are not there.
+
+    Attributes:
+        saved: The results of the saved table.
+    """
+
+    def __init__(self, name: str, folder: Path, with_kept: bool) -> None:
+        self.folder = folder
+        table = RESULTS / f"{name}.json"
+        self.saved: dict[str, Any] = json.loads(table.read_text())["results"] if table.exists() else {}
+        self._file = RESULTS / "runs" / f"{name}.jsonl.gz"
+        self._kept: dict[str, dict[str, Any]] = {}
+        if self._file.exists():
+            with gzip.open(self._file, "rt") as lines:
+                self._kept = {found["run"]: found for found in map(json.loads, lines)}
+        self._with_kept = with_kept
+
+    def path(self, line: Line, task: str, seed: int) -> Path:
+        """Where one run lies."""
+        return self.folder / _name(line, task, seed)
+
+    def of(self, task: str, line: Line) -> list[dict[str, Any]]:
+        """The summaries of a line's finished runs, by seed."""
+        found = [self._one(task, line, seed) for seed in range(1, line.seeds + 1)]
+        return [summary for summary in found if summary]
+
+    def keep(self, lines: Iterable[Line]) -> None:
+        """Keeps the summaries of these lines' runs, beside those of other lines that were kept before."""
+        for line in lines:
+            for task in line.tasks:
+                for seed in range(1, line.seeds + 1):
+                    path = self.path(line, task, seed)
+                    if (path / "summary.json").exists():
+                        settings = _placeless(yaml.safe_load((path / "config.yaml").read_text()))
+                        summary = json.loads((path / "summary.json").read_text())
+                        del summary["command"]  # says where the run lay
+                        self._kept[path.name] = {"run": path.name, "settings": settings, "summary": summary}
+        if self._kept:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            text = "".join(json.dumps(self._kept[name]) + "\n" for name in sorted(self._kept))
+            self._file.write_bytes(gzip.compress(text.encode(), mtime=0))
+
+    def with_saved(self, rows: Sequence[dict[str, Any]], part: str) -> list[dict[str, Any]]:
+        """Rows of a part of the saved table in place of new ones that rest on fewer seeds, or are not there.
+
+        So a table that is made again from some of its runs loses no line of those that are gone.
+        """
+        found = {(row["task"], row["method"]): row for row in rows}
+        if self._with_kept:
+            for row in self.saved.get(part, []):
+                key = row["task"], row["method"]
+                if key not in found or (row["seeds"] or 0) > (found[key]["seeds"] or 0):
+                    found[key] = row
+        return list(found.values())
+
+    def _one(self, task: str, line: Line, seed: int) -> dict[str, Any] | None:
+        path = self.path(line, task, seed) / "summary.json"
+        if path.exists():
+            summary: dict[str, Any] = json.loads(path.read_text())
+            return summary
+        kept = self._kept.get(path.parent.name) if self._with_kept else None
+        if kept is None or _filled(kept["settings"]) != _placeless(line.config(task, seed).model_dump()):
+            return None
+        found: dict[str, Any] = kept["summary"]
+        return found
+
+
+def _name(line: Line, task: str, seed: int) -> str:
+    return f"{line.name}-{task}-{seed}"
+
+
+def _filled(settings: dict[str, Any]) -> dict[str, Any] | None:
+    """Settings with today's defaults where they lack one that is newer; None if one of theirs is gone."""
+    try:
+        values: dict[str, Any] = _placeless(from_yaml(yaml.safe_dump(settings)).model_dump())
+    except UsageError:
+        return None
+    return values
+
+
+def _placeless(settings: Any) -> Any:
+    """Settings without where files lie on a machine."""
+    if isinstance(settings, dict):
+        return {key: _placeless(value) for key, value in settings.items()}
+    if isinstance(settings, str) and Path(settings).is_absolute():
+        return Path(settings).name
+    return settings
