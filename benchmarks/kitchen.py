@@ -31,7 +31,8 @@ ONLINE = (
     Line("dqn", "dqn", "double DQN", (TASK,), seeds=10),
     Line("dqn-prior", "dqn-prior", "DQN among the proposals", (TASK,), seeds=10),
     Line("ppo", "ppo", "PPO", (TASK,), seeds=10),
-    Line("ppo-prior", "ppo-prior", "PPO with KL to the prior, annealed", (TASK,), seeds=10),
+    Line("ppo-prior", "ppo-prior", "PPO with KL to the prior, which plays along at first", (TASK,), seeds=10),
+    Line("ppo-prior-kl", "ppo-prior", "the KL term alone", (TASK,), seeds=5, overrides=("teacher_share.start=0",)),
 )
 OFFLINE = tuple(
     Line(
@@ -39,7 +40,7 @@ OFFLINE = tuple(
         method,
         f"{size} episodes",
         (TASK,),
-        seeds=5,
+        seeds=10,
         overrides=(f"data={DEMOS}", f"share={size / EPISODES}"),
     )
     for method in ("cql", "cql-prior", "offline-bc")

@@ -132,6 +132,7 @@ _CQL = {**_OFFLINE, "cql_coef": 5.0}
 # With gamma = 0.99 PPO prefers to chop and spill the tomato for ever, see docs/tasks/kitchen.md.
 _PPO_KITCHEN = {
     "total_timesteps": 300_000,
+    "update_epochs": 10,
     "gamma": 0.97,
     "ent_coef": 0.01,
     "evaluation.acting": "greedy",
@@ -179,6 +180,9 @@ METHODS = {
                 **_PPO,
                 "guidance": "prior",
                 "prior.epsilon": 0.05,
+                # The KL term teaches where the student goes, and at first that is nowhere: the prior plays along.
+                "teacher_share.start": 0.5,
+                "teacher_share.until": 0.1,
                 "teacher.kind": "linear",
                 "teacher.start": 1.0,
                 "teacher.end": 0.0,
