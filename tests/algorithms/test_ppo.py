@@ -121,6 +121,28 @@ def test_a_teacher_is_followed_while_its_weight_lasts_and_not_asked_after() -> N
     assert len(asked) == len({s.key for s in asked}) <= 5  # type: ignore[attr-defined]
 
 
+def test_a_teacher_plays_its_share_even_without_a_weight() -> None:
+    torch.manual_seed(0)
+    teacher = Teacher(lambda situations: [Advice(((("right",), 1.0),))] * len(situations))
+    student = DenseStudent(5, 2, discrete=True, hidden=16)
+    with torch.no_grad():
+        student.actor.bias.copy_(torch.tensor([9.0, 0.0]))  # would go left
+    config = PPOConfig(
+        total_timesteps=4000,
+        num_envs=8,
+        num_steps=25,
+        teacher=Schedule(start=0.0),
+        teacher_share=Schedule(kind="constant", start=1.0, stop=0.5),
+    )
+    algorithm = PPO(student, SerialTasks([Corridor] * 8), config, teacher, seed=0)
+    rows: list[dict[str, float]] = []
+    algorithm.learn(lambda update: rows.append(update.metrics))
+    assert [row.get("train/teacher_share") for row in rows] == [1.0] * 10 + [None] * 10
+    assert rows[0]["rollout/ep_rew_mean"] == 1.0
+    assert rows[0]["rollout/ep_len_mean"] == 4.0
+    assert teacher.met.total() == 2000
+
+
 def test_a_loss_that_is_no_number_stops_with_one_line() -> None:
     student = DenseStudent(5, 2, discrete=True, hidden=8)
     config = PPOConfig(total_timesteps=1000, num_envs=2, num_steps=8)

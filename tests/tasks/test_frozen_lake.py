@@ -13,7 +13,7 @@ from gymnasium.utils.env_checker import check_env
 
 from wean.errors import UsageError
 from wean.evaluation.statistics import wilson
-from wean.tasks.frozen_lake import FrozenLake, Moves, map_number, optimal_success
+from wean.tasks.frozen_lake import FrozenLake, Moves, map_number, optimal_success, success_of
 from wean.tasks.registration import make_task, task_names
 from wean.tasks.splits import split_of_number, split_of_seed
 from wean.tasks.vector import SerialTasks, Tasks
@@ -140,6 +140,16 @@ def test_the_optimum_counts_steps() -> None:
     # One move before the goal, and the choice that may slide into it: one time in three.
     assert optimal_success(slippery, 1)[1, 14] == pytest.approx(1 / 3)
     assert optimal_success(slippery, 1)[1, 0] == 0
+
+
+def test_the_success_of_fixed_moves() -> None:
+    down, right = Moves.down.value, Moves.right.value
+    moves = np.full(16, right)
+    moves[[0, 4, 9]] = down  # down twice, right, down, right twice: around the holes
+    dry = FrozenLake("4x4", slippery=False).lake
+    assert [success_of(dry, moves, horizon) for horizon in (5, 6)] == [0.0, 1.0]
+    slippery = FrozenLake("4x4")
+    assert 0 < success_of(slippery.lake, moves, 100) < optimal_success(slippery.lake, 100)[100, 0]
 
 
 @pytest.mark.slow
