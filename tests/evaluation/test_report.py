@@ -212,9 +212,7 @@ def test_points_with_episodes_get_a_band(tmp_path: Path) -> None:
     assert len(bands) == 2
 
 
-HOSTILE = (
-    '</script><script>alert("x")</script><img src="https://evil.example/a.png" onerror="alert(1)">{{ 777 * 777 }}'
-)
+HOSTILE = '</script><script>alert("x")</script><img src="https://evil.example/a.png" onerror="alert(1)">{{ 777 * 777 }}'
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:

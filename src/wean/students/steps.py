@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from wean.errors import UsageError
 from wean.lm.scoring import new_cache
+from wean.students.keys import has_mixed_keys
 
 _SPARE = 256  # positions behind the context, for what is being said and weighed
 
@@ -35,8 +37,14 @@ class Steps(Protocol):
 
 
 def steps_of(model: Any, context: int) -> Steps:
-    """The fastest passes that a model can do."""
+    """The fastest passes that a model can do; a student with mixed keys has none but the lean ones.
+
+    Raises:
+        UsageError: It has mixed keys and is not on the CPU in float32.
+    """
     lean = model.config.model_type == "llama" and model.device.type == "cpu" and model.dtype == torch.float32
+    if has_mixed_keys(model) and not lean:
+        raise UsageError("a student from scratch acts on the CPU in float32; load it from its folder")
     return LeanSteps(model, context) if lean and not model.config.attention_bias else ModelSteps(model)
 
 
@@ -88,6 +96,11 @@ class LeanSteps:
         self._eps = config.rms_norm_eps
         self._embedding, self._head = inner.embed_tokens.weight.detach(), model.lm_head.weight.detach()
         self._norm = inner.norm.weight.detach()
+        self._mixes = [
+            layer.self_attn.k_proj.mix.detach().view(self._kv_heads, 1, self._width)
+            for layer in inner.layers
+            if has_mixed_keys(model)
+        ]
         self._layers = [
             (
                 layer.input_layernorm.weight.detach(),
@@ -104,6 +117,8 @@ class LeanSteps:
         self._cos, self._sin = cos[0].detach(), sin[0].detach()
         # (keys and values, key-value heads, places, width) of each layer
         self._cache = [torch.zeros(2, self._kv_heads, longest, self._width) for _ in self._layers]
+        # Keys before they are mixed, behind a place of zeros: what stands before the first token.
+        self._unmixed = [torch.zeros(self._kv_heads, longest + 1, self._width) for _ in self._mixes]
 
     def run(self, ids: list[int], past: int, positions: list[int] | None = None, seen: Tensor | None = None) -> Tensor:
         """See `Steps.run`."""
@@ -116,13 +131,18 @@ class LeanSteps:
         if seen is not None or (count > 1 and past):
             behind = torch.ones(count, count, dtype=torch.bool).tril() if seen is None else seen
             mask = torch.cat([torch.ones(count, past, dtype=torch.bool), behind], 1)
+        before_each = past + _before(count, seen) if self._unmixed else None
         hidden = self._embedding[torch.tensor(ids)]
         size = (hidden.shape[1],)
         split = [self._heads, self._kv_heads, self._kv_heads]
-        for (before, qkv, out, after, gate_up, down), cache in zip(self._layers, self._cache, strict=True):
+        for number, (layer, cache) in enumerate(zip(self._layers, self._cache, strict=True)):
+            before, qkv, out, after, gate_up, down = layer
             normed = functional.rms_norm(hidden, size, before, self._eps)
             heads = functional.linear(normed, qkv).view(count, -1, self._width).transpose(0, 1)
             query, key, value = torch.split(heads, split)
+            if before_each is not None:
+                self._unmixed[number][:, past + 1 : end + 1] = key
+                key = torch.lerp(key, self._unmixed[number][:, before_each], self._mixes[number])
             cache[0, :, past:end] = _turned(key, cos, sin)
             cache[1, :, past:end] = value
             mixed = functional.scaled_dot_product_attention(
@@ -143,6 +163,15 @@ class LeanSteps:
         """Makes room for more branches than expected; their positions lie within the context all the same."""
         more = 2 * length - self._cache[0].shape[2]
         self._cache = [functional.pad(cache, (0, 0, 0, more)) for cache in self._cache]
+        self._unmixed = [functional.pad(keys, (0, 0, 0, more)) for keys in self._unmixed]
+
+
+def _before(count: int, seen: Tensor | None) -> Tensor:
+    """For each of `count` tokens, (count,): 1 + the number of the token before it; 0 for one behind the cache."""
+    if seen is None:
+        return torch.arange(count)
+    above = torch.arange(1, count + 1) * seen.tril(-1)  # of the tokens that it may look at, the last one
+    return above.amax(1)
 
 
 def _turned(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

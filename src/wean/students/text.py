@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from wean.errors import UsageError, WeanError
 from wean.lm.extras import quiet, require
 from wean.students.episode_text import ACT, DONE, END, GOAL, MARKS, PROMPT_VERSION, Encode, EpisodeText, Feeding
+from wean.students.keys import MARK, mix_keys
 from wean.students.tokens import PAD, load_tokenizer
 
 SCHEMA, KIND = "wean-student/1", "text"
@@ -92,7 +93,7 @@ class TextStudent:
 
 
 def new_student(tokenizer: Any, size: Size, habits: Habits, seed: int) -> TextStudent:
-    """A student from scratch: a decoder of the Llama kind (2302.13971) with tied embeddings.
+    """A student from scratch: a decoder of the Llama kind (2302.13971) with tied embeddings and mixed keys.
 
     Raises:
         UsageError: The heads do not divide the width.
@@ -117,6 +118,7 @@ def new_student(tokenizer: Any, size: Size, habits: Habits, seed: int) -> TextSt
     torch.manual_seed(seed)
     with quiet():
         model = transformers.LlamaForCausalLM._from_config(config, attn_implementation="sdpa", dtype=torch.float32)
+    mix_keys(model)
     return TextStudent(model, tokenizer, habits)
 
 
@@ -209,6 +211,8 @@ def load_text_student(folder: Path) -> TextStudent:
         kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
         with quiet():
             model = kind.from_config(config, attn_implementation="sdpa", dtype=torch.float32)
+        if settings.get(MARK):
+            mix_keys(model)
         load_model(model, str(folder / "model.safetensors"))
         habits = Habits(**values["habits"])
     except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError):
