@@ -6,7 +6,7 @@ python benchmarks/when2ask.py --from-runs DIR  tabulates the finished runs of DI
 
 Run folders go to --runs. A run plays every rule in the 1,000 held-out episodes of its student and pairs them by
 episode. "Learned minus this" is the mean of the seeds' differences, with the lowest and the highest end of their 95 %
-intervals: wider than one interval over all seeds.
+intervals: wider than one interval over all seeds. Below each table, what no rule can beat; see `fewest_questions`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from fewest_questions import fewest
+from fewest_questions import markdown as bound
 from finished_runs import Line, Runs
 from reporting import finish, hardware
 from training_runs import curves, interval, options, trained
@@ -65,8 +67,9 @@ def across(differences: list[dict[str, float]]) -> dict[str, float]:
     return {"mean": float(np.mean([found["mean"] for found in differences])), "low": low, "high": high}
 
 
-def markdown(rows: list[dict[str, Any]]) -> str:
+def markdown(rows: list[dict[str, Any]], bounds: list[dict[str, Any]]) -> str:
     """The tables for people, one for each task."""
+    told = {found["task"]: bound(found) for found in bounds}
     lines = []
     for task in dict.fromkeys(row["task"] for row in rows):
         lines += [f"### {task}", "", f"| {COLUMNS} |", "|" + "---|" * (COLUMNS.count("|") + 1)]
@@ -76,7 +79,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
             against = row.get("learned_minus_this")
             cells += [interval(against[name]) if against else "" for name in ("success", "questions")]
             lines.append(f"| {' | '.join(cells)} |")
-        lines.append("")
+        lines += ["", told[task]]
     return "\n".join(lines)
 
 
@@ -84,8 +87,9 @@ def main() -> None:
     """Parses, trains what is missing, tabulates."""
     lines, finished, arguments = trained(NAME, options(__doc__, NAME), LINES, QUICK)
     rows = [row for line in lines for task in line.tasks for row in rows_of(task, line, finished)]
-    results = {"rows": rows, "curves": curves(lines, finished)}
-    finish(NAME, hardware("torch", "minigrid"), results, markdown(rows), arguments.json, arguments.save)
+    bounds = [fewest(task, 20 if arguments.quick else 200) for task in dict.fromkeys(row["task"] for row in rows)]
+    results = {"rows": rows, "fewest": bounds, "curves": curves(lines, finished)}
+    finish(NAME, hardware("torch", "minigrid"), results, markdown(rows, bounds), arguments.json, arguments.save)
 
 
 if __name__ == "__main__":

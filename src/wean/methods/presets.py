@@ -114,8 +114,8 @@ _VALUED = {
 }
 _DQN = {**_VALUED, "total_timesteps": 40_000, "learning_starts": 200, "n_step": 3}
 # One value for every cell and move. On the ice a value is the mean of what luck brings: large batches and small steps.
-# The goal alone is rewarded, a hundred steps away: little discount, and one step, since n of them see n slides. A step is
-# dearer than its gradients: with a gradient every 8 steps both learners need three times as many (see docs).
+# The goal alone is rewarded, a hundred steps away: little discount, and one step, since n of them see n slides. With a
+# gradient step every 8 steps instead, both learners need two to three times as many (see docs).
 _TABLE = {
     "student.values": "table",
     "total_timesteps": 100_000,
