@@ -21,6 +21,17 @@ ROOM = "SimpleDoorKey"
 
 LINES = (
     Line("beacons", "beacons", "a reward for every sub-goal reached", (*STOCK, ROOM), seeds=5),
+    *(
+        Line(
+            f"beacons-{goal}",
+            "beacons",
+            f"the same, and the sub-goal is seen as {what}",
+            STOCK[:1],
+            seeds=2,
+            overrides=(f"student.goal={goal}",),
+        )
+        for goal, what in (("position", "a place"), ("object", "an object"), ("language", "a sentence's vector"))
+    ),
     Line("lmgt", "lmgt", "every action rated", (*STOCK, ROOM)),
     Line("llm4teach", "llm4teach", "soft advice, annealed", (*STOCK, ROOM)),
     Line("ppo", "ppo", "the environment's reward alone", (*STOCK, ROOM)),
