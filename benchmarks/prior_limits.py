@@ -119,7 +119,7 @@ def imitated(played: str, steps: int, seed: int) -> dict[str, Any]:
 def judged(parts: Parts) -> float:
     """Greedy success in 200 kitchens held out for choices."""
     with torch.no_grad():
-        episodes = play(parts.policy(greedy=True), parts.judges, 200, CHOOSING_SEED, parts.success_return)
+        episodes = play(parts.policy("greedy"), parts.judges, 200, CHOOSING_SEED, parts.success_return)
     return float(summarize(episodes, "KitchenRandom", "student", CHOOSING_SEED, {})["success"]["mean"])
 
 

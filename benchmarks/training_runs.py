@@ -108,8 +108,10 @@ def tabulate(task: str, line: Line, finished: Runs) -> dict[str, Any] | None:
     if not runs:
         return None
     row: dict[str, Any] = {"task": task, "method": line.name, "what": line.what, "seeds": len(runs)}
-    for acting in ("sampled", "greedy"):
-        evals = [run["final"] if run["acting"] == acting else run["final_other"] for run in runs]
+    for acting in ("sampled", "greedy", "unlooped"):
+        evals = [found for run in runs if (found := acted(run, acting))]
+        if not evals:
+            continue
         episodes = sum(e["episodes"] for e in evals)
         row[acting] = {
             "success": wilson(round(sum(e["success"]["mean"] * e["episodes"] for e in evals)), episodes).as_dict(),
@@ -128,6 +130,12 @@ def tabulate(task: str, line: Line, finished: Runs) -> dict[str, Any] | None:
     row["asked_live"] = sum(run["llm"]["asked"] for run in runs)
     row["expected"] = METHODS[line.method].expected.get(task) if line.name == line.method else None
     return row
+
+
+def acted(run: dict[str, Any], acting: str) -> dict[str, Any] | None:
+    """What a run's student reached acting so; None if that was not measured."""
+    ways = (run.get(name) for name in ("final", "final_other", "final_unlooped"))
+    return next((way for way in ways if way and way["policy"] == f"student ({acting})"), None)
 
 
 def references(task: str, line: Line, finished: Runs) -> list[dict[str, Any]]:
@@ -184,7 +192,8 @@ def curves(lines: Sequence[Line], finished: Runs) -> dict[str, Any]:
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """The table for people, one for each task."""
     columns = (
-        "success, sampled | length | success, greedy | steps to 0.9 | steps | questions | tokens | seconds | seeds"
+        "success, sampled | length | success, greedy | greedy, no circles | steps to 0.9 | steps | questions | tokens "
+        "| seconds | seeds"
     )
     lines = []
     for task in dict.fromkeys(row["task"] for row in rows):
@@ -192,7 +201,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
         for row in (row for row in rows if row["task"] == task):
             cells = [f"{row['method']}: {row['what']}", interval(row["sampled"]["success"])]
             cells.append(f"{row['sampled']['length']['mean']:.1f}")
-            cells.append(interval(row["greedy"]["success"]) if "greedy" in row else "")
+            cells += [interval(row[way]["success"]) if way in row else "" for way in ("greedy", "unlooped")]
             if row["seeds"]:
                 cells += [reached(row["steps_to_0.9"]), f"{row['env_steps']:,}", f"{row['distinct_questions']:,}"]
                 cells += [

@@ -14,7 +14,11 @@ from wean.methods.card import student_card
 from wean.methods.settings import RunConfig, command_line
 from wean.parts import Parts, llm_counts, registered
 from wean.runs import RunFolder, write_json, write_text
+from wean.students.action_values import ActionValues
+from wean.students.grid import GridStudent
 from wean.students.saving import save_student, weight_bytes
+from wean.students.student import Student
+from wean.students.unlooped import Acting
 from wean.tasks.splits import FINAL_SEED
 from wean.teachers.goals import GoalTasks
 from wean.teachers.replanning import AskingTasks, Tally
@@ -58,8 +62,8 @@ def conclude(
     # Taken before the teacher meets situations in its own evaluation.
     table, unadvised = (teacher.table(), teacher.unadvised) if teacher else ([], 0)
     ratings = parts.term.table() if parts.term else []
-    greedy = config.evaluation.acting == "greedy"
-    shipped = parts.policy(greedy)
+    acting = config.evaluation.acting
+    shipped = parts.policy(acting)
     played = judge(parts, shipped, config.evaluation.episodes, FINAL_SEED)
     final = _told(config, parts, shipped, played, asked_before)
     if isinstance(parts.judges, AskingTasks):
@@ -81,10 +85,13 @@ def conclude(
         "rewards": parts.term.report() if parts.term else None,
         "student_parameters": student.parameter_count(),
         "student_bytes": weight_bytes(folder.student),
-        "acting": config.evaluation.acting,
+        "acting": acting,
         "chooses": "when to ask" if isinstance(parts.judges, AskingTasks) else config.student.chooses,
         "final": final,
-        "final_other": _judged(config, parts, parts.policy(not greedy), asked_before),
+        **{
+            name: _judged(config, parts, parts.policy(other), asked_before)
+            for name, other in _other_ways(student, acting).items()
+        },
         "references": references,
         "llm": add_counts(llm_counts(parts.model), asked_before),
         "curve": learned["curve"],
@@ -104,6 +111,14 @@ def conclude(
     write_json(folder.summary, summary)
     write_report(folder.path)
     return summary
+
+
+def _other_ways(student: Student | ActionValues, acting: Acting) -> dict[str, Acting]:
+    """How else the student is judged; without circles only where it sees a map, which holds all that was seen."""
+    ways: dict[str, Acting] = {"final_other": "sampled" if acting == "greedy" else "greedy"}
+    if isinstance(student, GridStudent) and acting != "unlooped":
+        ways["final_unlooped"] = "unlooped"
+    return ways
 
 
 def _advice_counts(parts: Parts, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

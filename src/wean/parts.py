@@ -26,9 +26,9 @@ from wean.evaluation.policies import (
     Policy,
     PriorPolicy,
     RandomSkillsPolicy,
-    StudentPolicy,
     TeacherPolicy,
     ValuesPolicy,
+    policy_of,
 )
 from wean.llm import Budget, Ledger, open_model
 from wean.llm.model import LanguageModel
@@ -38,6 +38,7 @@ from wean.students.q_table import TableValues
 from wean.students.q_text import TextValues
 from wean.students.saving import make_student
 from wean.students.student import Student
+from wean.students.unlooped import Acting
 from wean.tasks.options import OptionTasks
 from wean.tasks.registration import make_task, task_id
 from wean.tasks.vector import SerialTasks, ShownTasks
@@ -91,11 +92,13 @@ class Parts:
         """Who guides the algorithm: the teacher, where the settings say, or the prior."""
         return self.asking or (self.teacher if isinstance(self.teacher, Prior) else None)
 
-    def policy(self, greedy: bool) -> Policy:
-        """The student at work, as it is judged and shipped."""
-        if isinstance(self.student, ActionValues):
-            return ValuesPolicy(self.student, greedy)
-        return StudentPolicy(self.student, greedy)
+    def policy(self, acting: Acting) -> Policy:
+        """The student at work, as it is judged and shipped.
+
+        Raises:
+            UsageError: A student of action values cannot act so.
+        """
+        return policy_of(self.student, acting)
 
     def references(self) -> dict[str, Policy]:
         """Who else plays the final episodes: the teacher alone, and what is left when one thing is taken away."""

@@ -158,7 +158,7 @@ class Training:
 
     def _measure(self, parts: Parts) -> None:
         """Adds a point to the learning curve, on the seeds for choices."""
-        policy = parts.policy(self.config.evaluation.acting == "greedy")
+        policy = parts.policy(self.config.evaluation.acting)
         judged = judge(parts, policy, self.config.evaluation.curve_episodes, CHOOSING_SEED)
         success = float(judged.successes.mean())
         if self._teacher_success:

@@ -31,7 +31,7 @@ def test_copies_the_teacher(rounds: int, recurrent: bool) -> None:
     assert algorithm.env_steps == 800
     assert len(losses) == rounds
     assert losses[-1] < 0.05
-    played = play(StudentPolicy(student, greedy=True), SerialTasks([Corridor] * 5), 20, 10_000)
+    played = play(StudentPolicy(student, "greedy"), SerialTasks([Corridor] * 5), 20, 10_000)
     assert played.successes.all()
     assert played.lengths.max() == 4
 

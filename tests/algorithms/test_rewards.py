@@ -86,7 +86,7 @@ def _learn(**settings: Any) -> tuple[float, list[dict[str, float]]]:
 
     config = PPOConfig(total_timesteps=6000, num_envs=8, num_steps=25, **settings)
     PPO(student, SerialTasks([Corridor] * 8), config, seed=0, term=Tally()).learn(note)
-    played = play(StudentPolicy(student, greedy=True), SerialTasks([Corridor] * 10), 20, 10_000)
+    played = play(StudentPolicy(student, "greedy"), SerialTasks([Corridor] * 10), 20, 10_000)
     return float(played.successes.mean()), updates
 
 

@@ -28,7 +28,7 @@ def test_it_asks_when_something_new_is_heard_and_not_before() -> None:
     student = make_student(view.observation_space, view.action_space, hidden=16)
     shares: list[float] = []
     When2Ask(student, view, config).learn(lambda update: shares.append(update.metrics["rollout/asking_share"]))
-    assert _judge(StudentPolicy(student, greedy=True)) == (1.0, 3.0, 2.0)
+    assert _judge(StudentPolicy(student, "greedy")) == (1.0, 3.0, 2.0)
     assert shares[-1] < shares[0]
 
 

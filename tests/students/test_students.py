@@ -203,7 +203,7 @@ def test_spaces_without_a_student_are_named() -> None:
 def test_an_actor_acts_as_the_student_does(tmp_path: Path, recurrent: bool) -> None:
     torch.manual_seed(0)
     save_student(DenseStudent(3, 4, hidden=8, recurrent=recurrent), tmp_path)
-    actor, student = Actor.load(tmp_path, greedy=True), load_student(tmp_path)
+    actor, student = Actor.load(tmp_path, "greedy"), load_student(tmp_path)
     observations, state, fresh = (
         np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32),
         student.first_state(1),

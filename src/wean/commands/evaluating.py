@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from wean.evaluation.policies import Policy
     from wean.llm.model import LanguageModel
     from wean.methods.settings import AdviceSettings, RunConfig
+    from wean.students.unlooped import Acting
     from wean.tasks.vector import SerialTasks, Tasks
 
 _REFERENCES = ("random", "teacher", "random-skills", "expert", "explorer", "prior", "llm-agent")
@@ -29,7 +30,9 @@ def evaluate(
     model: Annotated[str | None, typer.Option(help="The teacher's language model.")] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes to play.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="Reset seed of the first; held-out ones are 10000 and up.")] = 10_000,
-    acting: Annotated[str | None, typer.Option(help="sampled or greedy; as the run ships it by default.")] = None,
+    acting: Annotated[
+        str | None, typer.Option(help="sampled, greedy or unlooped; as the run ships it by default.")
+    ] = None,
     mode: Annotated[str, typer.Option(help="The teacher's mode: soft, sampled or argmax.")] = "soft",
     elicitation: Annotated[str, typer.Option(help="How the teacher is asked: verbalized, samples, logprobs.")] = (
         "verbalized"
@@ -89,8 +92,8 @@ def evaluate(
             as_json=as_json,
         )
         return
-    if acting not in (None, "sampled", "greedy"):
-        raise UsageError(f"--acting is sampled or greedy, not {acting!r}")
+    if acting not in (None, "sampled", "greedy", "unlooped"):
+        raise UsageError(f"--acting is sampled, greedy or unlooped, not {acting!r}")
     if support and who != "prior":
         raise UsageError("--support is for a prior: wean eval prior --support")
     advice = advice_settings(mode=mode, elicitation=elicitation, temperature=temperature)
@@ -199,23 +202,23 @@ def _student(
 ) -> tuple[Policy, Tasks, LanguageModel | None]:
     """Loads the student of a run, and opens the model that it asks, if it is one that asks."""
     from wean.errors import UsageError
-    from wean.evaluation.policies import StudentPolicy, ValuesPolicy
+    from wean.evaluation.policies import policy_of
     from wean.llm import open_model
     from wean.parts import asks_at_work, make_teacher, view_of
     from wean.students.action_values import ActionValues
     from wean.students.saving import load_student
 
     student, model = load_student(folder / "student"), None
-    greedy = (acting or config.evaluation.acting) == "greedy"
+    policy = policy_of(student, cast("Acting | None", acting) or config.evaluation.acting)
     if isinstance(student, ActionValues):
-        return ValuesPolicy(student, greedy), played, None
+        return policy, played, None
     if asks_at_work(config):
         model = open_model(model_name or config.model or "", strict=strict)
     tasks = view_of(config, make_teacher(model, config.advice, config.seed) if model else None, played)
     actions = int(tasks.action_space.n)  # type: ignore[attr-defined]
     if student.num_actions != actions:
         raise UsageError(f"the student of {folder} has {student.num_actions} actions, the task {actions}")
-    return StudentPolicy(student, greedy), tasks, model
+    return policy, tasks, model
 
 
 def _print(result: dict[str, Any]) -> None:

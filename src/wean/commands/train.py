@@ -95,15 +95,14 @@ class _Progress:
 def _print_summary(console: Console, summary: dict[str, Any], folder: Path) -> None:
     from rich.table import Table
 
+    from wean.methods.card import other_ways
+
     table = Table(title=f"{summary['method']} on {summary['task']}, seed {summary['seed']}", title_justify="left")
     table.add_column("who acts")
     asks = "asking" in summary["final"]
     for name in ("success", "return", "length", *(("questions",) if asks else ()), "ms/action"):
         table.add_column(name, justify="right")
-    rows = [
-        (summary["final"]["policy"], summary["final"]),
-        (summary["final_other"]["policy"], summary["final_other"]),
-    ]
+    rows = [(result["policy"], result) for result in (summary["final"], *other_ways(summary))]
     for name, result in [*rows, *summary["references"].items()]:
         cells = [_cell(result[key], digits) for key, digits in (("success", 3), ("return", 3), ("length", 1))]
         if asks:

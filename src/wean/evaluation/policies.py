@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wean.errors import UsageError
 from wean.students.action_values import ActionValues
 from wean.students.student import Student
+from wean.students.unlooped import Acting, Unlooped
 from wean.tasks.vector import Tasks
 from wean.teachers.priors import Prior
 from wean.teachers.teacher import Teacher
@@ -41,16 +43,17 @@ def sample(probabilities: NDArray[np.float64], draws: NDArray[np.float64]) -> ND
 
 
 class StudentPolicy:
-    """A trained student, sampling from its policy or greedy."""
+    """A trained student, acting in one of its ways."""
 
-    def __init__(self, student: Student, greedy: bool = False) -> None:
-        self.name = f"student ({'greedy' if greedy else 'sampled'})"
-        self._student, self._greedy = student, greedy
+    def __init__(self, student: Student, acting: Acting = "sampled") -> None:
+        self.name = f"student ({acting})"
+        self._student, self._acting = student, acting
 
     def begin(self, episodes: int) -> None:
         """See `Policy.begin`."""
         self._state = self._student.first_state(episodes)
         self._fresh = np.ones(episodes, bool)
+        self._unlooped = [Unlooped() for _ in range(episodes)] if self._acting == "unlooped" else []
 
     def act(
         self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
@@ -61,7 +64,13 @@ class StudentPolicy:
         probabilities, state = self._student.probabilities(observations, self._state[rows], fresh)
         self._state[rows] = state
         self._fresh[which] = False
-        return _one_hot(probabilities.argmax(1), probabilities.shape[1]) if self._greedy else probabilities
+        if self._acting == "sampled":
+            return probabilities
+        chosen = probabilities.argmax(1)
+        if self._unlooped:
+            seen = zip(which, observations, probabilities, strict=True)
+            chosen = np.array([self._unlooped[index].choose(sight, row) for index, sight, row in seen])
+        return _one_hot(chosen, probabilities.shape[1])
 
 
 class ValuesPolicy:
@@ -87,6 +96,19 @@ class ValuesPolicy:
         """See `Policy.act`."""
         moments = self._student.meet(tasks.situations(which))
         return self._student.choose(moments, self._greedy, self._use_prior)
+
+
+def policy_of(student: Student | ActionValues, acting: Acting) -> Policy:
+    """A student at work.
+
+    Raises:
+        UsageError: A student of action values cannot act so.
+    """
+    if not isinstance(student, ActionValues):
+        return StudentPolicy(student, acting)
+    if acting == "unlooped":
+        raise UsageError("a student of action values acts greedy or sampled; leave acting=unlooped out")
+    return ValuesPolicy(student, acting == "greedy")
 
 
 class PriorPolicy:

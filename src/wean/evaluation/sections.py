@@ -37,11 +37,13 @@ def as_interval(value: object) -> Interval | None:
 def _policies(summary: Data) -> list[tuple[str, str, str, Data]]:
     """(name, remark, CSS class, result) of the student, its other way of acting, and the references."""
     acting = summary.get("acting") or ""
-    other = {"sampled": "greedy", "greedy": "sampled"}.get(acting, "the other way")
-    shipped = f"{acting} actions, as shipped" if acting else "as shipped"
+    other = {"sampled": "greedy", "greedy": "sampled", "unlooped": "greedy"}.get(acting, "the other way")
+    way = "greedy actions without circles" if acting == "unlooped" else f"{acting} actions"
+    shipped = f"{way}, as shipped" if acting else "as shipped"
     rows: list[tuple[str, str, str, Any]] = [
         ("Student", shipped, "student", summary.get("final")),
         ("Student", f"{other} actions", "student", summary.get("final_other")),
+        ("Student", "greedy, without going in circles", "student", summary.get("final_unlooped")),
     ]
     told = {
         "teacher": "its advice, followed",

@@ -9,7 +9,7 @@ from typing import Any
 def student_card(summary: Mapping[str, Any]) -> str:
     """Writes the card out of a run's summary: task, teacher, cost, scores with intervals, how to use it."""
     final, llm = summary["final"], summary["llm"]
-    rows = [("this student", final), ("acting the other way", summary["final_other"])]
+    rows = [("this student", final), *((result["policy"], result) for result in other_ways(summary))]
     rows += [(name, result) for name, result in summary["references"].items()]
     asks = "asking" in final
     head = "| policy | success | return | length |" + (" questions | tokens |" if asks else "")
@@ -44,15 +44,20 @@ Held-out episodes ({final["episodes"]}, reset seeds from {final["seed"]}; 95 % i
 {table}
 
 ```python
-{_USE if summary["chooses"] == "actions" and not asks else _USE_A_VIEW.format(greedy=summary["acting"] == "greedy")}
+{(_USE if summary["chooses"] == "actions" and not asks else _USE_A_VIEW).format(acting=summary["acting"])}
 ```
 """
+
+
+def other_ways(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The results of a run's student acting otherwise than it ships."""
+    return [summary[name] for name in ("final_other", "final_unlooped") if name in summary]
 
 
 _USE = """\
 from wean.students.acting import Actor
 
-actor = Actor.load("student")
+actor = Actor.load("student", "{acting}")
 action = actor.act(observation)  # actor.reset() where an episode begins"""
 
 # A student that chooses skills, or whether to ask, or that sees sub-goals, sees the task through a view.
@@ -60,7 +65,7 @@ _USE_A_VIEW = """\
 from wean.parts import seen_by_run
 from wean.students.acting import Actor
 
-actor = Actor.load("student", greedy={greedy})
+actor = Actor.load("student", "{acting}")
 tasks = seen_by_run(".")  # the run folder; a second argument makes another environment than the run's task
 observation, ended = tasks.reset([0], [10_000])[0], False
 while not ended:

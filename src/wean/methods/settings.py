@@ -20,6 +20,7 @@ from wean.algorithms.when2ask import When2AskConfig
 from wean.errors import UsageError, did_you_mean
 from wean.methods.presets import METHODS, Method
 from wean.students.goals import Goal
+from wean.students.unlooped import Acting
 
 SCHEMA = "wean-config/1"
 
@@ -105,8 +106,8 @@ class EvaluationSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    acting: Literal["sampled", "greedy"] = "sampled"
-    """How the shipped student acts."""
+    acting: Acting = "sampled"
+    """How the shipped student acts: draws, takes the most probable action, or that without going in circles."""
     curve_points: int = Field(20, ge=0)
     """Evaluations along the run (and checkpoints, which are taken then)."""
     curve_spacing: Literal["linear", "geometric"] = "linear"

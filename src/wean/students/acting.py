@@ -11,6 +11,7 @@ from wean.errors import UsageError
 from wean.students.action_values import ActionValues
 from wean.students.saving import load_student
 from wean.students.student import Student
+from wean.students.unlooped import Acting, Unlooped
 from wean.tasks.situation import Situation
 from wean.tasks.vector import student_observation
 
@@ -25,17 +26,18 @@ class Actor:
 
     Args:
         student: The trained student.
-        greedy: Takes the most probable action instead of drawing one.
+        acting: Draws actions (`sampled`), takes the most probable one (`greedy`), or that without going in circles
+            (`unlooped`).
         seed: Seeds the draws.
     """
 
-    def __init__(self, student: Student, greedy: bool = False, seed: int | None = None) -> None:
-        self.student, self.greedy = student, greedy
+    def __init__(self, student: Student, acting: Acting = "sampled", seed: int | None = None) -> None:
+        self.student, self.acting = student, acting
         self._random = np.random.default_rng(seed)
         self.reset()
 
     @classmethod
-    def load(cls, folder: str | Path, greedy: bool = False, seed: int | None = None) -> Actor:
+    def load(cls, folder: str | Path, acting: Acting = "sampled", seed: int | None = None) -> Actor:
         """Loads the student of a folder, e.g. `runs/simple/student`.
 
         Raises:
@@ -44,12 +46,13 @@ class Actor:
         student = load_student(Path(folder))
         if isinstance(student, ActionValues):
             raise UsageError(f"the student in {folder} reads situations; load it with TextActor")
-        return cls(student, greedy, seed)
+        return cls(student, acting, seed)
 
     def reset(self) -> None:
-        """Begins an episode: a student with a memory forgets."""
+        """Begins an episode: what it remembers of the one before is forgotten."""
         self._state = self.student.first_state(1)
         self._fresh = np.ones(1, bool)
+        self._unlooped = Unlooped()
 
     def act(self, observation: Any) -> int:
         """Chooses the action for an observation as the environment gives it."""
@@ -58,7 +61,9 @@ class Actor:
             raise UsageError("this student sees sub-goals; show it the task through wean.parts.seen_by_run(RUN)")
         probabilities, self._state = self.student.probabilities(seen, self._state, self._fresh)
         self._fresh = np.zeros(1, bool)
-        if self.greedy:
+        if self.acting == "unlooped":
+            return self._unlooped.choose(seen, probabilities[0])
+        if self.acting == "greedy":
             return int(probabilities[0].argmax())
         return int(min((probabilities[0].cumsum() < self._random.random()).sum(), self.student.num_actions - 1))
 
