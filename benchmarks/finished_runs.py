@@ -43,17 +43,18 @@ class Runs:
     Args:
         name: The benchmark's.
         folder: Of its run folders.
-        with_kept: Whether kept summaries stand in for run folders that are not there.
+        with_kept: Whether kept summaries and saved rows stand in for run folders that are not there.
+        results: Where tables lie.
 
     Attributes:
         saved: The results of the saved table.
     """
 
-    def __init__(self, name: str, folder: Path, with_kept: bool) -> None:
+    def __init__(self, name: str, folder: Path, with_kept: bool, results: Path = RESULTS) -> None:
         self.folder = folder
-        table = RESULTS / f"{name}.json"
+        table = results / f"{name}.json"
         self.saved: dict[str, Any] = json.loads(table.read_text())["results"] if table.exists() else {}
-        self._file = RESULTS / "runs" / f"{name}.jsonl.gz"
+        self._file = results / "runs" / f"{name}.jsonl.gz"
         self._kept: dict[str, dict[str, Any]] = {}
         if self._file.exists():
             with gzip.open(self._file, "rt") as lines:
