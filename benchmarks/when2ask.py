@@ -25,8 +25,12 @@ from wean.evaluation.statistics import bootstrap_mean, wilson
 NAME = "when2ask"
 TASKS = ("ColoredDoorKey", "KeyInBox", "RandomBoxKey")
 
-LINES = (Line("when2ask", "when2ask", "learned", TASKS, seeds=5),)
-QUICK = tuple(line._replace(seeds=2, tasks=("KeyInBox",)) for line in LINES)
+WORDS = ("sees=words", "total_timesteps=150000")
+LINES = (
+    Line("when2ask", "when2ask", "learned", TASKS, seeds=5),
+    Line("when2ask-words", "when2ask", "learned, sees words alone", TASKS[:1], seeds=5, overrides=WORDS),
+)
+QUICK = (LINES[0]._replace(seeds=2, tasks=("KeyInBox",)),)
 PAIRED = ("success", "questions", "length")
 COLUMNS = "who asks | success | questions | tokens | length | learned minus this: success | the same: questions"
 
@@ -37,7 +41,9 @@ def rows_of(task: str, line: Line, finished: Runs) -> list[dict[str, Any]]:
     if not runs:
         return []
     finals = [run["final"] for run in runs]
-    rows = [pooled(task, "learned", finals)]
+    rows = [pooled(task, line.what, finals)]
+    if line.name != "when2ask":  # the same rules as beside the first line
+        return rows
     rows += [pooled(task, name, [run["references"][name] for run in runs]) for name in runs[0]["references"]]
     return rows
 
@@ -47,7 +53,8 @@ def pooled(task: str, who: str, results: list[dict[str, Any]]) -> dict[str, Any]
 
     A rule that does not depend on the student has played the same episodes beside every seed, and is counted once.
     """
-    same = who != "learned" and all(result["length"] == results[0]["length"] for result in results)
+    learned = "paired" not in results[0]
+    same = not learned and all(result["length"] == results[0]["length"] for result in results)
     counted = results[:1] if same else results
     episodes = sum(result["episodes"] for result in counted)
     successes = round(sum(result["success"]["mean"] * result["episodes"] for result in counted))
@@ -56,7 +63,7 @@ def pooled(task: str, who: str, results: list[dict[str, Any]]) -> dict[str, Any]
     for name in ("questions", "forced", "repeated", "tokens"):
         row[name] = bootstrap_mean([result["asking"][name]["mean"] for result in counted]).as_dict()
     row["length"] = bootstrap_mean([result["length"]["mean"] for result in counted]).as_dict()
-    if who != "learned":
+    if not learned:
         row["learned_minus_this"] = {name: across([result["paired"][name] for result in results]) for name in PAIRED}
     return row
 

@@ -14,10 +14,8 @@ from wean.methods.card import student_card
 from wean.methods.settings import RunConfig, command_line
 from wean.parts import Parts, llm_counts, registered
 from wean.runs import RunFolder, write_json, write_text
-from wean.students.action_values import ActionValues
 from wean.students.grid import GridStudent
 from wean.students.saving import save_student, weight_bytes
-from wean.students.student import Student
 from wean.students.unlooped import Acting
 from wean.tasks.splits import FINAL_SEED
 from wean.teachers.goals import GoalTasks
@@ -90,7 +88,7 @@ def conclude(
         "final": final,
         **{
             name: _judged(config, parts, parts.policy(other), asked_before)
-            for name, other in _other_ways(student, acting).items()
+            for name, other in _other_ways(parts, acting).items()
         },
         "references": references,
         "llm": add_counts(llm_counts(parts.model), asked_before),
@@ -113,10 +111,11 @@ def conclude(
     return summary
 
 
-def _other_ways(student: Student | ActionValues, acting: Acting) -> dict[str, Acting]:
+def _other_ways(parts: Parts, acting: Acting) -> dict[str, Acting]:
     """How else the student is judged; without circles only where it sees a map, which holds all that was seen."""
     ways: dict[str, Acting] = {"final_other": "sampled" if acting == "greedy" else "greedy"}
-    if isinstance(student, GridStudent) and acting != "unlooped":
+    remembers = isinstance(parts.student, GridStudent) and not isinstance(parts.judges, AskingTasks)
+    if remembers and acting != "unlooped":
         ways["final_unlooped"] = "unlooped"
     return ways
 

@@ -12,7 +12,7 @@ from wean.evaluation.episodes import play
 from wean.llm import open_model, scripted_model
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
-from wean.teachers.plans import parse_skill
+from wean.teachers.plans import last_named
 
 
 def _tasks(task: str = "SimpleDoorKey", count: int = 5) -> SerialTasks:
@@ -30,8 +30,11 @@ def _sensible(asked: list[dict[str, str]]) -> str:
 
 
 def test_the_last_skill_that_an_answer_names_counts() -> None:
-    assert parse_skill('First {"skill": "explore"}, or rather:\n```json\n{"skill": " go to key "}\n```') == "go to key"
-    assert parse_skill('{"skills": ["explore"]} {"skill": 3}') is None
+    assert (
+        last_named('First {"skill": "explore"}, or rather:\n```json\n{"skill": " go to key "}\n```', "skill")
+        == "go to key"
+    )
+    assert last_named('{"skills": ["explore"]} {"skill": 3}', "skill") is None
 
 
 def test_it_solves_the_room_with_one_question_a_decision() -> None:

@@ -38,7 +38,9 @@ def evaluate(
         "verbalized"
     ),
     temperature: Annotated[float | None, typer.Option(help="Its sampling temperature; its own by default.")] = None,
-    history: Annotated[int, typer.Option(min=0, help="For llm-agent: last decisions that a question tells.")] = 0,
+    history: Annotated[
+        int, typer.Option(min=0, help="For llm-agent: last decisions that a question tells; in words 10 by default.")
+    ] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at a question that recorded answers lack.")] = False,
     support: Annotated[
         bool, typer.Option("--support", help="Of a prior: count where it leaves out every best action.")
@@ -87,6 +89,10 @@ def evaluate(
             data=data,
             annotations=annotations,
             max_moves=max_moves,
+            model=model,
+            history=history,
+            temperature=temperature,
+            strict=strict,
             workers=workers,
             out=out,
             as_json=as_json,

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-WHO = ("random", "oracle")
+WHO = ("random", "oracle", "llm-agent")
 GOALS = ("student", "oracle", "random")
 
 
@@ -22,12 +22,18 @@ def evaluate_text(
     data: str | None,
     annotations: Path | None,
     max_moves: int,
+    model: str | None,
+    history: int,
+    temperature: float | None,
+    strict: bool,
     workers: int,
     out: Path | None,
     as_json: bool,
 ) -> None:
     """Plays the variations and prints scores; goes on where a stopped evaluation was."""
     import json
+    import re
+    from dataclasses import replace
 
     from rich.console import Console
     from rich.progress import Progress
@@ -47,9 +53,14 @@ def evaluate_text(
         raise UsageError(f"--goals={goals} is for a student that learnt sub-goals; {who} did not")
     wanted = cases(task, split, variations, [name.strip() for name in only.split(",")] if only else [])
     setup = Setup(task, str(student) if student else None, max_moves)
+    if who == "llm-agent":
+        if model is None:
+            raise UsageError("name the language model with --model, e.g. openai:NAME or recorded:FILE")
+        setup = replace(setup, model=model, history=history or 10, temperature=temperature, strict=strict)
     if who == "oracle" or goals != "student":
         setup = _with_demonstrations(setup, wanted, who, goals, data, annotations)
     name = f"{task}-{split}-{variations}-{max_moves}" + (f"-{goals}-goals" if goals != "student" else "")
+    name += f"-{re.sub(r'[^A-Za-z0-9.]+', '-', model)}" if who == "llm-agent" and model else ""
     # A student that was trained anew plays anew.
     name += f"-{identity_of(student).rpartition(':')[2][:8]}" if student else ""
     folder = out or (Path(who) if student else Path("runs") / who) / "evaluations" / name
@@ -127,10 +138,17 @@ def _print(result: dict[str, Any], page: Path) -> None:
         table.add_row(name, f"{value['mean']:.1f}", f"{value['low']:.1f} to {value['high']:.1f}", count)
     console = Console()
     console.print(table)
+    asked = "no question to a language model"
+    if result["questions"]:
+        tokens = result["tokens_per_action"] * result["actions"]
+        asked = (
+            f"{result['questions']:.1f} questions to a language model an episode ({result['failed']:.1f} answers "
+            f"named no command), {tokens:,.0f} tokens"
+        )
     console.print(
         f"{result['episodes']} episodes, {100 * result['solved']:.1f} % solved, {result['actions']:.1f} actions and "
-        f"{result['moves']:.1f} moves each; {result['ms_per_action']:.1f} ms an action, no question to a language "
-        f"model; {100 * result['matched']:.1f} % of the actions matched to the admissible ones, "
+        f"{result['moves']:.1f} moves each; {result['ms_per_action']:.1f} ms an action, {asked}; "
+        f"{100 * result['matched']:.1f} % of the actions matched to the admissible ones, "
         f"{result['loops']:.2f} loops an episode.",
         highlight=False,
     )

@@ -15,7 +15,7 @@ from wean.llm.model import LanguageModel
 from wean.llm.question import tokens_used
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
-from wean.teachers.plans import parse_skill
+from wean.teachers.plans import last_named
 
 # The wording under which wean's recorded answers were given: changing a letter of it orphans them.
 _INSTRUCTION = (
@@ -127,7 +127,7 @@ class AgentPolicy:
         answers = self._model.generate(requests, temperature=self._temperature)
         for place, request, (answer,) in zip(asking, requests, answers, strict=True):
             index = which[place]
-            skill = parse_skill(answer.text or "") or ""
+            skill = last_named(answer.text or "", "skill") or ""
             failed = tasks.first_actions([index], [[(skill,)]])[0][0] is None
             if failed:
                 skill = able[place][min(int(draws[place] * len(able[place])), len(able[place]) - 1)]

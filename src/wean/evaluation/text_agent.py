@@ -27,7 +27,8 @@ NOT_TAKEN = ("No known action matches that input", "Unknown action")
 """How a task that spends no move on it answers what is no action."""
 _AMBIGUOUS = "Ambiguous request"
 _NUMBERED = re.compile(r"^\s*(\d+):\s*(.+?)\s*$", re.MULTILINE)
-_SILENT = 40  # actions and answers in a row that cost no move; then the episode is given up
+SILENT = 40
+"""Actions and answers in a row that cost no move; then an episode is given up."""
 
 
 class WordsTask(Protocol):
@@ -64,8 +65,10 @@ class Played:
         actions: That were taken, those that cost no move included.
         matched: Of these, how many were chosen from the admissible ones because the student's text was none.
         loops: How often a loop was noticed.
-        seconds: Of the student's own thinking.
-        tokens: That the student read and wrote.
+        seconds: Of the player's own thinking.
+        tokens: That the student, or the language model, read and wrote.
+        questions: To a language model.
+        failed: Those whose answer named no admissible action.
         trace: Sub-goals and actions in their order, as the report shows them.
     """
 
@@ -76,6 +79,8 @@ class Played:
     loops: int = 0
     seconds: float = 0.0
     tokens: int = 0
+    questions: int = 0
+    failed: int = 0
     trace: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -115,7 +120,7 @@ class TextAgent:
         if self._habits.subgoals:
             self._plan()
         over, free = False, 0
-        while not over and self._played.moves < max_moves and free < _SILENT:
+        while not over and self._played.moves < max_moves and free < SILENT:
             moves = self._played.moves
             action, matched = self._choose()
             over = self._do(action, matched)

@@ -14,6 +14,7 @@ import numpy as np
 
 from wean.data.lines import read_lines
 from wean.errors import UsageError, WeanError
+from wean.evaluation.language_agent import LanguageAgent
 from wean.evaluation.text_agent import Planner, Played, TextAgent
 
 SCHEMA = "wean-text-episode/1"
@@ -41,7 +42,11 @@ class Setup:
 
     Attributes:
         make: The registered task.
-        student: Folder of the student; None plays random admissible actions, or those that are given.
+        student: Folder of the student; None asks the model, or plays given or random admissible actions.
+        model: Name of the language model that plays in the student's place.
+        history: Commands that a question to it tells.
+        temperature: Its sampling temperature; None leaves it to the model.
+        strict: A question that recorded answers lack is an error.
         max_moves: Moves of an episode.
         goals: For each task and variation sub-goals that are given to the student; None lets it plan.
         pool: Sub-goals of which random ones are given; None lets it plan.
@@ -54,6 +59,10 @@ class Setup:
     goals: dict[tuple[str, int], tuple[str, ...]] | None = None
     pool: tuple[str, ...] | None = None
     actions: dict[tuple[str, int], tuple[str, ...]] | None = None
+    model: str | None = None
+    history: int = 10
+    temperature: float | None = None
+    strict: bool = False
 
 
 class Player:
@@ -64,12 +73,14 @@ class Player:
     """
 
     def __init__(self, setup: Setup) -> None:
+        from wean.llm import open_model
         from wean.students.text import load_text_student
         from wean.tasks.registration import make_task
 
         self._setup = setup
         self._task: Any = make_task(setup.make)
         self._student = load_text_student(Path(setup.student)) if setup.student else None
+        self._model = open_model(setup.model, strict=setup.strict) if setup.model else None
 
     def play(self, case: Case) -> dict[str, Any]:
         """Plays a case; returns its line."""
@@ -79,6 +90,9 @@ class Player:
             if given is None:
                 raise UsageError(f"no demonstration of {case.task} {case.variation}; make one with `wean demos`")
             played = repeat(self._task, given, self._setup.max_moves)
+        elif self._model is not None:
+            agent = LanguageAgent(self._model, self._setup.history, self._setup.temperature)
+            played = agent.play(self._task, self._setup.max_moves)
         elif self._student is None:
             played = play_randomly(self._task, self._setup.max_moves, case.variation)
         else:
@@ -99,8 +113,10 @@ class Player:
         return None
 
     def close(self) -> None:
-        """Lets go of the task."""
+        """Lets go of the task, and of the model."""
         self._task.close()
+        if self._model is not None:
+            self._model.close()
 
 
 def repeat(task: Any, actions: Sequence[str], max_moves: int) -> Played:

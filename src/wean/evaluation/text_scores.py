@@ -63,7 +63,7 @@ def summarize(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Returns:
         `overall`, `groups`, `tasks`, `episodes`, `solved` (share of episodes with 100), `moves`, `actions`, `matched`,
-        `loops`, `ms_per_action`, `tokens_per_action`.
+        `loops`, `ms_per_action`, `tokens_per_action`, `questions` and `failed` (an episode).
     """
     scores: dict[str, list[float]] = {}
     for line in lines:
@@ -90,6 +90,8 @@ def summarize(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "matched": sum(line["matched"] for line in lines) / max(1, actions),
         "loops": sum(line["loops"] for line in lines) / len(lines),
         "ms_per_action": 1000 * sum(line["seconds"] for line in lines) / max(1, actions),
+        "questions": sum(line.get("questions", 0) for line in lines) / len(lines),
+        "failed": sum(line.get("failed", 0) for line in lines) / len(lines),
         "tokens_per_action": sum(line["tokens"] for line in lines) / max(1, actions),
     }
 

@@ -46,11 +46,11 @@ def parse_plans(text: str) -> tuple[tuple[Plan, float], ...]:
     return found
 
 
-def parse_skill(text: str) -> str | None:
-    """Reads the `skill` of the last JSON object in an answer that names one; None if there is none to be read."""
+def last_named(text: str, key: str) -> str | None:
+    """Reads the text under a key of the last JSON object in an answer that has one; None if there is none."""
     found = None
     for value in objects_in(text):
-        named = value.get("skill") if isinstance(value, dict) else None
+        named = value.get(key) if isinstance(value, dict) else None
         if isinstance(named, str) and named.strip():
             found = named.strip()
     return found
