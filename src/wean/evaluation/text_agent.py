@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from wean.students.answering import reader_of
 from wean.students.episode_text import EpisodeText
-from wean.students.reading import Reader
 from wean.students.text import TextStudent
 
 NOT_TAKEN = ("No known action matches that input", "Unknown action")
@@ -92,14 +92,14 @@ class TextAgent:
     """A text student that plays.
 
     Args:
-        student: Causal.
+        student: Who plays.
         planner: Names the sub-goals in its place: the oracle's, or drawn ones; they still end as the student says.
     """
 
     def __init__(self, student: TextStudent, planner: Planner | None = None) -> None:
         self._student, self._planner = student, planner
         self._habits = student.habits
-        self._reader = Reader(student)
+        self._reader = reader_of(student)
 
     def play(self, task: WordsTask, max_moves: int) -> Played:
         """Plays a task that was just reset.

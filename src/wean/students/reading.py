@@ -11,7 +11,8 @@ from wean.lm.trie import TokenTrie
 from wean.students.steps import steps_of
 from wean.students.text import TextStudent
 
-_LONGEST = 48  # tokens of an answer
+LONGEST = 48
+"""Tokens of an answer."""
 _NODES = 512  # of the trie in one pass
 
 
@@ -52,7 +53,7 @@ class Reader:
     def say(self, ids: Sequence[int]) -> str:
         """What the student says behind `ids`, greedily, up to its end mark."""
         end, said = self._student.mark["<end>"], list(ids)
-        while len(said) - len(ids) < _LONGEST:
+        while len(said) - len(ids) < LONGEST:
             token = int(self.read(said).argmax())
             if token == end:
                 break

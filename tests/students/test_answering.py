@@ -1,0 +1,76 @@
+"""An encoder-decoder student at work says and weighs what its model does, and acts out what it has memorised."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lm.tiny import tiny_t5, tiny_tokenizer
+from wean.evaluation.text_agent import TextAgent
+from wean.students.answering import EncoderReader, reader_of
+from wean.students.text import Habits, TextStudent, load_text_student, pretrained_student, save_text_student
+from word_demos import Replayed, demonstration
+
+
+def tiny_t5_folder(folder: Path) -> Path:
+    """A tiny encoder-decoder in a folder, as it would come from a hub."""
+    tokenizer = tiny_tokenizer(chat=False)
+    tiny_t5(len(tokenizer)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+IDS = [20, 31, 45, 20, 7, 99, 13, 55]
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> TextStudent:
+    folder = tiny_t5_folder(tmp_path_factory.mktemp("t5"))
+    return pretrained_student(f"hf:{folder}", Habits(feeding="step", context=512), seed=1)
+
+
+def plain(student: TextStudent, prompt: list[int], answer: list[int]) -> torch.Tensor:
+    """Log-probabilities of the answer's tokens by an ordinary pass."""
+    with torch.inference_mode():
+        output = student.model(input_ids=torch.tensor([prompt]), labels=torch.tensor([answer]))
+    return output.logits[0].log_softmax(-1).gather(-1, torch.tensor(answer)[:, None])[:, 0]
+
+
+def test_what_is_weighed_is_what_an_ordinary_pass_gives(student: TextStudent) -> None:
+    reader = reader_of(student)
+    assert isinstance(reader, EncoderReader)
+    answers = [[40, 41, 12], [40, 42], [50]]
+    found = reader.weigh(IDS, answers)
+    assert found == pytest.approx([float(plain(student, IDS, answer).sum()) for answer in answers], abs=1e-4)
+    act = student.mark["<act>"]
+    begun = reader.weigh([*IDS, act], answers)
+    whole = [float(plain(student, IDS, [act, *answer])[1:].sum()) for answer in answers]
+    assert begun == pytest.approx(whole, abs=1e-4)
+    first = plain(student, IDS, [40])[0] >= plain(student, IDS, [50])[0]
+    assert reader.prefers(IDS, 40, 50) == bool(first)
+
+
+def test_a_saved_student_says_the_same(student: TextStudent, tmp_path: Path) -> None:
+    save_text_student(student, tmp_path / "student")
+    again = load_text_student(tmp_path / "student")
+    assert reader_of(again).say(IDS) == reader_of(student).say(IDS)
+
+
+def test_it_says_the_most_probable_tokens(student: TextStudent) -> None:
+    act, end = student.mark["<act>"], student.mark["<end>"]
+    answer = [act]
+    while answer[-1] != end and len(answer) < 49:
+        with torch.inference_mode():
+            start = torch.tensor([[student.model.config.decoder_start_token_id, *answer]])
+            logits = student.model(input_ids=torch.tensor([IDS]), decoder_input_ids=start).logits
+        answer.append(int(logits[0, -1].argmax()))
+    assert reader_of(student).say([*IDS, act]) == student.decode(answer[1:])
+
+
+def test_it_plays_and_what_is_no_action_is_matched(student: TextStudent) -> None:
+    trajectory, _ = demonstration(0)
+    task = Replayed(trajectory, tuple(sorted(set(trajectory.actions))))
+    played = TextAgent(student).play(task, 3)
+    assert len(task.done) == played.actions == played.matched == 3
+    assert any("goal" in entry for entry in played.trace)
+    assert played.tokens > 0
