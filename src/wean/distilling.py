@@ -20,6 +20,7 @@ from wean.errors import UsageError, WeanError
 from wean.methods.settings import RunConfig, command_line
 from wean.runs import RunFolder, write_json, write_text
 from wean.stopping import Stop
+from wean.students.lora import add_adapters, merged
 from wean.students.text import (
     Habits,
     Size,
@@ -122,7 +123,12 @@ class Distilling:
             longest_repeat(learn) + 1,
         )
         if config.model != "scratch":
-            return pretrained_student(config.model, habits, self._run_config.seed)
+            student = pretrained_student(config.model, habits, self._run_config.seed)
+            if config.lora_rank:
+                add_adapters(student, config.lora_rank)
+            return student
+        if config.lora_rank:
+            raise UsageError("adapters are for a pretrained model; name one with model=hf:NAME, or leave lora_rank out")
         path = self.folder.path / "tokenizer.json"
         if not path.exists():
             tokenizer = train_tokenizer(texts(learn, annotations), config.vocabulary)
@@ -158,7 +164,7 @@ class Distilling:
         best = max(self._curve, key=_merit, default=None)
         self._curve.append(point)
         if best is None or _merit(point) > _merit(best):
-            save_text_student(algorithm.student, self.folder.student)
+            save_text_student(merged(algorithm.student), self.folder.student)
         self._checkpoint(algorithm)
 
     def _checkpoint(self, algorithm: SubgoalDistillation) -> None:
@@ -194,7 +200,7 @@ class Distilling:
             "demonstrations": len(learn),
             "dev_demonstrations": len(choose),
             "tasks": sorted({one.task for one in learn}),
-            "student_parameters": algorithm.student.parameter_count(),
+            "student_parameters": merged(algorithm.student).parameter_count(),
             "updates": algorithm.updates,
             "tokens": algorithm.tokens,
             "tokens_per_demonstration": algorithm.tokens / self.config.epochs / len(learn),

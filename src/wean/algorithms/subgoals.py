@@ -40,7 +40,9 @@ class SubgoalsConfig(BaseModel):
     actions: int = Field(100, gt=0)
     """Most actions of a demonstration that are learnt from; an evaluation ends after a hundred moves."""
     model: str = "scratch"
-    """A new small model with a tokenizer of its own, or `hf:NAME`: a pretrained one, trained as a whole."""
+    """A new small model with a tokenizer of its own, or `hf:NAME`: a pretrained one."""
+    lora_rank: int = Field(0, ge=0)
+    """Rank of the adapters (LoRA) that are trained on a pretrained model's matrices; 0 trains it as a whole."""
     hidden: int = Field(256, gt=0)
     """Width of a new model."""
     layers: int = Field(6, gt=0)
