@@ -1,4 +1,4 @@
-"""Sub-goal distillation on TextWorld from end to end: paths, sub-goals, a student, its episodes, by the command line."""
+"""Sub-goal distillation on TextWorld from end to end, by the command line: paths, sub-goals, student, episodes."""
 
 import json
 import os
