@@ -287,7 +287,7 @@ def make_prior(model: LanguageModel, settings: PriorSettings | None = None, seed
 
 def make_network(config: RunConfig, tasks: ShownTasks) -> Student:
     """Makes the student that acts on the tasks' observations, as the settings say."""
-    told = {"hidden", "recurrent", "reach", "edges", "census", "goal", "encoder"}
+    told = {"hidden", "recurrent", "reach", "edges", "census", "mirror", "goal", "encoder"}
     settings = config.student.model_dump(include=told)
     return make_student(tasks.observation_space, tasks.action_space, **settings)
 

@@ -97,7 +97,47 @@ def test_a_student_with_a_census_knows_what_it_does_not_see_from_here(tmp_path: 
     assert torch.allclose(again.features(torch.from_numpy(corners[0][None])), found[:1], atol=1e-6)
 
 
-@pytest.mark.parametrize("setting", [{"reach": 2}, {"edges": True}, {"census": True}])
+@pytest.mark.parametrize("goal", ["none", "position", "object"])
+def test_in_a_mirror_left_is_right(tmp_path: Path, goal: str) -> None:
+    channels = 4 if goal == "none" else 5
+    space = gym.spaces.Box(0, 255, (9, 9, channels), np.uint8)
+    torch.manual_seed(0)
+    student = make_student(
+        space, gym.spaces.Discrete(7), hidden=16, reach=3, edges=True, census=True, mirror=True, goal=goal
+    )  # type: ignore[arg-type]
+    assert isinstance(student, GridStudent)
+    assert student.edges is not None
+    for one in student.parameters():
+        torch.nn.init.normal_(one, std=0.3)
+    # Facing east, a mirror exchanges north and south: the rows of the map.
+    image = np.concatenate([_room(9, 9, (4, 3), 0, (6, 2)), np.zeros((9, 9, channels - 4), np.uint8)], -1)
+    image[5, 5, 0] = 4
+    if goal == "position":
+        image[6, 2, 4] = 1
+    if goal == "object":
+        image[:, :, 4].flat[2] = 1
+    other = image[:, ::-1].copy()
+    if goal == "object":
+        other[..., 4] = image[..., 4]
+    assert not np.array_equal(image, other)
+    logits, value, _ = student(
+        torch.from_numpy(np.stack([image, other]))[None], student.first_state(2), torch.zeros(1, 2)
+    )
+    assert torch.allclose(logits[0, 0], logits[0, 1][[1, 0, 2, 3, 4, 5, 6]], atol=1e-5)
+    assert not torch.allclose(logits[0, 0], logits[0, 1], atol=1e-2)
+    assert torch.allclose(value[0, 0], value[0, 1], atol=1e-5)
+    save_student(student, tmp_path)
+    again = load_student(tmp_path)
+    assert isinstance(again, GridStudent)
+    assert torch.allclose(again(both, again.first_state(2), torch.zeros(1, 2))[0], logits, atol=1e-5)
+
+
+def test_a_memory_sees_no_mirror() -> None:
+    with pytest.raises(UsageError, match="sees no mirror"):
+        GridStudent(9, 9, 7, mirror=True, recurrent=True)
+
+
+@pytest.mark.parametrize("setting", [{"reach": 2}, {"edges": True}, {"census": True}, {"mirror": True}])
 def test_a_student_without_a_map_has_no_edges(setting: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="for tasks that show a grid map"):
         make_student(gym.spaces.Discrete(16), gym.spaces.Discrete(4), **setting)  # type: ignore[arg-type]

@@ -42,6 +42,8 @@ class StudentSettings(BaseModel):
     """Tells a student of a grid map how far off the map's edges are."""
     census: bool = False
     """Tells it what things there are on the map, wherever they are: for keys and locks that must fit."""
+    mirror: bool = False
+    """Makes left and right one to a student of a grid map: half as much to learn, at twice the work."""
     chooses: Literal["actions", "skills"] = "actions"
     """What it chooses: the task's own actions, or skills, which then run until they are over."""
     goal: Goal = "none"

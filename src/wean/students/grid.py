@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from wean.errors import UsageError
 from wean.students.goals import Goal, GoalLanguage, GoalObject, GoalPosition
 from wean.students.student import Student
 from wean.tasks.grid.phrases import PARTS
@@ -17,6 +18,7 @@ _OBJECTS, _COLORS, _STATES = 11, 6, 3
 _CODES = _OBJECTS * _COLORS * _STATES
 _THINGS = 4 * _COLORS * _STATES  # codes from here on are of things: nothing, walls and floors come before
 _NO_AGENT = 4
+_EXCHANGED = [1, 0, 2, 3, 4, 5, 6]  # MiniGrid's actions in a mirror: left is right
 
 
 @lru_cache(maxsize=8)
@@ -79,6 +81,8 @@ class GridStudent(Student):
         edges: Also tells it how far off the four edges of the map are: where rooms fill the map, it knows where it is.
         census: Also tells it what things there are, wherever they are: so it need not learn for each pair of places
             that the key there fits the lock here.
+        mirror: What is to the left is treated as the same thing to the right in a mirror would be, with the turns
+            exchanged: half as much to learn, at twice the work. Not together with a memory.
         embedding: Size of a cell's embedding.
         hidden: Width of the hidden layers.
         recurrent: Adds a GRU after the hidden layers.
@@ -99,6 +103,7 @@ class GridStudent(Student):
         reach: int | None = None,
         edges: bool = False,
         census: bool = False,
+        mirror: bool = False,
         embedding: int = 4,
         hidden: int = 128,
         recurrent: bool = False,
@@ -120,23 +125,31 @@ class GridStudent(Student):
         }
         if goal != "none":
             config |= {"goal": goal, "encoder": encoder}
-        if census:
-            config["census"] = True
+        config |= {name: True for name, on in (("census", census), ("mirror", mirror)) if on}
         super().__init__(config, hidden, num_actions, recurrent)
         self._height = height
         self._index = egocentric_index(width, height, reach)
+        side = 2 * reach + 1
+        self._mirrored = self._index.view(-1, side, side).flip(-1).flatten(1) if mirror else None
+        if mirror:
+            if recurrent:
+                raise UsageError("a student with a memory sees no mirror; leave student.mirror or .recurrent out")
+            # Skills, which are masked, turn nowhere.
+            self.actor = MirroredHead(self.actor, None if masked else _EXCHANGED)
+            self.critic = MirroredHead(self.critic, None)
         self.object = nn.Embedding(_OBJECTS, embedding)
         self.color = nn.Embedding(_COLORS, embedding)
         self.state = nn.Embedding(_STATES, embedding)
-        window = (2 * reach + 1) ** 2
+        window = side**2
         self.trunk = nn.Sequential(
             nn.Linear(window * embedding, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
         )
         self.edges: nn.EmbeddingBag | None = None
         if edges:
-            side = max(width, height)
-            self._distances = edge_distances(width, height) + side * torch.arange(4)
-            self.edges = nn.EmbeddingBag(4 * side, hidden, mode="sum")
+            longest = max(width, height)
+            self._offsets = longest * torch.arange(4)
+            self._distances = edge_distances(width, height) + self._offsets
+            self.edges = nn.EmbeddingBag(4 * longest, hidden, mode="sum")
             nn.init.zeros_(self.edges.weight)
         self.census = nn.Linear(_CODES, hidden, bias=False) if census else None
         self.goal: GoalPosition | GoalObject | GoalLanguage | None = None
@@ -154,30 +167,63 @@ class GridStudent(Student):
         return observations[..., 4].flatten(1)[:, : self.num_actions] > 0
 
     def features(self, observations: Tensor) -> Tensor:
-        """Maps uint8 maps (B, W, H, 4 or 5) to features (B, hidden)."""
+        """Maps uint8 maps (B, W, H, 4 or 5) to features (B, hidden); with a mirror (B, 2 * hidden), own side first."""
         flat = observations.flatten(1, 2)  # (B, W * H, 4 or 5)
         own = (flat[..., 3] != _NO_AGENT).to(torch.uint8).argmax(1)  # (B,) the agent's cell
         pose = own * 4 + flat[torch.arange(len(flat)), own, 3]
         codes = (flat[..., 0].int() * _COLORS + flat[..., 1]) * _STATES + flat[..., 2]
-        hidden = self.census(_present(codes)) if self.census is not None else 0.0
+        present = self.census(_present(codes)) if self.census is not None else 0.0
         codes = nn.functional.pad(codes, (0, 1))
-        window = codes.gather(1, self._index[pose])  # (B, window)
         table = (
             self.object.weight[:, None, None] + self.color.weight[None, :, None] + self.state.weight[None, None, :]
         ).flatten(0, 2)
         table = torch.cat([torch.zeros_like(table[:1]), table[1:]])  # code 0 is "unseen"
-        embedded = nn.functional.embedding(window, table, padding_idx=0)
-        hidden = hidden + self.trunk[0](embedded.flatten(1))
-        if self.edges is not None:
-            hidden = hidden + self.edges(self._distances[pose])
-        if self.goal is not None:
-            shown = flat[..., 4]
-            if isinstance(self.goal, GoalPosition):
-                shown = nn.functional.pad(shown, (0, 1)).gather(1, self._index[pose])
-            else:
-                shown = shown[:, :PARTS]
-            hidden = hidden + self.goal(shown)
-        out: Tensor = self.trunk[1:](hidden)
+        sides = []
+        for index in (self._index, self._mirrored):
+            if index is None:
+                continue
+            embedded = nn.functional.embedding(codes.gather(1, index[pose]), table, padding_idx=0)  # (B, window, ...)
+            hidden = present + self.trunk[0](embedded.flatten(1))
+            if self.edges is not None:
+                hidden = hidden + self.edges(self._edges(pose, index is self._mirrored))
+            if self.goal is not None:
+                hidden = hidden + self.goal(self._shown(flat[..., 4], index[pose]))
+            sides.append(self.trunk[1:](hidden))
+        return torch.cat(sides, -1)
+
+    def _edges(self, pose: Tensor, mirrored: bool) -> Tensor:
+        """Numbers (B, 4) of the distances to the edges; in a mirror right and left are exchanged."""
+        if not mirrored:
+            return self._distances[pose]
+        longest = self._offsets[1]
+        ahead, right, behind, left = self._distances[pose].unbind(1)
+        return torch.stack([ahead, left - 2 * longest, behind, right + 2 * longest], 1)
+
+    def _shown(self, channel: Tensor, index: Tensor) -> Tensor:
+        """What the channel (B, cells) of the sub-goal shows: a mark in the window, or the parts of a phrase."""
+        if isinstance(self.goal, GoalPosition):
+            return nn.functional.pad(channel, (0, 1)).gather(1, index)
+        return channel[:, :PARTS]
+
+
+class MirroredHead(nn.Module):
+    """A linear head on both sides of a mirror: the mean of what it says of each, the turns of one exchanged.
+
+    Args:
+        linear: The head.
+        exchanged: For each output its place in a mirror; None where outputs have no side.
+    """
+
+    def __init__(self, linear: nn.Module, exchanged: list[int] | None) -> None:
+        super().__init__()
+        self.linear, self._exchanged = linear, exchanged
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """Outputs (..., outputs) of features (..., 2 * hidden)."""
+        own, mirrored = (self.linear(side) for side in seen.chunk(2, -1))
+        if self._exchanged is not None:
+            mirrored = mirrored[..., self._exchanged]
+        out: Tensor = (own + mirrored) / 2
         return out
 
 

@@ -32,6 +32,7 @@ def make_student(
     reach: int | None = None,
     edges: bool = False,
     census: bool = False,
+    mirror: bool = False,
     goal: Goal = "none",
     encoder: str = "minilm",
 ) -> Student:
@@ -46,6 +47,7 @@ def make_student(
         reach: Cells that a student of a grid map sees to each side; see `GridStudent`.
         edges: Whether a student of a grid map is told how far off the map's edges are.
         census: Whether it is told what things there are on the map, wherever they are.
+        mirror: Whether left and right are one to it; see `GridStudent`.
         goal: How it reads the sub-goal on a map (W, H, 5); see `GridStudent`.
         encoder: The sentence encoder of `goal="language"`.
 
@@ -57,8 +59,8 @@ def make_student(
     actions = int(action_space.n)
     shape = observation_space.shape or ()
     shows_map = len(shape) == 3 and shape[2] in (4, 5) and observation_space.dtype == np.uint8
-    if (reach is not None or edges or census) and not shows_map:
-        raise UsageError("student.reach, .edges and .census are for tasks that show a grid map; leave them out")
+    if (reach is not None or edges or census or mirror) and not shows_map:
+        raise UsageError("student.reach, .edges, .census, .mirror are for tasks that show a grid map; leave them out")
     if isinstance(observation_space, gym.spaces.Discrete):
         return DenseStudent(int(observation_space.n), actions, discrete=True, hidden=hidden, recurrent=recurrent)
     if not isinstance(observation_space, gym.spaces.Box):
@@ -71,6 +73,7 @@ def make_student(
             reach,
             edges,
             census,
+            mirror,
             hidden=hidden,
             recurrent=recurrent,
             masked=shape[2] == 5 and goal == "none",

@@ -31,13 +31,14 @@ class Student(nn.Module):
         self.num_actions = num_actions
         self.memory_size = width if recurrent else 0
         self.memory = nn.GRU(width, width) if recurrent else None
-        self.actor = nn.Linear(width, num_actions)
-        self.critic = nn.Linear(width, 1)
+        actor, critic = nn.Linear(width, num_actions), nn.Linear(width, 1)
         # A near-uniform first policy explores; the usual choice for PPO's policy head.
-        nn.init.orthogonal_(self.actor.weight, 0.01)
-        nn.init.zeros_(self.actor.bias)
-        nn.init.orthogonal_(self.critic.weight, 1.0)
-        nn.init.zeros_(self.critic.bias)
+        nn.init.orthogonal_(actor.weight, 0.01)
+        nn.init.zeros_(actor.bias)
+        nn.init.orthogonal_(critic.weight, 1.0)
+        nn.init.zeros_(critic.bias)
+        self.actor: nn.Module = actor
+        self.critic: nn.Module = critic
 
     def features(self, observations: Tensor) -> Tensor:
         """Maps observations (B, ...) to features (B, width)."""
