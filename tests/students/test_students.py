@@ -120,9 +120,8 @@ def test_in_a_mirror_left_is_right(tmp_path: Path, goal: str) -> None:
     if goal == "object":
         other[..., 4] = image[..., 4]
     assert not np.array_equal(image, other)
-    logits, value, _ = student(
-        torch.from_numpy(np.stack([image, other]))[None], student.first_state(2), torch.zeros(1, 2)
-    )
+    both = torch.from_numpy(np.stack([image, other]))[None]
+    logits, value, _ = student(both, student.first_state(2), torch.zeros(1, 2))
     assert torch.allclose(logits[0, 0], logits[0, 1][[1, 0, 2, 3, 4, 5, 6]], atol=1e-5)
     assert not torch.allclose(logits[0, 0], logits[0, 1], atol=1e-2)
     assert torch.allclose(value[0, 0], value[0, 1], atol=1e-5)
