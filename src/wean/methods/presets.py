@@ -48,12 +48,13 @@ _LONG = {"total_timesteps": 400_000, "num_steps": 32}
 _LONGER = {"total_timesteps": 600_000, "num_steps": 32}
 # A room that fills a large map: how far off its edges are says where the middle is, and there is less to look at.
 _FAR = {**_LONGER, "student.reach": 6, "student.edges": True}
-# Which key fits is a matter of colours: more to learn, a wider student that knows what there is, and a gentler PPO, or
-# what the teacher taught is lost when its weight is gone.
+# Which key fits is a matter of colours: more to learn, so a wider student that knows what there is and to which left and
+# right are one, and a gentler PPO, or what the teacher taught is lost when its weight is gone.
 _FITTING = {
     **_LONG,
-    "student.hidden": 256,
+    "student.hidden": 192,
     "student.census": True,
+    "student.mirror": True,
     "gamma": 0.98,
     "num_minibatches": 4,
     "update_epochs": 8,
@@ -72,8 +73,10 @@ _ROOMS: dict[str, dict[str, Any]] = {
     "ColoredDoorKeyRandom": _FITTING,
     "TwoDoor": _FAR,
 }
-_UNTIL = {"ColoredDoorKey": 1 / 2, "LavaDoorKey": 1 / 3, "ColoredDoorKeyRandom": 0.7, "TwoDoor": 1 / 4}
+_UNTIL = {"ColoredDoorKey": 1 / 2, "LavaDoorKey": 1 / 3, "ColoredDoorKeyRandom": 0.6, "TwoDoor": 1 / 4}
 _GUIDED = {task: {**settings, "teacher.until": _UNTIL.get(task, 1.0)} for task, settings in _ROOMS.items()}
+# A student that knows nothing stays where there is nothing to learn: the teacher plays along at first.
+_GUIDED["ColoredDoorKeyRandom"] |= {"teacher_share.start": 0.9, "teacher_share.until": 0.3}
 
 # MiniGrid's own tasks: the reward comes late, and only after a chain of steps. Larger batches, more exploration, and a
 # horizon of fifty steps instead of a hundred, so that what brings a sub-goal is told from what came before it.
