@@ -48,8 +48,8 @@ _LONG = {"total_timesteps": 400_000, "num_steps": 32}
 _LONGER = {"total_timesteps": 600_000, "num_steps": 32}
 # A room that fills a large map: how far off its edges are says where the middle is, and there is less to look at.
 _FAR = {**_LONGER, "student.reach": 6, "student.edges": True}
-# Which key fits is a matter of colours: more to learn, so a wider student that knows what there is and to which left and
-# right are one, and a gentler PPO, or what the teacher taught is lost when its weight is gone.
+# Which key fits is a matter of colours: more to learn, so a wider student that knows what there is and for which left
+# and right are one, and a gentler PPO, or what the teacher taught is lost when its weight is gone.
 _FITTING = {
     **_LONG,
     "student.hidden": 192,
