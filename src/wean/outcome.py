@@ -14,6 +14,7 @@ from wean.methods.card import student_card
 from wean.methods.settings import RunConfig, command_line
 from wean.parts import Parts, llm_counts, registered
 from wean.runs import RunFolder, write_json, write_text
+from wean.students.action_values import ActionValues
 from wean.students.grid import GridStudent
 from wean.students.saving import save_student, weight_bytes
 from wean.students.unlooped import Acting
@@ -95,7 +96,7 @@ def conclude(
         "curve": learned["curve"],
         "time": {**algorithm.seconds, "evaluation": max(0.0, learned["wall_seconds"] - learning)},
     }
-    write_text(folder.student / "README.md", student_card(summary))
+    write_text(folder.student / "README.md", student_card(summary, reads=isinstance(student, ActionValues)))
     if parts.model is not None:
         goal = parts.judges.situations([0])[0].goal
         for name, said in (("teacher", table if teacher else None), ("judge", ratings or None)):

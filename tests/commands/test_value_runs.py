@@ -103,7 +103,9 @@ def test_cloning_learns_from_the_same_file(tmp_path: Path, walks: Path) -> None:
     assert last["train/loss"] < math.log(4)  # that of four actions alike
 
 
-def test_a_run_with_a_prior_says_who_did_what_and_its_student_needs_no_model(tmp_path: Path) -> None:
+def test_a_run_with_a_prior_says_who_did_what_and_its_student_needs_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     summary = _train(tmp_path / "run", "dqn-prior", "learning_starts=40")
     assert set(summary["references"]) == {"teacher", "without-prior"}
     # One question for each cell of ice that was met: 11 of the 16 cells are neither hole nor goal.
@@ -117,6 +119,11 @@ def test_a_run_with_a_prior_says_who_did_what_and_its_student_needs_no_model(tmp
     [row] = [row for row in rows["rows"] if row["text"] == situation.text]
     proposed = {plan["skills"][0] for plan in row["plans"]}
     assert situation.choices[actor.act(situation)] in proposed
+    card = (tmp_path / "run" / "student" / "README.md").read_text()
+    monkeypatch.chdir(tmp_path / "run")
+    names = {"task": task.unwrapped}
+    exec(card.split("```python\n")[1].split("```")[0], names)
+    assert names["number"] == actor.act(situation)
 
 
 class Breaking(gym.Wrapper[Any, Any, Any, Any]):

@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def student_card(summary: Mapping[str, Any]) -> str:
-    """Writes the card out of a run's summary: task, teacher, cost, scores with intervals, how to use it."""
+def student_card(summary: Mapping[str, Any], reads: bool = False) -> str:
+    """Writes the card out of a run's summary: task, teacher, cost, scores with intervals, how to use it.
+
+    Args:
+        summary: As in `summary.json`.
+        reads: Whether the student reads situations instead of seeing observations.
+    """
     final, llm = summary["final"], summary["llm"]
     rows = [("this student", final), *((result["policy"], result) for result in other_ways(summary))]
     rows += [(name, result) for name, result in summary["references"].items()]
@@ -32,6 +37,8 @@ def student_card(summary: Mapping[str, Any]) -> str:
             f"{final['asking']['questions']['mean']:.2f} {'times' if decides else 'questions'} an episode. "
             "A decision takes"
         )
+    sees = _USE if summary["chooses"] == "actions" and not asks else _USE_A_VIEW
+    use = _USE_READING if reads else sees.format(acting=summary["acting"])
     return f"""# {summary["task"]}: a student of {summary["method"]}
 
 {taught} {needs} {final["ms_per_action"]:.3f} ms an action.
@@ -44,7 +51,7 @@ Held-out episodes ({final["episodes"]}, reset seeds from {final["seed"]}; 95 % i
 {table}
 
 ```python
-{(_USE if summary["chooses"] == "actions" and not asks else _USE_A_VIEW).format(acting=summary["acting"])}
+{use}
 ```
 """
 
@@ -59,6 +66,12 @@ from wean.students.acting import Actor
 
 actor = Actor.load("student", "{acting}")
 action = actor.act(observation)  # actor.reset() where an episode begins"""
+
+_USE_READING = """\
+from wean.students.acting import TextActor
+
+actor = TextActor.load("student")
+number = actor.act(task.situation())  # the place of its action among the situation's choices"""
 
 # A student that chooses skills, or whether to ask, or that sees sub-goals, sees the task through a view.
 _USE_A_VIEW = """\
