@@ -214,7 +214,9 @@ def view_of(
                 "when2ask learns itself when to ask; set cost.*, and leave the advice's rules and caps alone"
             )
         assert teacher is not None, "the preset names a model"
-        return AskingTasks(tasks, teacher, config.algorithm.cost if priced else None, config.algorithm.sees)
+        return AskingTasks(
+            tasks, teacher, config.algorithm.cost if priced else None, config.algorithm.sees, config.algorithm.waits
+        )
     if config.student.goal != "none":
         return _with_goals(config, asking or teacher, tasks)
     return OptionTasks(tasks) if config.student.chooses == "skills" else tasks

@@ -55,6 +55,17 @@ def test_who_never_asks_acts_at_random_when_the_plan_is_over_and_the_same_way_ev
     assert set(moves[0][4:]) == {0, 1}
 
 
+def test_who_may_wait_has_a_third_choice_and_the_first_question_all_the_same() -> None:
+    tasks = SerialTasks([Errand])
+    view = AskingTasks(tasks, errands()._teacher, waits=True)
+    assert view.action_space.n == len(view.action_names()) == 3
+    assert errands().action_space.n == 2
+    view.reset([0], [3])
+    for _ in range(12):
+        view.step([0], [NEVER_ASK])
+    assert view.questions == 1
+
+
 @pytest.mark.parametrize("advice", [Advice(()), Advice(((("fly", "rest"), 1.0),))])
 def test_no_advice_is_counted_and_asked_for_again(advice: Advice) -> None:
     view = errands(answer=lambda situation: advice)

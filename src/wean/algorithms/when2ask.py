@@ -39,6 +39,8 @@ class When2AskConfig(PPOConfig):
     """What a question takes away from the reward."""
     sees: Sight = "words"
     """What the policy sees: plan and words, now and when it last asked, or as in the paper the frames' difference."""
+    waits: bool = False
+    """Lets it go on at random, instead of asking, where the plan has nothing left to do."""
 
     @field_validator("teacher")
     @classmethod

@@ -24,7 +24,7 @@ from wean.teachers.plans import Plan
 from wean.teachers.teacher import Teacher
 
 GO_ON, ASK, NEVER_ASK = range(3)
-"""The actions; `NEVER_ASK` goes on even where the plan has nothing left, and is for the reference that never asks."""
+"""The actions; `NEVER_ASK` goes on even where the plan has nothing left: at random."""
 
 Sight = Literal["words", "frames"]
 
@@ -89,7 +89,8 @@ class AskingTasks(TaskView):
 
     Each step then takes the primitive action that the plan begins with. A question is forced where there is no plan
     yet, or none of its skills has anything to do. A plan that can do nothing at once is no advice: a random primitive
-    action is taken, and the next question is forced again.
+    action is taken, and the next question is forced again. With `waits` a third action, 2, goes on without asking even
+    there, by a random primitive action; only the first question is forced then.
 
     Observation: with `words` a float32 vector of four parts over the task's skills, and a last number. The parts: the
     skills that the situation names now; those that it named when the plan was asked for; the skill at work; those of
@@ -104,6 +105,7 @@ class AskingTasks(TaskView):
             drawn at each question if the teacher's mode is "sampled".
         cost: The price of a question.
         sees: What the observation shows.
+        waits: Whether the third action may be chosen.
 
     Raises:
         UsageError: If the tasks list no skills, or the teacher's mode fits no single plan.
@@ -112,7 +114,12 @@ class AskingTasks(TaskView):
     no_expert = "nobody knows when it is best to ask"
 
     def __init__(
-        self, tasks: SerialTasks, teacher: Teacher, cost: AskingCost | None = None, sees: Sight = "words"
+        self,
+        tasks: SerialTasks,
+        teacher: Teacher,
+        cost: AskingCost | None = None,
+        sees: Sight = "words",
+        waits: bool = False,
     ) -> None:
         if teacher.mode == "soft":
             raise UsageError("who asks for plans follows one at a time; set advice.mode=argmax (or sampled)")
@@ -124,7 +131,8 @@ class AskingTasks(TaskView):
         self.observation_space: gym.Space[Any] = tasks.observation_space
         if sees == "words":
             self.observation_space = gym.spaces.Box(0, 1, (4 * len(self._index) + 1,), np.float32)
-        self.action_space: gym.Space[Any] = gym.spaces.Discrete(2)
+        self._choices = ["go on", "ask", "go on at random"][: 3 if waits else 2]
+        self.action_space: gym.Space[Any] = gym.spaces.Discrete(len(self._choices))
         self._primitives = int(tasks.action_space.n)  # type: ignore[attr-defined]
         self.tallies: dict[int, Tally] = {}
         """What was asked in each finished episode, by its reset seed."""
@@ -194,8 +202,8 @@ class AskingTasks(TaskView):
         return self._observe(range(self.num))
 
     def action_names(self) -> list[str]:
-        """What the two actions mean."""
-        return ["go on", "ask"]
+        """What the actions mean."""
+        return self._choices
 
     # --- what the rules of the references go by ----------------------------------------------------------------------
 
