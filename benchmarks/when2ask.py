@@ -25,10 +25,12 @@ from wean.evaluation.statistics import bootstrap_mean, wilson
 NAME = "when2ask"
 TASKS = ("ColoredDoorKey", "KeyInBox", "RandomBoxKey")
 
-WORDS = ("sees=words", "total_timesteps=150000")
+MUST = ("waits=false", *(f"cost.{name}=0.05" for name in ("first", "change", "repeat")))
+MAP = (*MUST, "sees=frames", "total_timesteps=300000")
 LINES = (
     Line("when2ask", "when2ask", "learned", TASKS, seeds=5),
-    Line("when2ask-words", "when2ask", "learned, sees words alone", TASKS[:1], seeds=5, overrides=WORDS),
+    Line("when2ask-must", "when2ask", "learned, must ask where the plan is over", TASKS[:1], seeds=5, overrides=MUST),
+    Line("when2ask-map", "when2ask", "the same, sees how the map changes", TASKS[:1], seeds=5, overrides=MAP),
 )
 QUICK = (LINES[0]._replace(seeds=2, tasks=("KeyInBox",)),)
 PAIRED = ("success", "questions", "length")

@@ -103,8 +103,9 @@ _ASKING = {
 }
 # A box may be empty: asking when all is seen spares a question, for which many steps must be worth spending.
 _ASKING_LESS = dict.fromkeys(("cost.first", "cost.change", "cost.repeat"), 0.3)
-# A key that is dropped in front of the door bars the way for good: only who sees the map can ask in time.
-_ASKING_WHERE = {"sees": "frames", "total_timesteps": 300_000}
+# A key that is dropped in front of the door bars the way for good: who may wait need not ask about it at every step. A
+# low price is enough for that, and does not tempt it to wander elsewhere.
+_ASKING_OR_WAITING = {"waits": True, **dict.fromkeys(("cost.first", "cost.change", "cost.repeat"), 0.02)}
 # Plain PPO gets ten times as many steps where it finds nothing in as few.
 _STOCK_ALONE = {**_STOCK, "KeyCorridorS3R3": {**_CHAIN, "total_timesteps": 5_000_000}}
 _STOCK_GUIDED = {task: {**settings, "ent_coef": 0.001, "teacher.until": 1 / 2} for task, settings in _STOCK.items()}
@@ -300,7 +301,7 @@ METHODS = {
             "When2Ask, 2306.03604",
             "when2ask",
             _ASKING,
-            {"RandomBoxKey": _ASKING_LESS, "ColoredDoorKey": _ASKING_WHERE},
+            {"RandomBoxKey": _ASKING_LESS, "ColoredDoorKey": _ASKING_OR_WAITING},
             home="ColoredDoorKey",
         ),
         Method(
