@@ -1,4 +1,4 @@
-"""The fewest questions with which an episode can be solved: what no rule that asks can beat.
+"""The fewest questions with which an episode can be solved: what nobody can beat who must ask where the plan is over.
 
 Found with hindsight. The planner's answers and the skills are as they are; in each episode all choices of up to two
 moments to ask in are tried, which leaves out nothing where four questions suffice. Questions that are forced count like
@@ -79,7 +79,8 @@ def markdown(found: dict[str, Any]) -> str:
     """One line for people."""
     least, end = found["fewest"], found["plan_end"]
     return (
-        f"With hindsight, in the first {found['episodes']} episodes ({found['unsolved']} are not solved at plan end): "
+        f"With hindsight, for who must ask where the plan is over, in the first {found['episodes']} episodes "
+        f"({found['unsolved']} are not solved at plan end): "
         f"{least['mean']:.2f} questions ({least['low']:.2f} to {least['high']:.2f}) suffice where plan end asks "
         f"{end['mean']:.2f}; {found['with_fewer']} episodes can be solved with fewer"
         f"{', ' + str(found['perhaps_fewer']) + ' more perhaps' if found['perhaps_fewer'] else ''}.\n"

@@ -6,7 +6,8 @@ python benchmarks/when2ask.py --from-runs DIR  tabulates the finished runs of DI
 
 Run folders go to --runs. A run plays every rule in the 1,000 held-out episodes of its student and pairs them by
 episode. "Learned minus this" is the mean of the seeds' differences, with the lowest and the highest end of their 95 %
-intervals: wider than one interval over all seeds. Below each table, what no rule can beat; see `fewest_questions`.
+intervals: wider than one interval over all seeds. Below each table, what nobody can beat who must ask where the plan is
+over; see `fewest_questions`.
 """
 
 from __future__ import annotations
