@@ -89,7 +89,8 @@ class Runs:
     def with_saved(self, rows: Sequence[dict[str, Any]], part: str) -> list[dict[str, Any]]:
         """Rows of a part of the saved table in place of new ones that rest on fewer seeds, or are not there.
 
-        So a table that is made again from some of its runs loses no line of those that are gone.
+        So a table that is made again from some of its runs loses no line of those that are gone. References, which
+        have no seeds, come last.
         """
         found = {(row["task"], row["method"]): row for row in rows}
         if self._with_kept:
@@ -97,7 +98,7 @@ class Runs:
                 key = row["task"], row["method"]
                 if key not in found or (row["seeds"] or 0) > (found[key]["seeds"] or 0):
                     found[key] = row
-        return list(found.values())
+        return sorted(found.values(), key=lambda row: row["seeds"] is None)
 
     def _one(self, task: str, line: Line, seed: int) -> dict[str, Any] | None:
         path = self.path(line, task, seed) / "summary.json"

@@ -64,7 +64,7 @@ def test_a_saved_row_gives_way_to_one_of_as_many_seeds(tmp_path: Path, seeds: in
     )
     runs = Runs("lake", tmp_path, with_kept=True, results=tmp_path)
     rows = runs.with_saved([_row("dqn", seeds, "new"), _row("chance", None, "new")], "rows")
-    assert [(row["method"], row["from"]) for row in rows] == [("dqn", shown), ("chance", "new"), ("gone", "saved")]
+    assert [(row["method"], row["from"]) for row in rows] == [("dqn", shown), ("gone", "saved"), ("chance", "new")]
 
 
 def _row(method: str, seeds: int | None, source: str) -> dict[str, Any]:
