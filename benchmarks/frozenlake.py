@@ -23,10 +23,19 @@ TASK = "FrozenLake"
 LINES = (
     Line("dqn", "dqn", "a table of values", (TASK,), seeds=10),
     Line("dqn-prior", "dqn-prior", "the table among the proposals", (TASK,), seeds=10),
+    Line(
+        "dqn-weak-prior",
+        "dqn-prior",
+        "the same, SmolLM2-135M scores the moves",
+        (TASK,),
+        seeds=3,
+        overrides=("prior.elicitation=logprobs",),
+        model="hf:smollm2-135m",
+    ),
 )
 
 
-QUICK = tuple(line._replace(seeds=2, overrides=("total_timesteps=50000",)) for line in LINES)
+QUICK = tuple(line._replace(seeds=2, overrides=("total_timesteps=50000",)) for line in LINES[:2])
 
 
 def optimum() -> float:
