@@ -22,6 +22,14 @@ TASK = "FrozenLake"
 
 LINES = (
     Line("dqn", "dqn", "a table of values", (TASK,), seeds=10),
+    Line(
+        "dqn-longer",
+        "dqn",
+        "a table of values, twice as long a run",
+        (TASK,),
+        seeds=5,
+        overrides=("total_timesteps=200000",),
+    ),
     Line("dqn-prior", "dqn-prior", "the table among the proposals", (TASK,), seeds=10),
     Line(
         "dqn-weak-prior",
@@ -35,7 +43,9 @@ LINES = (
 )
 
 
-QUICK = tuple(line._replace(seeds=2, overrides=("total_timesteps=50000",)) for line in LINES[:2])
+QUICK = tuple(
+    line._replace(seeds=2, overrides=("total_timesteps=50000",)) for line in LINES if line.name in ("dqn", "dqn-prior")
+)
 
 
 def optimum() -> float:
@@ -50,7 +60,7 @@ def main() -> None:
     lines, finished, arguments = trained(NAME, options(__doc__, NAME), LINES, QUICK)
     best = optimum()
     rows = collect(TASK, lines, finished, 0.9 * best)
-    ratios = [ratio(rows, "dqn-prior", "dqn", 3)]
+    ratios = [ratio(rows, "dqn-prior", "dqn", 3), ratio(rows, "dqn-prior", "dqn-longer", 3)]
     half = [found for line in lines if (found := row(TASK, line, finished, 0.5 * best))]
     earlier = [ratio(half, "dqn-prior", "dqn")]
     results = {
