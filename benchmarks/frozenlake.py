@@ -20,17 +20,12 @@ from wean.tasks.registration import make_task
 NAME = "frozenlake"
 TASK = "FrozenLake"
 
+LONGER = ("total_timesteps=200000",)
 LINES = (
     Line("dqn", "dqn", "a table of values", (TASK,), seeds=10),
-    Line(
-        "dqn-longer",
-        "dqn",
-        "a table of values, twice as long a run",
-        (TASK,),
-        seeds=5,
-        overrides=("total_timesteps=200000",),
-    ),
+    Line("dqn-longer", "dqn", "a table of values, twice as long a run", (TASK,), seeds=5, overrides=LONGER),
     Line("dqn-prior", "dqn-prior", "the table among the proposals", (TASK,), seeds=10),
+    Line("dqn-prior-longer", "dqn-prior", "among the proposals, as long a run", (TASK,), seeds=5, overrides=LONGER),
     Line(
         "dqn-weak-prior",
         "dqn-prior",
@@ -60,7 +55,7 @@ def main() -> None:
     lines, finished, arguments = trained(NAME, options(__doc__, NAME), LINES, QUICK)
     best = optimum()
     rows = collect(TASK, lines, finished, 0.9 * best)
-    ratios = [ratio(rows, "dqn-prior", "dqn", 3), ratio(rows, "dqn-prior", "dqn-longer", 3)]
+    ratios = [ratio(rows, "dqn-prior", "dqn", 3), ratio(rows, "dqn-prior-longer", "dqn-longer", 3)]
     half = [found for line in lines if (found := row(TASK, line, finished, 0.5 * best))]
     earlier = [ratio(half, "dqn-prior", "dqn")]
     results = {
