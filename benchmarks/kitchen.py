@@ -77,7 +77,8 @@ def main() -> None:
     online = [line for line in lines if line.name in {one.name for one in ONLINE}]
     offline = [line for line in lines if line not in online]
     rows = finished.with_saved(collect(TASK, online, finished, THRESHOLD), "online")
-    recorded = [found for line in offline if (found := row(TASK, line, finished, THRESHOLD))]
+    found = [one for line in offline if (one := row(TASK, line, finished, THRESHOLD))]
+    recorded = finished.with_saved(found, "offline")
     ratios = [ratio(rows, "dqn-prior", "dqn", 10), ratio(rows, "ppo-prior", "ppo", 5)]
     results = {"online": rows, "offline": recorded, "ratios": ratios, "curves": curves(lines, finished)}
     text = f"## Online\n\n{markdown(rows, 'macro-actions')}\n{told(ratios)}"
