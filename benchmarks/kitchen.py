@@ -27,9 +27,12 @@ DEMOS = Path(__file__).resolve().parents[1] / "runs" / "kitchen-demos" / "mixed.
 EPISODES = 1000
 SIZES = (3, 10, 30, 100, 300)
 
+SLOWER = ("learning_rate=0.0005",)
 ONLINE = (
     Line("dqn", "dqn", "double DQN", (TASK,), seeds=10),
     Line("dqn-prior", "dqn-prior", "DQN among the proposals", (TASK,), seeds=10),
+    Line("dqn-slower", "dqn", "double DQN, half the step size", (TASK,), seeds=10, overrides=SLOWER),
+    Line("dqn-prior-slower", "dqn-prior", "among the proposals, half the step size", (TASK,), 10, overrides=SLOWER),
     Line("ppo", "ppo", "PPO", (TASK,), seeds=10),
     Line("ppo-prior", "ppo-prior", "PPO with KL to the prior, which plays along at first", (TASK,), seeds=10),
     Line("ppo-prior-kl", "ppo-prior", "the KL term alone", (TASK,), seeds=5, overrides=("teacher_share.start=0",)),
@@ -79,7 +82,8 @@ def main() -> None:
     rows = finished.with_saved(collect(TASK, online, finished, THRESHOLD), "online")
     found = [one for line in offline if (one := row(TASK, line, finished, THRESHOLD))]
     recorded = finished.with_saved(found, "offline")
-    ratios = [ratio(rows, "dqn-prior", "dqn", 10), ratio(rows, "ppo-prior", "ppo", 5)]
+    pairs = (("dqn-prior", "dqn", 10), ("dqn-prior-slower", "dqn-slower", 10), ("ppo-prior", "ppo", 5))
+    ratios = [ratio(rows, *pair) for pair in pairs]
     results = {"online": rows, "offline": recorded, "ratios": ratios, "curves": curves(lines, finished)}
     text = f"## Online\n\n{markdown(rows, 'macro-actions')}\n{told(ratios)}"
     if recorded:
