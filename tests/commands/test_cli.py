@@ -113,7 +113,7 @@ def test_compare_lists_and_asks(run: Path, tmp_path: Path) -> None:
         (("train", "llm4teach", "--out", "/proc/run"), 1, "cannot write to /proc/run"),
         (("eval", "nowhere"), 2, "is no run folder"),
         (("eval", "random"), 2, "name one with --task"),
-        (("eval", "random", "--task", "SimpleDoorKey", "--acting", "loud"), 2, "sampled or greedy"),
+        (("eval", "random", "--task", "SimpleDoorKey", "--acting", "loud"), 2, "sampled, greedy or unlooped"),
         (("compare", "nowhere"), 2, "nowhere"),
         (("train", "llm4teach", "--seed", "one"), 2, "Invalid value for '--seed'"),
         (("train", "llm4teach", "--max-calls", "-1"), 2, "a budget of -1 calls makes no sense"),
