@@ -17,7 +17,7 @@ import numpy as np
 
 from finished_runs import Line, Runs
 from reporting import finish, hardware
-from training_runs import interval, options, reached, tabulate, trained
+from training_runs import interval, reached, tabulate, trained
 from wean.evaluation.statistics import median_steps
 
 NAME = "advice_budget"
@@ -100,7 +100,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Parses, trains what is missing, tabulates."""
-    lines, finished, arguments = trained(NAME, options(__doc__, NAME), LINES, QUICK)
+    lines, finished, arguments = trained(NAME, __doc__, LINES, QUICK)
     rows = [row for line in lines if (row := asked(line, finished))]
     results = {"rows": rows, "success_by_questions": by_questions(lines, finished)}
     finish(NAME, hardware("torch", "minigrid"), results, table(rows), arguments.json, arguments.save)

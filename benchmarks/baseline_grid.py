@@ -13,7 +13,7 @@ from finished_runs import Line
 from frozenlake import optimum
 from prior_tables import markdown, row
 from reporting import finish, hardware
-from training_runs import options, trained
+from training_runs import trained
 
 NAME = "baseline_grid"
 KITCHEN, LAKE = ("KitchenRandom",), ("FrozenLake",)
@@ -46,7 +46,7 @@ QUICK = tuple(line._replace(overrides=(*line.overrides, "total_timesteps=30000")
 
 def main() -> None:
     """Parses, trains what is missing, tabulates."""
-    lines, finished, arguments = trained(NAME, options(__doc__, NAME), LINES, QUICK)
+    lines, finished, arguments = trained(NAME, __doc__, LINES, QUICK)
     parts = {"KitchenRandom": 0.9, "FrozenLake": 0.9 * optimum()}
     results = {
         task: [found for line in lines if task in line.tasks and (found := row(task, line, finished, threshold))]

@@ -13,7 +13,7 @@ from __future__ import annotations
 from finished_runs import Line
 from prior_tables import collect, markdown, ratio, row, told
 from reporting import finish, hardware
-from training_runs import curves, options, trained
+from training_runs import curves, trained
 from wean.tasks.frozen_lake import FrozenLake, optimal_success
 from wean.tasks.registration import make_task
 
@@ -52,7 +52,7 @@ def optimum() -> float:
 
 def main() -> None:
     """Parses, trains what is missing, tabulates."""
-    lines, finished, arguments = trained(NAME, options(__doc__, NAME), LINES, QUICK)
+    lines, finished, arguments = trained(NAME, __doc__, LINES, QUICK)
     best = optimum()
     rows = collect(TASK, lines, finished, 0.9 * best)
     ratios = [ratio(rows, "dqn-prior", "dqn", 3), ratio(rows, "dqn-prior-longer", "dqn-longer", 3)]

@@ -13,7 +13,7 @@ from typing import Any
 
 from finished_runs import Line, Runs
 from reporting import finish, hardware
-from training_runs import curves, markdown, options, tables, trained
+from training_runs import curves, markdown, tables, trained
 
 NAME = "rewards"
 STOCK = ("KeyCorridorS3R3", "MultiRoomN2S4", "ObstructedMaze1Dlh")
@@ -68,7 +68,7 @@ def shaped(lines: list[Line], finished: Runs) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Parses, trains what is missing, tabulates."""
-    lines, finished, arguments = trained(NAME, options(__doc__, NAME), LINES, QUICK)
+    lines, finished, arguments = trained(NAME, __doc__, LINES, QUICK)
     rows = tables(lines, LINES[0], finished)
     ratios = [row for line in lines if line.name != "ppo" for row in faster(rows, line)]
     results = {

@@ -40,20 +40,20 @@ def options(doc: str | None, name: str) -> argparse.ArgumentParser:
 
 
 def trained(
-    name: str, parser: argparse.ArgumentParser, lines: Sequence[Line], quick: Sequence[Line]
+    name: str, doc: str | None, lines: Sequence[Line], quick: Sequence[Line]
 ) -> tuple[list[Line], Runs, argparse.Namespace]:
     """Parses the command line and trains what is missing.
 
     Args:
         name: The benchmark's.
-        parser: As of `options`.
+        doc: Its help.
         lines: The benchmark's lines.
         quick: Its lines with --quick.
 
     Returns:
         The lines that are to be tabulated, their runs, and the parsed command line.
     """
-    arguments = parser.parse_args()
+    arguments = options(doc, name).parse_args()
     chosen = chosen_lines(quick if arguments.quick else lines, arguments)
     runs = runs_of(name, arguments)
     if not arguments.from_runs:
@@ -169,7 +169,7 @@ def run(name: str, doc: str | None, lines: Sequence[Line], quick: Sequence[Line]
         quick: Its lines with --quick.
         more: Gives further rows of a task, measured anew.
     """
-    chosen, runs, arguments = trained(name, options(doc, name), lines, quick)
+    chosen, runs, arguments = trained(name, doc, lines, quick)
     rows = tables(chosen, lines[0], runs, more)
     results = {"rows": rows, "curves": curves(chosen, runs)}
     finish(name, hardware("torch", "minigrid"), results, markdown(rows), arguments.json, arguments.save)

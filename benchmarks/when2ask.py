@@ -20,7 +20,7 @@ from fewest_questions import fewest
 from fewest_questions import markdown as bound
 from finished_runs import Line, Runs
 from reporting import finish, hardware
-from training_runs import curves, interval, options, trained
+from training_runs import curves, interval, trained
 from wean.evaluation.statistics import bootstrap_mean, wilson
 
 NAME = "when2ask"
@@ -95,7 +95,7 @@ def markdown(rows: list[dict[str, Any]], bounds: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Parses, trains what is missing, tabulates."""
-    lines, finished, arguments = trained(NAME, options(__doc__, NAME), LINES, QUICK)
+    lines, finished, arguments = trained(NAME, __doc__, LINES, QUICK)
     rows = [row for line in lines for task in line.tasks for row in rows_of(task, line, finished)]
     bounds = [fewest(task, 20 if arguments.quick else 200) for task in dict.fromkeys(row["task"] for row in rows)]
     results = {"rows": rows, "fewest": bounds, "curves": curves(lines, finished)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from wean.evaluation.text_agent import SILENT, Played, WordsTask
+from wean.evaluation.text_agent import SILENT, Played, WordsTask, take
 from wean.llm.answers import Message
 from wean.llm.model import LanguageModel
 from wean.llm.question import tokens_used
@@ -66,9 +66,8 @@ class LanguageAgent:
                 played.trace.append({"action": command, "observation": observation, "score": float(task.score)})
             else:
                 command = choices[found]
-                said, _, terminated, truncated, info = task.step(command)
-                over = terminated or truncated
-                observation = str(info.get("feedback", said))[:_OBSERVED]
+                said, over, info = take(task, command)
+                observation = said[:_OBSERVED]
                 played.actions += 1
                 played.moves = int(info.get("moves", moves + 1))
                 entry = {"action": command, "observation": observation[:300], "score": float(task.score)}

@@ -88,6 +88,12 @@ Planner = Callable[[int, WordsTask], str | None]
 """Names the sub-goal of a number (from 0) in the student's place; None when there is no more."""
 
 
+def take(task: WordsTask, action: str) -> tuple[str, bool, dict[str, Any]]:
+    """Takes an action; what the task answers, whether the episode is over, and the step's `info`."""
+    observation, _, terminated, truncated, info = task.step(action)
+    return str(info.get("feedback", observation)), terminated or truncated, info
+
+
 class TextAgent:
     """A text student that plays.
 
@@ -184,12 +190,12 @@ class TextAgent:
     def _do(self, action: str, matched: bool) -> bool:
         """Takes an action; returns whether the episode is over."""
         before = float(self._task.score)
-        observation, over, info = self._step(action)
+        observation, over, info = take(self._task, action)
         if observation.startswith(NOT_TAKEN) and not matched:
             choices = [choice for choice in self._task.situation().choices if choice not in self._ruled_out]
             if choices:
                 action, matched = self._best(choices), True
-                observation, over, info = self._step(action)
+                observation, over, info = take(self._task, action)
         played = self._played
         score = float(self._task.score)
         self._episode.say_action(action, target=False)
@@ -206,10 +212,6 @@ class TextAgent:
         if not over and not asked:
             self._watch((action, observation, look, carried, str(score)), score > before)
         return over
-
-    def _step(self, action: str) -> tuple[str, bool, dict[str, Any]]:
-        observation, _, terminated, truncated, info = self._task.step(action)
-        return str(info.get("feedback", observation)), terminated or truncated, info
 
     def _watch(self, now: tuple[str, ...], risen: bool) -> None:
         """Notices loops."""

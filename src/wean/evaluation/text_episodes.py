@@ -15,7 +15,7 @@ import numpy as np
 from wean.data.lines import read_lines
 from wean.errors import UsageError, WeanError
 from wean.evaluation.language_agent import LanguageAgent
-from wean.evaluation.text_agent import Planner, Played, TextAgent
+from wean.evaluation.text_agent import Planner, Played, TextAgent, take
 
 SCHEMA = "wean-text-episode/1"
 
@@ -139,12 +139,12 @@ def play_randomly(task: Any, max_moves: int, seed: int) -> Played:
 
 def _take(task: Any, action: str, played: Played) -> bool:
     """Takes an action and notes it; returns whether the episode is over."""
-    _, _, terminated, truncated, info = task.step(action)
+    _, over, info = take(task, action)
     played.actions += 1
     played.moves = int(info["moves"])
     played.score = float(task.score)
     played.trace.append({"action": action, "score": played.score, "moves": played.moves})
-    return bool(terminated or truncated)
+    return over
 
 
 def play_all(

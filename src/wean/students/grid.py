@@ -128,10 +128,10 @@ class GridStudent(Student):
         config |= {name: True for name, on in (("census", census), ("mirror", mirror)) if on}
         super().__init__(config, hidden, num_actions, recurrent)
         self._height = height
-        self._index = egocentric_index(width, height, reach)
-        side = 2 * reach + 1
-        self._mirrored = self._index.view(-1, side, side).flip(-1).flatten(1) if mirror else None
+        index, side = egocentric_index(width, height, reach), 2 * reach + 1
+        self._views = [index]
         if mirror:
+            self._views.append(index.view(-1, side, side).flip(-1).flatten(1))
             if recurrent:
                 raise UsageError("a student with a memory sees no mirror; leave student.mirror or .recurrent out")
             # Skills, which are masked, turn nowhere.
@@ -147,8 +147,9 @@ class GridStudent(Student):
         self.edges: nn.EmbeddingBag | None = None
         if edges:
             longest = max(width, height)
-            self._offsets = longest * torch.arange(4)
-            self._distances = edge_distances(width, height) + self._offsets
+            distances = edge_distances(width, height)
+            # In a mirror right and left are exchanged; each of the four sides has its own part of the table.
+            self._distances = [one + longest * torch.arange(4) for one in (distances, distances[:, [0, 3, 2, 1]])]
             self.edges = nn.EmbeddingBag(4 * longest, hidden, mode="sum")
             nn.init.zeros_(self.edges.weight)
         self.census = nn.Linear(_CODES, hidden, bias=False) if census else None
@@ -179,25 +180,15 @@ class GridStudent(Student):
         ).flatten(0, 2)
         table = torch.cat([torch.zeros_like(table[:1]), table[1:]])  # code 0 is "unseen"
         sides = []
-        for index in (self._index, self._mirrored):
-            if index is None:
-                continue
+        for number, index in enumerate(self._views):
             embedded = nn.functional.embedding(codes.gather(1, index[pose]), table, padding_idx=0)  # (B, window, ...)
             hidden = present + self.trunk[0](embedded.flatten(1))
             if self.edges is not None:
-                hidden = hidden + self.edges(self._edges(pose, index is self._mirrored))
+                hidden = hidden + self.edges(self._distances[number][pose])
             if self.goal is not None:
                 hidden = hidden + self.goal(self._shown(flat[..., 4], index[pose]))
             sides.append(self.trunk[1:](hidden))
         return torch.cat(sides, -1)
-
-    def _edges(self, pose: Tensor, mirrored: bool) -> Tensor:
-        """Numbers (B, 4) of the distances to the edges; in a mirror right and left are exchanged."""
-        if not mirrored:
-            return self._distances[pose]
-        longest = self._offsets[1]
-        ahead, right, behind, left = self._distances[pose].unbind(1)
-        return torch.stack([ahead, left - 2 * longest, behind, right + 2 * longest], 1)
 
     def _shown(self, channel: Tensor, index: Tensor) -> Tensor:
         """What the channel (B, cells) of the sub-goal shows: a mark in the window, or the parts of a phrase."""

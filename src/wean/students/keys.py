@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-MARK = "mixed_keys"  # in the model's config
+_NOTED = "mixed_keys"  # in the model's config
 
 
 class MixedKeys(nn.Linear):
@@ -42,9 +42,9 @@ def mix_keys(model: Any) -> None:
         mixed = MixedKeys(plain.in_features, plain.out_features)
         mixed.weight = plain.weight
         layer.self_attn.k_proj = mixed
-    setattr(model.config, MARK, True)
+    setattr(model.config, _NOTED, True)
 
 
 def has_mixed_keys(model: Any) -> bool:
     """Whether a model's keys are mixed."""
-    return bool(getattr(model.config, MARK, False))
+    return bool(getattr(model.config, _NOTED, False))

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from wean.errors import UsageError, WeanError
 from wean.lm.extras import quiet, require
 from wean.students.episode_text import ACT, DONE, END, GOAL, MARKS, PROMPT_VERSION, Encode, EpisodeText, Feeding
-from wean.students.keys import MARK, mix_keys
+from wean.students.keys import has_mixed_keys, mix_keys
 from wean.students.tokens import PAD, load_tokenizer
 
 SCHEMA, KIND = "wean-student/1", "text"
@@ -211,7 +211,7 @@ def load_text_student(folder: Path) -> TextStudent:
         kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
         with quiet():
             model = kind.from_config(config, attn_implementation="sdpa", dtype=torch.float32)
-        if settings.get(MARK):
+        if has_mixed_keys(model):
             mix_keys(model)
         load_model(model, str(folder / "model.safetensors"))
         habits = Habits(**values["habits"])
