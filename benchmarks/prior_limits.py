@@ -4,7 +4,7 @@ python benchmarks/prior_limits.py          both tables (ten minutes on one idle 
 python benchmarks/prior_limits.py --quick  fewer seeds and sizes
 
 On the slippery 8x8 lake: the transitions of N steps played by the prior, or by chance, are counted, and the moves that
-are best in what was counted are judged exactly. No learner of values gets more out of the same steps but by luck.
+are best in what was counted are judged exactly.
 
 In random kitchens: PPO's student learns the KL term alone, from N steps that it played itself before it knew anything,
 or that the prior played. Success is greedy, in held-out kitchens.
