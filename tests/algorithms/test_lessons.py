@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from wean.algorithms.lessons import (
     batched,
@@ -15,12 +16,13 @@ from wean.algorithms.lessons import (
     tell,
     texts,
 )
+from wean.data.trajectories import Moment, Trajectory
 from wean.errors import UsageError
 from wean.evaluation.text_agent import TextAgent
 from wean.students.episode_text import EpisodeText, Window
 from wean.students.text import Habits, Size, TextStudent, new_student
 from wean.students.tokens import train_tokenizer
-from word_demos import Replayed, demonstration
+from word_demos import NOTHING, Replayed, demonstration
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +190,26 @@ def test_the_last_variations_choose_the_checkpoint() -> None:
 def test_the_longest_sub_goal_counts_what_is_learnt() -> None:
     trajectory, annotation = demonstration()
     assert longest_goal([trajectory], {trajectory.key: annotation}, 100) == 2
+
+
+def test_what_finds_its_end_reached_is_left_out_and_a_rise_that_came_with_it_is_told_later(tokenizer: Any) -> None:
+    moments = [
+        Moment("go to hall", "You move to the hall.", "hall:\na box", NOTHING, 0),
+        Moment("open box", "The box is already open.", "hall:\na box", NOTHING, 30),
+        Moment("activate lamp", "The lamp appears broken, and can't be activated.", "hall:\na box", NOTHING, 30),
+        Moment("go to kitchen", "You move to the kitchen.", "hall:\na box", NOTHING, 30),
+    ]
+    walked = Trajectory("walk", 0, "Walk.", tuple(moments))
+    (window,) = tell(walked, None, student(tokenizer).episode(), 100).windows
+    text, learnt = shown(tokenizer, window)
+    assert learnt == "<act> go to hall<end>|<act> activate lamp<end>|<act> go to kitchen<end>"
+    assert "already" not in text
+    assert "can't be activated.<up>" in text and text.count("<up>") == 1
+    assert [number for number, _ in steps_of(walked, None, 2)] == [0, 2]
+
+
+def test_mixed_keys_work_in_half_precision(tokenizer: Any) -> None:
+    made = student(tokenizer)
+    with torch.autocast("cpu", torch.bfloat16):
+        halves = made.model(torch.tensor([[1, 2, 3]])).logits.float()
+    assert torch.allclose(halves, made.model(torch.tensor([[1, 2, 3]])).logits, atol=0.05)

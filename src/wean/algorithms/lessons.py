@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from wean.data.annotations import Annotation
-from wean.data.trajectories import Key, Moment, Trajectory, by_task
+from wean.data.trajectories import Key, Trajectory, by_task
 from wean.errors import UsageError
 from wean.students.episode_text import EpisodeText, Window, is_idle
 
@@ -54,14 +54,15 @@ class Batch(NamedTuple):
 def steps_of(trajectory: Trajectory, annotation: Annotation | None, actions: int) -> list[Step]:
     """The actions that are learnt, with the sub-goals where they begin.
 
-    Actions that only look around are left out; a sub-goal of which nothing else remains goes with them.
+    Actions that change nothing (`is_idle`) are left out; a sub-goal of which nothing else remains goes with them.
 
     Args:
         trajectory: The demonstration.
         annotation: Its sub-goals; None for none.
         actions: Most actions.
     """
-    kept = [number for number, action in enumerate(trajectory.actions) if not is_idle(action)][:actions]
+    path = trajectory.path
+    kept = [number for number, moment in enumerate(path) if not is_idle(moment.action, moment.observation)][:actions]
     if annotation is None:
         return [(number, None) for number in kept]
     steps: list[Step] = []
@@ -85,7 +86,7 @@ def tell(trajectory: Trajectory, annotation: Annotation | None, episode: Episode
     Raises:
         UsageError: An opening is longer than the context.
     """
-    path = trajectory.path
+    path, score = trajectory.path, 0.0
     try:
         episode.begin(trajectory.description, path[0].look, path[0].inventory)
         for number, subgoal in steps_of(trajectory, annotation, actions):
@@ -98,17 +99,12 @@ def tell(trajectory: Trajectory, annotation: Annotation | None, episode: Episode
             episode.ask()
             episode.say_action(path[number].action)
             after = path[number + 1] if number + 1 < len(path) else path[number]
-            episode.observe(path[number].observation, after.look, after.inventory, risen(path, number))
+            before, score = score, path[number].score or 0.0  # a rise that came with what is left out is told, too
+            episode.observe(path[number].observation, after.look, after.inventory, score > before)
     except UsageError as error:
         raise UsageError(f"{trajectory.task} {trajectory.variation}: {error}") from None
     windows = (window.trimmed() for window in episode.windows)
     return Lesson(trajectory.task, tuple(window for window in windows if window.ids))
-
-
-def risen(path: Sequence[Moment], number: int) -> bool:
-    """Whether the score is higher after an action than before it."""
-    before = path[number - 1].score if number else 0
-    return (path[number].score or 0) > (before or 0)
 
 
 def texts(trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation]) -> Iterator[str]:

@@ -147,7 +147,7 @@ class SubgoalDistillation:
             raise UsageError("there is no demonstration to learn from; lower dev_share or bring more")
         self.student, self.config = student, config
         cuda = torch.cuda.is_available()
-        self._accelerator = Accelerator(mixed_precision="bf16" if cuda else "no", cpu=not cuda)
+        self._accelerator = Accelerator(mixed_precision="bf16" if cuda or _fast_halves() else "no", cpu=not cuda)
         seq2seq = student.model.config.is_encoder_decoder
         loss = Seq2SeqLoss(student.model, student.pad) if seq2seq else TargetLoss(student.model)
         self.loss = self._accelerator.prepare(loss)
@@ -249,6 +249,12 @@ class SubgoalDistillation:
         self.tokens += sum(lengths)
         # Query-key and attention-value products, 2 each, half of them masked; thrice for the way back.
         self.flops += 6.0 * inner * sum(lengths) + 6.0 * layers * width * sum(length**2 for length in lengths)
+
+
+def _fast_halves() -> bool:
+    """Whether the processor multiplies matrices of bfloat16 (AMX): several times faster than in float32 then."""
+    known = getattr(torch.cpu, "get_capabilities", dict)()  # newer than the oldest torch that wean works with
+    return bool(known.get("amx_bf16", False))
 
 
 def _adamw(model: Any, config: SubgoalsConfig) -> torch.optim.AdamW:

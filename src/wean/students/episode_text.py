@@ -53,6 +53,7 @@ _SHORT = (
     (re.compile(r" \((?:that is open|containing nothing)\)"), ""),
 )
 _NUMBER = re.compile(r"\d+")
+_DONE_BEFORE = re.compile(r"The .+ is already \w+\.")
 _SAID_OF_EVERY_PLACE = frozenset({"the agent", "a substance called air"})
 
 
@@ -206,9 +207,12 @@ class EpisodeText:
         return "" if cleaned == "\n".join(_lines(self._look)) else cleaned[:_OBSERVED]
 
 
-def is_idle(action: str) -> bool:
-    """Whether an action only shows what is told at every step anyway: it is neither learnt nor needed."""
-    return action == "look around"
+def is_idle(action: str, observation: str) -> bool:
+    """Whether an action showed only what is told at every step anyway, or found done what it was to do.
+
+    It is neither learnt nor needed, and may cost a move: the oracle opens every door that is open already.
+    """
+    return action == "look around" or _DONE_BEFORE.fullmatch(observation.strip()) is not None
 
 
 def _clean(text: str) -> str:

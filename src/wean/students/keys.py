@@ -32,7 +32,7 @@ class MixedKeys(nn.Linear):
         """Keys (B, T, keys); nothing stands before the first."""
         keys = super().forward(hidden)
         before = nn.functional.pad(keys[:, :-1], (0, 0, 1, 0))
-        return torch.lerp(keys, before, self.mix)
+        return torch.lerp(keys, before, self.mix.to(keys.dtype))  # halves under autocast
 
 
 def mix_keys(model: Any) -> None:
