@@ -45,13 +45,16 @@ class Runs:
         folder: Of its run folders.
         with_kept: Whether kept summaries and saved rows stand in for run folders that are not there.
         results: Where tables lie.
+        episodes: A file of lines in each run folder that is kept with its summary, as `episodes`, traces left out.
 
     Attributes:
         saved: The results of the saved table.
     """
 
-    def __init__(self, name: str, folder: Path, with_kept: bool, results: Path = RESULTS) -> None:
-        self.folder = folder
+    def __init__(
+        self, name: str, folder: Path, with_kept: bool, results: Path = RESULTS, episodes: str | None = None
+    ) -> None:
+        self.folder, self._episodes = folder, episodes
         table = results / f"{name}.json"
         self.saved: dict[str, Any] = json.loads(table.read_text())["results"] if table.exists() else {}
         self._file = results / "runs" / f"{name}.jsonl.gz"
@@ -78,7 +81,7 @@ class Runs:
                     path = self.path(line, task, seed)
                     if (path / "summary.json").exists():
                         settings = _placeless(yaml.safe_load((path / "config.yaml").read_text()))
-                        summary = json.loads((path / "summary.json").read_text())
+                        summary = self._summary(path)
                         del summary["command"]  # says where the run lay
                         self._kept[path.name] = {"run": path.name, "settings": settings, "summary": summary}
         if self._kept:
@@ -101,15 +104,21 @@ class Runs:
         return sorted(found.values(), key=lambda row: row["seeds"] is None)
 
     def _one(self, task: str, line: Line, seed: int) -> dict[str, Any] | None:
-        path = self.path(line, task, seed) / "summary.json"
-        if path.exists():
-            summary: dict[str, Any] = json.loads(path.read_text())
-            return summary
-        kept = self._kept.get(path.parent.name) if self._with_kept else None
+        path = self.path(line, task, seed)
+        if (path / "summary.json").exists():
+            return self._summary(path)
+        kept = self._kept.get(path.name) if self._with_kept else None
         if kept is None or _filled(kept["settings"]) != _placeless(line.config(task, seed).model_dump()):
             return None
         found: dict[str, Any] = kept["summary"]
         return found
+
+    def _summary(self, path: Path) -> dict[str, Any]:
+        summary: dict[str, Any] = json.loads((path / "summary.json").read_text())
+        if self._episodes and (path / self._episodes).exists():
+            played = [json.loads(line) for line in (path / self._episodes).read_text().splitlines()]
+            summary["episodes"] = [{key: value for key, value in one.items() if key != "trace"} for one in played]
+        return summary
 
 
 def _name(line: Line, task: str, seed: int) -> str:

@@ -93,6 +93,7 @@ def lake(seeds: int, sizes: tuple[int, ...]) -> list[dict[str, Any]]:
 
 def imitated(played: str, steps: int, seed: int) -> dict[str, Any]:
     """Greedy success of a student that learns the KL term from steps that it, or the prior, played."""
+    torch.manual_seed(seed)
     parts = build(resolve("ppo-prior", "KitchenRandom", seed=seed))
     algorithm, student = parts.algorithm, parts.student
     assert isinstance(algorithm, PPO)

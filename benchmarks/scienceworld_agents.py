@@ -1,16 +1,17 @@
 """Text students on ScienceWorld: with sub-goals, flat, and fed step by step; scores by length, and what training costs.
 
-python benchmarks/scienceworld_agents.py --data demos.parquet --annotations subgoals.jsonl   the whole table
-python benchmarks/scienceworld_agents.py --quick          the demonstrations that come with wean, two epochs
+python benchmarks/scienceworld_agents.py                  the whole table
+python benchmarks/scienceworld_agents.py --quick          the fewer demonstrations that come with wean, two epochs
 python benchmarks/scienceworld_agents.py --from-runs DIR  tabulates what is finished in DIR
+python benchmarks/scienceworld_agents.py --from-runs DIR --scores FILE  adds what `wean eval` wrote into a scores.json
 
-Every score is over the first test variations of each task, 100 moves, a spoilt task counting 0. What follows
-key=value words goes to every run.
+Every score is over the first test variations of each task, 100 moves, a spoilt task counting 0.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,71 +19,69 @@ import numpy as np
 
 from finished_runs import Line, Runs
 from reporting import finish, hardware
-from training_runs import chosen_lines, options, runs_of
+from training_runs import chosen_lines, options
 from wean.distilling import Distilling
 from wean.evaluation.text_episodes import Setup, play_all
-from wean.evaluation.text_scores import cases, summarize
-from wean.methods.settings import resolve
+from wean.evaluation.text_scores import SCHEMA, cases, summarize
 
 NAME, TASK = "scienceworld_agents", "ScienceWorld"
+SETTINGS = ("actions=70",)
 LINES = (
-    Line("subgoals", "subgoals", "sub-goals, one sequence a demonstration", (TASK,)),
-    Line("subgoals-flat", "subgoals-flat", "flat imitation, same student and feeding", (TASK,)),
-    Line("subgoals-step", "subgoals-step", "sub-goals, one prompt a step (the paper's feeding)", (TASK,)),
+    Line("subgoals", "subgoals", "sub-goals, one sequence a demonstration", (TASK,), overrides=SETTINGS),
+    Line("subgoals-flat", "subgoals-flat", "flat imitation, same student and feeding", (TASK,), overrides=SETTINGS),
 )
-QUICK = ("epochs=2", "hidden=128", "layers=2", "measurements=2")
+FEEDINGS = (
+    Line("few", "subgoals", "one sequence a demonstration", (TASK,), 1, ("data=scienceworld", "epochs=20")),
+    Line("few-step", "subgoals-step", "one prompt a step (the paper's)", (TASK,), 1, ("data=scienceworld", "epochs=1")),
+)
+QUICK = ("data=scienceworld", "epochs=2", "hidden=128", "layers=2", "measurements=2")
 
 
 def main() -> None:
     """Parses, trains and plays what is missing, tabulates."""
     parser = options(__doc__, NAME)
-    parser.add_argument("--data", default="scienceworld", help="demonstrations")
-    parser.add_argument("--annotations", default="", help="their sub-goals")
     parser.add_argument("--variations", type=int, default=10, help="test variations of each task")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of every run")
+    parser.add_argument("--scores", type=Path, action="append", default=[], help="scores.json of `wean eval`, as rows")
     arguments = parser.parse_args()
-    finished = runs_of(NAME, arguments)
-    lines = chosen_lines(LINES, arguments)
-    variations = arguments.variations
-    overrides = [f"data={arguments.data}", f"annotations={arguments.annotations}", *arguments.overrides]
+    variations = 1 if arguments.quick else arguments.variations
+    folder, file = arguments.from_runs or arguments.runs, f"test-{variations}.jsonl"
+    finished = Runs(NAME, folder, with_kept=arguments.from_runs is not None, episodes=file)
+    lines = chosen_lines((*LINES, *FEEDINGS), arguments)
     if arguments.quick:
-        lines, variations = [line._replace(seeds=1) for line in lines], 1
-        overrides += QUICK
+        lines = [line._replace(seeds=1, overrides=(*line.overrides, *QUICK)) for line in lines if line in LINES]
     if not arguments.from_runs:
         for seed in range(1, max(line.seeds for line in lines) + 1):
             for line in lines:
                 if seed <= line.seeds:
                     out = finished.path(line, TASK, seed)
-                    Distilling(resolve(line.method, TASK, seed=seed, overrides=overrides), out, resume=True).run()
-                    played(out, variations, arguments.workers)
-        played(None, variations, arguments.workers, finished.folder / "random")
-    rows = [row for line in lines if (row := tabulated(line, finished, variations))]
-    random = finished.folder / "random" / f"test-{variations}.jsonl"
-    reference = summarize([json.loads(text) for text in random.read_text().splitlines()]) if random.exists() else None
-    results = {"rows": rows, "random": reference, "variations": variations, "same_score": same_score(rows)}
+                    Distilling(line.config(TASK, seed), out, resume=True).run()
+                    if not line.name.startswith("few"):
+                        setup = Setup(TASK, str(out / "student"))
+                        play_all(setup, cases(TASK, "test", variations), out / file, arguments.workers)
+    if arguments.save:
+        finished.keep(lines)
+    rows = [row for line in lines if (row := tabulated(line, finished))]
+    results = {
+        "variations": variations,
+        "rows": finished.with_saved(rows, "rows"),
+        "beside": beside(arguments.scores, finished.saved.get("beside", []) if arguments.from_runs else []),
+        "feedings": feedings([finished.of(TASK, line) for line in FEEDINGS]) or finished.saved.get("feedings"),
+    }
     finish(NAME, hardware("torch", "transformers"), results, markdown(results), arguments.json, arguments.save)
 
 
-def played(run: Path | None, variations: int, workers: int, out: Path | None = None) -> list[dict[str, Any]]:
-    """The episodes of a run's student, or of random valid actions; those that are there are not played again."""
-    setup = Setup(TASK, str(run / "student") if run else None)
-    file = (out or run or Path()) / f"test-{variations}.jsonl"
-    return play_all(setup, cases(TASK, "test", variations), file, workers)
-
-
-def tabulated(line: Line, finished: Runs, variations: int) -> dict[str, Any] | None:
-    """One line: scores of all seeds' episodes, and what training took; None without a finished run."""
-    runs = finished.of(TASK, line)
-    files = [finished.path(line, TASK, seed) / f"test-{variations}.jsonl" for seed in range(1, line.seeds + 1)]
-    seeds = [[json.loads(text) for text in file.read_text().splitlines()] for file in files if file.exists()]
-    if not runs or not seeds:
+def tabulated(line: Line, finished: Runs) -> dict[str, Any] | None:
+    """One line: scores of all seeds' episodes, and what training took; None without a student that played."""
+    runs = [run for run in finished.of(TASK, line) if run.get("episodes")]
+    if not runs:
         return None
     return {
+        "task": TASK,
         "method": line.name,
         "what": line.what,
-        "seeds": len(seeds),
-        "scores": summarize([episode for episodes in seeds for episode in episodes]),
-        "of_seeds": [summarize(episodes)["overall"]["mean"] for episodes in seeds],
+        "seeds": len(runs),
+        "scores": summarize([episode for run in runs for episode in run["episodes"]]),
+        "of_seeds": [summarize(run["episodes"])["overall"]["mean"] for run in runs],
         "parameters": runs[0]["student_parameters"],
         "demonstrations": runs[0]["demonstrations"],
         "tokens": float(np.median([run["tokens"] for run in runs])),
@@ -93,43 +92,57 @@ def tabulated(line: Line, finished: Runs, variations: int) -> dict[str, Any] | N
     }
 
 
-def same_score(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+def beside(files: Sequence[Path], saved: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of what `wean eval` measured, in place of saved ones of the same name: references, and given sub-goals."""
+    found = {row["what"]: row for row in saved}
+    for file in files:
+        scores = json.loads(file.read_text())
+        if scores.get("schema") != SCHEMA:
+            raise SystemExit(f"{file} was not written by `wean eval` of a task in words; name its scores.json")
+        who = scores["who"] if scores["goals"] == "student" else f"the student, {scores['goals']} sub-goals given"
+        found[who] = {"what": who, "scores": scores}
+    return list(found.values())
+
+
+def feedings(runs: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Any] | None:
     """What both feedings took to the score on dev demonstrations that both reach; None without both."""
-    curves = {row["method"]: row["curve"] for row in rows if row["method"] in ("subgoals", "subgoals-step")}
-    if len(curves) < 2:
+    if not all(runs):
         return None
-    level = min(max(point["exact"] for point in curve) for curve in curves.values())
-    first = {name: next(point for point in curve if point["exact"] >= level) for name, curve in curves.items()}
-    costs = ("tokens", "seconds", "flops")
-    return {"exact": level} | {name: {cost: point[cost] for cost in costs} for name, point in first.items()}
+    curves = [of_line[0]["curve"] for of_line in runs]
+    level = min(max(point["exact"] for point in curve) for curve in curves)
+    first = [next(point for point in curve if point["exact"] >= level) for curve in curves]
+    costs = ("exact", "tokens", "seconds", "flops")
+    return {"exact": level} | {
+        name: {cost: point[cost] for cost in costs} for name, point in zip(("sequence", "step"), first, strict=True)
+    }
 
 
 def markdown(results: dict[str, Any]) -> str:
     """The table for people."""
-    text = "| student | seeds | overall | short | medium | long | solved | ms/action | training |\n"
+    text = "| who | seeds | overall | short | medium | long | solved | ms/action | training |\n"
     text += "|---|---|---|---|---|---|---|---|---|\n"
-    rows = [(row["what"], row["seeds"], row["scores"], f"{row['seconds']:,.0f} s, {row['flops']:.1e} FLOPs")
-            for row in results["rows"]]  # fmt: skip
-    if results["random"]:
-        rows.append(("random valid actions", "", results["random"], ""))
-    for what, seeds, scores, training in rows:
+    for row in [*results["rows"], *results["beside"]]:
+        scores = row["scores"]
         groups = [
             cell(scores["groups"][name]) if name in scores["groups"] else "" for name in ("short", "medium", "long")
         ]
-        text += f"| {what} | {seeds} | {cell(scores['overall'])} | {' | '.join(groups)} | "
-        text += f"{100 * scores['solved']:.0f} % | {scores['ms_per_action']:.1f} | {training} |\n"
-    if found := results["same_score"]:
-        one, other = found["subgoals"], found["subgoals-step"]
+        training = f"{row['seconds']:,.0f} s, {row['flops']:.1e} FLOPs" if "flops" in row else ""
+        text += f"| {row['what']} | {row.get('seeds', '')} | {cell(scores['overall'])} | {' | '.join(groups)} | "
+        speed = f"{scores['ms_per_action']:.1f}" if scores["ms_per_action"] else ""
+        text += f"{100 * scores['solved']:.0f} % | {speed} | {training} |\n"
+    if found := results["feedings"]:
+        one, other = found["sequence"], found["step"]
         text += (
-            f"\nTo {100 * found['exact']:.1f} % of the dev answers right: one sequence {one['flops']:.1e} FLOPs and "
-            f"{one['seconds']:,.0f} s, one prompt a step {other['flops']:.1e} FLOPs and {other['seconds']:,.0f} s.\n"
+            f"\nTo {100 * found['exact']:.1f} % of the dev answers right, on the fewer demonstrations: one sequence "
+            f"{one['flops']:.1e} FLOPs and {one['seconds']:,.0f} s, one prompt a step {other['flops']:.1e} FLOPs and "
+            f"{other['seconds']:,.0f} s.\n"
         )
     return text
 
 
 def cell(value: dict[str, float]) -> str:
     """A score with its interval."""
-    return f"{value['mean']:.1f} [{value['low']:.1f}, {value['high']:.1f}]"
+    return f"{value['mean']:.1f} ({value['low']:.1f} to {value['high']:.1f})"
 
 
 if __name__ == "__main__":

@@ -204,7 +204,8 @@ def test_what_finds_its_end_reached_is_left_out_and_a_rise_that_came_with_it_is_
     text, learnt = shown(tokenizer, window)
     assert learnt == "<act> go to hall<end>|<act> activate lamp<end>|<act> go to kitchen<end>"
     assert "already" not in text
-    assert "can't be activated.<up>" in text and text.count("<up>") == 1
+    assert "can't be activated.<up>" in text
+    assert text.count("<up>") == 1
     assert [number for number, _ in steps_of(walked, None, 2)] == [0, 2]
 
 

@@ -12,6 +12,7 @@ from wean.data.shipped import shipped
 from wean.data.trajectories import check_versions, read_trajectories
 from wean.errors import UsageError, WeanError
 from wean.evaluation.oracle import ScienceWorldOracle, choose_variations, write_oracle_paths
+from wean.evaluation.text_scores import cases
 
 
 class _Tea:
@@ -90,10 +91,13 @@ def test_variations_are_spread_over_the_split_and_the_papers_sample_is_drawn_acr
         ("find-plant", 0),
         ("find-plant", 75),
     ]
+    played = [(case.task, case.variation) for case in cases("ScienceWorld", "test", 10)]
+    assert choose_variations("test", 10, [], "first") == played
+    assert len(played) == 271
     assert len(choose_variations("train", None, [], None)) == 3592
     drawn = [len(choose_variations(fold, None, ["9-2"], "paper")) for fold in ("train", "dev", "test")]  # type: ignore[arg-type]
     assert sum(drawn) == 50
-    with pytest.raises(UsageError, match="there is paper"):
+    with pytest.raises(UsageError, match="there are first, paper"):
         choose_variations("train", None, [], "papre")
 
 

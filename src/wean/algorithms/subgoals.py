@@ -23,8 +23,8 @@ class SubgoalsConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: str = "scienceworld"
-    """Demonstrations: a JSONL (.gz too) or Parquet file, or `scienceworld`, those that come with wean."""
+    data: str = "scienceworld-train"
+    """Demonstrations: a JSONL (.gz too) or Parquet file, or wean's: `scienceworld-train`, or fewer: `scienceworld`."""
     annotations: str = ""
     """Their sub-goals, as `wean annotate` writes them; of those that come with wean, theirs by default."""
     dev: str = ""
@@ -45,7 +45,7 @@ class SubgoalsConfig(BaseModel):
     """Rank of the adapters (LoRA) that are trained on a pretrained model's matrices; 0 trains it as a whole."""
     hidden: int = Field(256, gt=0)
     """Width of a new model."""
-    layers: int = Field(6, gt=0)
+    layers: int = Field(4, gt=0)
     """Depth of a new model."""
     heads: int = Field(4, gt=0)
     """Attention heads of a new model."""
@@ -53,19 +53,19 @@ class SubgoalsConfig(BaseModel):
     """Tokens that a new tokenizer may have."""
     context: int = Field(2048, ge=256)
     """Tokens that the student reads at most; longer episodes open anew, see docs."""
-    epochs: int = Field(10, gt=0)
+    epochs: int = Field(5, gt=0)
     """Passes over the demonstrations, tasks balanced."""
-    token_budget: int = Field(8192, gt=0)
+    token_budget: int = Field(2048, gt=0)
     """Most tokens of a gradient step, padding included."""
-    learning_rate: float = Field(1e-3, gt=0)
-    """AdamW's greatest step size; a tenth of it is left at the end (cosine)."""
+    learning_rate: float = Field(2e-3, gt=0)
+    """AdamW's greatest step size, about 1e-4 for pretrained models; a tenth of it is left at the end (cosine)."""
     warmup: float = Field(0.03, ge=0, lt=1)
     """Share of the run in which the step size rises from zero."""
     weight_decay: float = Field(0.1, ge=0)
     """AdamW's weight decay, of matrices only."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients are scaled down to this norm."""
-    measurements: int = Field(10, gt=0)
+    measurements: int = Field(5, gt=0)
     """How often the dev demonstrations are read in a run; a checkpoint is written each time."""
 
     @property
@@ -253,7 +253,9 @@ class SubgoalDistillation:
 
 def _fast_halves() -> bool:
     """Whether the processor multiplies matrices of bfloat16 (AMX): several times faster than in float32 then."""
-    known = getattr(torch.cpu, "get_capabilities", dict)()  # newer than the oldest torch that wean works with
+    known: dict[str, Any] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # newer than the oldest torch that wean works with
     return bool(known.get("amx_bf16", False))
 
 

@@ -114,11 +114,11 @@ def _known(
 def _annotator(name: str) -> Annotates:
     """A model behind the door, or, of `recorded:`, recorded annotations that are looked up by demonstration."""
     from wean.annotation.annotator import Annotator, RecordedAnnotator
-    from wean.data.shipped import SHIPPED, shipped
+    from wean.data.shipped import RECORDED, shipped
     from wean.llm import open_model
 
     kind, _, rest = name.partition(":")
-    if kind == "recorded" and rest in SHIPPED:
+    if kind == "recorded" and rest in RECORDED:
         demonstrations = shipped(rest)
         return RecordedAnnotator(name, demonstrations.annotations, demonstrations.trajectories)
     return Annotator(open_model(name))

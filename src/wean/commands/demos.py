@@ -36,7 +36,9 @@ def demos(
     split: Annotated[str, typer.Option(help="Paths: train, dev or test.")] = "train",
     per_task: Annotated[int | None, typer.Option(min=1, help="Paths: how many of each task; all by default.")] = None,
     tasks: Annotated[str | None, typer.Option(help="Paths: ScienceWorld's tasks, with commas; all by default.")] = None,
-    sample: Annotated[str | None, typer.Option(help="Paths: `paper` draws as Sub-goal Distillation does.")] = None,
+    sample: Annotated[
+        str | None, typer.Option(help="Paths: `first` variations, as `wean eval` plays; `paper` draws as the paper.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-demos-written/1).")] = False,
 ) -> None:
     """Play a task and write every step to a Parquet file (wean-demos/1, paths wean-trajectories/1)."""

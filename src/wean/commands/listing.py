@@ -47,7 +47,7 @@ def _methods() -> list[dict[str, Any]]:
 
 
 def _models() -> list[dict[str, Any]]:
-    from wean.data.shipped import SHIPPED
+    from wean.data.shipped import RECORDED
     from wean.llm.backends.recorded import shipped_recordings
     from wean.lm.packages import PACKAGES
 
@@ -56,7 +56,7 @@ def _models() -> list[dict[str, Any]]:
     ]
     rows += [
         {"name": f"recorded:{name}", "what": "recorded sub-goals that come with wean, for `wean annotate`"}
-        for name in SHIPPED
+        for name in RECORDED
     ]
     rows += [{"name": f"hf:{name}", "what": f"`wean models get {name}` fetches it"} for name in PACKAGES]
     rows.append({"name": "openai:NAME", "what": "a hosted model; needs OPENAI_API_KEY"})

@@ -11,12 +11,19 @@ from wean.data.annotations import Annotation, match_annotations, read_annotation
 from wean.data.trajectories import Key, Trajectory, read_trajectories
 from wean.errors import UsageError
 
-SHIPPED = ("scienceworld",)
-"""Names of the annotated demonstrations.
+SHIPPED = {
+    "scienceworld": ("scienceworld_paths.jsonl.gz", "scienceworld_subgoals.jsonl"),
+    "scienceworld-train": ("scienceworld-train_paths.parquet", "scienceworld-train_subgoals.jsonl.gz"),
+}
+"""Files of the annotated demonstrations, paths and sub-goals, by name: oracle paths of ScienceWorld 1.2.3
+(simplification "easy") for training variations of each of its 30 tasks.
 
-`scienceworld`: oracle paths of ScienceWorld 1.2.3 (simplification "easy") for up to five training variations of each
-of its 30 tasks, 147 in all, and the sub-goals that a large language model gave them.
+`scienceworld`: up to five of each, 147 in all, with the sub-goals that a large language model gave them.
+`scienceworld-train`: up to 50 of each, 1,085 in all, with sub-goals propagated from those, without another question.
 """
+
+RECORDED = ("scienceworld",)
+"""Those whose sub-goals were asked for, one by one: what `recorded:NAME` answers with."""
 
 
 class Demonstrations(NamedTuple):
@@ -50,9 +57,10 @@ def shipped(name: str) -> Demonstrations:
     if name not in SHIPPED:
         raise UsageError(f"there are no shipped demonstrations {name!r}; there are {', '.join(SHIPPED)}")
     folder = resources.files("wean.data").joinpath("recorded")
-    with resources.as_file(folder.joinpath(f"{name}_paths.jsonl.gz")) as path:
+    paths, subgoals = SHIPPED[name]
+    with resources.as_file(folder.joinpath(paths)) as path:
         trajectories = read_trajectories(path).found
-    with resources.as_file(folder.joinpath(f"{name}_subgoals.jsonl")) as path:
+    with resources.as_file(folder.joinpath(subgoals)) as path:
         found = read_annotations(path).found
     annotations, _ = match_annotations(found, trajectories)
     return Demonstrations(trajectories, annotations)

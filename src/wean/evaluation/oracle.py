@@ -140,15 +140,16 @@ def choose_variations(fold: Fold, per_task: int | None, tasks: Sequence[str], sa
         fold: Of which split.
         per_task: How many of each task, evenly spread over the split; None for all.
         tasks: Names or ids; none for all 30.
-        sample: `paper` draws first as Sub-goal Distillation (2405.02749) does: 50 variations of each task of topics 9
-            and 10 and 100 of task 3-3, from all splits together, of which those of `fold` remain. Which ones were
-            drawn there is not known; here they are those of Python's generator with seed 1.
+        sample: `first` takes the first ones of the split in place of spread ones, as evaluations play them. `paper`
+            draws first as Sub-goal Distillation (2405.02749) does: 50 variations of each task of topics 9 and 10 and
+            100 of task 3-3, from all splits together, of which those of `fold` remain. Which ones were drawn there
+            is not known; here they are those of Python's generator with seed 1.
 
     Raises:
         UsageError: There is no such task or sample.
     """
-    if sample not in (None, "paper"):
-        raise UsageError(f"no sample {sample!r}; there is paper")
+    if sample not in (None, "first", "paper"):
+        raise UsageError(f"no sample {sample!r}; there are first, paper")
     wanted: list[Wanted] = []
     for task in [find_task(name) for name in tasks] or TASKS:
         numbers = list(task.variations(fold))
@@ -157,7 +158,8 @@ def choose_variations(fold: Fold, per_task: int | None, tasks: Sequence[str], sa
             drawn = set(random.Random(1).sample(range(task.count), most))
             numbers = [number for number in numbers if number in drawn]
         if per_task is not None and per_task < len(numbers):
-            numbers = [numbers[place * len(numbers) // per_task] for place in range(per_task)]
+            spread = range(per_task) if sample == "first" else [i * len(numbers) // per_task for i in range(per_task)]
+            numbers = [numbers[place] for place in spread]
         wanted += [(task.name, number) for number in numbers]
     return wanted
 

@@ -54,7 +54,7 @@ class Size:
     """
 
     hidden: int = 256
-    layers: int = 6
+    layers: int = 4
     heads: int = 4
 
 
