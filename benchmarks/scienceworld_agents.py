@@ -25,7 +25,7 @@ from wean.evaluation.text_episodes import Setup, play_all
 from wean.evaluation.text_scores import SCHEMA, cases, summarize
 
 NAME, TASK = "scienceworld_agents", "ScienceWorld"
-SETTINGS = ("actions=70",)
+SETTINGS = ("actions=70", "renamed=0.5")
 LINES = (
     Line("subgoals", "subgoals", "sub-goals, one sequence a demonstration", (TASK,), overrides=SETTINGS),
     Line("subgoals-flat", "subgoals-flat", "flat imitation, same student and feeding", (TASK,), overrides=SETTINGS),

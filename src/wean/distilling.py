@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from wean.algorithms.lessons import Lesson, longest_goal, longest_repeat, split_dev, tell, texts
 from wean.algorithms.subgoals import SubgoalDistillation, SubgoalsConfig
 from wean.data.annotations import Annotation, match_annotations, read_annotations
+from wean.data.renaming import given_names, renamed
 from wean.data.shipped import is_shipped, shipped
 from wean.data.trajectories import Key, Trajectory, read_trajectories
 from wean.errors import UsageError, WeanError
@@ -79,8 +81,8 @@ class Distilling:
             finished: dict[str, Any] = json.loads(self.folder.summary.read_text())
             return finished
         student = self._student(learn, annotations)
-        lessons, dev = (self._lessons(student, part, annotations) for part in (learn, choose))
-        algorithm = SubgoalDistillation(student, self.config, lessons, dev, self._run_config.seed)
+        passes, dev = self._passes(student, learn, annotations), self._lessons(student, choose, annotations)
+        algorithm = SubgoalDistillation(student, self.config, passes, dev, self._run_config.seed)
         self._continue(algorithm)
         every = max(1, round(algorithm.total / self.config.measurements))
 
@@ -147,6 +149,22 @@ class Distilling:
             tell(one, annotations.get(one.key), student.episode(strict=True), self.config.actions)
             for one in trajectories
         ]
+
+    def _passes(
+        self, student: TextStudent, learn: Sequence[Trajectory], annotations: Mapping[Key, Annotation]
+    ) -> list[list[Lesson]]:
+        """The lessons of each pass; those that are read with other names have other ones in each."""
+        plain = self._lessons(student, learn, annotations)
+        if not self.config.renamed:
+            return [plain] * self.config.epochs
+        names, generator = given_names(learn), np.random.default_rng(self._run_config.seed)
+        passes = []
+        for _ in range(self.config.epochs):
+            passes.append(list(plain))
+            for index in np.flatnonzero(generator.random(len(learn)) < self.config.renamed).tolist():
+                one, annotation = renamed(learn[index], annotations.get(learn[index].key), names, generator)
+                passes[-1][index] = tell(one, annotation, student.episode(), self.config.actions)
+        return passes
 
     # --- checkpoints ---------------------------------------------------------------------------------------------
 

@@ -69,3 +69,12 @@ def test_a_saved_row_gives_way_to_one_of_as_many_seeds(tmp_path: Path, seeds: in
 
 def _row(method: str, seeds: int | None, source: str) -> dict[str, Any]:
     return {"task": "FrozenLake", "method": method, "seeds": seeds, "from": source}
+
+
+def test_what_a_run_played_is_kept_without_its_traces(tmp_path: Path) -> None:
+    runs = Runs("lake", tmp_path / "runs", with_kept=False, results=tmp_path / "results", episodes="test.jsonl")
+    _finish(runs, 1, 0.25)
+    (runs.path(LINE, "FrozenLake", 1) / "test.jsonl").write_text('{"task": "boil", "score": 7, "trace": [1, 2]}\n')
+    runs.keep([LINE])
+    (summary,) = Runs("lake", tmp_path / "nowhere", True, tmp_path / "results").of("FrozenLake", LINE)
+    assert summary["episodes"] == [{"task": "boil", "score": 7}]

@@ -53,6 +53,8 @@ class SubgoalsConfig(BaseModel):
     """Tokens that a new tokenizer may have."""
     context: int = Field(2048, ge=256)
     """Tokens that the student reads at most; longer episodes open anew, see docs."""
+    renamed: float = Field(0.0, ge=0, le=1)
+    """Share of the demonstrations that are read with other names, drawn anew in each pass: teaches to look names up."""
     epochs: int = Field(5, gt=0)
     """Passes over the demonstrations, tasks balanced."""
     token_budget: int = Field(2048, gt=0)
@@ -128,7 +130,7 @@ class SubgoalDistillation:
     Args:
         student: Trained in place.
         config: Settings.
-        lessons: To learn from.
+        passes: To learn from, the lessons of each pass.
         dev: To choose by; without any the last checkpoint is taken.
         seed: Draws the order.
     """
@@ -137,13 +139,13 @@ class SubgoalDistillation:
         self,
         student: TextStudent,
         config: SubgoalsConfig,
-        lessons: Sequence[Lesson],
+        passes: Sequence[Sequence[Lesson]],
         dev: Sequence[Lesson],
         seed: int = 0,
     ) -> None:
         from accelerate import Accelerator
 
-        if not lessons:
+        if not passes[0]:
             raise UsageError("there is no demonstration to learn from; lower dev_share or bring more")
         self.student, self.config = student, config
         cuda = torch.cuda.is_available()
@@ -153,7 +155,7 @@ class SubgoalDistillation:
         self.loss = self._accelerator.prepare(loss)
         self._optimizer = _adamw(student.model, config)
         generator = np.random.default_rng(seed)
-        batches = [batch for _ in range(config.epochs) for batch in epoch(lessons, config.token_budget, generator)]
+        batches = [batch for lessons in passes for batch in epoch(lessons, config.token_budget, generator)]
         world, rank = self._accelerator.num_processes, self._accelerator.process_index
         self._batches = batches[rank : len(batches) // world * world : world] or batches[:1]
         ordered = sorted((window for lesson in dev for window in lesson.windows), key=lambda window: len(window.ids))
