@@ -64,9 +64,17 @@ def test_a_student_is_told_sub_goals_by_somebody_else(trained: Path) -> None:
     assert played.trace[0] == {"goal": "put(lamp, box 1)"}
 
 
-def test_stopped_between_two_measurements_it_resumes_to_the_same_numbers(tmp_path: Path) -> None:
-    write(tmp_path)
-    settings = ("epochs=4", "token_budget=400", "measurements=4")
+def with_books(folder: Path) -> None:
+    """Demonstrations of two things, so that there are names to exchange."""
+    for file in write(folder):
+        lines = file.read_text().splitlines()
+        file.write_text("".join(f"{line.replace('lamp', 'book') if n % 2 else line}\n" for n, line in enumerate(lines)))
+
+
+@pytest.mark.parametrize("renamed", [0.0, 0.5])
+def test_stopped_between_two_measurements_it_resumes_to_the_same_numbers(tmp_path: Path, renamed: float) -> None:
+    with_books(tmp_path)
+    settings = ("epochs=4", "token_budget=400", "measurements=4", f"renamed={renamed}")
     whole = train(tmp_path, "whole", *settings)
 
     def interrupt(epochs: float, metrics: dict[str, float]) -> None:
@@ -83,6 +91,18 @@ def test_stopped_between_two_measurements_it_resumes_to_the_same_numbers(tmp_pat
     best = [json.loads((run / "summary.json").read_text())["best"] for run in (whole, cut)]
     assert best[0]["loss"] == best[1]["loss"]
     assert (whole / "student/model.safetensors").read_bytes() == (cut / "student/model.safetensors").read_bytes()
+
+
+def test_other_names_are_read_in_training_only(tmp_path: Path) -> None:
+    with_books(tmp_path)
+    told: list[list[float]] = []
+    for renamed in (0, 1):
+        run = train(tmp_path, f"renamed-{renamed}", "epochs=3", f"renamed={renamed}", "learning_rate=1e-9")
+        told.append([json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()])
+        summary = json.loads((run / "summary.json").read_text())
+        told.append([round(point["loss"], 4) for point in summary["curve"]])
+    assert told[0] != told[2]
+    assert told[1] == told[3]  # nothing was learnt, and the dev demonstrations are as they are
 
 
 def test_fed_step_by_step_and_flat_it_trains_too(tmp_path: Path) -> None:
