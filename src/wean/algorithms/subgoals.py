@@ -255,9 +255,8 @@ class SubgoalDistillation:
 
 def _fast_halves() -> bool:
     """Whether the processor multiplies matrices of bfloat16 (AMX): several times faster than in float32 then."""
-    known: dict[str, Any] = getattr(
-        torch.cpu, "get_capabilities", dict
-    )()  # newer than the oldest torch that wean works with
+    # Newer than the oldest torch that wean works with.
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(known.get("amx_bf16", False))
 
 
