@@ -64,6 +64,7 @@ class Replayed:
         self.description, self.score, self._at = trajectory.description, 0.0, -1
         self._choices = choices
         self.done: list[str] = []
+        self.irrevocable: tuple[str, ...] = ()
 
     def look(self) -> str:
         return self._path[0].look if self._at < 0 else self._after[self._at].look

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -84,7 +85,7 @@ class Distilling:
         passes, dev = self._passes(student, learn, annotations), self._lessons(student, choose, annotations)
         algorithm = SubgoalDistillation(student, self.config, passes, dev, self._run_config.seed)
         self._continue(algorithm)
-        every = max(1, round(algorithm.total / self.config.measurements))
+        every = math.ceil(algorithm.total / self.config.measurements)
 
         def on_update(metrics: dict[str, float]) -> None:
             self.folder.append_metrics({"env_steps": algorithm.updates, "tokens": algorithm.tokens, **metrics})

@@ -58,6 +58,17 @@ def test_text_that_is_no_action_is_matched_by_the_students_own_weights(trained: 
     assert played.matched == 1
 
 
+def test_what_may_spoil_the_task_replaces_no_text_that_names_something_else(trained: Path) -> None:
+    student = load_text_student(trained / "student")
+    done = []
+    for choices in (("jump", "go to hallway"), ("jump", "go hall")):
+        task = Replayed(demonstration(1)[0], choices=choices)
+        task.irrevocable = ("go ",)
+        TextAgent(student).play(task, 1)
+        done += task.done
+    assert done == ["jump", "go hall"]  # "go to hall" was said
+
+
 def test_a_student_is_told_sub_goals_by_somebody_else(trained: Path) -> None:
     student = load_text_student(trained / "student")
     played = TextAgent(student, lambda number, task: "put(lamp, box 1)").play(Replayed(demonstration(1)[0]), 100)

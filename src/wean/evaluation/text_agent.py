@@ -4,7 +4,8 @@ No language model stands beside it. Rules:
 
 - Text is said greedily. What the task does not take as an action is replaced by the admissible action that the student
   itself finds most probable (log-probability of the whole text); an ambiguity question is answered in the same way,
-  by what each answer stands for.
+  by what each answer stands for. An action that may spoil the task (`irrevocable`) replaces a text only if all of its
+  words are in it.
 - A sub-goal is over when the student says so, or after `Habits.goal_limit` actions.
 - A loop: one action has changed nothing (observation, what can be seen and is carried, score) `Habits.repeat_limit`
   times in a row, or two actions have alternated as often. Then what was done since is ruled out until something
@@ -163,7 +164,7 @@ class TextAgent:
         self._played.seconds += time.perf_counter() - started
         if action and action not in self._ruled_out and self._is_action(action):
             return action, False
-        choices = [choice for choice in self._task.situation().choices if choice not in self._ruled_out]
+        choices = self._replacements(action)
         return (self._best(choices), True) if choices else (action or "wait1", False)
 
     def _is_done(self) -> bool:
@@ -175,6 +176,15 @@ class TextAgent:
     def _is_action(self, action: str) -> bool:
         """Whether the task may take a text. One that spends no move on others is simply asked."""
         return getattr(self._task, "refusal_is_free", False) or action in self._task.situation().choices
+
+    def _replacements(self, action: str) -> list[str]:
+        """What may be done in place of a text."""
+        spoiling, said = getattr(self._task, "irrevocable", ()), set(action.split())
+        return [
+            choice
+            for choice in self._task.situation().choices
+            if choice not in self._ruled_out and (not choice.startswith(spoiling) or said.issuperset(choice.split()))
+        ]
 
     def _best(self, choices: Sequence[str]) -> str:
         """The choice that the student finds most probable, each weighed by what it stands for."""
@@ -191,11 +201,9 @@ class TextAgent:
         """Takes an action; returns whether the episode is over."""
         before = float(self._task.score)
         observation, over, info = take(self._task, action)
-        if observation.startswith(NOT_TAKEN) and not matched:
-            choices = [choice for choice in self._task.situation().choices if choice not in self._ruled_out]
-            if choices:
-                action, matched = self._best(choices), True
-                observation, over, info = take(self._task, action)
+        if observation.startswith(NOT_TAKEN) and not matched and (choices := self._replacements(action)):
+            action, matched = self._best(choices), True
+            observation, over, info = take(self._task, action)
         played = self._played
         score = float(self._task.score)
         self._episode.say_action(action, target=False)

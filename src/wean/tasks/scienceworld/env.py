@@ -105,6 +105,8 @@ class ScienceWorld(gym.Env[str, str]):
     goal = GOAL
     refusal_is_free: ClassVar[bool] = True
     """What is no command costs no move: an agent can try a text instead of reading the valid commands first."""
+    irrevocable: ClassVar[tuple[str, ...]] = ("focus on ",)
+    """How commands begin that may end the episode as a failure: not to be taken in place of others."""
 
     def __init__(
         self,
