@@ -1,5 +1,6 @@
 """A text student at work says and weighs what an ordinary pass of its model does."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def test_passes_behind_the_cache_give_the_models_own_logits(student: TextStudent
         steps.run(IDS[3:6], 3)
         steps.run(IDS[6:7], 6)
         found = steps.run(IDS[7:], 7)
-    torch.testing.assert_close(found[-1], plain(model, IDS)[-1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found, plain(model, IDS)[-1], rtol=1e-4, atol=1e-5)
 
 
 def test_a_student_of_its_own_takes_the_lean_passes_and_no_others(student: TextStudent) -> None:
@@ -81,16 +82,27 @@ def test_mixed_keys_are_saved_with_it(student: TextStudent, tmp_path: Path) -> N
     assert torch.equal(plain(again.model, IDS), plain(student.model, IDS))
 
 
-def test_what_is_weighed_along_a_trie_is_what_each_answer_would_be_alone(student: TextStudent) -> None:
-    answers = [[40, 41, 12], [40, 42, 12], [40, 41, 43, 12], [50, 12]]
-    reader = Reader(student)
-    found = reader.weigh(IDS, answers)
-    for answer, weight in zip(answers, found, strict=True):
+@pytest.mark.parametrize("seed", range(5))
+def test_it_chooses_the_answer_that_is_the_most_probable_as_a_whole(student: TextStudent, seed: int) -> None:
+    torch.manual_seed(seed)
+    lengths = torch.randint(1, 5, (40,)).tolist()
+    answers = [[*torch.randint(40, 46, (length,)).tolist(), 12] for length in lengths]
+    sums = []
+    for answer in answers:
         logs = plain(student.model, IDS + answer).log_softmax(-1)
-        alone = sum(float(logs[len(IDS) - 1 + i, token]) for i, token in enumerate(answer))
-        assert weight == pytest.approx(alone, abs=1e-3)
+        sums.append(sum(float(logs[len(IDS) - 1 + i, token]) for i, token in enumerate(answer)))
+    reader = Reader(student)
+    assert answers[reader.choose(IDS, answers)] == answers[max(range(40), key=sums.__getitem__)]
     # The cache is as it was: reading on gives what an ordinary pass gives.
     torch.testing.assert_close(reader.read([*IDS, 40]), plain(student.model, [*IDS, 40])[-1], rtol=1e-4, atol=1e-5)
+
+
+def test_it_reads_little_of_what_it_chooses_from(student: TextStudent) -> None:
+    student.model.lm_head.weight.data *= 30  # as sure as a trained one
+    reader = Reader(student)
+    answers = [[40 + first, 40 + second, 40 + third, 12] for first, second, third in product(range(20), repeat=3)]
+    reader.choose(IDS, answers)
+    assert reader.tokens_read < 200  # of 8,420 that are read if all is weighed
 
 
 def test_it_reads_again_only_what_is_new(student: TextStudent) -> None:

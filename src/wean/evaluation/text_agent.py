@@ -191,9 +191,9 @@ class TextAgent:
         started = time.perf_counter()
         ids = [*self._episode.window.ids, self._student.mark["<act>"]]
         answers = [self._episode.answer(self._meant.get(choice, choice)) for choice in choices]
-        weights = self._reader.weigh(ids, answers)
+        chosen = choices[self._reader.choose(ids, answers)]
         self._played.seconds += time.perf_counter() - started
-        return choices[max(range(len(choices)), key=weights.__getitem__)]
+        return chosen
 
     # --- what is done --------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""An encoder-decoder student at work: its encoder reads a prompt, its decoder says and weighs answers."""
+"""An encoder-decoder student at work: its encoder reads a prompt, its decoder says and chooses answers."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class EncoderReader:
             said.append(token)
         return self._student.decode(said[len(begun) :])
 
-    def weigh(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> list[float]:
-        """Log-probability of each answer behind `ids`, each with its end mark."""
+    def choose(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
+        """Which answer, its end mark included, is the most probable behind `ids`."""
         encoded, begun = self._read(ids)
         found: list[float] = []
         for start in range(0, len(answers), _TOGETHER):
@@ -59,7 +59,7 @@ class EncoderReader:
             logs = self._decode(encoded, [row[:-1] for row in padded]).log_softmax(-1)
             told = logs.gather(-1, torch.tensor(padded, device=logs.device).unsqueeze(-1)).squeeze(-1)
             found += [float(told[i, len(begun) : len(row)].sum()) for i, row in enumerate(rows)]
-        return found
+        return max(range(len(answers)), key=found.__getitem__)
 
     @torch.inference_mode()
     def _read(self, ids: Sequence[int]) -> tuple[Any, list[int]]:

@@ -1,19 +1,18 @@
-"""A text student at work: reads what it is told, says actions and sub-goals, weighs given ones; keeps its cache."""
+"""A text student at work: reads what it is told, says actions and sub-goals, chooses among given ones."""
 
 from __future__ import annotations
 
-import math
+import heapq
 from collections.abc import Sequence
 
 import torch
 
-from wean.lm.trie import TokenTrie
+from wean.lm.trie import ROOT, TokenTrie
 from wean.students.steps import steps_of
 from wean.students.text import TextStudent
 
 LONGEST = 48
 """Tokens of an answer."""
-_NODES = 512  # of the trie in one pass
 
 
 class Reader:
@@ -40,7 +39,7 @@ class Reader:
                 break
             common += 1
         common = min(common, len(ids) - 1)  # the last one is always read: its logits are wanted
-        logits = self._steps.run(list(ids[common:]), common)[-1]
+        logits = self._steps.run(list(ids[common:]), common)
         self._ids = list(ids)
         self.tokens_read += len(ids) - common
         return logits
@@ -60,27 +59,25 @@ class Reader:
             said.append(token)
         return self._student.decode(said[len(ids) :])
 
-    @torch.inference_mode()
-    def weigh(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> list[float]:
-        """Log-probability of each answer behind `ids`; tokens that answers share are run once.
+    def choose(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
+        """Which answer is the most probable behind `ids`.
+
+        Best first along a trie: an answer only becomes less probable with every token, so that what is popped whole
+        before everything else is the best, and few of thousands of answers are ever read.
 
         Args:
             ids: What was told.
-            answers: Tokens of each answer, its end mark included.
+            answers: Tokens of each answer, its end mark included; at least one.
         """
-        logits = self.read(ids)
-        trie = TokenTrie()
-        paths = [trie.insert(list(answer)) for answer in answers]
-        first = logits.log_softmax(-1)
-        found = {top: float(first[trie.tokens[top]]) for top in trie.tops}
-        stem = len(self._ids)
-        for step in trie.plan(_NODES):
-            positions = [stem + trie.depths[node] for node in step.nodes]
-            seen = torch.from_numpy(trie.ancestors(step.nodes))
-            rows = self._steps.run([trie.tokens[node] for node in step.nodes], stem + step.past, positions, seen)
-            after = rows.log_softmax(-1)
-            for row, node in enumerate(step.nodes):
-                for child in trie.children[node]:
-                    found[child] = float(after[row, trie.tokens[child]])
-            self.tokens_read += len(step.nodes)
-        return [math.fsum(found[node] for node in path) for path in paths]
+        trie, ends = TokenTrie(), dict[int, int]()
+        for number, answer in enumerate(answers):
+            ends.setdefault(trie.insert(list(answer))[-1], number)
+        waiting = [(0.0, ROOT)]
+        while True:
+            cost, node = heapq.heappop(waiting)
+            if node in ends:
+                return ends[node]
+            said = [trie.tokens[one] for one in trie.path(node)]
+            after = self.read([*ids, *said]).log_softmax(-1)
+            for child in trie.children[node] if node != ROOT else trie.tops:
+                heapq.heappush(waiting, (cost - float(after[trie.tokens[child]]), child))

@@ -22,17 +22,15 @@ _SPARE = 256  # positions behind the context, for what is being said and weighed
 class Steps(Protocol):
     """Passes behind a cache."""
 
-    def run(self, ids: list[int], past: int, positions: list[int] | None = None, seen: Tensor | None = None) -> Tensor:
+    def run(self, ids: list[int], past: int) -> Tensor:
         """Reads tokens behind the first `past` of the cache, and keeps them there.
 
         Args:
-            ids: Tokens, n.
+            ids: Tokens, at least one.
             past: How many of the cache's tokens are kept.
-            positions: Of each token; those after `past` by default.
-            seen: (n, n) bool, which of the tokens each may look at; itself and those before it by default.
 
         Returns:
-            Logits (n, vocabulary) behind each, float32; behind the last alone, (1, vocabulary), if `seen` is None.
+            Logits (vocabulary,) behind the last, float32.
         """
 
 
@@ -58,26 +56,20 @@ class ModelSteps:
     def __init__(self, model: Any) -> None:
         self._model, self._cache = model, new_cache(model)
 
-    def run(self, ids: list[int], past: int, positions: list[int] | None = None, seen: Tensor | None = None) -> Tensor:
+    def run(self, ids: list[int], past: int) -> Tensor:
         """See `Steps.run`."""
         excess = self._cache.get_seq_length() - past
         if excess > 0 and past:
             self._cache.crop(-excess)
         elif excess > 0:
             self._cache = new_cache(self._model)
-        device, options = self._model.device, {}
-        if seen is not None:
-            mask = torch.zeros(1, 1, len(ids), past + len(ids), device=device, dtype=self._model.dtype)
-            mask[0, 0, :, past:].masked_fill_(~seen.to(device), torch.finfo(mask.dtype).min)
-            options = {"attention_mask": mask, "position_ids": torch.tensor([positions], device=device)}
         output = self._model(
-            input_ids=torch.tensor([ids], device=device),
+            input_ids=torch.tensor([ids], device=self._model.device),
             past_key_values=self._cache,
             use_cache=True,
-            logits_to_keep=1 if seen is None else 0,
-            **options,
+            logits_to_keep=1,
         )
-        logits: Tensor = output.logits[0].float()
+        logits: Tensor = output.logits[0, -1].float()
         return logits
 
 
@@ -120,18 +112,13 @@ class LeanSteps:
         # Keys before they are mixed, behind a place of zeros: what stands before the first token.
         self._unmixed = [torch.zeros(self._kv_heads, longest + 1, self._width) for _ in self._mixes]
 
-    def run(self, ids: list[int], past: int, positions: list[int] | None = None, seen: Tensor | None = None) -> Tensor:
+    def run(self, ids: list[int], past: int) -> Tensor:
         """See `Steps.run`."""
         count, end = len(ids), past + len(ids)
         if end > self._cache[0].shape[2]:
             self._grow(end)
-        rows = slice(past, end) if positions is None else torch.tensor(positions)
-        cos, sin = self._cos[rows], self._sin[rows]
-        mask = None
-        if seen is not None or (count > 1 and past):
-            behind = torch.ones(count, count, dtype=torch.bool).tril() if seen is None else seen
-            mask = torch.cat([torch.ones(count, past, dtype=torch.bool), behind], 1)
-        before_each = past + _before(count, seen) if self._unmixed else None
+        cos, sin = self._cos[past:end], self._sin[past:end]
+        mask = torch.ones(count, end, dtype=torch.bool).tril(past) if count > 1 and past else None
         hidden = self._embedding[torch.tensor(ids)]
         size = (hidden.shape[1],)
         split = [self._heads, self._kv_heads, self._kv_heads]
@@ -140,9 +127,9 @@ class LeanSteps:
             normed = functional.rms_norm(hidden, size, before, self._eps)
             heads = functional.linear(normed, qkv).view(count, -1, self._width).transpose(0, 1)
             query, key, value = torch.split(heads, split)
-            if before_each is not None:
+            if self._unmixed:
                 self._unmixed[number][:, past + 1 : end + 1] = key
-                key = torch.lerp(key, self._unmixed[number][:, before_each], self._mixes[number])
+                key = torch.lerp(key, self._unmixed[number][:, past:end], self._mixes[number])
             cache[0, :, past:end] = _turned(key, cos, sin)
             cache[1, :, past:end] = value
             mixed = functional.scaled_dot_product_attention(
@@ -156,22 +143,13 @@ class LeanSteps:
             hidden = hidden + functional.linear(mixed[0].transpose(0, 1).reshape(count, -1), out)
             gate, up = functional.linear(functional.rms_norm(hidden, size, after, self._eps), gate_up).chunk(2, -1)
             hidden = hidden + functional.linear(functional.silu(gate) * up, down)
-        last = hidden[-1:] if seen is None else hidden
-        return functional.linear(functional.rms_norm(last, size, self._norm, self._eps), self._head)
+        return functional.linear(functional.rms_norm(hidden[-1], size, self._norm, self._eps), self._head)
 
     def _grow(self, length: int) -> None:
-        """Makes room for more branches than expected; their positions lie within the context all the same."""
+        """Makes room."""
         more = 2 * length - self._cache[0].shape[2]
         self._cache = [functional.pad(cache, (0, 0, 0, more)) for cache in self._cache]
         self._unmixed = [functional.pad(keys, (0, 0, 0, more)) for keys in self._unmixed]
-
-
-def _before(count: int, seen: Tensor | None) -> Tensor:
-    """For each of `count` tokens, (count,): 1 + the number of the token before it; 0 for one behind the cache."""
-    if seen is None:
-        return torch.arange(count)
-    above = torch.arange(1, count + 1) * seen.tril(-1)  # of the tokens that it may look at, the last one
-    return above.amax(1)
 
 
 def _turned(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
