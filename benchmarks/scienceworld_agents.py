@@ -19,7 +19,7 @@ import numpy as np
 
 from finished_runs import Line, Runs
 from reporting import finish, hardware
-from training_runs import chosen_lines, options
+from training_runs import chosen_lines, options, runs_of
 from wean.distilling import Distilling
 from wean.evaluation.text_episodes import Setup, play_all
 from wean.evaluation.text_scores import SCHEMA, cases, summarize
@@ -45,29 +45,31 @@ def main() -> None:
     parser.add_argument("--scores", type=Path, action="append", default=[], help="scores.json of `wean eval`, as rows")
     arguments = parser.parse_args()
     variations = 1 if arguments.quick else arguments.variations
-    folder, file = arguments.from_runs or arguments.runs, f"test-{variations}.jsonl"
-    finished = Runs(NAME, folder, with_kept=arguments.from_runs is not None, episodes=file)
-    lines = chosen_lines((*LINES, *FEEDINGS), arguments)
+    file = f"test-{variations}.jsonl"
+    finished = runs_of(NAME, arguments, episodes=file)
+    lines = chosen_lines(LINES if arguments.quick else (*LINES, *FEEDINGS), arguments)
+    playing = {line.name for line in LINES}
     if arguments.quick:
-        lines = [line._replace(seeds=1, overrides=(*line.overrides, *QUICK)) for line in lines if line in LINES]
+        lines = [line._replace(seeds=1, overrides=(*line.overrides, *QUICK)) for line in lines]
     if not arguments.from_runs:
         for seed in range(1, max(line.seeds for line in lines) + 1):
             for line in lines:
                 if seed <= line.seeds:
                     out = finished.path(line, TASK, seed)
                     Distilling(line.config(TASK, seed), out, resume=True).run()
-                    if not line.name.startswith("few"):
+                    if line.name in playing:
                         setup = Setup(TASK, str(out / "student"))
                         play_all(setup, cases(TASK, "test", variations), out / file, arguments.workers)
     if arguments.save:
         finished.keep(lines)
     episodes = len(cases(TASK, "test", variations))
     rows = [row for line in lines if (row := tabulated(line, finished, episodes))]
+    saved = finished.saved if arguments.from_runs else {}
     results = {
         "variations": variations,
         "rows": finished.with_saved(rows, "rows"),
-        "beside": beside(arguments.scores, finished.saved.get("beside", []) if arguments.from_runs else []),
-        "feedings": feedings([finished.of(TASK, line) for line in FEEDINGS]) or finished.saved.get("feedings"),
+        "beside": beside(arguments.scores, saved.get("beside", [])),
+        "feedings": feedings([finished.of(TASK, line) for line in FEEDINGS]) or saved.get("feedings"),
     }
     finish(NAME, hardware("torch", "transformers"), results, markdown(results), arguments.json, arguments.save)
 

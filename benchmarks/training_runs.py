@@ -63,9 +63,10 @@ def trained(
     return chosen, runs, arguments
 
 
-def runs_of(name: str, arguments: argparse.Namespace) -> Runs:
-    """The runs that the command line names."""
-    return Runs(name, arguments.from_runs or arguments.runs, with_kept=arguments.from_runs is not None)
+def runs_of(name: str, arguments: argparse.Namespace, episodes: str | None = None) -> Runs:
+    """The runs that the command line names; `episodes` as in `Runs`."""
+    folder, with_kept = arguments.from_runs or arguments.runs, arguments.from_runs is not None
+    return Runs(name, folder, with_kept, episodes=episodes)
 
 
 def chosen_lines(lines: Sequence[Line], arguments: argparse.Namespace) -> list[Line]:

@@ -161,10 +161,11 @@ class Distilling:
         names, generator = given_names(learn), np.random.default_rng(self._run_config.seed)
         passes = []
         for _ in range(self.config.epochs):
-            passes.append(list(plain))
+            lessons = list(plain)
             for index in np.flatnonzero(generator.random(len(learn)) < self.config.renamed).tolist():
                 one, annotation = renamed(learn[index], annotations.get(learn[index].key), names, generator)
-                passes[-1][index] = tell(one, annotation, student.episode(), self.config.actions)
+                lessons[index] = tell(one, annotation, student.episode(), self.config.actions)
+            passes.append(lessons)
         return passes
 
     # --- checkpoints ---------------------------------------------------------------------------------------------

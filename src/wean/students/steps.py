@@ -16,7 +16,7 @@ from wean.errors import UsageError
 from wean.lm.scoring import new_cache
 from wean.students.keys import has_mixed_keys
 
-_SPARE = 256  # positions behind the context, for what is being said and weighed
+_SPARE = 256  # places behind the context, for what is being said or chosen among
 
 
 class Steps(Protocol):
@@ -115,8 +115,6 @@ class LeanSteps:
     def run(self, ids: list[int], past: int) -> Tensor:
         """See `Steps.run`."""
         count, end = len(ids), past + len(ids)
-        if end > self._cache[0].shape[2]:
-            self._grow(end)
         cos, sin = self._cos[past:end], self._sin[past:end]
         mask = torch.ones(count, end, dtype=torch.bool).tril(past) if count > 1 and past else None
         hidden = self._embedding[torch.tensor(ids)]
@@ -144,12 +142,6 @@ class LeanSteps:
             gate, up = functional.linear(functional.rms_norm(hidden, size, after, self._eps), gate_up).chunk(2, -1)
             hidden = hidden + functional.linear(functional.silu(gate) * up, down)
         return functional.linear(functional.rms_norm(hidden[-1], size, self._norm, self._eps), self._head)
-
-    def _grow(self, length: int) -> None:
-        """Makes room."""
-        more = 2 * length - self._cache[0].shape[2]
-        self._cache = [functional.pad(cache, (0, 0, 0, more)) for cache in self._cache]
-        self._unmixed = [functional.pad(keys, (0, 0, 0, more)) for keys in self._unmixed]
 
 
 def _turned(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
