@@ -9,7 +9,8 @@ from wean.errors import UsageError
 
 
 @pytest.mark.parametrize(
-    ("name", "most", "origin"), [("scienceworld", 5, "asked"), ("scienceworld-train", 50, "propagated")]
+    ("name", "most", "origin"),
+    [("scienceworld", 5, "asked"), ("scienceworld-train", 50, "propagated"), ("scienceworld-dev", 4, "propagated")],
 )
 def test_each_has_sub_goals_for_paths_of_all_thirty_tasks(name: str, most: int, origin: str) -> None:
     trajectories, annotations = shipped(name)
@@ -22,12 +23,12 @@ def test_each_has_sub_goals_for_paths_of_all_thirty_tasks(name: str, most: int, 
     assert all(one.path[-1].score == 100 for one in trajectories if one.path[-1].score is not None)
 
 
-def test_both_are_of_the_same_variations_as_far_as_they_go() -> None:
-    few, many = (shipped(name) for name in SHIPPED)
-    shared = {one.key for one in few.trajectories} & {one.key for one in many.trajectories}
-    assert len(shared) > 50
+def test_both_of_training_variations_share_some_and_those_of_dev_variations_none() -> None:
+    few, many, dev = ({one.key for one in shipped(name).trajectories} for name in SHIPPED)
+    assert len(few & many) > 50
+    assert not dev & (few | many)
 
 
 def test_another_name_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(UsageError, match="scienceworld, scienceworld-train"):
+    with pytest.raises(UsageError, match="scienceworld, scienceworld-train, scienceworld-dev"):
         shipped("alfworld")

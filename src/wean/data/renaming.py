@@ -1,52 +1,90 @@
-"""Demonstrations with other names: what a task's description names is exchanged for names of its other variations.
+"""Demonstrations with other names: what varies from one to the next is exchanged, everywhere in a demonstration alike.
 
-A small student from scratch learns a thousand demonstrations' names by heart, and says "sandpaper" where the task asks
-for zinc. Where names are drawn anew at every reading, by heart is no way to be right, and it learns to look them up.
+A small student from scratch learns a thousand demonstrations' names by heart, and says "chocolate" where the task asks
+for lead. Where names are drawn anew at every reading, by heart is no way to be right, and it learns to look them up.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
 from wean.data.annotations import Annotation
 from wean.data.subgoals import Chunk, SubGoal
-from wean.data.trajectories import Moment, Trajectory, by_task
+from wean.data.trajectories import Key, Moment, Trajectory, by_task
 
 _WORD = re.compile(r"[A-Za-z]+")
-_DOOR = re.compile(r"door to (?:the )?([a-z ]+)")
-_SMALL = re.compile(r"a|an|and|at|by|for|from|in|into|is|it|of|on|or|the|to|with")
+_DOOR = re.compile(r"door to (?:the )?([a-z ]+?)(?= \(|[.,\n]|$)")
+_CALLED = re.compile(r"(?:called the|you are in) ([a-z ]+)\.", re.IGNORECASE)
+_OFTEN = 0.75
+"""Share of a task's demonstrations that say a word: above, it belongs to the task."""
+_ALWAYS = 0.95
+"""Share of the demonstrations at a place that see a word there: from here on, it belongs to the place."""
 
-Names = Mapping[str, tuple[str, ...]]
-"""For each task the words that are exchanged among themselves, in lower case."""
+
+@dataclass(frozen=True)
+class Names:
+    """What may be exchanged.
+
+    Attributes:
+        words: In lower case: what takes the place of another.
+        places: Groups of places whose doors lead to the same places, so that every way stays one.
+        asked: For each task those of the words that its descriptions vary in. Where they vary in none a task asks for
+            what its demonstrations know (which animal lives longest), and nothing is exchanged.
+    """
+
+    words: tuple[str, ...]
+    places: tuple[tuple[str, ...], ...]
+    asked: Mapping[str, tuple[str, ...]]
 
 
-def given_names(trajectories: Sequence[Trajectory]) -> Names:
-    """Words that the descriptions of a task's demonstrations do not all share.
+def given_names(
+    trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation], unprompted: Collection[str] = ()
+) -> Names:
+    """Finds the names of demonstrations.
 
-    Words of places are none: which way leads where is something to know.
+    A name is a word of a sub-goal's arguments that varies within most of the tasks that say it, in descriptions or in
+    sub-goals, and that is only said after it was told. Words of places are none, nor of what is always at a place
+    (unless descriptions vary in it), nor those that all descriptions of a task share.
 
     Args:
         trajectories: Demonstrations.
+        annotations: Their sub-goals; without any, the words of actions count.
+        unprompted: Words that are said without having been told.
     """
-    seen = " ".join({moment.look.lower() for one in trajectories for moment in one.path})
-    places = {word for place in set(_DOOR.findall(seen)) for word in place.split()}
-    found: dict[str, tuple[str, ...]] = {}
+    doors = _doors(trajectories)
+    within = {word for place in doors for word in place.split()}
+    varies: Counter[str] = Counter()
+    shared, of_descriptions = within.union(unprompted), dict[str, set[str]]()
     for task, of_task in by_task(trajectories).items():
-        count = Counter(word for one in of_task for word in set(_WORD.findall(one.description.lower())))
-        names = {word for word, times in count.items() if times < len(of_task) and not _SMALL.fullmatch(word)} - places
-        found[task] = tuple(sorted(names))
-    return found
+        described = Counter(word for one in of_task for word in _words(one.description))
+        said = Counter(word for one in of_task for word in _named(one, annotations.get(one.key)))
+        of_descriptions[task] = {word for word, times in described.items() if times < len(of_task)} - within
+        for word in said:
+            rare = word in of_descriptions[task] or said[word] <= _OFTEN * len(of_task)
+            varies[word] += 1 if rare else -1
+        shared |= {word for word, times in described.items() if times == len(of_task)}
+    shared |= _fixtures(trajectories) - set[str]().union(*of_descriptions.values())
+    words = {word for word, balance in varies.items() if balance > 0} - shared
+    alike: dict[frozenset[str], list[str]] = defaultdict(list)
+    for place, leads_to in doors.items():
+        alike[leads_to].append(place)
+    groups = (tuple(sorted(group)) for leads_to, group in alike.items() if leads_to and len(group) > 1)
+    asked = {task: tuple(sorted(found & words)) for task, found in of_descriptions.items() if found & words}
+    return Names(tuple(sorted(words)), tuple(sorted(groups)), asked)
 
 
 def renamed(
     trajectory: Trajectory, annotation: Annotation | None, names: Names, generator: np.random.Generator
 ) -> tuple[Trajectory, Annotation | None]:
-    """The same demonstration with its task's names exchanged by a drawn permutation, everywhere alike.
+    """The same demonstration with other names for what its task's descriptions vary in.
+
+    A name and the one that takes its place are exchanged, so that no two things get the same.
 
     Args:
         trajectory: The demonstration.
@@ -54,14 +92,21 @@ def renamed(
         names: What `given_names` found.
         generator: Draws.
     """
-    pool = names.get(trajectory.task, ())
-    drawn = dict(zip(pool, generator.permutation(pool).tolist(), strict=True)) if pool else {}
+    asked = names.asked.get(trajectory.task)
+    if not asked:
+        return trajectory, annotation
+    words: dict[str, str] = {}
+    for name, other in zip(asked, generator.permutation(names.words).tolist(), strict=False):
+        if name not in words and other not in words:
+            words |= {name: other, other: name}
+    drawn = [dict(zip(group, generator.permutation(group).tolist(), strict=True)) for group in names.places]
+    ways = {place: other for places in drawn for place, other in places.items()}
+    place = re.compile(rf"\b(?:{'|'.join(map(re.escape, ways)) or '(?!)'})\b")
 
-    def other(match: re.Match[str]) -> str:
-        return str(drawn.get(match[0].lower(), match[0]))
-
+    @cache
     def told(text: str) -> str:
-        return _WORD.sub(other, text)
+        text = place.sub(lambda match: ways[match[0]], text)
+        return _WORD.sub(lambda match: words.get(match[0].lower(), match[0]), text)
 
     path = tuple(
         Moment(told(one.action), told(one.observation), told(one.look), told(one.inventory), one.score)
@@ -75,3 +120,37 @@ def renamed(
         for subgoal, actions in annotation.chunks
     )
     return again, replace(annotation, chunks=chunks, digest="")
+
+
+def _doors(trajectories: Sequence[Trajectory]) -> dict[str, frozenset[str]]:
+    """Places, and those to which their doors lead."""
+    found: dict[str, set[str]] = {}
+    for look in {moment.look.lower() for one in trajectories for moment in one.path}:
+        if place := _CALLED.search(look):
+            found.setdefault(place[1], set()).update(_DOOR.findall(look))
+    return {place: frozenset(leads_to) for place, leads_to in found.items()}
+
+
+def _fixtures(trajectories: Sequence[Trajectory]) -> set[str]:
+    """Words of what nearly every demonstration sees at a place."""
+    seen: dict[str, list[set[str]]] = defaultdict(list)
+    for one in trajectories:
+        here: dict[str, set[str]] = {}
+        for look in {moment.look for moment in one.path}:
+            if place := _CALLED.search(look):
+                here.setdefault(place[1], set()).update(_words(look))
+        for place_name, words in here.items():
+            seen[place_name].append(words)
+    counts = ((len(told), Counter(word for words in told for word in words)) for told in seen.values())
+    return {word for total, count in counts for word, times in count.items() if times >= _ALWAYS * total}
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.lower()))
+
+
+def _named(trajectory: Trajectory, annotation: Annotation | None) -> set[str]:
+    """Words of the things that a demonstration's sub-goals are about; without sub-goals, those of its actions."""
+    if annotation is None:
+        return _words(" ".join(trajectory.actions))
+    return _words(" ".join(argument for chunk in annotation.chunks for argument in chunk.subgoal.arguments))
