@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from wean.algorithms.lessons import Lesson, longest_goal, longest_repeat, split_dev, tell, texts
+from wean.algorithms.lessons import Lesson, longest_goal, repeats, split_dev, tell, texts, unprompted
 from wean.algorithms.subgoals import SubgoalDistillation, SubgoalsConfig
 from wean.data.annotations import Annotation, match_annotations, read_annotations
 from wean.data.renaming import given_names, renamed
-from wean.data.shipped import is_shipped, shipped
+from wean.data.shipped import CHOSEN_BY, is_shipped, shipped
 from wean.data.trajectories import Key, Trajectory, read_trajectories
 from wean.errors import UsageError, WeanError
 from wean.methods.settings import RunConfig, command_line
@@ -108,10 +108,11 @@ class Distilling:
     def _read(self) -> tuple[list[Trajectory], list[Trajectory], Mapping[Key, Annotation]]:
         """The demonstrations to learn from and to choose by, and their sub-goals."""
         found, annotations = read_demonstrations(self.config.data, self.config, self._say)
-        if self.config.dev:
-            learn, (choose, more) = found, read_demonstrations(self.config.dev, self.config, self._say)
+        dev = self.config.dev or (CHOSEN_BY.get(self.config.data, "") if is_shipped(self.config.data) else "")
+        if dev:
+            learn, (choose, more) = found, read_demonstrations(dev, self.config, self._say)
             if {one.key for one in learn} & {one.key for one in choose}:
-                raise UsageError(f"{self.config.dev} and {self.config.data} share demonstrations; keep them apart")
+                raise UsageError(f"{dev} and {self.config.data} share demonstrations; keep them apart")
             return learn, choose, {**annotations, **more}
         learn, choose = split_dev(found, self.config.dev_share)
         return learn, choose, annotations
@@ -122,8 +123,9 @@ class Distilling:
             config.feeding,
             config.subgoals,
             config.context,
-            2 * longest_goal(learn, annotations, config.actions),
-            longest_repeat(learn) + 1,
+            goal_limit=2 * longest_goal(learn, annotations, config.actions),
+            repeats={action: times + 1 for action, times in repeats(learn).items()},
+            unprompted=unprompted(learn, annotations, config.actions),
         )
         if config.model != "scratch":
             student = pretrained_student(config.model, habits, self._run_config.seed)
@@ -158,7 +160,8 @@ class Distilling:
         plain = self._lessons(student, learn, annotations)
         if not self.config.renamed:
             return [plain] * self.config.epochs
-        names, generator = given_names(learn), np.random.default_rng(self._run_config.seed)
+        names = given_names(learn, annotations, student.habits.unprompted)
+        generator = np.random.default_rng(self._run_config.seed)
         passes = []
         for _ in range(self.config.epochs):
             lessons = list(plain)

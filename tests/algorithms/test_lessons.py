@@ -15,11 +15,12 @@ from wean.algorithms.lessons import (
     steps_of,
     tell,
     texts,
+    unprompted,
 )
 from wean.data.trajectories import Moment, Trajectory
 from wean.errors import UsageError
 from wean.evaluation.text_agent import TextAgent
-from wean.students.episode_text import EpisodeText, Window
+from wean.students.episode_text import EpisodeText, Window, phrase, plain
 from wean.students.text import Habits, Size, TextStudent, new_student
 from wean.students.tokens import train_tokenizer
 from word_demos import NOTHING, Replayed, demonstration
@@ -50,20 +51,44 @@ def test_an_episode_is_one_sequence_and_only_what_is_said_is_learnt(tokenizer: A
     (window,) = tell(trajectory, annotation, student(tokenizer).episode(), 100).windows
     text, learnt = shown(tokenizer, window)
     assert text == (
-        "<task> Your task is to carry the lamp to box 0."
-        "<look> kitchen:\na lamp\nYou also see:\nA door to the hall<inv>"
-        "<goal> walk(hall, kitchen)<end>"
-        "<act> go to hall<end><obs> You move to the hall.<look> hall:\na box\nYou also see:\nA door to the kitchen"
-        "<act> go to kitchen<end><obs> You move to the kitchen.<look> kitchen:"
-        "<done><goal> take(lamp)<end><act> pick up lamp<end><obs> You move the lamp to the inventory.<up>"
-        "<look> kitchen:\n- a lamp<inv> a lamp"
-        "<done><goal> put(lamp, box 0)<end><act> go to hall<end><obs> You move to the hall.<look> hall:"
+        "<task> your task is to carry lamp to box 0 ."
+        "<look> kitchen : \n lamp \n you also see : \n a door to hall<inv>"
+        "<goal> walk hall to kitchen<end>"
+        "<act> go to hall<end><obs> you move to hall .<look> hall : \n box \n you also see : \n a door to kitchen"
+        "<act> go to kitchen<end><obs> you move to kitchen .<look> kitchen :"
+        "<done><goal> take lamp<end><act> pick up lamp<end><obs> you move lamp to inventory .<up>"
+        "<look> kitchen : \n - lamp"
+        "<done><goal> put lamp to box 0<end><act> go to hall<end><obs> you move to hall .<look> hall :"
         "<act> move lamp to box 0<end>"
     )
     assert learnt == (
-        " walk(hall, kitchen)<end>|<act> go to hall<end>|<act> go to kitchen<end>|<done>| take(lamp)<end>|"
-        "<act> pick up lamp<end>|<done>| put(lamp, box 0)<end>|<act> go to hall<end>|<act> move lamp to box 0<end>"
+        " walk hall to kitchen<end>|<act> go to hall<end>|<act> go to kitchen<end>|<done>| take lamp<end>|"
+        "<act> pick up lamp<end>|<done>| put lamp to box 0<end>|<act> go to hall<end>|<act> move lamp to box 0<end>"
     )
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ("The 'Red box' (closed), at -10.5 degrees.", "' red box ' ( closed ) , at - 10 . 5 degrees ."),
+        ("The apple and a pear\tof the theatre", "apple and pear of theatre"),
+    ],
+)
+def test_everything_is_told_in_the_same_words(told: str, words: str) -> None:
+    assert plain(told) == words
+    assert plain(words) == words
+
+
+def test_a_sub_goal_is_told_in_the_words_of_actions() -> None:
+    assert phrase("pick_up(metal pot)") == "pick up metal pot"
+    assert phrase("pour(blue paint, wood cup)") == "pour blue paint to wood cup"
+    assert phrase("pour blue paint to wood cup") == "pour blue paint to wood cup"
+
+
+def test_names_are_said_once_they_were_told_and_other_words_without() -> None:
+    many = [demonstration(number) for number in range(2)]
+    known = unprompted([one for one, _ in many], {one.key: annotation for one, annotation in many}, 100)
+    assert set(known) == {"walk", "go", "take", "pick", "up", "put", "move"} - {"move"}
 
 
 def test_the_flat_baseline_learns_the_actions_alone(tokenizer: Any) -> None:
@@ -82,11 +107,11 @@ def test_fed_step_by_step_every_prompt_ends_in_its_answer(tokenizer: Any) -> Non
     texts_and_learnt = [shown(tokenizer, window) for window in windows]
     assert all(text.endswith(learnt) and "|" not in learnt for text, learnt in texts_and_learnt)
     text, learnt = texts_and_learnt[4]
-    assert learnt == " take(lamp)<end>"
+    assert learnt == " take lamp<end>"
     assert text == (
-        "<task> Your task is to carry the lamp to box 0.<before> walk(hall, kitchen)"
-        "<past> go to hall<obs> You move to the hall.<past> go to kitchen<obs> You move to the kitchen."
-        "<look> kitchen:\na lamp\nYou also see:\nA door to the hall<inv><goal> take(lamp)<end>"
+        "<task> your task is to carry lamp to box 0 .<before> walk hall to kitchen"
+        "<past> go to hall<obs> you move to hall .<past> go to kitchen<obs> you move to kitchen ."
+        "<look> kitchen : \n lamp \n you also see : \n a door to hall<inv><goal> take lamp<end>"
     )
 
 
@@ -96,7 +121,7 @@ class Scripted:
     def __init__(self, said: list[str], done: list[bool]) -> None:
         self._said, self._done, self.tokens_read = iter(said), iter(done), 0
 
-    def say(self, ids: list[int]) -> str:
+    def say(self, ids: list[int], may: object) -> str:
         return next(self._said)
 
     def prefers(self, ids: list[int], first: int, second: int) -> bool:
@@ -131,7 +156,7 @@ def test_what_no_longer_fits_opens_anew_with_the_last_ten_actions_and_the_sub_go
     assert len(windows) > 1
     assert all(len(window.ids) <= 512 for window in windows)
     text, _ = shown(tokenizer, windows[1])
-    assert text.startswith("<task> Your task is to carry the lamp to box 0.<before> walk(hall, kitchen); walk(hall")
+    assert text.startswith("<task> your task is to carry lamp to box 0 .<before> walk hall to kitchen; walk hall")
     assert text.split("<goal>")[0].count("<past>") == 10
     learnt = sum(shown(tokenizer, window)[1].count("<act>") for window in windows)
     assert learnt == 12 * 2 + 3  # every action once
@@ -156,7 +181,7 @@ def test_instrument_readings_are_not_told_again(tokenizer: Any) -> None:
     episode.say_action("wait1")
     episode.observe("You wait.", "kitchen:\na thermometer reading 12 degrees\na pot", "")
     told = tokenizer.decode(episode.window.ids[before:], skip_special_tokens=False)
-    assert told == "<act> wait1<end><obs> You wait."
+    assert told == "<act> wait1<end><obs> you wait ."
 
 
 def test_collated_targets_are_read_off_the_token_before() -> None:
@@ -204,7 +229,7 @@ def test_what_finds_its_end_reached_is_left_out_and_a_rise_that_came_with_it_is_
     text, learnt = shown(tokenizer, window)
     assert learnt == "<act> go to hall<end>|<act> activate lamp<end>|<act> go to kitchen<end>"
     assert "already" not in text
-    assert "can't be activated.<up>" in text
+    assert "can ' t be activated .<up>" in text
     assert text.count("<up>") == 1
     assert [number for number, _ in steps_of(walked, None, 2)] == [0, 2]
 

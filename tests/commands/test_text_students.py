@@ -17,6 +17,7 @@ from wean.evaluation.text_episodes import Case, Setup, play_all
 from wean.evaluation.text_scores import cases, stratified, summarize
 from wean.evaluation.timeline import write_timeline
 from wean.methods.settings import resolve
+from wean.students.episode_text import phrase
 from wean.students.text import load_text_student
 from word_demos import Replayed, demonstration, write
 
@@ -45,7 +46,7 @@ def test_what_is_memorised_is_acted_out(trained: Path) -> None:
         played = TextAgent(student).play(task, 100)
         assert task.done == [action for action in trajectory.actions if action != "look around"]
         goals = [entry["goal"] for entry in played.trace if "goal" in entry]
-        assert goals == [str(chunk.subgoal) for chunk in annotation.chunks][1:]
+        assert goals == [phrase(str(chunk.subgoal)) for chunk in annotation.chunks][1:]
         assert played.matched == 0
         assert played.score == 100
 
@@ -72,7 +73,7 @@ def test_what_may_spoil_the_task_replaces_no_text_that_names_something_else(trai
 def test_a_student_is_told_sub_goals_by_somebody_else(trained: Path) -> None:
     student = load_text_student(trained / "student")
     played = TextAgent(student, lambda number, task: "put(lamp, box 1)").play(Replayed(demonstration(1)[0]), 100)
-    assert played.trace[0] == {"goal": "put(lamp, box 1)"}
+    assert played.trace[0] == {"goal": "put lamp to box 1"}
 
 
 def with_books(folder: Path) -> None:
@@ -85,7 +86,7 @@ def with_books(folder: Path) -> None:
 @pytest.mark.parametrize("renamed", [0.0, 0.5])
 def test_stopped_between_two_measurements_it_resumes_to_the_same_numbers(tmp_path: Path, renamed: float) -> None:
     with_books(tmp_path)
-    settings = ("epochs=4", "token_budget=400", "measurements=4", f"renamed={renamed}")
+    settings = ("epochs=4", "token_budget=200", "measurements=4", f"renamed={renamed}")
     whole = train(tmp_path, "whole", *settings)
 
     def interrupt(epochs: float, metrics: dict[str, float]) -> None:
@@ -154,9 +155,9 @@ def test_demonstrations_longer_than_the_context_are_refused(tmp_path: Path) -> N
         (lambda folder: (folder / "model.safetensors").write_bytes(b""), "do not belong together"),
         (
             lambda folder: (folder / "config.json").write_text(
-                re.sub("wean-prompt/1", "wean-prompt/0", (folder / "config.json").read_text())
+                re.sub("wean-prompt/2", "wean-prompt/0", (folder / "config.json").read_text())
             ),
-            "was trained with prompts wean-prompt/0, this wean writes wean-prompt/1; train it again",
+            "was trained with prompts wean-prompt/0, this wean writes wean-prompt/2; train it again",
         ),
         (lambda folder: (folder / "config.json").unlink(), "holds no student"),
     ],
@@ -175,7 +176,7 @@ def test_lessons_are_written_for_other_trainers() -> None:
     assert tuple(row["kind"] for row in rows) == kinds
     assert [message["role"] for message in rows[0]["messages"]] == ["user", "assistant"]
     assert rows[1]["messages"][1]["content"] == "<act>go to hall<end>"
-    assert rows[1]["messages"][0]["content"].startswith("<task>Your task is to carry the lamp to box 0.<look>kitchen:")
+    assert rows[1]["messages"][0]["content"].startswith("<task>your task is to carry lamp to box 0 .<look>kitchen :")
 
 
 def line(task: str, variation: int, score: float) -> dict[str, object]:

@@ -9,7 +9,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from wean.errors import UsageError
-from wean.students.reading import Reader
+from wean.students.copying import CopyHead, has_copying
+from wean.students.reading import Reader, greedy
 from wean.students.steps import LeanSteps, ModelSteps, steps_of
 from wean.students.text import Habits, Size, TextStudent, load_text_student, new_student, save_text_student
 from wean.students.tokens import train_tokenizer
@@ -43,8 +44,13 @@ def llama() -> Any:
 
 
 def plain(model: Any, ids: list[int]) -> torch.Tensor:
+    """What the model says behind each token: logits, or log-probabilities where it copies."""
+    tokens, place = torch.tensor([ids]), torch.arange(len(ids))
     with torch.inference_mode():
-        logits: torch.Tensor = model(input_ids=torch.tensor([ids])).logits[0]
+        logits: torch.Tensor = model(input_ids=tokens).logits[0]
+        if has_copying(model):
+            hidden = model.base_model(input_ids=tokens).last_hidden_state
+            logits = model.copying(hidden, tokens, torch.zeros_like(place), place, logits)
     return logits
 
 
@@ -122,3 +128,38 @@ def test_it_says_the_most_probable_tokens(student: TextStudent) -> None:
             break
         ids.append(token)
     assert said == student.decode(ids[len(IDS) :])
+
+
+def test_in_place_of_a_word_that_may_not_be_said_the_most_probable_text_without_is_said() -> None:
+    tokenizer = train_tokenizer(["open door"] * 5 + ["go north"] * 5, 400)
+    student = new_student(tokenizer, Size(16, 1, 2), Habits(context=256), seed=0)
+    north, door, opened, end = (tokenizer.token_to_id(text) for text in ("Ġnorth", "Ġdoor", "Ġopen", "<end>"))
+    chances = {(): [north, door], (north,): [end], (door,): [opened, end], (door, opened): [end]}
+
+    def after(said: list[int]) -> torch.Tensor:
+        logits = torch.zeros(400)
+        for rank, token in enumerate(chances.get(tuple(said), [end])):
+            logits[token] = 10 - rank
+        return logits
+
+    assert greedy(after, student) == "north"
+    assert greedy(after, student, lambda word: word != "north") == "door open"
+    assert greedy(after, student, lambda word: word == "door") == "door"
+
+
+def test_what_is_copied_is_where_the_attention_is() -> None:
+    """By hand: keys of the one place that the query finds, and a share of one half."""
+    head = CopyHead(2)
+    for part, values in ((head.query, [[40.0, 0.0], [0.0, 40.0]]), (head.here, [[1.0, 0.0], [0.0, 1.0]])):
+        part.weight.data = torch.tensor(values)
+    head.before.weight.data.zero_()
+    head.share.weight.data.zero_()
+    head.share.bias.data.zero_()
+    hidden = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]])
+    logits = torch.zeros(2, 4)
+    ids, rows, columns = torch.tensor([[3, 2, 1]]), torch.tensor([0, 0]), torch.tensor([1, 2])
+    found = head(hidden, ids, rows, columns, logits).exp()
+    # The second place finds itself alone; the third the first and itself alike, and nothing behind it is seen.
+    torch.testing.assert_close(found, torch.tensor([[0.125, 0.125, 0.625, 0.125], [0.125, 0.375, 0.125, 0.375]]))
+    head.before.weight.data = torch.tensor([[-2.0, 0.0], [0.0, -2.0]])  # not behind what is like it
+    torch.testing.assert_close(head.keys(hidden)[0], torch.tensor([[1.0, 0.0], [-2.0, 1.0], [1.0, -2.0]]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -120,6 +121,21 @@ def texts(trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotati
         yield from told
 
 
+def unprompted(
+    trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation], actions: int
+) -> tuple[str, ...]:
+    """Words that sub-goals and actions say without having been told them, in more than one demonstration.
+
+    They are the words that a student may know by heart: of actions, of places. All others, names, it has to look up.
+    """
+    count: Counter[str] = Counter()
+    for trajectory in trajectories:
+        episode = EpisodeText(lambda text: [0], 1 << 20)
+        tell(trajectory, annotations.get(trajectory.key), episode, actions)
+        count.update(episode.untold)
+    return tuple(sorted(word for word, times in count.items() if times > 1))
+
+
 def longest_goal(trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation], actions: int) -> int:
     """Actions of the longest sub-goal."""
     longest = 1
@@ -130,14 +146,15 @@ def longest_goal(trajectories: Sequence[Trajectory], annotations: Mapping[Key, A
     return longest
 
 
-def longest_repeat(trajectories: Sequence[Trajectory]) -> int:
-    """How often in a row one action is done in the demonstrations although nothing changes."""
-    longest = 1
+def repeats(trajectories: Sequence[Trajectory]) -> dict[str, int]:
+    """How often in a row demonstrations do an action although nothing changes, of those that they do so."""
+    longest: dict[str, int] = {}
     for trajectory in trajectories:
         row = 1
         for one, two in pairwise(trajectory.path):
             row = row + 1 if one[:4] == two[:4] else 1
-            longest = max(longest, row)
+            if row > 1:
+                longest[two.action] = max(longest.get(two.action, 0), row)
     return longest
 
 

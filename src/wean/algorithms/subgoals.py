@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from wean.algorithms.lessons import Batch, Lesson, batched, collate, epoch
 from wean.algorithms.optimizing import load_optimizer_tensors, optimizer_tensors, take_step
 from wean.errors import UsageError, WeanError
+from wean.students.copying import has_copying
 from wean.students.text import TextStudent
 
 
@@ -28,7 +29,7 @@ class SubgoalsConfig(BaseModel):
     annotations: str = ""
     """Their sub-goals, as `wean annotate` writes them; of those that come with wean, theirs by default."""
     dev: str = ""
-    """Demonstrations by which the checkpoint is chosen; by default a share of `data` is kept for that."""
+    """Demonstrations that choose the checkpoint; `scienceworld-dev` for wean's, else a share of `data` is kept."""
     dev_share: float = Field(0.1, ge=0, lt=1)
     """Share of each task's demonstrations, the last variations, that choose the checkpoint; never test variations."""
     missing: Literal["refuse", "skip"] = "refuse"
@@ -53,8 +54,10 @@ class SubgoalsConfig(BaseModel):
     """Tokens that a new tokenizer may have."""
     context: int = Field(2048, ge=256)
     """Tokens that the student reads at most; longer episodes open anew, see docs."""
-    renamed: float = Field(0.0, ge=0, le=1)
+    renamed: float = Field(0.5, ge=0, le=1)
     """Share of the demonstrations that are read with other names, drawn anew in each pass: teaches to look names up."""
+    told_weight: float = Field(0.3, ge=0)
+    """Weight in the loss of what a causal student is told and does not say."""
     epochs: int = Field(5, gt=0)
     """Passes over the demonstrations, tasks balanced."""
     token_budget: int = Field(2048, gt=0)
@@ -79,22 +82,33 @@ class SubgoalsConfig(BaseModel):
 class TargetLoss(nn.Module):
     """Negative log-likelihood of the targets: L = - 1/N sum log p(target | everything before it in its window).
 
-    The head runs at the targets alone. Padding stands at the ends, where a causal model's targets never look, so no
-    mask is needed.
+    Without `told_weight` the head runs at the targets alone; with it the mean over all other tokens is added, weighted.
+    Padding stands at the ends, where a causal model's targets never look, so no mask is needed.
 
     Args:
         model: Of transformers, causal.
+        pad: The padding token.
+        told_weight: Of the tokens that are told to the student and not said by it.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, pad: int, told_weight: float = 0.0) -> None:
         super().__init__()
-        self.model = model
+        self.model, self._pad, self._told_weight = model, pad, told_weight
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The mean loss, and for each target (N,) whether it is the most probable token."""
         hidden = self.model.base_model(input_ids=batch.ids, use_cache=False).last_hidden_state
-        logits = self.model.get_output_embeddings()(hidden[batch.rows, batch.columns]).float()
-        return nn.functional.cross_entropy(logits, batch.labels), logits.argmax(-1) == batch.labels
+        head = self.model.get_output_embeddings()
+        logits = head(hidden[batch.rows, batch.columns]).float()
+        if has_copying(self.model):
+            logits = self.model.copying(hidden, batch.ids, batch.rows, batch.columns, logits)
+        loss = nn.functional.cross_entropy(logits, batch.labels)
+        if self._told_weight and self.training:
+            told = batch.ids[:, 1:] != self._pad
+            told[batch.rows, batch.columns] = False
+            others = head(hidden[:, :-1][told]).float()
+            loss = loss + self._told_weight * nn.functional.cross_entropy(others, batch.ids[:, 1:][told])
+        return loss, logits.argmax(-1) == batch.labels
 
 
 class Seq2SeqLoss(nn.Module):
@@ -151,7 +165,11 @@ class SubgoalDistillation:
         cuda = torch.cuda.is_available()
         self._accelerator = Accelerator(mixed_precision="bf16" if cuda or _fast_halves() else "no", cpu=not cuda)
         seq2seq = student.model.config.is_encoder_decoder
-        loss = Seq2SeqLoss(student.model, student.pad) if seq2seq else TargetLoss(student.model)
+        loss = (
+            Seq2SeqLoss(student.model, student.pad)
+            if seq2seq
+            else TargetLoss(student.model, student.pad, config.told_weight)
+        )
         self.loss = self._accelerator.prepare(loss)
         self._optimizer = _adamw(student.model, config)
         generator = np.random.default_rng(seed)
@@ -166,7 +184,7 @@ class SubgoalDistillation:
         self.tokens = 0
         """Read in gradient steps, padding not counted."""
         self.flops = 0.0
-        """Of the gradient steps: 6 for each parameter and token, and the attention's products."""
+        """Of the gradient steps: 6 for each parameter and token, and the attention's products; without the head's."""
 
     @property
     def total(self) -> int:

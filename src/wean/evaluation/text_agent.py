@@ -2,14 +2,17 @@
 
 No language model stands beside it. Rules:
 
-- Text is said greedily. What the task does not take as an action is replaced by the admissible action that the student
-  itself finds most probable (log-probability of the whole text); an ambiguity question is answered in the same way,
-  by what each answer stands for. An action that may spoil the task (`irrevocable`) replaces a text only if all of its
-  words are in it.
+- Text is said greedily, in words that the episode has told so far or that its demonstrations say without
+  (`Habits.unprompted`): a name that is nowhere cannot be said. What the task does not take as an action is replaced by
+  the admissible action that the student itself finds most probable (log-probability of the whole text); an ambiguity
+  question is answered in the same way, by what each answer stands for. An action that may spoil the task
+  (`irrevocable`) replaces a text only if all of its words are in it, and one that only lets time pass (`idle`) only
+  where there is nothing else.
 - A sub-goal is over when the student says so, or after `Habits.goal_limit` actions.
 - A loop: one action has changed nothing (observation, what can be seen and is carried, score) `Habits.repeat_limit`
-  times in a row, or two actions have alternated as often. Then what was done since is ruled out until something
-  changes; the first time the planner is asked before, if there is one.
+  times in a row, more often where demonstrations are as patient (`Habits.repeats`), or two actions have alternated as
+  often, and three times. Then what was done since is ruled out until something changes; the first time the planner is
+  asked before, if there is one. What is refused although it is admissible is ruled out as well.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from wean.students.answering import reader_of
-from wean.students.episode_text import EpisodeText
+from wean.students.episode_text import EpisodeText, plain
+from wean.students.reading import May
 from wean.students.text import TextStudent
 
 NOT_TAKEN = ("No known action matches that input", "Unknown action")
@@ -30,6 +34,8 @@ _AMBIGUOUS = "Ambiguous request"
 _NUMBERED = re.compile(r"^\s*(\d+):\s*(.+?)\s*$", re.MULTILINE)
 SILENT = 40
 """Actions and answers in a row that cost no move; then an episode is given up."""
+_REMEMBERED = 64  # last moments, in which loops are noticed
+_ALTERNATED = 3
 
 
 class WordsTask(Protocol):
@@ -143,11 +149,11 @@ class TextAgent:
         started = time.perf_counter()
         self._episode.ask_goal()
         named = self._planner(self._goals, self._task) if self._planner else None
-        goal = named or self._reader.say(self._episode.window.ids)
+        goal = named or self._reader.say(self._episode.window.ids, self._may)
         self._episode.say_goal(goal, target=False)
         self._goals, self._since = self._goals + 1, 0
         self._played.seconds += time.perf_counter() - started
-        self._played.trace.append({"goal": goal})
+        self._played.trace.append({"goal": self._episode.goal})
 
     def _choose(self) -> tuple[str, bool]:
         """The next action, and whether it had to be chosen from the admissible ones."""
@@ -160,10 +166,12 @@ class TextAgent:
             self._plan()
             started = time.perf_counter()
             episode.ask()
-        action = self._reader.say([*episode.window.ids, mark["<act>"]])
+        said = self._reader.say([*episode.window.ids, mark["<act>"]], self._may)
         self._played.seconds += time.perf_counter() - started
-        if action and action not in self._ruled_out and self._is_action(action):
+        action = self._as_action(said)
+        if action and action not in self._ruled_out:
             return action, False
+        action = said
         choices = self._replacements(action)
         return (self._best(choices), True) if choices else (action or "wait1", False)
 
@@ -173,18 +181,28 @@ class TextAgent:
         mark = self._student.mark
         return self._reader.prefers(self._episode.window.ids, mark["<done>"], mark["<act>"])
 
-    def _is_action(self, action: str) -> bool:
-        """Whether the task may take a text. One that spends no move on others is simply asked."""
-        return getattr(self._task, "refusal_is_free", False) or action in self._task.situation().choices
+    @property
+    def _may(self) -> May | None:
+        """Whether the student may say a word now."""
+        known = self._habits.unprompted
+        return (lambda word: word in self._episode.told or word in known) if known else None
+
+    def _as_action(self, said: str) -> str:
+        """The action that a text may be; empty where it is none. A task that spends no move on others is just asked."""
+        if getattr(self._task, "refusal_is_free", False):
+            return said
+        return next((choice for choice in self._task.situation().choices if plain(choice) == said), "")
 
     def _replacements(self, action: str) -> list[str]:
         """What may be done in place of a text."""
         spoiling, said = getattr(self._task, "irrevocable", ()), set(action.split())
-        return [
+        found = [
             choice
             for choice in self._task.situation().choices
             if choice not in self._ruled_out and (not choice.startswith(spoiling) or said.issuperset(choice.split()))
         ]
+        idle = getattr(self._task, "idle", ())
+        return [choice for choice in found if choice not in idle] or found
 
     def _best(self, choices: Sequence[str]) -> str:
         """The choice that the student finds most probable, each weighed by what it stands for."""
@@ -201,9 +219,11 @@ class TextAgent:
         """Takes an action; returns whether the episode is over."""
         before = float(self._task.score)
         observation, over, info = take(self._task, action)
-        if observation.startswith(NOT_TAKEN) and not matched and (choices := self._replacements(action)):
+        refused = observation.startswith(NOT_TAKEN)
+        if refused and not over and not matched and (choices := self._replacements(action)):
             action, matched = self._best(choices), True
             observation, over, info = take(self._task, action)
+            refused = observation.startswith(NOT_TAKEN)
         played = self._played
         score = float(self._task.score)
         self._episode.say_action(action, target=False)
@@ -219,24 +239,36 @@ class TextAgent:
         self._meant = dict(_NUMBERED.findall(observation)) if asked else {}
         if not over and not asked:
             self._watch((action, observation, look, carried, str(score)), score > before)
+        if refused:  # even admissible actions can be
+            self._ruled_out.add(action)
         return over
 
     def _watch(self, now: tuple[str, ...], risen: bool) -> None:
         """Notices loops."""
-        if not self._past or risen or all(now[1:] != before[1:] for before in self._past[-2:]):
+        if risen or all(now[2:] != before[2:] for before in self._past[-2:]):
             self._ruled_out.clear()
             self._asked_planner = False
-        self._past = [*self._past, now][-2 * self._habits.repeat_limit :]
-        last = self._past[-self._habits.repeat_limit :]
-        one = len(last) == self._habits.repeat_limit and len(set(last)) == 1
-        two = len(self._past) == 2 * self._habits.repeat_limit and len(set(self._past)) == 2
+        self._past = [*self._past, now][-_REMEMBERED:]
+        last = {moment[0] for moment in self._past[-2:]}
+        one = self._rounds(1) >= self._limit(now[0])
+        two = self._rounds(2) >= max(_ALTERNATED, *map(self._limit, last)) and len(last) == 2
         if not one and not two:
             return
         self._played.loops += 1
-        self._played.trace.append({"loop": sorted({moment[0] for moment in self._past[-2:]})})
-        self._past.clear()
+        self._played.trace.append({"loop": sorted(last if two else {now[0]})})
         if self._episode.goal and not self._asked_planner:
             self._asked_planner = True
             self._since = self._habits.goal_limit
         else:
-            self._ruled_out |= {now[0]} | ({moment[0] for moment in last} if two else set())
+            self._ruled_out |= last if two else {now[0]}
+
+    def _limit(self, action: str) -> int:
+        """How often in a row an action may change nothing."""
+        return self._habits.repeats.get(action, self._habits.repeat_limit)
+
+    def _rounds(self, length: int) -> int:
+        """How often the last moments, so many of them, have come in a row."""
+        last, rounds = self._past[-length:], 0
+        while self._past[max(0, len(self._past) - length * (rounds + 1)) : len(self._past) - length * rounds] == last:
+            rounds += 1
+        return rounds

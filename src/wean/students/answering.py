@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wean.students.episode_text import ACT, END
-from wean.students.reading import LONGEST, Reader
+from wean.students.episode_text import ACT
+from wean.students.reading import May, Reader, greedy
 from wean.students.text import TextStudent
 
 _TOGETHER = 64  # answers weighed side by side
@@ -37,16 +37,10 @@ class EncoderReader:
         logits = self._decode(encoded, [said])[0, -1]
         return bool(logits[first] >= logits[second])
 
-    def say(self, ids: Sequence[int]) -> str:
-        """What the student says behind `ids`, greedily, up to its end mark."""
+    def say(self, ids: Sequence[int], may: May | None = None) -> str:
+        """What the student says behind `ids`, greedily, up to its end mark; only words that it may say."""
         encoded, begun = self._read(ids)
-        said = list(begun)
-        while len(said) - len(begun) < LONGEST:
-            token = int(self._decode(encoded, [said])[0, -1].argmax())
-            if token == self._student.mark[END]:
-                break
-            said.append(token)
-        return self._student.decode(said[len(begun) :])
+        return greedy(lambda said: self._decode(encoded, [[*begun, *said]])[0, -1], self._student, may)
 
     def choose(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """Which answer, its end mark included, is the most probable behind `ids`."""

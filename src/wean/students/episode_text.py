@@ -9,6 +9,8 @@ happens: sub-goals, actions, observations, and what has changed to see and to ca
 What the student says is `<goal>`'s text, `<act>` with its text, and `<done>`: there the loss is. Everything else is
 told to it.
 
+- All is told in the same words, so that what was read can be found again: in lower case, without articles, a space
+  around every mark. A sub-goal is told like an action: `move(red box, kitchen)` as "move red box to kitchen".
 - A place that was told before in the sequence is told by its name and the lines that are new (`+`) or gone (`-`);
   what the observation has just said is not said again, nor a line of which only the numbers have changed (an
   instrument's reading: the actions that read it tell it).
@@ -25,11 +27,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from wean.errors import UsageError
 
-PROMPT_VERSION = "wean-prompt/1"
+PROMPT_VERSION = "wean-prompt/2"
 """Changes whenever one token of any prompt changes; a student is used only with the version it was trained on."""
 
 TASK, LOOK, CARRIED, BEFORE, PAST = "<task>", "<look>", "<inv>", "<before>", "<past>"
@@ -52,9 +55,13 @@ _SHORT = (
     (re.compile(r"In your inventory, you see:"), ""),
     (re.compile(r" \((?:that is open|containing nothing)\)"), ""),
 )
+_NEXT = " \n "  # between lines; with a space after it, a word is the same tokens at their beginning
 _NUMBER = re.compile(r"\d+")
 _DONE_BEFORE = re.compile(r"The .+ is already \w+\.")
-_SAID_OF_EVERY_PLACE = frozenset({"the agent", "a substance called air"})
+_SAID_OF_EVERY_PLACE = frozenset({"agent", "substance called air"})
+_ARTICLE = re.compile(r"\b(?:[Tt]he|an?) +")
+_MARK = re.compile(r"\s*([^\w\s])\s*")
+_CALL = re.compile(r"([a-z][a-z0-9_]*)\((.*)\)")
 
 
 @dataclass
@@ -98,6 +105,10 @@ class EpisodeText:
         self._past: list[tuple[str, str]] = []
         self.goal = ""
         """The current sub-goal; empty where there is none."""
+        self.told: set[str] = set()
+        """Words that were told or said so far."""
+        self.untold: set[str] = set()
+        """Words that were said before they were told."""
 
     @property
     def window(self) -> Window:
@@ -107,6 +118,7 @@ class EpisodeText:
     def begin(self, description: str, look: str, carried: str) -> None:
         """Opens the episode."""
         self._description, self._look, self._carried = description, look, carried
+        self._hear(description, look, carried)
         self._open()
 
     def ask(self) -> None:
@@ -121,8 +133,10 @@ class EpisodeText:
         self.window.add(self._encode(GOAL))
 
     def say_goal(self, goal: str, target: bool = True) -> None:
-        """The sub-goal that comes now."""
+        """The sub-goal that comes now, in words or as `verb(argument, argument)`."""
+        goal = phrase(goal)
         self.goal = goal
+        self._say(goal)
         self.window.add(self.answer(goal), target)
 
     def say_done(self, target: bool = True) -> None:
@@ -133,11 +147,13 @@ class EpisodeText:
 
     def say_action(self, action: str, target: bool = True) -> None:
         """What is done now; `observe` follows."""
-        self._action = action
+        self._action = plain(action)
+        self._say(self._action)
         self.window.add([*self._encode(ACT), *self.answer(action)], target)
 
     def observe(self, observation: str, look: str, carried: str, risen: bool = False) -> None:
         """What came of the action, and what can be seen and is carried now."""
+        self._hear(observation, look, carried)
         said = self._observation(observation) + (UP if risen else "")
         self._past = [*self._past, (self._action, said)][-_PAST:]
         self._look, self._carried = look, carried
@@ -148,7 +164,15 @@ class EpisodeText:
 
     def answer(self, text: str) -> list[int]:
         """A text that the student says, and the mark that ends it."""
-        return self._encode(text.strip()) + self._encode(END)
+        return self._encode(plain(text)) + self._encode(END)
+
+    def _hear(self, *texts: str) -> None:
+        self.told |= {word for text in texts for word in plain(text).split()}
+
+    def _say(self, text: str) -> None:
+        words = set(text.split())
+        self.untold |= words - self.told
+        self.told |= words
 
     # --- pieces --------------------------------------------------------------------------------------------------
 
@@ -157,8 +181,8 @@ class EpisodeText:
         current = self.goal if goal else ""
         head = self._encode(TASK + _clean(self._description))
         tail = [*self._encode(GOAL), *self.answer(current)] if current else []
-        place = self._encode(LOOK + "\n".join(_lines(self._look)))
-        carried = self._encode(CARRIED + "\n".join(_lines(self._carried)))
+        place = self._encode(LOOK + _NEXT.join(_lines(self._look)))
+        carried = self._encode(CARRIED + _NEXT.join(_lines(self._carried)))
         room = self._context - ANSWER
         always = len(head) + len(place) + len(carried) + len(tail)
         for done, past in [(_BEFORE[0], past) for past in _SHORTER] + [(done, 0) for done in _BEFORE[1:]]:
@@ -192,19 +216,19 @@ class EpisodeText:
             moved = _name(lines) != _name(self._here)
             changes = _changes(self._told.get(_name(lines)), lines, said)
             if moved or len(changes) > 1:
-                self.window.add(self._encode(LOOK + "\n".join(changes)))
+                self.window.add(self._encode(LOOK + _NEXT.join(changes)))
         self._here = self._told[_name(lines)] = lines
         carried = _lines(self._carried)
         if carried != self._told_carried:
             changes = _changes(["", *self._told_carried], ["", *carried], said)[1:]
             if changes:
-                self.window.add(self._encode(CARRIED + "\n".join(changes)))
+                self.window.add(self._encode(CARRIED + _NEXT.join(changes)))
         self._told_carried = carried
 
     def _observation(self, text: str) -> str:
         """An observation; where it is what can be seen anyway, nothing."""
-        cleaned = "\n".join(_lines(text))
-        return "" if cleaned == "\n".join(_lines(self._look)) else cleaned[:_OBSERVED]
+        cleaned = _NEXT.join(_lines(text))
+        return "" if cleaned == _NEXT.join(_lines(self._look)) else cleaned[:_OBSERVED]
 
 
 def is_idle(action: str, observation: str) -> bool:
@@ -215,15 +239,34 @@ def is_idle(action: str, observation: str) -> bool:
     return action == "look around" or _DONE_BEFORE.fullmatch(observation.strip()) is not None
 
 
+@lru_cache(maxsize=1 << 16)  # a place is told again and again
+def plain(text: str) -> str:
+    """A text in the words in which everything is told: lower case, no articles, a space around every mark.
+
+    A name is the same tokens then wherever it stands, and what stands before it is more often the same: the student
+    finds "red" behind "focus on" of the task when it has said "focus on" itself.
+    """
+    return " ".join(_MARK.sub(r" \1 ", _ARTICLE.sub("", text)).lower().split())
+
+
+def phrase(subgoal: str) -> str:
+    """A sub-goal in the words of actions: `pick_up(metal pot)` is "pick up metal pot"."""
+    call = _CALL.fullmatch(subgoal.strip())
+    if call is None:
+        return plain(subgoal)
+    arguments = " to ".join(argument.strip() for argument in call[2].split(","))
+    return plain(f"{call[1].replace('_', ' ')} {arguments}")
+
+
 def _clean(text: str) -> str:
-    return " ".join(text.removeprefix("Task Description:\n").split())
+    return plain(text.removeprefix("Task Description:\n"))
 
 
 def _lines(text: str) -> list[str]:
     """The lines of a text in their short form."""
     for pattern, short in _SHORT:
         text = pattern.sub(short, text)
-    lines = (" ".join(line.split()) for line in text.splitlines())
+    lines = map(plain, text.splitlines())
     return [line for line in lines if line and line not in _SAID_OF_EVERY_PLACE]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -13,6 +13,57 @@ from wean.students.text import TextStudent
 
 LONGEST = 48
 """Tokens of an answer."""
+_SEARCHED, _BRANCHES = 100, 16  # beginnings of texts that are weighed at most, and tokens behind each
+
+
+May = Callable[[str], bool]
+"""Whether a word may be said."""
+
+
+def greedy(after: Callable[[list[int]], torch.Tensor], student: TextStudent, may: May | None = None) -> str:
+    """Says the most probable token each time.
+
+    Where that would say a word that may not be said, the text without such words that is the most probable as a whole
+    is said instead, searched best first.
+
+    Args:
+        after: The logits (vocabulary,) behind what was said so far.
+        student: Whose marks and words they are.
+        may: Whether a word may be said; None for all.
+    """
+    said: list[int] = []
+    while len(said) < LONGEST:
+        token = int(after(said).argmax())
+        if may and not _is_allowed(said, token, student, may):
+            return _allowed(after, student, may)
+        if token == student.mark["<end>"]:
+            break
+        said.append(token)
+    return student.decode(said)
+
+
+def _allowed(after: Callable[[list[int]], torch.Tensor], student: TextStudent, may: May) -> str:
+    """The most probable text of words that may be said; after many steps what was reached."""
+    waiting: list[tuple[float, list[int]]] = [(0.0, [])]
+    said: list[int] = []
+    for _ in range(_SEARCHED):
+        cost, said = heapq.heappop(waiting)
+        if said and said[-1] == student.mark["<end>"]:
+            break
+        found = after(said).log_softmax(-1).topk(_BRANCHES)
+        for log, token in zip(found.values.tolist(), found.indices.tolist(), strict=True):
+            if len(said) < LONGEST and _is_allowed(said, token, student, may):
+                heapq.heappush(waiting, (cost - log, [*said, token]))
+        if not waiting:
+            break
+    return student.decode(said)
+
+
+def _is_allowed(said: list[int], token: int, student: TextStudent, may: May) -> bool:
+    """Whether the word that a token ends, if it ends one, may be said."""
+    words = student.decode(said).split()
+    whole = token == student.mark["<end>"] or len(student.decode([*said, token]).split()) > len(words)
+    return not whole or not words or may(words[-1])
 
 
 class Reader:
@@ -49,15 +100,9 @@ class Reader:
         logits = self.read(ids)
         return bool(logits[first] >= logits[second])
 
-    def say(self, ids: Sequence[int]) -> str:
-        """What the student says behind `ids`, greedily, up to its end mark."""
-        end, said = self._student.mark["<end>"], list(ids)
-        while len(said) - len(ids) < LONGEST:
-            token = int(self.read(said).argmax())
-            if token == end:
-                break
-            said.append(token)
-        return self._student.decode(said[len(ids) :])
+    def say(self, ids: Sequence[int], may: May | None = None) -> str:
+        """What the student says behind `ids`, greedily, up to its end mark; only words that it may say."""
+        return greedy(lambda said: self.read([*ids, *said]), self._student, may)
 
     def choose(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """Which answer is the most probable behind `ids`.

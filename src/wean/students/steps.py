@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from wean.errors import UsageError
 from wean.lm.scoring import new_cache
+from wean.students.copying import CopyHead, has_copying
 from wean.students.keys import has_mixed_keys
 
 _SPARE = 256  # places behind the context, for what is being said or chosen among
@@ -30,7 +31,7 @@ class Steps(Protocol):
             past: How many of the cache's tokens are kept.
 
         Returns:
-            Logits (vocabulary,) behind the last, float32.
+            Logits (vocabulary,) behind the last, float32; log-probabilities where the student copies.
         """
 
 
@@ -111,6 +112,11 @@ class LeanSteps:
         self._cache = [torch.zeros(2, self._kv_heads, longest, self._width) for _ in self._layers]
         # Keys before they are mixed, behind a place of zeros: what stands before the first token.
         self._unmixed = [torch.zeros(self._kv_heads, longest + 1, self._width) for _ in self._mixes]
+        self._copying = model.copying if has_copying(model) else None
+        if self._copying is not None:
+            self._ids = torch.zeros(longest, dtype=torch.long)
+            self._keys = torch.zeros(longest, config.hidden_size)
+            self._before = torch.zeros(longest + 1, config.hidden_size)  # behind a place of zeros, too
 
     def run(self, ids: list[int], past: int) -> Tensor:
         """See `Steps.run`."""
@@ -141,7 +147,19 @@ class LeanSteps:
             hidden = hidden + functional.linear(mixed[0].transpose(0, 1).reshape(count, -1), out)
             gate, up = functional.linear(functional.rms_norm(hidden, size, after, self._eps), gate_up).chunk(2, -1)
             hidden = hidden + functional.linear(functional.silu(gate) * up, down)
-        return functional.linear(functional.rms_norm(hidden[-1], size, self._norm, self._eps), self._head)
+        if self._copying is None:
+            return functional.linear(functional.rms_norm(hidden[-1], size, self._norm, self._eps), self._head)
+        hidden = functional.rms_norm(hidden, size, self._norm, self._eps)
+        return self._copied(self._copying, hidden, ids, past)
+
+    def _copied(self, copying: CopyHead, hidden: Tensor, ids: list[int], past: int) -> Tensor:
+        """Remembers the places of the hidden vectors; returns log-probabilities behind the last."""
+        end = past + len(ids)
+        self._ids[past:end] = torch.tensor(ids)
+        self._before[past + 1 : end + 1] = copying.before(hidden)
+        self._keys[past:end] = copying.here(hidden) + self._before[past:end]
+        logits = functional.linear(hidden[-1:], self._head)
+        return copying.mixed(hidden[-1:], self._keys[:end], self._ids[:end], None, logits)[0]
 
 
 def _turned(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors import SafetensorError
 
 from wean.errors import UsageError, WeanError
 from wean.lm.extras import quiet, require
+from wean.students.copying import add_copying, has_copying
 from wean.students.episode_text import ACT, DONE, END, GOAL, MARKS, PROMPT_VERSION, Encode, EpisodeText, Feeding
 from wean.students.keys import has_mixed_keys, mix_keys
 from wean.students.tokens import PAD, load_tokenizer
@@ -32,15 +34,19 @@ class Habits:
         context: Tokens that it reads at most.
         goal_limit: Actions after which a sub-goal is over even if the student does not say so: twice as many as the
             longest in its demonstrations took.
-        repeat_limit: How often one action may change nothing in a row before another must be taken: once more than
-            in its demonstrations.
+        repeat_limit: How often one action may change nothing in a row before another must be taken.
+        repeats: The same of those that its demonstrations repeat (to wait): once more than they do.
+        unprompted: Words that it may say without having been told them in the episode, as its demonstrations do;
+            without any it says what it likes.
     """
 
     feeding: Feeding = "sequence"
     subgoals: bool = True
     context: int = 2048
     goal_limit: int = 50
-    repeat_limit: int = 3
+    repeat_limit: int = 2
+    repeats: Mapping[str, int] = field(default_factory=dict)
+    unprompted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,7 @@ def new_student(tokenizer: Any, size: Size, habits: Habits, seed: int) -> TextSt
     with quiet():
         model = transformers.LlamaForCausalLM._from_config(config, attn_implementation="sdpa", dtype=torch.float32)
     mix_keys(model)
+    add_copying(model)
     return TextStudent(model, tokenizer, habits)
 
 
@@ -213,8 +220,10 @@ def load_text_student(folder: Path) -> TextStudent:
             model = kind.from_config(config, attn_implementation="sdpa", dtype=torch.float32)
         if has_mixed_keys(model):
             mix_keys(model)
+        if has_copying(model):
+            add_copying(model)
         load_model(model, str(folder / "model.safetensors"))
-        habits = Habits(**values["habits"])
+        habits = Habits(**{**values["habits"], "unprompted": tuple(values["habits"].get("unprompted", ()))})
     except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError):
         raise WeanError(f"weights and config.json in {folder} do not belong together; copy both anew") from None
     return TextStudent(model.eval(), tokenizer, habits)

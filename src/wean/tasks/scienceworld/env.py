@@ -107,6 +107,8 @@ class ScienceWorld(gym.Env[str, str]):
     """What is no command costs no move: an agent can try a text instead of reading the valid commands first."""
     irrevocable: ClassVar[tuple[str, ...]] = ("focus on ",)
     """How commands begin that may end the episode as a failure: not to be taken in place of others."""
+    idle: ClassVar[tuple[str, ...]] = ("wait", "wait1", "look around", "inventory", "task")
+    """Commands that change nothing but the time: seldom worth a move in place of others."""
 
     def __init__(
         self,
