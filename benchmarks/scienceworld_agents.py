@@ -25,11 +25,12 @@ from wean.evaluation.text_episodes import Setup, play_all
 from wean.evaluation.text_scores import SCHEMA, cases, summarize
 
 NAME, TASK = "scienceworld_agents", "ScienceWorld"
-SETTINGS = ("actions=70",)
+SETTINGS = ("actions=70", "measurements=10")
 LINES = (
     Line("subgoals", "subgoals", "sub-goals, one sequence a demonstration", (TASK,), overrides=SETTINGS),
     Line("subgoals-flat", "subgoals-flat", "flat imitation, same student and feeding", (TASK,), overrides=SETTINGS),
-    Line("renamed", "subgoals", "sub-goals, half with other names", (TASK,), 1, (*SETTINGS, "renamed=0.5")),
+    Line("own-names", "subgoals", "sub-goals, no other names read", (TASK,), 1, (*SETTINGS, "renamed=0")),
+    Line("said-alone", "subgoals", "sub-goals, nothing told is learnt", (TASK,), 1, (*SETTINGS, "told_weight=0")),
 )
 FEEDINGS = (
     Line("few", "subgoals", "one sequence a demonstration", (TASK,), 1, ("data=scienceworld", "epochs=20")),
