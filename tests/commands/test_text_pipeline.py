@@ -39,4 +39,4 @@ def test_a_student_plays_what_it_was_shown(tmp_path: Path) -> None:
     assert student["questions"] == 0
     assert student["matched"] == 0
     page = next((tmp_path / "run" / "evaluations").glob("*/timeline.html")).read_text()
-    assert "walk_to(coin)" in page
+    assert "walk to coin" in page
