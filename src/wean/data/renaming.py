@@ -57,7 +57,8 @@ def given_names(
         annotations: Their sub-goals; without any, the words of actions count.
         unprompted: Words that are said without having been told.
     """
-    doors = _doors(trajectories)
+    seen = [_places(one) for one in trajectories]
+    doors = _doors(seen)
     within = {word for place in doors for word in place.split()}
     varies: Counter[str] = Counter()
     shared, of_descriptions = within.union(unprompted), dict[str, set[str]]()
@@ -69,7 +70,7 @@ def given_names(
             rare = word in of_descriptions[task] or said[word] <= _OFTEN * len(of_task)
             varies[word] += 1 if rare else -1
         shared |= {word for word, times in described.items() if times == len(of_task)}
-    shared |= _fixtures(trajectories) - set[str]().union(*of_descriptions.values())
+    shared |= _fixtures(seen) - set[str]().union(*of_descriptions.values())
     words = {word for word, balance in varies.items() if balance > 0} - shared
     alike: dict[frozenset[str], list[str]] = defaultdict(list)
     for place, leads_to in doors.items():
@@ -122,27 +123,29 @@ def renamed(
     return again, replace(annotation, chunks=chunks, digest="")
 
 
-def _doors(trajectories: Sequence[Trajectory]) -> dict[str, frozenset[str]]:
-    """Places, and those to which their doors lead."""
-    found: dict[str, set[str]] = {}
-    for look in {moment.look.lower() for one in trajectories for moment in one.path}:
+def _places(trajectory: Trajectory) -> dict[str, str]:
+    """All that a demonstration sees at each place, in lower case."""
+    found: dict[str, str] = {}
+    for look in {moment.look.lower() for moment in trajectory.path}:
         if place := _CALLED.search(look):
-            found.setdefault(place[1], set()).update(_DOOR.findall(look))
+            found[place[1]] = f"{found.get(place[1], '')}{look}\n"
+    return found
+
+
+def _doors(seen: Sequence[Mapping[str, str]]) -> dict[str, frozenset[str]]:
+    """Places, and those to which their doors lead."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for places in seen:
+        for place, look in places.items():
+            found[place].update(_DOOR.findall(look))
     return {place: frozenset(leads_to) for place, leads_to in found.items()}
 
 
-def _fixtures(trajectories: Sequence[Trajectory]) -> set[str]:
+def _fixtures(seen: Sequence[Mapping[str, str]]) -> set[str]:
     """Words of what nearly every demonstration sees at a place."""
-    seen: dict[str, list[set[str]]] = defaultdict(list)
-    for one in trajectories:
-        here: dict[str, set[str]] = {}
-        for look in {moment.look for moment in one.path}:
-            if place := _CALLED.search(look):
-                here.setdefault(place[1], set()).update(_words(look))
-        for place_name, words in here.items():
-            seen[place_name].append(words)
-    counts = ((len(told), Counter(word for words in told for word in words)) for told in seen.values())
-    return {word for total, count in counts for word, times in count.items() if times >= _ALWAYS * total}
+    visits = Counter(place for places in seen for place in places)
+    times = Counter((place, word) for places in seen for place, look in places.items() for word in _words(look))
+    return {word for (place, word), count in times.items() if count >= _ALWAYS * visits[place]}
 
 
 def _words(text: str) -> set[str]:

@@ -171,9 +171,8 @@ class TextAgent:
         action = self._as_action(said)
         if action and action not in self._ruled_out:
             return action, False
-        action = said
-        choices = self._replacements(action)
-        return (self._best(choices), True) if choices else (action or "wait1", False)
+        choices = self._replacements(said)
+        return (self._best(choices), True) if choices else (said or "wait1", False)
 
     def _is_done(self) -> bool:
         if self._since >= self._habits.goal_limit:

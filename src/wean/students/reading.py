@@ -34,7 +34,7 @@ def greedy(after: Callable[[list[int]], torch.Tensor], student: TextStudent, may
     said: list[int] = []
     while len(said) < LONGEST:
         token = int(after(said).argmax())
-        if may and not _is_allowed(said, token, student, may):
+        if may and not _allows(student, said, may)(token):
             return _allowed(after, student, may)
         if token == student.mark["<end>"]:
             break
@@ -50,20 +50,22 @@ def _allowed(after: Callable[[list[int]], torch.Tensor], student: TextStudent, m
         cost, said = heapq.heappop(waiting)
         if said and said[-1] == student.mark["<end>"]:
             break
-        found = after(said).log_softmax(-1).topk(_BRANCHES)
+        found, allows = after(said).log_softmax(-1).topk(_BRANCHES), _allows(student, said, may)
         for log, token in zip(found.values.tolist(), found.indices.tolist(), strict=True):
-            if len(said) < LONGEST and _is_allowed(said, token, student, may):
+            if len(said) < LONGEST and allows(token):
                 heapq.heappush(waiting, (cost - log, [*said, token]))
         if not waiting:
             break
     return student.decode(said)
 
 
-def _is_allowed(said: list[int], token: int, student: TextStudent, may: May) -> bool:
-    """Whether the word that a token ends, if it ends one, may be said."""
+def _allows(student: TextStudent, said: list[int], may: May) -> Callable[[int], bool]:
+    """Whether a token may come behind what was said: a word that it ends must be one that may be said."""
     words = student.decode(said).split()
-    whole = token == student.mark["<end>"] or len(student.decode([*said, token]).split()) > len(words)
-    return not whole or not words or may(words[-1])
+    if not words or may(words[-1]):
+        return lambda token: True
+    end = student.mark["<end>"]
+    return lambda token: token != end and len(student.decode([*said, token]).split()) <= len(words)
 
 
 class Reader:

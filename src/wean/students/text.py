@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Habits:
     goal_limit: int = 50
     repeat_limit: int = 2
     repeats: Mapping[str, int] = field(default_factory=dict)
-    unprompted: tuple[str, ...] = ()
+    unprompted: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def load_text_student(folder: Path) -> TextStudent:
         if has_copying(model):
             add_copying(model)
         load_model(model, str(folder / "model.safetensors"))
-        habits = Habits(**{**values["habits"], "unprompted": tuple(values["habits"].get("unprompted", ()))})
+        habits = Habits(**values["habits"])
     except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError):
         raise WeanError(f"weights and config.json in {folder} do not belong together; copy both anew") from None
     return TextStudent(model.eval(), tokenizer, habits)
