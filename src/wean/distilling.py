@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from wean.algorithms.lessons import Lesson, longest_goal, repeats, split_dev, tell, texts, unprompted
+from wean.algorithms.astray import astray, roads_of
+from wean.algorithms.habits import habits_of
+from wean.algorithms.lessons import Lesson, split_dev, tell, texts
 from wean.algorithms.subgoals import SubgoalDistillation, SubgoalsConfig
 from wean.data.annotations import Annotation, match_annotations, read_annotations
 from wean.data.renaming import given_names, renamed
@@ -25,7 +27,6 @@ from wean.runs import RunFolder, write_json, write_text
 from wean.stopping import Stop
 from wean.students.lora import add_adapters, merged
 from wean.students.text import (
-    Habits,
     Size,
     TextStudent,
     new_student,
@@ -119,14 +120,7 @@ class Distilling:
 
     def _student(self, learn: Sequence[Trajectory], annotations: Mapping[Key, Annotation]) -> TextStudent:
         config = self.config
-        habits = Habits(
-            config.feeding,
-            config.subgoals,
-            config.context,
-            goal_limit=2 * longest_goal(learn, annotations, config.actions),
-            repeats={action: times + 1 for action, times in repeats(learn).items()},
-            unprompted=unprompted(learn, annotations, config.actions),
-        )
+        habits = habits_of(learn, annotations, config)
         if config.model != "scratch":
             student = pretrained_student(config.model, habits, self._run_config.seed)
             if config.lora_rank:
@@ -156,20 +150,21 @@ class Distilling:
     def _passes(
         self, student: TextStudent, learn: Sequence[Trajectory], annotations: Mapping[Key, Annotation]
     ) -> list[list[Lesson]]:
-        """The lessons of each pass; those that are read with other names have other ones in each."""
-        plain = self._lessons(student, learn, annotations)
-        if not self.config.renamed:
-            return [plain] * self.config.epochs
-        names = given_names(learn, annotations, student.habits.unprompted)
+        """The lessons of each pass, with other names and other mistakes in each."""
+        config, habits = self.config, student.habits
+        if not config.renamed and not config.astray:
+            return [self._lessons(student, learn, annotations)] * config.epochs
+        names = given_names(learn, annotations, habits.unprompted)
+        roads = roads_of(learn, annotations, habits.ways)
         generator = np.random.default_rng(self._run_config.seed)
-        passes = []
-        for _ in range(self.config.epochs):
-            lessons = list(plain)
-            for index in np.flatnonzero(generator.random(len(learn)) < self.config.renamed).tolist():
-                one, annotation = renamed(learn[index], annotations.get(learn[index].key), names, generator)
-                lessons[index] = tell(one, annotation, student.episode(), self.config.actions)
-            passes.append(lessons)
-        return passes
+
+        def lesson(one: Trajectory) -> Lesson:
+            one, annotation, mistakes = astray(one, annotations.get(one.key), roads, config.astray, generator)
+            if generator.random() < config.renamed:
+                one, annotation = renamed(one, annotation, names, generator)
+            return tell(one, annotation, student.episode(), config.actions, mistakes)
+
+        return [[lesson(one) for one in learn] for _ in range(config.epochs)]
 
     # --- checkpoints ---------------------------------------------------------------------------------------------
 

@@ -7,15 +7,14 @@ import pytest
 import torch
 
 from wean.algorithms.lessons import (
+    Mistakes,
     batched,
     collate,
     epoch,
-    longest_goal,
     split_dev,
     steps_of,
     tell,
     texts,
-    unprompted,
 )
 from wean.data.trajectories import Moment, Trajectory
 from wean.errors import UsageError
@@ -85,10 +84,18 @@ def test_a_sub_goal_is_told_in_the_words_of_actions() -> None:
     assert phrase("pour blue paint to wood cup") == "pour blue paint to wood cup"
 
 
-def test_names_are_said_once_they_were_told_and_other_words_without() -> None:
-    many = [demonstration(number) for number in range(2)]
-    known = unprompted([one for one, _ in many], {one.key: annotation for one, annotation in many}, 100)
-    assert set(known) == {"walk", "go", "take", "pick", "up", "put", "move"} - {"move"}
+def test_mistakes_are_told_and_not_learnt(tokenizer: Any) -> None:
+    trajectory, annotation = demonstration()
+    plain_text, all_learnt = shown(
+        tokenizer, tell(trajectory, annotation, student(tokenizer).episode(), 100).windows[0]
+    )
+    mistakes = Mistakes(goals={1}, actions={2}, dones={3})
+    (window,) = tell(trajectory, annotation, student(tokenizer).episode(), 100, mistakes).windows
+    text, learnt = shown(tokenizer, window)
+    assert text == plain_text
+    gone = [part for part in all_learnt.split("|") if part not in learnt.split("|")]
+    assert gone == [" walk hall to kitchen<end>", "<act> go to kitchen<end>"]
+    assert (all_learnt.count("<done>"), learnt.count("<done>")) == (2, 1)
 
 
 def test_the_flat_baseline_learns_the_actions_alone(tokenizer: Any) -> None:
@@ -121,7 +128,7 @@ class Scripted:
     def __init__(self, said: list[str], done: list[bool]) -> None:
         self._said, self._done, self.tokens_read = iter(said), iter(done), 0
 
-    def say(self, ids: list[int], may: object) -> str:
+    def say(self, ids: list[int], may: object, but: object = ()) -> str:
         return next(self._said)
 
     def prefers(self, ids: list[int], first: int, second: int) -> bool:
@@ -210,11 +217,6 @@ def test_the_last_variations_choose_the_checkpoint() -> None:
     learn, choose = split_dev([demonstration(number)[0] for number in range(5)], 0.2)
     assert [one.variation for one in learn] == [0, 1, 2, 3]
     assert [one.variation for one in choose] == [4]
-
-
-def test_the_longest_sub_goal_counts_what_is_learnt() -> None:
-    trajectory, annotation = demonstration()
-    assert longest_goal([trajectory], {trajectory.key: annotation}, 100) == 2
 
 
 def test_what_finds_its_end_reached_is_left_out_and_a_rise_that_came_with_it_is_told_later(tokenizer: Any) -> None:

@@ -36,11 +36,12 @@ MANY = [slide(0, "zinc"), slide(1, "steel"), slide(2, "wood")]
 
 def test_names_vary_and_are_no_words_of_places_nor_of_what_is_always_there() -> None:
     names = given_names(MANY, annotated(*MANY))
-    assert names == Names(("steel", "wood", "zinc"), (), {"slide": ("steel", "wood", "zinc")})
+    words = ("steel", "wood", "zinc")
+    assert names == Names(dict.fromkeys(words, words), (), {"slide": words})
 
 
 def test_words_that_are_said_untold_are_no_names() -> None:
-    assert given_names(MANY, annotated(*MANY), ("steel",)).words == ("wood", "zinc")
+    assert set(given_names(MANY, annotated(*MANY), ("steel",)).alike) == {"wood", "zinc"}
 
 
 def test_where_all_descriptions_are_alike_nothing_is_exchanged() -> None:
@@ -57,7 +58,7 @@ def test_a_demonstration_gets_other_names_everywhere_alike() -> None:
     drawn = set()
     for seed in range(40):
         again, told = renamed(one, annotated(one)[one.key], names, np.random.default_rng(seed))
-        (surface,) = {name for name in names.words if name in again.description}
+        (surface,) = {name for name in names.alike if name in again.description}
         drawn.add(surface)
         if surface != "zinc":  # a name's own capital is not told: names are drawn in lower case
             first, *others = slide(0, surface).path
@@ -65,7 +66,43 @@ def test_a_demonstration_gets_other_names_everywhere_alike() -> None:
             assert (again.description, again.path) == (slide(0, surface).description, (told_so, *others))
         assert told is not None
         assert str(told.chunks[0].subgoal) == f"slide_down(block, {surface} surface)"
-    assert drawn == set(names.words)
+    assert drawn == set(names.alike)
+
+
+def worded(task: str, variation: int, description: str, *subgoals: str) -> tuple[Trajectory, Annotation]:
+    path = tuple(Moment(subgoal, "Done.", "a shed", "", 100.0) for subgoal in subgoals)
+    rows = [[subgoal, 1] for subgoal in subgoals]
+    one = Trajectory(task, variation, description, path)
+    return one, parse_annotation({"task": task, "variation": variation, "subgoals": rows, "digest": one.digest})
+
+
+def names_of(*many: tuple[Trajectory, Annotation]) -> Names:
+    return given_names([one for one, _ in many], {one.key: annotation for one, annotation in many})
+
+
+def test_a_name_takes_the_place_of_those_alone_that_descriptions_use_alike() -> None:
+    boxes = [worded("box", i, f"Open the {name} box.", f"open({name} box)") for i, name in enumerate(("red", "blue"))]
+    boils = [worded("boil", i, f"First boil {name}.", f"boil({name})") for i, name in enumerate(("tin", "zinc"))]
+    assert names_of(*boxes, *boils).alike == {
+        "red": ("blue", "red"),
+        "blue": ("blue", "red"),
+        "tin": ("tin", "zinc"),
+        "zinc": ("tin", "zinc"),
+    }
+
+
+def test_nothing_is_exchanged_where_what_is_asked_for_decides_which_other_names_are_used() -> None:
+    recipes = (("green", "blue"), ("orange", "red"), ("green", "blue"), ("orange", "red"))
+    paints = [
+        worded("paint", i, f"Make {made} paint.", f"pour({used} paint)", f"focus_on({made} paint)")
+        for i, (made, used) in enumerate(recipes)
+    ]
+    assert not names_of(*paints).asked
+    boxes = [
+        worded("box", i, f"Paint it {made}.", f"put({made} one, {used} box)") for i, (made, used) in enumerate(recipes)
+    ]
+    boxes.append(worded("box", 4, "Paint it orange.", "put(orange one, blue box)"))  # red or blue: as it comes
+    assert names_of(*boxes).asked == {"box": ("green", "orange")}
 
 
 def house(room: str, other: str) -> Trajectory:
@@ -79,7 +116,7 @@ def house(room: str, other: str) -> Trajectory:
 def test_places_whose_doors_lead_to_the_same_places_are_exchanged_and_every_way_stays() -> None:
     names = given_names([house("living room", "attic")], {})
     assert names.places == (("attic", "living room"),)
-    names = Names(("cup",), names.places, {"walk": ("cup",)})
+    names = Names({"cup": ("cup",)}, names.places, {"walk": ("cup",)})
     found = {renamed(house("living room", "attic"), None, names, np.random.default_rng(seed))[0] for seed in range(20)}
     assert {(one.description, one.path) for one in found} == {
         (one.description, one.path) for one in (house("living room", "attic"), house("attic", "living room"))

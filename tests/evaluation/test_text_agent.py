@@ -1,7 +1,8 @@
 """What a text student's agent does with texts that are not taken."""
 
+from collections.abc import Collection
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -72,13 +73,18 @@ class Sayings:
 
     def __init__(self, *said: str) -> None:
         self._said, self._at, self.tokens_read = said, 0, 0
+        self.but: list[set[str]] = []
 
-    def say(self, ids: list[int], may: object) -> str:
+    def say(self, ids: list[int], may: object, but: Collection[str] = ()) -> str:
         self._at += 1
+        self.but.append(set(but))
         return self._said[(self._at - 1) % len(self._said)]
 
     def choose(self, ids: list[int], answers: list[list[int]]) -> int:
         return 0
+
+    def prefers(self, ids: list[int], first: int, second: int) -> bool:
+        return True
 
 
 @pytest.mark.parametrize(
@@ -97,3 +103,67 @@ def test_what_changes_nothing_is_not_done_more_often_than_demonstrations_do_it(
     task = Still(("open door", "go north", "wait"))
     agent.play(task, len(done))
     assert task.said == done
+
+
+def test_a_sub_goal_in_which_nothing_changed_is_not_named_again(agent: TextAgent) -> None:
+    agent._habits = Habits(context=512)
+    reader = Sayings("open it", "open door", "leave it", "go north")
+    agent._reader = reader  # type: ignore[assignment]
+    agent.play(Still(("open door", "go north", "wait")), 2)
+    assert reader.but == [set(), set(), {"open it"}, set()]
+
+
+class Rooms(Refusing):
+    """Three of them; the lamp is in the last."""
+
+    description, refusal_is_free = "Take the lamp.", False
+    seen: ClassVar[dict[str, str]] = {"kitchen": "a stove", "hall": "a bench", "shed": "a lamp"}
+
+    def __init__(self) -> None:
+        super().__init__(("go to kitchen", "go to hall", "go to shed", "take lamp"))
+        self._at = "kitchen"
+
+    def look(self) -> str:
+        return f"{self._at}:\n{self.seen[self._at]}"
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        self.said.append(action)
+        self._at = action.removeprefix("go to ") if action.startswith("go") else self._at
+        return "Done.", 0.0, action == "take lamp", False, {"moves": len(self.said)}
+
+
+def goals_of(agent: TextAgent, *said: str, **habits: Any) -> list[str]:
+    ways = {f"walk to {place}": place for place in ("kitchen", "hall", "shed")}
+    agent._habits = Habits(context=512, ways=ways, **habits)
+    agent._reader = Sayings(*said)  # type: ignore[assignment]
+    return [entry["goal"] for entry in agent.play(Rooms(), 3).trace if "goal" in entry]
+
+
+def test_where_a_sub_goal_is_about_what_nothing_has_shown_places_are_looked_into_that_were_not(
+    agent: TextAgent,
+) -> None:
+    said = ("get lamp", "go to hall", "get lamp", "go to shed", "get lamp", "take lamp")
+    assert goals_of(agent, *said) == ["walk to hall", "walk to shed", "get lamp"]
+    assert goals_of(agent, *said, seeking=("get",)) == ["get lamp"] * 3
+    assert goals_of(agent, *said, unprompted=("lamp",)) == ["get lamp"] * 3
+
+
+class Spoiling(Refusing):
+    """Has actions that spoil it."""
+
+    irrevocable = ("focus on ",)
+
+
+@pytest.mark.parametrize(
+    ("said", "done"),
+    [
+        ("focus on frog egg", "focus on egg frog"),
+        ("focus on young frog in hall", "focus on frog"),
+        ("focus on hall frog spawn", "wait"),
+    ],
+)
+def test_what_spoils_the_task_is_done_only_where_it_is_what_was_meant(agent: TextAgent, said: str, done: str) -> None:
+    agent._reader = Sayings(said)  # type: ignore[assignment]
+    task = Spoiling(("wait", "focus on egg frog", "focus on frog", "focus on hall"))
+    agent.play(task, 1)
+    assert task.said[1] == done

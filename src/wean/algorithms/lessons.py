@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +31,21 @@ class Lesson:
 
     task: str
     windows: tuple[Window, ...]
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """Parts of a demonstration that are told as what the student said, and not learnt, by the numbers of actions.
+
+    Attributes:
+        goals: With which a wrong sub-goal begins.
+        actions: Those that are wrong themselves.
+        dones: Before which a sub-goal was given up too early.
+    """
+
+    goals: AbstractSet[int] = frozenset()
+    actions: AbstractSet[int] = frozenset()
+    dones: AbstractSet[int] = frozenset()
 
 
 class Batch(NamedTuple):
@@ -75,7 +89,13 @@ def steps_of(trajectory: Trajectory, annotation: Annotation | None, actions: int
     return steps
 
 
-def tell(trajectory: Trajectory, annotation: Annotation | None, episode: EpisodeText, actions: int) -> Lesson:
+def tell(
+    trajectory: Trajectory,
+    annotation: Annotation | None,
+    episode: EpisodeText,
+    actions: int,
+    mistakes: Mistakes = Mistakes(),
+) -> Lesson:
     """Tells a demonstration as the agent at work is told its episode.
 
     Args:
@@ -83,6 +103,7 @@ def tell(trajectory: Trajectory, annotation: Annotation | None, episode: Episode
         annotation: Its sub-goals; None for the flat baseline.
         episode: A new episode of the student.
         actions: Most actions.
+        mistakes: What of it is not learnt.
 
     Raises:
         UsageError: An opening is longer than the context.
@@ -94,11 +115,11 @@ def tell(trajectory: Trajectory, annotation: Annotation | None, episode: Episode
             if subgoal is not None:
                 if episode.goal:
                     episode.ask()
-                    episode.say_done()
+                    episode.say_done(target=number not in mistakes.dones)
                 episode.ask_goal()
-                episode.say_goal(subgoal)
+                episode.say_goal(subgoal, target=number not in mistakes.goals)
             episode.ask()
-            episode.say_action(path[number].action)
+            episode.say_action(path[number].action, target=number not in mistakes.actions)
             after = path[number + 1] if number + 1 < len(path) else path[number]
             before, score = score, path[number].score or 0.0  # a rise that came with what is left out is told, too
             episode.observe(path[number].observation, after.look, after.inventory, score > before)
@@ -119,43 +140,6 @@ def texts(trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotati
 
         tell(trajectory, annotations.get(trajectory.key), EpisodeText(keep, 1 << 20), len(trajectory.actions))
         yield from told
-
-
-def unprompted(
-    trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation], actions: int
-) -> tuple[str, ...]:
-    """Words that sub-goals and actions say without having been told them, in more than one demonstration.
-
-    They are the words that a student may know by heart: of actions, of places. All others, names, it has to look up.
-    """
-    count: Counter[str] = Counter()
-    for trajectory in trajectories:
-        episode = EpisodeText(lambda text: [0], 1 << 20)
-        tell(trajectory, annotations.get(trajectory.key), episode, actions)
-        count.update(episode.untold)
-    return tuple(sorted(word for word, times in count.items() if times > 1))
-
-
-def longest_goal(trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation], actions: int) -> int:
-    """Actions of the longest sub-goal."""
-    longest = 1
-    for trajectory in trajectories:
-        steps = steps_of(trajectory, annotations.get(trajectory.key), actions)
-        starts = [index for index, (_, subgoal) in enumerate(steps) if subgoal is not None]
-        longest = max([longest, *(end - start for start, end in pairwise([*starts, len(steps)]))])
-    return longest
-
-
-def repeats(trajectories: Sequence[Trajectory]) -> dict[str, int]:
-    """How often in a row demonstrations do an action although nothing changes, of those that they do so."""
-    longest: dict[str, int] = {}
-    for trajectory in trajectories:
-        row = 1
-        for one, two in pairwise(trajectory.path):
-            row = row + 1 if one[:4] == two[:4] else 1
-            if row > 1:
-                longest[two.action] = max(longest.get(two.action, 0), row)
-    return longest
 
 
 def epoch(lessons: Sequence[Lesson], token_budget: int, generator: np.random.Generator) -> list[list[Window]]:

@@ -2,6 +2,10 @@
 
 A small student from scratch learns a thousand demonstrations' names by heart, and says "chocolate" where the task asks
 for lead. Where names are drawn anew at every reading, by heart is no way to be right, and it learns to look them up.
+
+What must stay is what a student can only know by heart: that a wolf is an animal, that blue and yellow make green. So a
+name takes the place of another only where descriptions use both alike (between the same two words: "the red box", "the
+blue box"), and in no task where the name that is asked for decides which other names have to be used.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from wean.data.subgoals import Chunk, SubGoal
 from wean.data.trajectories import Key, Moment, Trajectory, by_task
 
 _WORD = re.compile(r"[A-Za-z]+")
+_TOKEN = re.compile(r"[a-z]+|[^\sa-z]")
 _DOOR = re.compile(r"door to (?:the )?([a-z ]+?)(?= \(|[.,\n]|$)")
 _CALLED = re.compile(r"(?:called the|you are in) ([a-z ]+)\.", re.IGNORECASE)
 _OFTEN = 0.75
@@ -32,13 +37,14 @@ class Names:
     """What may be exchanged.
 
     Attributes:
-        words: In lower case: what takes the place of another.
+        alike: In lower case: for each name those that may take its place.
         places: Groups of places whose doors lead to the same places, so that every way stays one.
-        asked: For each task those of the words that its descriptions vary in. Where they vary in none a task asks for
-            what its demonstrations know (which animal lives longest), and nothing is exchanged.
+        asked: For each task the names that its descriptions vary in. Where they vary in none a task asks for what its
+            demonstrations know (which animal lives longest), and nothing is exchanged; nor where one name decides which
+            others are used.
     """
 
-    words: tuple[str, ...]
+    alike: Mapping[str, tuple[str, ...]]
     places: tuple[tuple[str, ...], ...]
     asked: Mapping[str, tuple[str, ...]]
 
@@ -76,8 +82,22 @@ def given_names(
     for place, leads_to in doors.items():
         alike[leads_to].append(place)
     groups = (tuple(sorted(group)) for leads_to, group in alike.items() if leads_to and len(group) > 1)
-    asked = {task: tuple(sorted(found & words)) for task, found in of_descriptions.items() if found & words}
-    return Names(tuple(sorted(words)), tuple(sorted(groups)), asked)
+    asked: dict[str, tuple[str, ...]] = {}
+    slots: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for task, of_task in by_task(trajectories).items():
+        found = of_descriptions[task] & words
+        for one in of_task:
+            told = ["", *_TOKEN.findall(one.description.lower()), ""]
+            for before, word, behind in zip(told, told[1:], told[2:], strict=False):
+                if word in found:
+                    slots[before, behind].add(word)
+        if found and not _decides(found, words, of_task, annotations):
+            asked[task] = tuple(sorted(found))
+    others: dict[str, set[str]] = defaultdict(set)
+    for slot in slots.values():
+        for word in slot:
+            others[word] |= slot
+    return Names({word: tuple(sorted(others[word])) for word in sorted(others)}, tuple(sorted(groups)), asked)
 
 
 def renamed(
@@ -97,7 +117,8 @@ def renamed(
     if not asked:
         return trajectory, annotation
     words: dict[str, str] = {}
-    for name, other in zip(asked, generator.permutation(names.words).tolist(), strict=False):
+    for name in asked:
+        other = str(generator.choice(names.alike[name]))
         if name not in words and other not in words:
             words |= {name: other, other: name}
     drawn = [dict(zip(group, generator.permutation(group).tolist(), strict=True)) for group in names.places]
@@ -121,6 +142,32 @@ def renamed(
         for subgoal, actions in annotation.chunks
     )
     return again, replace(annotation, chunks=chunks, digest="")
+
+
+def _decides(
+    asked: Collection[str],
+    words: Collection[str],
+    of_task: Sequence[Trajectory],
+    annotations: Mapping[Key, Annotation],
+) -> bool:
+    """Whether what a task's descriptions ask for decides which other names its demonstrations use.
+
+    That is so for a name that is said whenever some things are asked for, and never when any other is: blue for green
+    paint, and not for orange.
+    """
+    demonstrations: Counter[str] = Counter()
+    said: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in of_task:
+        described = _words(one.description)
+        others = _named(one, annotations.get(one.key)).intersection(words) - described.union(asked)
+        for thing in described.intersection(asked):
+            demonstrations[thing] += 1
+            for name in others:
+                said[name][thing] += 1
+    return any(
+        len(times) < len(demonstrations) and all(times[thing] == demonstrations[thing] for thing in times)
+        for times in said.values()
+    )
 
 
 def _places(trajectory: Trajectory) -> dict[str, str]:

@@ -6,9 +6,12 @@ No language model stands beside it. Rules:
   (`Habits.unprompted`): a name that is nowhere cannot be said. What the task does not take as an action is replaced by
   the admissible action that the student itself finds most probable (log-probability of the whole text); an ambiguity
   question is answered in the same way, by what each answer stands for. An action that may spoil the task
-  (`irrevocable`) replaces a text only if all of its words are in it, and one that only lets time pass (`idle`) only
-  where there is nothing else.
-- A sub-goal is over when the student says so, or after `Habits.goal_limit` actions.
+  (`irrevocable`) replaces a text only if it names the same thing with no other words, and one that only lets time pass
+  (`idle`) only where there is nothing else. One of the same words in another order goes before all others.
+- A sub-goal is over when the student says so, or after `Habits.goal_limit` actions. One in which nothing changed is not
+  named again until something has: demonstrations never do.
+- A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then the
+  student goes to a place where it has not been, the most probable one (`Habits.ways`), until it has been everywhere.
 - A loop: one action has changed nothing (observation, what can be seen and is carried, score) `Habits.repeat_limit`
   times in a row, more often where demonstrations are as patient (`Habits.repeats`), or two actions have alternated as
   often, and three times. Then what was done since is ruled out until something changes; the first time the planner is
@@ -123,13 +126,18 @@ class TextAgent:
         """
         self._task, self._played = task, Played()
         self._episode: EpisodeText = self._student.episode()
-        self._goals = self._since = 0
+        self._goals, self._since, self._goal = 0, 0, ""
         self._ruled_out: set[str] = set()
+        self._fruitless: set[str] = set()
+        self._changed = True
         self._past: list[tuple[str, ...]] = []
         self._asked_planner = False
         self._meant: dict[str, str] = {}
         read_before = self._reader.tokens_read
-        self._episode.begin(task.description, task.look(), task.inventory())
+        look, carried = task.look(), task.inventory()
+        self._before: tuple[str, ...] = (look, carried, str(float(task.score)))
+        self._episode.begin(task.description, look, carried)
+        self._visited = {self._episode.place}
         if self._habits.subgoals:
             self._plan()
         over, free = False, 0
@@ -147,13 +155,29 @@ class TextAgent:
     def _plan(self) -> None:
         """Asks for the next sub-goal."""
         started = time.perf_counter()
+        if not self._changed:
+            self._fruitless.add(self._goal)
         self._episode.ask_goal()
         named = self._planner(self._goals, self._task) if self._planner else None
-        goal = named or self._reader.say(self._episode.window.ids, self._may)
+        goal = named or self._wanted()
         self._episode.say_goal(goal, target=False)
-        self._goals, self._since = self._goals + 1, 0
+        self._goals, self._since, self._changed = self._goals + 1, 0, False
+        self._goal = self._episode.goal
         self._played.seconds += time.perf_counter() - started
         self._played.trace.append({"goal": self._episode.goal})
+
+    def _wanted(self) -> str:
+        """The sub-goal that the student names; where that is about a thing nowhere to be seen, it looks elsewhere."""
+        ids, habits = self._episode.window.ids, self._habits
+        said = self._reader.say(ids, self._may, self._fruitless)
+        if (
+            said in habits.ways
+            or said.partition(" ")[0] in habits.seeking
+            or self._episode.unseen(said) <= set(habits.unprompted)
+        ):
+            return said
+        ways = [way for way, place in habits.ways.items() if place not in self._visited and way not in self._fruitless]
+        return ways[self._reader.choose(ids, [self._episode.answer(way) for way in ways])] if ways else said
 
     def _choose(self) -> tuple[str, bool]:
         """The next action, and whether it had to be chosen from the admissible ones."""
@@ -194,12 +218,11 @@ class TextAgent:
 
     def _replacements(self, action: str) -> list[str]:
         """What may be done in place of a text."""
-        spoiling, said = getattr(self._task, "irrevocable", ()), set(action.split())
-        found = [
-            choice
-            for choice in self._task.situation().choices
-            if choice not in self._ruled_out and (not choice.startswith(spoiling) or said.issuperset(choice.split()))
-        ]
+        spoiling, said = getattr(self._task, "irrevocable", ()), action.split()
+        choices = [choice for choice in self._task.situation().choices if choice not in self._ruled_out]
+        if same := [choice for choice in choices if sorted(plain(choice).split()) == sorted(said)]:
+            return same
+        found = [choice for choice in choices if not choice.startswith(spoiling) or _is_in(choice, said)]
         idle = getattr(self._task, "idle", ())
         return [choice for choice in found if choice not in idle] or found
 
@@ -228,6 +251,7 @@ class TextAgent:
         self._episode.say_action(action, target=False)
         look, carried = self._task.look(), self._task.inventory()
         self._episode.observe(observation, look, carried, score > before)
+        self._visited.add(self._episode.place)
         self._since += 1
         played.actions += 1
         played.matched += matched
@@ -247,6 +271,10 @@ class TextAgent:
         if risen or all(now[2:] != before[2:] for before in self._past[-2:]):
             self._ruled_out.clear()
             self._asked_planner = False
+        if risen or now[2:] != self._before:
+            self._fruitless.clear()
+            self._changed = True
+        self._before = now[2:]
         self._past = [*self._past, now][-_REMEMBERED:]
         last = {moment[0] for moment in self._past[-2:]}
         one = self._rounds(1) >= self._limit(now[0])
@@ -271,3 +299,10 @@ class TextAgent:
         while self._past[max(0, len(self._past) - length * (rounds + 1)) : len(self._past) - length * rounds] == last:
             rounds += 1
         return rounds
+
+
+def _is_in(choice: str, said: Sequence[str]) -> bool:
+    """Whether a choice names the thing that was said, with no other words: its last one, where it lies aside."""
+    words = plain(choice).split()
+    head = said[: said.index("in")] if "in" in said and "in" not in words else said
+    return set(words) <= set(said) and words[-1:] == list(head[-1:])

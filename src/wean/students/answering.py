@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -37,10 +37,10 @@ class EncoderReader:
         logits = self._decode(encoded, [said])[0, -1]
         return bool(logits[first] >= logits[second])
 
-    def say(self, ids: Sequence[int], may: May | None = None) -> str:
-        """What the student says behind `ids`, greedily, up to its end mark; only words that it may say."""
+    def say(self, ids: Sequence[int], may: May | None = None, but: Collection[str] = ()) -> str:
+        """What the student says behind `ids`, greedily, up to its end mark; only what it may say (`greedy`)."""
         encoded, begun = self._read(ids)
-        return greedy(lambda said: self._decode(encoded, [[*begun, *said]])[0, -1], self._student, may)
+        return greedy(lambda said: self._decode(encoded, [[*begun, *said]])[0, -1], self._student, may, but)
 
     def choose(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """Which answer, its end mark included, is the most probable behind `ids`."""

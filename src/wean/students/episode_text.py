@@ -109,16 +109,27 @@ class EpisodeText:
         """Words that were told or said so far."""
         self.untold: set[str] = set()
         """Words that were said before they were told."""
+        self._seen: set[str] = set()
 
     @property
     def window(self) -> Window:
         """The current window."""
         return self.windows[-1]
 
+    @property
+    def place(self) -> str:
+        """What the place is called where the episode is now."""
+        return place_of(self._look)
+
+    def unseen(self, text: str) -> set[str]:
+        """Words of a text, its first aside, that nothing has shown yet: no place, no observation, nothing carried."""
+        return set(text.split()[1:]) - self._seen
+
     def begin(self, description: str, look: str, carried: str) -> None:
         """Opens the episode."""
         self._description, self._look, self._carried = description, look, carried
-        self._hear(description, look, carried)
+        self.told |= set(plain(description).split())
+        self._see(look, carried)
         self._open()
 
     def ask(self) -> None:
@@ -153,7 +164,7 @@ class EpisodeText:
 
     def observe(self, observation: str, look: str, carried: str, risen: bool = False) -> None:
         """What came of the action, and what can be seen and is carried now."""
-        self._hear(observation, look, carried)
+        self._see(observation, look, carried)
         said = self._observation(observation) + (UP if risen else "")
         self._past = [*self._past, (self._action, said)][-_PAST:]
         self._look, self._carried = look, carried
@@ -166,8 +177,10 @@ class EpisodeText:
         """A text that the student says, and the mark that ends it."""
         return self._encode(plain(text)) + self._encode(END)
 
-    def _hear(self, *texts: str) -> None:
-        self.told |= {word for text in texts for word in plain(text).split()}
+    def _see(self, *texts: str) -> None:
+        words = {word for text in texts for word in plain(text).split()}
+        self.told |= words
+        self._seen |= words
 
     def _say(self, text: str) -> None:
         words = set(text.split())
@@ -256,6 +269,12 @@ def phrase(subgoal: str) -> str:
         return plain(subgoal)
     arguments = " to ".join(argument.strip() for argument in call[2].split(","))
     return plain(f"{call[1].replace('_', ' ')} {arguments}")
+
+
+@lru_cache(maxsize=1 << 16)
+def place_of(look: str) -> str:
+    """What the place is called where this can be seen."""
+    return _name(_lines(look)).rstrip(" :")
 
 
 def _clean(text: str) -> str:

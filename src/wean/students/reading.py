@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 
@@ -20,42 +20,51 @@ May = Callable[[str], bool]
 """Whether a word may be said."""
 
 
-def greedy(after: Callable[[list[int]], torch.Tensor], student: TextStudent, may: May | None = None) -> str:
+def greedy(
+    after: Callable[[list[int]], torch.Tensor],
+    student: TextStudent,
+    may: May | None = None,
+    but: Collection[str] = (),
+) -> str:
     """Says the most probable token each time.
 
-    Where that would say a word that may not be said, the text without such words that is the most probable as a whole
-    is said instead, searched best first.
+    Where that would say what may not be said, the text that may and is the most probable as a whole is said instead,
+    searched best first.
 
     Args:
         after: The logits (vocabulary,) behind what was said so far.
         student: Whose marks and words they are.
         may: Whether a word may be said; None for all.
+        but: Whole texts that may not be said.
     """
     said: list[int] = []
     while len(said) < LONGEST:
         token = int(after(said).argmax())
         if may and not _allows(student, said, may)(token):
-            return _allowed(after, student, may)
+            return _allowed(after, student, may, but)
         if token == student.mark["<end>"]:
             break
         said.append(token)
-    return student.decode(said)
+    text = student.decode(said)
+    return _allowed(after, student, may or (lambda word: True), but) if text in but else text
 
 
-def _allowed(after: Callable[[list[int]], torch.Tensor], student: TextStudent, may: May) -> str:
-    """The most probable text of words that may be said; after many steps what was reached."""
+def _allowed(after: Callable[[list[int]], torch.Tensor], student: TextStudent, may: May, but: Collection[str]) -> str:
+    """The most probable text that may be said; after many steps what was reached."""
     waiting: list[tuple[float, list[int]]] = [(0.0, [])]
     said: list[int] = []
     for _ in range(_SEARCHED):
+        if not waiting:
+            break
         cost, said = heapq.heappop(waiting)
         if said and said[-1] == student.mark["<end>"]:
-            break
+            if student.decode(said) not in but:
+                break
+            continue
         found, allows = after(said).log_softmax(-1).topk(_BRANCHES), _allows(student, said, may)
         for log, token in zip(found.values.tolist(), found.indices.tolist(), strict=True):
             if len(said) < LONGEST and allows(token):
                 heapq.heappush(waiting, (cost - log, [*said, token]))
-        if not waiting:
-            break
     return student.decode(said)
 
 
@@ -102,9 +111,9 @@ class Reader:
         logits = self.read(ids)
         return bool(logits[first] >= logits[second])
 
-    def say(self, ids: Sequence[int], may: May | None = None) -> str:
-        """What the student says behind `ids`, greedily, up to its end mark; only words that it may say."""
-        return greedy(lambda said: self.read([*ids, *said]), self._student, may)
+    def say(self, ids: Sequence[int], may: May | None = None, but: Collection[str] = ()) -> str:
+        """What the student says behind `ids`, greedily, up to its end mark; only what it may say (`greedy`)."""
+        return greedy(lambda said: self.read([*ids, *said]), self._student, may, but)
 
     def choose(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """Which answer is the most probable behind `ids`.

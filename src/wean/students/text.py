@@ -38,6 +38,9 @@ class Habits:
         repeats: The same of those that its demonstrations repeat (to wait): once more than they do.
         unprompted: Words that it may say without having been told them in the episode, as its demonstrations do;
             without any it says what it likes.
+        seeking: First words of sub-goals with which its demonstrations mostly look for what nothing has shown yet
+            (find); sub-goals that begin otherwise are about what was seen.
+        ways: Sub-goals that always ended at the place which they name, and this place.
     """
 
     feeding: Feeding = "sequence"
@@ -47,6 +50,8 @@ class Habits:
     repeat_limit: int = 2
     repeats: Mapping[str, int] = field(default_factory=dict)
     unprompted: Collection[str] = ()
+    seeking: Collection[str] = ()
+    ways: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

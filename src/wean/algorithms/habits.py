@@ -1,0 +1,94 @@
+"""What a student's agent may count on because all demonstrations do so: read off them, never written by hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from wean.algorithms.lessons import steps_of, tell
+from wean.algorithms.subgoals import SubgoalsConfig
+from wean.data.annotations import Annotation
+from wean.data.trajectories import Key, Trajectory
+from wean.students.episode_text import EpisodeText
+from wean.students.text import Habits
+
+
+class _Noted(EpisodeText):
+    """An episode of which only the words count.
+
+    Attributes:
+        named: Each sub-goal, and those of its words that nothing had shown before.
+        led: Each sub-goal, and where it ended.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(lambda text: [0], 1 << 20)
+        self.named: list[tuple[str, set[str]]] = []
+        self.led: list[tuple[str, str]] = []
+
+    def say_goal(self, goal: str, target: bool = True) -> None:
+        super().say_goal(goal, target)
+        self.named.append((self.goal, self.unseen(self.goal)))
+
+    def say_done(self, target: bool = True) -> None:
+        self.led.append((self.goal, self.place))
+        super().say_done(target)
+
+
+def habits_of(
+    trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation], config: SubgoalsConfig
+) -> Habits:
+    """Reads the habits of demonstrations.
+
+    Args:
+        trajectories: Demonstrations.
+        annotations: Their sub-goals; without any there is no planner.
+        config: How the student is told them.
+    """
+    untold: Counter[str] = Counter()
+    noted: list[_Noted] = []
+    for trajectory in trajectories:
+        episode = _Noted()
+        tell(trajectory, annotations.get(trajectory.key), episode, config.actions)
+        untold.update(episode.untold)
+        noted.append(episode)
+    unprompted = {word for word, times in untold.items() if times > 1}
+    named, sought = Counter[str](), Counter[str]()
+    for episode in noted:
+        named.update(goal.split()[0] for goal, _ in episode.named)
+        sought.update(goal.split()[0] for goal, unseen in episode.named if unseen - unprompted)
+    ends = [(goal, place) for episode in noted for goal, place in episode.led]
+    elsewhere = {goal for goal, place in ends if not place or not goal.endswith(f" {place}")}
+    return Habits(
+        config.feeding,
+        config.subgoals,
+        config.context,
+        goal_limit=2 * longest_goal(trajectories, annotations, config.actions),
+        repeats={action: times + 1 for action, times in repeats(trajectories).items()},
+        unprompted=tuple(sorted(unprompted)),
+        seeking=tuple(sorted(word for word, times in sought.items() if 2 * times > named[word])),
+        ways={goal: place for goal, place in sorted(ends) if goal not in elsewhere},
+    )
+
+
+def longest_goal(trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation], actions: int) -> int:
+    """Actions of the longest sub-goal."""
+    longest = 1
+    for trajectory in trajectories:
+        steps = steps_of(trajectory, annotations.get(trajectory.key), actions)
+        starts = [index for index, (_, subgoal) in enumerate(steps) if subgoal is not None]
+        longest = max([longest, *(end - start for start, end in pairwise([*starts, len(steps)]))])
+    return longest
+
+
+def repeats(trajectories: Sequence[Trajectory]) -> dict[str, int]:
+    """How often in a row demonstrations do an action although nothing changes, of those that they do so."""
+    longest: dict[str, int] = {}
+    for trajectory in trajectories:
+        row = 1
+        for one, two in pairwise(trajectory.path):
+            row = row + 1 if one[:4] == two[:4] else 1
+            if row > 1:
+                longest[two.action] = max(longest.get(two.action, 0), row)
+    return longest

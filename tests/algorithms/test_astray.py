@@ -1,0 +1,68 @@
+"""Mistakes in demonstrations, and how they are set right."""
+
+import numpy as np
+import pytest
+
+from wean.algorithms.astray import Roads, astray, roads_of
+from wean.algorithms.lessons import Mistakes
+from wean.data.subgoals import parse_subgoal
+from word_demos import EMPTY, HALL, KITCHEN, demonstration
+
+TRAJECTORY, ANNOTATION = demonstration(back=2)
+ROADS = Roads(
+    {
+        ("kitchen", "hall"): ("go to hall", "You move to the hall."),
+        ("hall", "kitchen"): ("go to kitchen", "You move to the kitchen."),
+    },
+    {place: parse_subgoal(f"navigate_to({place})") for place in ("kitchen", "hall")},
+)
+
+
+def test_roads_are_read_off_what_was_walked() -> None:
+    roads = roads_of([TRAJECTORY], {TRAJECTORY.key: ANNOTATION}, {"walk hall to kitchen": "kitchen"})
+    assert roads.steps == ROADS.steps
+    assert roads.goals == {"kitchen": ANNOTATION.chunks[1].subgoal}
+
+
+def test_without_mistakes_all_stays() -> None:
+    again, annotation, mistakes = astray(TRAJECTORY, ANNOTATION, ROADS, 0.0, np.random.default_rng(0))
+    assert (again.path, mistakes) == (TRAJECTORY.path, Mistakes(set(), set(), set()))
+    assert annotation is not None
+    assert annotation.chunks == ANNOTATION.chunks
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_not_learnt_is_set_right_at_once(seed: int) -> None:
+    again, annotation, mistakes = astray(TRAJECTORY, ANNOTATION, ROADS, 0.5, np.random.default_rng(seed))
+    assert annotation is not None
+    path, starts = again.path, [0, *annotation.ends[:-1]]
+    assert annotation.ends[-1] == len(path)
+    for number in sorted(mistakes.actions | mistakes.goals):
+        before, wrong, right, after = path[number - 1 : number + 3]
+        assert {wrong.action, right.action} == {"go to hall", "go to kitchen"}
+        assert (wrong.look, wrong.inventory) == (after.look, after.inventory)  # back where it was
+        assert right.look in (KITCHEN, EMPTY, HALL)
+        assert right.look != wrong.look
+        assert wrong.score == right.score == before.score
+        if number in mistakes.goals:
+            goals = [annotation.chunks[starts.index(start)].subgoal.arguments for start in (number, number + 1)]
+            assert goals == [(wrong.action.removeprefix("go to "),), (right.action.removeprefix("go to "),)]
+    for number in mistakes.dones:
+        chunk = starts.index(number)
+        assert annotation.chunks[chunk].subgoal == annotation.chunks[chunk - 1].subgoal
+    trips = {number + step for number in mistakes.actions | mistakes.goals for step in (0, 1)}
+    assert tuple(moment for number, moment in enumerate(path) if number not in trips) == TRAJECTORY.path
+
+
+def test_a_student_goes_only_where_the_demonstration_has_been() -> None:
+    trajectory, annotation = demonstration(back=0)
+    for seed in range(20):
+        again, _, mistakes = astray(trajectory, annotation, ROADS, 0.9, np.random.default_rng(seed))
+        assert min([*mistakes.actions, *mistakes.goals], default=9) >= 3  # behind the first sight of the hall
+        assert again.description == trajectory.description
+
+
+def test_the_flat_baseline_only_goes_to_wrong_places() -> None:
+    found = [astray(TRAJECTORY, None, ROADS, 0.5, np.random.default_rng(seed)) for seed in range(10)]
+    assert all(annotation is None and not mistakes.goals and not mistakes.dones for _, annotation, mistakes in found)
+    assert any(mistakes.actions for *_, mistakes in found)

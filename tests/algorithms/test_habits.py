@@ -1,0 +1,44 @@
+"""What is read off demonstrations for the agent's rules."""
+
+from typing import Any
+
+from wean.algorithms.habits import habits_of, longest_goal
+from wean.algorithms.subgoals import SubgoalsConfig
+from wean.data.annotations import parse_annotation
+from wean.data.trajectories import Moment, Trajectory
+from word_demos import demonstration
+
+CONFIG = SubgoalsConfig()
+
+
+def test_names_are_said_once_they_were_told_and_other_words_without() -> None:
+    many = [demonstration(number) for number in range(2)]
+    habits = habits_of([one for one, _ in many], {one.key: annotation for one, annotation in many}, CONFIG)
+    assert set(habits.unprompted) == {"walk", "go", "take", "pick", "up", "put"}
+
+
+def test_the_longest_sub_goal_counts_what_is_learnt() -> None:
+    trajectory, annotation = demonstration()
+    annotations = {trajectory.key: annotation}
+    assert longest_goal([trajectory], annotations, 100) == 2
+    assert habits_of([trajectory], annotations, CONFIG).goal_limit == 4
+
+
+def hunt(variation: int, thing: str, **subgoals: int) -> tuple[Trajectory, Any]:
+    looks = ("hall:\na door", f"attic:\na {thing}", f"attic:\na {thing}")
+    path = tuple(Moment(f"do {number}", "Done.", look, "", 0.0) for number, look in enumerate(looks))
+    one = Trajectory("hunt", variation, f"Find the {thing}.", path)
+    rows = [[f"find({thing})", 1], [f"take({thing})", 1], ["sing(hall)", 1]]
+    return one, parse_annotation({"task": "hunt", "variation": variation, "subgoals": rows, "digest": one.digest})
+
+
+def test_sub_goals_that_look_for_what_nothing_has_shown_are_known_by_their_first_word() -> None:
+    many = [hunt(0, "cup"), hunt(1, "lamp")]
+    habits = habits_of([one for one, _ in many], {one.key: annotation for one, annotation in many}, CONFIG)
+    assert habits.seeking == ("find",)
+
+
+def test_sub_goals_that_always_end_at_the_place_they_name_lead_there() -> None:
+    trajectory, annotation = demonstration(back=2)
+    habits = habits_of([trajectory], {trajectory.key: annotation}, CONFIG)
+    assert habits.ways == {"walk hall to kitchen": "kitchen"}
