@@ -203,6 +203,8 @@ def test_scores_are_means_over_tasks_and_spoilt_tasks_count_nothing(tmp_path: Pa
     assert found["groups"]["short"]["mean"] == 20
     assert found["ms_per_action"] == pytest.approx(10)
     assert found["solved"] == pytest.approx(1 / 3)
+    many = [line("boil", number, 7.0 * number) for number in range(9)]
+    assert summarize(many) == summarize(many[::-1])
     assert stratified([[10.0], [30.0]]).as_dict() == {"mean": 20.0, "low": 20.0, "high": 20.0}
     page = write_timeline(tmp_path / "page.html", {"who": "r", "task": "ScienceWorld", **found}, lines)
     assert "find-plant" in page.read_text()

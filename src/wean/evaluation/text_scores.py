@@ -66,7 +66,7 @@ def summarize(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         `loops`, `ms_per_action`, `tokens_per_action`, `questions` and `failed` (an episode).
     """
     scores: dict[str, list[float]] = {}
-    for line in lines:
+    for line in sorted(lines, key=lambda line: (line["task"], line["score"])):  # drawn alike however they ended
         scores.setdefault(line["task"], []).append(max(0.0, float(line["score"])))
     grouped: dict[str, list[str]] = {}
     if any(task in GROUPS for task in scores):
