@@ -29,6 +29,7 @@ SETTINGS = ("actions=70", "measurements=10")
 LINES = (
     Line("subgoals", "subgoals", "sub-goals, one sequence a demonstration", (TASK,), overrides=SETTINGS),
     Line("subgoals-flat", "subgoals-flat", "flat imitation, same student and feeding", (TASK,), overrides=SETTINGS),
+    Line("expert-alone", "subgoals", "sub-goals, no mistakes set right", (TASK,), 1, (*SETTINGS, "astray=0")),
     Line("own-names", "subgoals", "sub-goals, no other names read", (TASK,), 1, (*SETTINGS, "renamed=0")),
     Line("said-alone", "subgoals", "sub-goals, nothing told is learnt", (TASK,), 1, (*SETTINGS, "told_weight=0")),
 )

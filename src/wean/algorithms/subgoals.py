@@ -56,7 +56,7 @@ class SubgoalsConfig(BaseModel):
     """Tokens that the student reads at most; longer episodes open anew, see docs."""
     renamed: float = Field(0.5, ge=0, le=1)
     """Share of the demonstrations that are read with other names, drawn anew in each pass: teaches to look names up."""
-    astray: float = Field(0.0, ge=0, lt=1)
+    astray: float = Field(0.05, ge=0, lt=1)
     """Chance before each action that the demonstration goes astray and comes back; what sets it right is learnt."""
     told_weight: float = Field(0.3, ge=0)
     """Weight in the loss of what a causal student is told and does not say."""
