@@ -62,6 +62,13 @@ def test_a_student_goes_only_where_the_demonstration_has_been() -> None:
         assert again.description == trajectory.description
 
 
+def test_without_sub_goals_that_lead_somewhere_none_is_wrong() -> None:
+    roads = Roads(ROADS.steps, {})
+    for seed in range(20):
+        _, _, mistakes = astray(TRAJECTORY, ANNOTATION, roads, 0.9, np.random.default_rng(seed))
+        assert not mistakes.goals
+
+
 def test_the_flat_baseline_only_goes_to_wrong_places() -> None:
     found = [astray(TRAJECTORY, None, ROADS, 0.5, np.random.default_rng(seed)) for seed in range(10)]
     assert all(annotation is None and not mistakes.goals and not mistakes.dones for _, annotation, mistakes in found)

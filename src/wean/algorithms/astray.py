@@ -96,7 +96,7 @@ def astray(
             elif trip and not begins:
                 actions.add(len(path))
                 path += trip
-            elif trip and annotation and annotation.chunks[chunk].subgoal not in roads.goals.values():
+            elif trip and annotation and _leads(annotation.chunks[chunk].subgoal, here, there, roads):
                 goals.add(len(path))
                 starts |= {len(path): roads.goals[there], len(path) + 1: roads.goals[here]}
                 path += trip
@@ -110,13 +110,14 @@ def astray(
     return again, replace(annotation, chunks=chunks, digest=""), mistakes
 
 
+def _leads(subgoal: SubGoal, here: str, there: str, roads: Roads) -> bool:
+    """Whether sub-goals can lead there and back; not before one that leads away anyway."""
+    return {here, there} <= roads.goals.keys() and subgoal not in roads.goals.values()
+
+
 def _near(here: str, seen: Mapping[str, str], roads: Roads, generator: np.random.Generator) -> str:
     """A place that was seen before, from which a road leads back at once; empty where there is none."""
-    found = [
-        place
-        for place in seen
-        if {(here, place), (place, here)} <= set(roads.steps) and {here, place} <= set(roads.goals or seen)
-    ]
+    found = [place for place in seen if (here, place) in roads.steps and (place, here) in roads.steps]
     return str(generator.choice(found)) if found else ""
 
 
