@@ -152,8 +152,9 @@ class Distilling:
     ) -> list[list[Lesson]]:
         """The lessons of each pass, with other names and other mistakes in each."""
         config, habits = self.config, student.habits
+        plain = self._lessons(student, learn, annotations)  # refuses what does not fit
         if not config.renamed and not config.astray:
-            return [self._lessons(student, learn, annotations)] * config.epochs
+            return [plain] * config.epochs
         names = given_names(learn, annotations, habits.unprompted)
         roads = roads_of(learn, annotations, habits.ways)
         generator = np.random.default_rng(self._run_config.seed)
