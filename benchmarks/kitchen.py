@@ -43,10 +43,10 @@ OFFLINE = tuple(
         method,
         f"{size} episodes",
         (TASK,),
-        seeds=10,
+        seeds=seeds,
         overrides=(f"data={DEMOS}", f"share={size / EPISODES}"),
     )
-    for method in ("cql", "cql-prior", "offline-bc")
+    for method, seeds in (("cql", 10), ("cql-prior", 10), ("offline-bc", 3))
     for size in SIZES
 )
 LINES = ONLINE + OFFLINE
