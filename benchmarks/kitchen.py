@@ -28,11 +28,13 @@ EPISODES = 1000
 SIZES = (3, 10, 30, 100, 300)
 
 SLOWER = ("learning_rate=0.0005",)
+SOONER = ("exploration.until=0.25",)
 ONLINE = (
     Line("dqn", "dqn", "double DQN", (TASK,), seeds=10),
     Line("dqn-prior", "dqn-prior", "DQN among the proposals", (TASK,), seeds=10),
     Line("dqn-slower", "dqn", "double DQN, half the step size", (TASK,), seeds=10, overrides=SLOWER),
     Line("dqn-prior-slower", "dqn-prior", "among the proposals, half the step size", (TASK,), 10, overrides=SLOWER),
+    Line("dqn-sooner", "dqn", "double DQN that explores half as long", (TASK,), 5, overrides=SOONER),
     Line("ppo", "ppo", "PPO", (TASK,), seeds=10),
     Line("ppo-prior", "ppo-prior", "PPO with KL to the prior, which plays along at first", (TASK,), seeds=10),
     Line("ppo-prior-kl", "ppo-prior", "the KL term alone", (TASK,), seeds=5, overrides=("teacher_share.start=0",)),
@@ -82,7 +84,12 @@ def main() -> None:
     rows = finished.with_saved(collect(TASK, online, finished, THRESHOLD), "online")
     found = [one for line in offline if (one := row(TASK, line, finished, THRESHOLD))]
     recorded = finished.with_saved(found, "offline")
-    pairs = (("dqn-prior", "dqn", 10), ("dqn-prior-slower", "dqn-slower", 10), ("ppo-prior", "ppo", 5))
+    pairs = (
+        ("dqn-prior", "dqn", 10),
+        ("dqn-prior", "dqn-sooner", 10),
+        ("dqn-prior-slower", "dqn-slower", 10),
+        ("ppo-prior", "ppo", 5),
+    )
     ratios = [ratio(rows, *pair) for pair in pairs]
     results = {"online": rows, "offline": recorded, "ratios": ratios, "curves": curves(lines, finished)}
     text = f"## Online\n\n{markdown(rows, 'macro-actions')}\n{told(ratios)}"
