@@ -22,7 +22,7 @@ from reporting import finish, hardware
 from training_runs import chosen_lines, options, runs_of
 from wean.distilling import Distilling
 from wean.evaluation.text_episodes import Setup, play_all
-from wean.evaluation.text_scores import SCHEMA, cases, summarize
+from wean.evaluation.text_scores import SCHEMA, cases, stratified, summarize
 
 NAME, TASK = "scienceworld_agents", "ScienceWorld"
 SETTINGS = ("actions=70", "measurements=10")
@@ -70,6 +70,7 @@ def main() -> None:
     results = {
         "variations": variations,
         "rows": finished.with_saved(rows, "rows"),
+        "differences": [found for line in lines if (found := difference(lines[0], line, finished, episodes))],
         "beside": beside(arguments.scores, saved.get("beside", [])),
         "feedings": feedings([finished.of(TASK, line) for line in FEEDINGS]) or saved.get("feedings"),
     }
@@ -96,6 +97,24 @@ def tabulated(line: Line, finished: Runs, episodes: int) -> dict[str, Any] | Non
         "exact": float(np.median([run["best"]["exact"] for run in runs])),
         "curve": runs[0]["curve"],
     }
+
+
+def difference(first: Line, other: Line, finished: Runs, episodes: int) -> dict[str, Any] | None:
+    """By how much the first line's scores are greater than another's on the same episodes, seed by seed.
+
+    The interval draws the differences of each task anew; what other training seeds would give is not in it.
+    """
+    pairs = zip(finished.of(TASK, first), finished.of(TASK, other), strict=False)
+    found: dict[str, list[float]] = {}
+    for runs in pairs:
+        if other == first or any(len(run.get("episodes", ())) != episodes for run in runs):
+            return None
+        one, two = (
+            {(row["task"], row["variation"]): max(0.0, row["score"]) for row in run["episodes"]} for run in runs
+        )
+        for task, variation in sorted(one):
+            found.setdefault(task, []).append(one[task, variation] - two[task, variation])
+    return {"than": other.what, **stratified(list(found.values())).as_dict()} if found else None
 
 
 def beside(files: Sequence[Path], saved: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -136,6 +155,9 @@ def markdown(results: dict[str, Any]) -> str:
         text += f"| {row['what']} | {row.get('seeds', '')} | {cell(scores['overall'])} | {' | '.join(groups)} | "
         speed = f"{scores['ms_per_action']:.1f}" if scores["ms_per_action"] else ""
         text += f"{100 * scores['solved']:.0f} % | {speed} | {training} |\n"
+    for apart in results["differences"]:
+        text += f"\n- {results['rows'][0]['what']}: {cell(apart)} more than {apart['than']}"
+    text += "\n" if results["differences"] else ""
     if found := results["feedings"]:
         one, other = found["sequence"], found["step"]
         text += (

@@ -271,10 +271,9 @@ def phrase(subgoal: str) -> str:
     return plain(f"{call[1].replace('_', ' ')} {arguments}")
 
 
-@lru_cache(maxsize=1 << 16)
 def place_of(look: str) -> str:
-    """What the place is called where this can be seen."""
-    return _name(_lines(look)).rstrip(" :")
+    """What the place is called where this can be seen: no more is read than the line that says so."""
+    return next((_name(lines).rstrip(" :") for line in look.splitlines() if (lines := _lines(line))), "")
 
 
 def _clean(text: str) -> str:
