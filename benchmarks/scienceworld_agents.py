@@ -25,7 +25,7 @@ from wean.evaluation.text_episodes import Setup, play_all
 from wean.evaluation.text_scores import SCHEMA, cases, stratified, summarize
 
 NAME, TASK = "scienceworld_agents", "ScienceWorld"
-SETTINGS = ("actions=70", "measurements=10")
+SETTINGS = ("epochs=6", "measurements=6")
 LINES = (
     Line("subgoals", "subgoals", "sub-goals, one sequence a demonstration", (TASK,), overrides=SETTINGS),
     Line("subgoals-flat", "subgoals-flat", "flat imitation, same student and feeding", (TASK,), overrides=SETTINGS),

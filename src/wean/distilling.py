@@ -17,6 +17,7 @@ from wean.algorithms.astray import astray, roads_of
 from wean.algorithms.habits import habits_of
 from wean.algorithms.lessons import Lesson, split_dev, tell, texts
 from wean.algorithms.subgoals import SubgoalDistillation, SubgoalsConfig
+from wean.algorithms.thinning import places_of, thinned
 from wean.data.annotations import Annotation, match_annotations, read_annotations
 from wean.data.renaming import given_names, renamed
 from wean.data.shipped import CHOSEN_BY, is_shipped, shipped
@@ -150,20 +151,24 @@ class Distilling:
     def _passes(
         self, student: TextStudent, learn: Sequence[Trajectory], annotations: Mapping[Key, Annotation]
     ) -> list[list[Lesson]]:
-        """The lessons of each pass, with other names and other mistakes in each."""
+        """The lessons of each pass, with other names, other mistakes and other things to see in each."""
         config, habits = self.config, student.habits
         plain = self._lessons(student, learn, annotations)  # refuses what does not fit
-        if not config.renamed and not config.astray:
+        if not config.renamed and not config.astray and not config.thinned:
             return [plain] * config.epochs
         names = given_names(learn, annotations, habits.unprompted)
         roads = roads_of(learn, annotations, habits.ways)
+        places = places_of(learn)
         generator = np.random.default_rng(self._run_config.seed)
 
         def lesson(one: Trajectory) -> Lesson:
-            one, annotation, mistakes = astray(one, annotations.get(one.key), roads, config.astray, generator)
+            annotation = annotations.get(one.key)
+            right = thinned(one, annotation, places, config.thinned, generator)
+            one, annotation, mistakes = astray(right, annotation, roads, config.astray, generator)
+            actions = config.actions + len(one.path) - len(right.path)  # so that they do not cost the end
             if generator.random() < config.renamed:
                 one, annotation = renamed(one, annotation, names, generator)
-            return tell(one, annotation, student.episode(), config.actions, mistakes)
+            return tell(one, annotation, student.episode(), actions, mistakes)
 
         return [[lesson(one) for one in learn] for _ in range(config.epochs)]
 

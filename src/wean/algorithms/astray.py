@@ -20,6 +20,11 @@ from wean.data.subgoals import Chunk, SubGoal
 from wean.data.trajectories import Key, Moment, Trajectory
 from wean.students.episode_text import is_idle, phrase, place_of
 
+_GIVEN_UP = 0.2
+"""Share of the mistakes in the midst of a sub-goal that take it for done; more teach to name again what is done."""
+_FURTHER = 0.5
+"""Share of the trips that go on to a second place."""
+
 
 @dataclass(frozen=True)
 class Roads:
@@ -65,13 +70,13 @@ def astray(
     """The same demonstration with mistakes in it, each of which is set right at once.
 
     Before a sub-goal another one leads to the place before; in the midst of one the student goes there in error, or
-    takes the sub-goal for done and has to name it again.
+    takes the sub-goal for done and has to name it again. Not between repeated actions: who measures and waits stays.
 
     Args:
         trajectory: The demonstration.
         annotation: Its sub-goals; None for none.
         roads: What `roads_of` found.
-        rate: Chance of a mistake before each action.
+        rate: Chance of a mistake before each action but repeated ones.
         generator: Draws.
 
     Returns:
@@ -87,19 +92,20 @@ def astray(
         seen[here] = moment.look
         chunk = annotation.chunk_of[number] if annotation else -1
         begins, current = chunk != current, chunk
-        if number and not is_idle(moment.action, moment.observation) and generator.random() < rate:
-            there = _near(here, seen, roads, generator)
-            trip = _trip(path[-1], moment, there, seen[there], roads) if there else []
-            if annotation and not begins and (not trip or generator.random() < 0.5):
+        repeated = moment.action in {one.action for one in trajectory.path[max(0, number - 2) : number]}
+        usable = number and not repeated and not is_idle(moment.action, moment.observation)
+        if usable and generator.random() < rate:
+            out = _out(here, seen, roads, generator)
+            if annotation and not begins and generator.random() < _GIVEN_UP:
                 dones.add(len(path))
                 starts[len(path)] = annotation.chunks[chunk].subgoal
-            elif trip and not begins:
-                actions.add(len(path))
-                path += trip
-            elif trip and annotation and _leads(annotation.chunks[chunk].subgoal, here, there, roads):
+            elif out and not begins:
+                actions |= set(range(len(path), len(path) + len(out)))
+                path += _trip(path[-1], moment, here, out, seen, roads)
+            elif out and annotation and _leads(annotation.chunks[chunk].subgoal, here, out[-1], roads):
                 goals.add(len(path))
-                starts |= {len(path): roads.goals[there], len(path) + 1: roads.goals[here]}
-                path += trip
+                starts |= {len(path): roads.goals[out[-1]], len(path) + len(out): roads.goals[here]}
+                path += _trip(path[-1], moment, here, out, seen, roads)
         if annotation and begins:
             starts[len(path)] = annotation.chunks[chunk].subgoal
         path.append(moment)
@@ -115,16 +121,21 @@ def _leads(subgoal: SubGoal, here: str, there: str, roads: Roads) -> bool:
     return {here, there} <= roads.goals.keys() and subgoal not in roads.goals.values()
 
 
-def _near(here: str, seen: Mapping[str, str], roads: Roads, generator: np.random.Generator) -> str:
-    """A place that was seen before, from which a road leads back at once; empty where there is none."""
-    found = [place for place in seen if (here, place) in roads.steps and (place, here) in roads.steps]
-    return str(generator.choice(found)) if found else ""
+def _out(here: str, seen: Mapping[str, str], roads: Roads, generator: np.random.Generator) -> list[str]:
+    """One or two places, one behind the other, seen before and with roads back; none, where there are none."""
+    out: list[str] = []
+    for further in (True, generator.random() < _FURTHER):
+        at = out[-1] if out else here
+        found = [place for place in seen if place != here and (at, place) in roads.steps and (place, at) in roads.steps]
+        if further and found:
+            out.append(str(generator.choice(found)))
+    return out
 
 
-def _trip(before: Moment, now: Moment, there: str, look: str, roads: Roads) -> list[Moment]:
-    """There and back."""
-    here = place_of(now.look)
-    return [
-        Moment(*roads.steps[here, there], now.look, now.inventory, before.score),
-        Moment(*roads.steps[there, here], look, now.inventory, before.score),
-    ]
+def _trip(
+    before: Moment, now: Moment, here: str, out: Sequence[str], seen: Mapping[str, str], roads: Roads
+) -> list[Moment]:
+    """Out and back."""
+    ways = list(pairwise([here, *out, *out[-2::-1], here]))
+    looks = {**seen, here: now.look}
+    return [Moment(*roads.steps[one, other], looks[one], now.inventory, before.score) for one, other in ways]

@@ -52,11 +52,13 @@ class SubgoalsConfig(BaseModel):
     """Attention heads of a new model."""
     vocabulary: int = Field(2048, ge=300)
     """Tokens that a new tokenizer may have."""
-    context: int = Field(2048, ge=256)
+    context: int = Field(3584, ge=256)
     """Tokens that the student reads at most; longer episodes open anew, see docs."""
     renamed: float = Field(0.5, ge=0, le=1)
     """Share of the demonstrations that are read with other names, drawn anew in each pass: teaches to look names up."""
-    astray: float = Field(0.05, ge=0, lt=1)
+    thinned: float = Field(0.5, ge=0, le=1)
+    """Greatest share of what a demonstration sees and has no use for that is left out, drawn anew in each pass."""
+    astray: float = Field(0.1, ge=0, lt=1)
     """Chance before each action that the demonstration goes astray and comes back; what sets it right is learnt."""
     told_weight: float = Field(0.3, ge=0)
     """Weight in the loss of what a causal student is told and does not say."""

@@ -3,16 +3,18 @@
 A small student from scratch learns a thousand demonstrations' names by heart, and says "chocolate" where the task asks
 for lead. Where names are drawn anew at every reading, by heart is no way to be right, and it learns to look them up.
 
-What must stay is what a student can only know by heart: that a wolf is an animal, that blue and yellow make green. So a
-name takes the place of another only where descriptions use both alike (between the same two words: "the red box", "the
-blue box"), and in no task where the name that is asked for decides which other names have to be used.
+What must stay is what a student can only know by heart: that a pear is a fruit, that blue and yellow make green. So a
+name takes the place of another only if both are of one kind: descriptions use both alike (between the same two words:
+"the red box", "the blue box"), or each like a third one. In a task where the names that are asked for decide which
+others have to be used, all stay. A name can be of several words; some drawn ones are two names in a row, since where a
+name ends has to be looked up, too: a student that knows ice asks for ice where the task says ice cream.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -23,6 +25,8 @@ from wean.data.subgoals import Chunk, SubGoal
 from wean.data.trajectories import Key, Moment, Trajectory, by_task
 
 _WORD = re.compile(r"[A-Za-z]+")
+_DOUBLED = 0.2
+"""Share of the drawn names that are two in a row."""
 _TOKEN = re.compile(r"[a-z]+|[^\sa-z]")
 _DOOR = re.compile(r"door to (?:the )?([a-z ]+?)(?= \(|[.,\n]|$)")
 _CALLED = re.compile(r"(?:called the|you are in) ([a-z ]+)\.", re.IGNORECASE)
@@ -37,14 +41,14 @@ class Names:
     """What may be exchanged.
 
     Attributes:
-        alike: In lower case: for each name those that may take its place.
+        kinds: In lower case: names that may take each other's place.
         places: Groups of places whose doors lead to the same places, so that every way stays one.
         asked: For each task the names that its descriptions vary in. Where they vary in none a task asks for what its
-            demonstrations know (which animal lives longest), and nothing is exchanged; nor where one name decides which
-            others are used.
+            demonstrations know (which animal lives longest), and nothing is exchanged; nor where these names decide
+            which others are used.
     """
 
-    alike: Mapping[str, tuple[str, ...]]
+    kinds: tuple[tuple[str, ...], ...]
     places: tuple[tuple[str, ...], ...]
     asked: Mapping[str, tuple[str, ...]]
 
@@ -54,9 +58,10 @@ def given_names(
 ) -> Names:
     """Finds the names of demonstrations.
 
-    A name is a word of a sub-goal's arguments that varies within most of the tasks that say it, in descriptions or in
-    sub-goals, and that is only said after it was told. Words of places are none, nor of what is always at a place
-    (unless descriptions vary in it), nor those that all descriptions of a task share.
+    Words of names are words of sub-goals' arguments that vary within most of the tasks that say them, in descriptions
+    or in sub-goals, and that are only said after they were told. Words of places are none, nor of what is always at a
+    place (unless descriptions vary in it), nor those that all descriptions of a task share. A name is what stands in a
+    row of such words in a description.
 
     Args:
         trajectories: Demonstrations.
@@ -86,18 +91,12 @@ def given_names(
     slots: dict[tuple[str, str], set[str]] = defaultdict(set)
     for task, of_task in by_task(trajectories).items():
         found = of_descriptions[task] & words
-        for one in of_task:
-            told = ["", *_TOKEN.findall(one.description.lower()), ""]
-            for before, word, behind in zip(told, told[1:], told[2:], strict=False):
-                if word in found:
-                    slots[before, behind].add(word)
+        names = [slot for one in of_task for slot in _slots(one.description, found)]
+        for before, name, behind in names:
+            slots[before, behind].add(name)
         if found and not _decides(found, words, of_task, annotations):
-            asked[task] = tuple(sorted(found))
-    others: dict[str, set[str]] = defaultdict(set)
-    for slot in slots.values():
-        for word in slot:
-            others[word] |= slot
-    return Names({word: tuple(sorted(others[word])) for word in sorted(others)}, tuple(sorted(groups)), asked)
+            asked[task] = tuple(sorted({name for _, name, _ in names}))
+    return Names(_kinds(slots.values()), tuple(sorted(groups)), asked)
 
 
 def renamed(
@@ -105,7 +104,8 @@ def renamed(
 ) -> tuple[Trajectory, Annotation | None]:
     """The same demonstration with other names for what its task's descriptions vary in.
 
-    A name and the one that takes its place are exchanged, so that no two things get the same.
+    A name and the one that takes its place are exchanged, so that no two things get the same. A name that is alone of
+    its kind stays.
 
     Args:
         trajectory: The demonstration.
@@ -116,19 +116,21 @@ def renamed(
     asked = names.asked.get(trajectory.task)
     if not asked:
         return trajectory, annotation
-    words: dict[str, str] = {}
+    others: dict[str, str] = {}
     for name in asked:
-        other = str(generator.choice(names.alike[name]))
-        if name not in words and other not in words:
-            words |= {name: other, other: name}
+        kind = next(kind for kind in names.kinds if name in kind)
+        doubled = len(kind) > 2 and generator.random() < _DOUBLED
+        other = " ".join(map(str, generator.choice(kind, 1 + doubled, replace=False)))
+        if name not in others and other not in others:
+            others |= {name: other, other: name}
     drawn = [dict(zip(group, generator.permutation(group).tolist(), strict=True)) for group in names.places]
     ways = {place: other for places in drawn for place, other in places.items()}
-    place = re.compile(rf"\b(?:{'|'.join(map(re.escape, ways)) or '(?!)'})\b")
+    place, name_of_thing = _any_of(ways), _any_of(others)
 
     @cache
     def told(text: str) -> str:
         text = place.sub(lambda match: ways[match[0]], text)
-        return _WORD.sub(lambda match: words.get(match[0].lower(), match[0]), text)
+        return name_of_thing.sub(lambda match: others[match[0].lower()], text)
 
     path = tuple(
         Moment(told(one.action), told(one.observation), told(one.look), told(one.inventory), one.score)
@@ -144,6 +146,28 @@ def renamed(
     return again, replace(annotation, chunks=chunks, digest="")
 
 
+def _any_of(names: Collection[str]) -> re.Pattern[str]:
+    """Finds names that stand alone, in any case; the longer first."""
+    longest_first = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return re.compile(rf"(?<![\w'])(?:{longest_first or '(?!)'})(?!\w)", re.IGNORECASE)
+
+
+def _slots(description: str, words: Collection[str]) -> list[tuple[str, str, str]]:
+    """The names in a description, and what stands before and behind each."""
+    told = ["", *_TOKEN.findall(description.lower()), ""]
+    ends = [at for at in range(1, len(told)) if (told[at - 1] in words) != (told[at] in words)]
+    return [(told[a - 1], " ".join(told[a:b]), told[b]) for a, b in zip(ends[::2], ends[1::2], strict=True)]
+
+
+def _kinds(slots: Iterable[set[str]]) -> tuple[tuple[str, ...], ...]:
+    """Names together that share a slot, or of which each shares one with a third."""
+    kinds: list[set[str]] = []
+    for slot in slots:
+        joined = [kind for kind in kinds if kind & slot]
+        kinds = [kind for kind in kinds if not kind & slot] + [slot.union(*joined)]
+    return tuple(sorted(tuple(sorted(kind)) for kind in kinds))
+
+
 def _decides(
     asked: Collection[str],
     words: Collection[str],
@@ -152,20 +176,19 @@ def _decides(
 ) -> bool:
     """Whether what a task's descriptions ask for decides which other names its demonstrations use.
 
-    That is so for a name that is said whenever some things are asked for, and never when any other is: blue for green
-    paint, and not for orange.
+    That is so for a name that is said whenever some things are asked for, each of them more than once, and never when
+    anything else is: blue for green paint, and not for orange.
     """
-    demonstrations: Counter[str] = Counter()
-    said: dict[str, Counter[str]] = defaultdict(Counter)
+    demonstrations: Counter[frozenset[str]] = Counter()
+    said: dict[str, Counter[frozenset[str]]] = defaultdict(Counter)
     for one in of_task:
         described = _words(one.description)
-        others = _named(one, annotations.get(one.key)).intersection(words) - described.union(asked)
-        for thing in described.intersection(asked):
-            demonstrations[thing] += 1
-            for name in others:
-                said[name][thing] += 1
+        things = frozenset(described.intersection(asked))
+        demonstrations[things] += 1
+        for name in _named(one, annotations.get(one.key)).intersection(words) - described:
+            said[name][things] += 1
     return any(
-        len(times) < len(demonstrations) and all(times[thing] == demonstrations[thing] for thing in times)
+        len(times) < len(demonstrations) and all(times[things] == demonstrations[things] > 1 for things in times)
         for times in said.values()
     )
 

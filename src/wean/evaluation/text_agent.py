@@ -190,7 +190,7 @@ class TextAgent:
             self._plan()
             started = time.perf_counter()
             episode.ask()
-        said = self._reader.say([*episode.window.ids, mark["<act>"]], self._may)
+        said = self._said = self._reader.say([*episode.window.ids, mark["<act>"]], self._may)
         self._played.seconds += time.perf_counter() - started
         action = self._as_action(said)
         if action and action not in self._ruled_out:
@@ -257,7 +257,7 @@ class TextAgent:
         played.matched += matched
         played.moves = int(info.get("moves", played.moves + 1))
         entry = {"action": action, "observation": observation[:300], "score": score, "moves": played.moves}
-        played.trace.append(entry | ({"matched": True} if matched else {}))
+        played.trace.append(entry | ({"matched": True, "said": self._said} if matched else {}))
         asked = observation.startswith(_AMBIGUOUS)
         self._meant = dict(_NUMBERED.findall(observation)) if asked else {}
         if not over and not asked:

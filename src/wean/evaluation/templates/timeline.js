@@ -63,7 +63,7 @@
     if (entry.goal !== undefined) { line("", "the planner names it"); }
     if (entry.loop) { line("Loop", entry.loop.join(", ")); }
     if (entry.action) {
-      line("Action", entry.action + (entry.matched ? " (matched to the admissible ones)" : ""));
+      line("Action", entry.action + (entry.matched ? ` (the admissible one in place of: ${entry.said ?? "?"})` : ""));
       if (entry.observation !== undefined) { line("Observation", entry.observation); }
       line("Moves", String(entry.moves));
     }
