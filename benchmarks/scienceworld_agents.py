@@ -25,7 +25,7 @@ from wean.evaluation.text_episodes import Setup, play_all
 from wean.evaluation.text_scores import SCHEMA, cases, stratified, summarize
 
 NAME, TASK = "scienceworld_agents", "ScienceWorld"
-SETTINGS = ("epochs=6", "measurements=6")
+SETTINGS: tuple[str, ...] = ()
 LINES = (
     Line("subgoals", "subgoals", "sub-goals, one sequence a demonstration", (TASK,), overrides=SETTINGS),
     Line("subgoals-flat", "subgoals-flat", "flat imitation, same student and feeding", (TASK,), overrides=SETTINGS),
@@ -71,7 +71,7 @@ def main() -> None:
         "variations": variations,
         "rows": finished.with_saved(rows, "rows"),
         "differences": [found for line in lines if (found := difference(lines[0], line, finished, episodes))],
-        "beside": beside(arguments.scores, saved.get("beside", [])),
+        "beside": beside(arguments.scores, variations, saved.get("beside", [])),
         "feedings": feedings([finished.of(TASK, line) for line in FEEDINGS]) or saved.get("feedings"),
     }
     finish(NAME, hardware("torch", "transformers"), results, markdown(results), arguments.json, arguments.save)
@@ -117,14 +117,18 @@ def difference(first: Line, other: Line, finished: Runs, episodes: int) -> dict[
     return {"than": other.what, **stratified(list(found.values())).as_dict()} if found else None
 
 
-def beside(files: Sequence[Path], saved: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of what `wean eval` measured, in place of saved ones of the same name: references, and given sub-goals."""
+def beside(files: Sequence[Path], variations: int, saved: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of what `wean eval` measured, in place of saved ones of the same name: references, and given sub-goals.
+
+    What was played on another number of variations says on how many episodes.
+    """
     found = {row["what"]: row for row in saved}
     for file in files:
         scores = json.loads(file.read_text())
         if scores.get("schema") != SCHEMA:
             raise SystemExit(f"{file} was not written by `wean eval` of a task in words; name its scores.json")
         who = scores["who"] if scores["goals"] == "student" else f"the student, {scores['goals']} sub-goals given"
+        who += f", {scores['episodes']} episodes" * (scores["variations"] != variations)
         found[who] = {"what": who, "scores": scores}
     return list(found.values())
 
@@ -144,8 +148,8 @@ def feedings(runs: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Any] | None:
 
 def markdown(results: dict[str, Any]) -> str:
     """The table for people."""
-    text = "| who | seeds | overall | short | medium | long | solved | ms/action | training |\n"
-    text += "|---|---|---|---|---|---|---|---|---|\n"
+    text = "| who | seeds | overall | short | medium | long | solved | ms/action | LLM tokens/action | training |\n"
+    text += "|---|---|---|---|---|---|---|---|---|---|\n"
     for row in [*results["rows"], *results["beside"]]:
         scores = row["scores"]
         groups = [
@@ -153,8 +157,9 @@ def markdown(results: dict[str, Any]) -> str:
         ]
         training = f"{row['seconds']:,.0f} s, {row['flops']:.1e} FLOPs" if "flops" in row else ""
         text += f"| {row['what']} | {row.get('seeds', '')} | {cell(scores['overall'])} | {' | '.join(groups)} | "
-        speed = f"{scores['ms_per_action']:.1f}" if scores["ms_per_action"] else ""
-        text += f"{100 * scores['solved']:.0f} % | {speed} | {training} |\n"
+        asked = scores["tokens_per_action"] if scores["questions"] else 0
+        speed = f"{scores['ms_per_action']:.1f}" if scores["ms_per_action"] and not asked else ""
+        text += f"{100 * scores['solved']:.0f} % | {speed} | {asked:,.0f} | {training} |\n"
     for apart in results["differences"]:
         text += f"\n- {results['rows'][0]['what']}: {cell(apart)} more than {apart['than']}"
     text += "\n" if results["differences"] else ""

@@ -127,7 +127,7 @@ def test_shipped_demonstrations_teach_others_without_a_question(wean) -> None:  
          "demonstrations: recorded:scienceworld has none of them; name another --model\n"),
         (("errands.jsonl", "--examples", "kitchen"),
          "wean: there are no shipped demonstrations 'kitchen'; there are scienceworld, scienceworld-train, "
-         "scienceworld-dev\n"),
+         "scienceworld-dev, scienceworld-short, scienceworld-short-dev\n"),
         (("errands.jsonl", "--examples", "scienceworld"), "wean: the paths are of an unknown version, the annotated "
          "examples of scienceworld 1.2.3; make the paths with that version, or annotate without these examples\n"),
         ((*ASK, "--corrections", "other.jsonl"),

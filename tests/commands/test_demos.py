@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from wean.cli import main
+from wean.data.annotations import match_annotations, read_annotations
 from wean.data.demonstrations import read_demonstrations
+from wean.data.shipped import shipped
+from wean.data.trajectories import read_trajectories
 
 
 @pytest.fixture
@@ -73,6 +76,7 @@ def test_an_expert_is_evaluated_like_others(wean) -> None:  # type: ignore[no-un
         (("CartPole-v1", "--policy", "random"), 2, "CartPole-v1 has no words (no situation())"),
         (("Kitchen", "--successful", "1.5"), 2, "Invalid value for '--successful'"),
         (("Kitchen", "--episodes", "0"), 2, "Invalid value for '--episodes'"),
+        (("Kitchen", "--shorten", "scienceworld"), 2, "--shorten is for ScienceWorld, where an agent can teleport"),
         (("Kitchen", "--out", "/proc/some.parquet", "--episodes", "2"), 1, "cannot write /proc/some.parquet.parts/"),
         (
             ("Kitchen", "--policy", "random", "--episodes", "4", "--successful", "1", "--limit", "9"),
@@ -107,3 +111,28 @@ def test_a_killed_job_goes_on_to_the_same_file(tmp_path: Path) -> None:
     subprocess.run([*command, "--out", killed, "--resume"], check=True, timeout=240)
     assert killed.read_bytes() == whole.read_bytes()
     assert not parts.exists()
+
+
+@pytest.mark.java
+def test_a_shorter_path_is_replayed_and_written_with_its_sub_goals(wean) -> None:  # type: ignore[no-untyped-def]
+    pytest.importorskip("scienceworld")
+    chosen = [one for one in shipped("scienceworld").trajectories if one.task == "find-animal"][:1]
+    rows = [
+        {"scienceworld": "1.2.3", "task": one.task, "variation": one.variation, "description": one.description,
+         "path": [moment._asdict() for moment in one.path]}
+        for one in chosen
+    ]  # fmt: skip
+    Path("own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, _, told = wean("demos", "scienceworld", "--shorten", "own.jsonl", "--out", "short.parquet")
+    assert (code, told) == (2, "wean: own.jsonl has no sub-goals; name their file with --annotations\n")
+    known = dict(shipped("scienceworld").annotations)[chosen[0].key]
+    row = {"task": known.task, "variation": known.variation, "subgoals": [[str(g), n] for g, n in known.chunks]}
+    Path("own.subgoals.jsonl").write_text(json.dumps(row) + "\n")
+    command = ("demos", "scienceworld", "--shorten", "own.jsonl", "--annotations", "own.subgoals.jsonl", "--json")
+    code, out, told = wean(*command, "--out", "short.parquet")
+    assert (code, told) == (0, "")
+    assert json.loads(out)["kept"] == 1
+    (again,) = read_trajectories(Path("short.parquet")).found
+    assert again.actions[0].startswith("teleport to ")
+    assert len(again.path) < len(chosen[0].path)
+    assert not match_annotations(read_annotations(Path("short.subgoals.jsonl")).found, [again])[1]

@@ -10,7 +10,13 @@ from wean.errors import UsageError
 
 @pytest.mark.parametrize(
     ("name", "most", "origin"),
-    [("scienceworld", 5, "asked"), ("scienceworld-train", 50, "propagated"), ("scienceworld-dev", 4, "propagated")],
+    [
+        ("scienceworld", 5, "asked"),
+        ("scienceworld-train", 50, "propagated"),
+        ("scienceworld-dev", 4, "propagated"),
+        ("scienceworld-short", 50, "propagated"),
+        ("scienceworld-short-dev", 4, "propagated"),
+    ],
 )
 def test_each_has_sub_goals_for_paths_of_all_thirty_tasks(name: str, most: int, origin: str) -> None:
     trajectories, annotations = shipped(name)
@@ -24,11 +30,12 @@ def test_each_has_sub_goals_for_paths_of_all_thirty_tasks(name: str, most: int, 
 
 
 def test_both_of_training_variations_share_some_and_those_of_dev_variations_none() -> None:
-    few, many, dev = ({one.key for one in shipped(name).trajectories} for name in SHIPPED)
+    few, many, dev, short, short_dev = ({one.key for one in shipped(name).trajectories} for name in SHIPPED)
     assert len(few & many) > 50
     assert not dev & (few | many)
+    assert (short, short_dev) == (many, dev)
 
 
 def test_another_name_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(UsageError, match="scienceworld, scienceworld-train, scienceworld-dev"):
+    with pytest.raises(UsageError, match="scienceworld, scienceworld-train, scienceworld-dev, scienceworld-short"):
         shipped("alfworld")

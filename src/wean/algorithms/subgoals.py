@@ -24,12 +24,12 @@ class SubgoalsConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: str = "scienceworld-train"
-    """Demonstrations: a JSONL (.gz too) or Parquet file, or wean's: `scienceworld-train`, or fewer: `scienceworld`."""
+    data: str = "scienceworld-short"
+    """Demonstrations: a JSONL (.gz too) or Parquet file, or wean's: `scienceworld-short`, `-train`, `scienceworld`."""
     annotations: str = ""
     """Their sub-goals, as `wean annotate` writes them; of those that come with wean, theirs by default."""
     dev: str = ""
-    """Demonstrations that choose the checkpoint; `scienceworld-dev` for wean's, else a share of `data` is kept."""
+    """Demonstrations that choose the checkpoint; for wean's those of dev variations, else a share of `data` is kept."""
     dev_share: float = Field(0.1, ge=0, lt=1)
     """Share of each task's demonstrations, the last variations, that choose the checkpoint; never test variations."""
     missing: Literal["refuse", "skip"] = "refuse"
@@ -52,7 +52,7 @@ class SubgoalsConfig(BaseModel):
     """Attention heads of a new model."""
     vocabulary: int = Field(2048, ge=300)
     """Tokens that a new tokenizer may have."""
-    context: int = Field(3584, ge=256)
+    context: int = Field(3072, ge=256)
     """Tokens that the student reads at most; longer episodes open anew, see docs."""
     renamed: float = Field(0.5, ge=0, le=1)
     """Share of the demonstrations that are read with other names, drawn anew in each pass: teaches to look names up."""

@@ -39,6 +39,11 @@ def demos(
     sample: Annotated[
         str | None, typer.Option(help="Paths: `first` variations, as `wean eval` plays; `paper` draws as the paper.")
     ] = None,
+    shorten: Annotated[
+        str | None,
+        typer.Option(help="Paths: ScienceWorld's, with sub-goals, made shorter; a file or wean's."),
+    ] = None,
+    annotations: Annotated[Path | None, typer.Option(help="The sub-goals of those, where they are a file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-demos-written/1).")] = False,
 ) -> None:
     """Play a task and write every step to a Parquet file (wean-demos/1, paths wean-trajectories/1)."""
@@ -51,6 +56,11 @@ def demos(
     from wean.tasks.registration import make_task, short_name
 
     name = "ScienceWorld" if task.lower() == "scienceworld" else short_name(task)
+    if shorten is not None:
+        from wean.commands.paths import write_shorter_paths
+
+        write_shorter_paths(name, shorten, annotations, out, workers, resume, as_json)
+        return
     if trajectories or name == "ScienceWorld":
         from wean.commands.paths import write_paths
 

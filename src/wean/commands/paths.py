@@ -25,9 +25,6 @@ def write_paths(
     """Writes the paths of an oracle to a Parquet file (wean-trajectories/1), with a bar on a terminal."""
     from functools import partial
 
-    from rich.console import Console
-    from rich.progress import Progress, TextColumn
-
     from wean.errors import UsageError
     from wean.evaluation.oracle import (
         ScienceWorldOracle,
@@ -35,7 +32,6 @@ def write_paths(
         choose_seeds,
         choose_variations,
         version_of,
-        write_oracle_paths,
     )
     from wean.tasks.scienceworld.server import check_installed
     from wean.tasks.scienceworld.variations import fold_of
@@ -54,7 +50,49 @@ def write_paths(
         wanted = choose_seeds(task, fold, per_task or 20)
         make = partial(WalkthroughOracle, task)
         make().close()  # a task without walkthroughs is told here, and not in each process
-    path = out or Path("demos") / f"{task}-{fold}.parquet"
+    _write(out or Path("demos") / f"{task}-{fold}.parquet", make, wanted, job, workers, resume, as_json)
+
+
+def write_shorter_paths(
+    task: str, data: str, annotations: Path | None, out: Path | None, workers: int, resume: bool, as_json: bool
+) -> None:
+    """Makes demonstrations shorter; writes their paths, and their sub-goals beside them."""
+    from functools import partial
+
+    from wean.data.annotations import AnnotationWriter, match_annotations, read_annotations
+    from wean.data.shipped import Demonstrations, is_shipped, shipped
+    from wean.data.trajectories import read_trajectories
+    from wean.errors import UsageError
+    from wean.evaluation.oracle import version_of
+    from wean.evaluation.shortening import ShorterPaths, annotated
+    from wean.tasks.scienceworld.server import check_installed
+
+    if task != "ScienceWorld":
+        raise UsageError("--shorten is for ScienceWorld, where an agent can teleport; leave it out")
+    check_installed()
+    found = shipped(data) if is_shipped(data) else Demonstrations(read_trajectories(Path(data)).found, {})
+    if annotations is not None:
+        known, _ = match_annotations(read_annotations(annotations).found, found.trajectories)
+        found = Demonstrations(found.trajectories, {**found.annotations, **known})
+    examples = {trajectory.key: (trajectory, annotation) for trajectory, annotation in found.examples}
+    if not examples:
+        raise UsageError(f"{data} has no sub-goals; name their file with --annotations")
+    job = {"task": task, "version": version_of(task), "simplification": "easy", "shortened": data}
+    path = out or Path("demos") / f"{Path(data).stem}-short.parquet"
+    make = partial(ShorterPaths, list(examples.values()))
+    _write(path, make, list(examples), job, workers, resume, as_json)
+    subgoals = AnnotationWriter(path.with_suffix(".subgoals.jsonl"))
+    subgoals.replace(annotated(one, examples[one.key]) for one in read_trajectories(path).found)
+
+
+def _write(
+    path: Path, make: Any, wanted: list[tuple[str, int]], job: dict[str, Any], workers: int, resume: bool, as_json: bool
+) -> None:
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn
+
+    from wean.evaluation.oracle import write_oracle_paths
+
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns(), TextColumn("{task.fields[note]}"))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

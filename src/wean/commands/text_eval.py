@@ -82,6 +82,7 @@ def evaluate_text(
         "split": split,
         "variations": variations,
         "max_moves": max_moves,
+        **({"model": model} if who == "llm-agent" else {}),
         **summarize(lines),
     }
     (folder / "scores.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -15,16 +15,19 @@ SHIPPED = {
     "scienceworld": ("scienceworld_paths.jsonl.gz", "scienceworld_subgoals.jsonl"),
     "scienceworld-train": ("scienceworld-train_paths.parquet", "scienceworld-train_subgoals.jsonl.gz"),
     "scienceworld-dev": ("scienceworld-dev_paths.parquet", "scienceworld-dev_subgoals.jsonl.gz"),
+    "scienceworld-short": ("scienceworld-short_paths.parquet", "scienceworld-short_subgoals.jsonl.gz"),
+    "scienceworld-short-dev": ("scienceworld-short-dev_paths.parquet", "scienceworld-short-dev_subgoals.jsonl.gz"),
 }
 """Files of the annotated demonstrations, paths and sub-goals, by name: oracle paths of ScienceWorld 1.2.3
-(simplification "easy") for variations of each of its 30 tasks, training variations but for `scienceworld-dev`.
+(simplification "easy") for variations of each of its 30 tasks, training variations but for those of dev in the name.
 
 `scienceworld`: up to five of each, 147 in all, with the sub-goals that a large language model gave them.
 `scienceworld-train`: up to 50 of each, 1,085 in all, with sub-goals propagated from those, without another question.
 `scienceworld-dev`: up to four dev variations of each, 116 in all, with sub-goals propagated in the same way.
+`scienceworld-short`, `scienceworld-short-dev`: the last two made shorter (`wean demos scienceworld --shorten`).
 """
 
-CHOSEN_BY = {"scienceworld-train": "scienceworld-dev"}
+CHOSEN_BY = {"scienceworld-train": "scienceworld-dev", "scienceworld-short": "scienceworld-short-dev"}
 """Demonstrations by which a student that learns from others is chosen."""
 
 RECORDED = ("scienceworld",)

@@ -69,32 +69,40 @@ class ScienceWorldOracle:
         if not env.server.alive:
             env.reset(options={"task": task, "variation": variation})  # renews the Java machine
         env.server.load(task, variation, env.simplification, path=True)
-        actions = env.server.call("getGoldActionSequence")
-        env.reset(options={"task": task, "variation": variation})
-        path = []
-        info: dict[str, Any] = {"moves": 0}
-        for action in actions:
-            look, inventory = env.look(), env.inventory()
-            observation, _, terminated, truncated, info = env.step(action)
-            if info.get("lost_server"):
-                raise ServerLost("ScienceWorld's Java machine was lost")
-            path.append(
-                {"action": action, "observation": observation, "look": look, "inventory": inventory, "score": env.score}
-            )
-            if terminated or truncated:
-                break
-        return {
-            "task": task,
-            "variation": variation,
-            "description": env.description,
-            "path": path,
-            "moves": info["moves"],
-            "score": env.score,
-        }
+        return replayed(env, task, variation, env.server.call("getGoldActionSequence"))
 
     def close(self) -> None:
         """Ends the Java machine."""
         self._env.close()
+
+
+def replayed(env: ScienceWorld, task: str, variation: int, actions: Sequence[str]) -> dict[str, Any]:
+    """What `Oracle.play` gives, of given actions; those behind the end are left out.
+
+    Raises:
+        ServerLost: The Java machine died.
+    """
+    env.reset(options={"task": task, "variation": variation})
+    path = []
+    info: dict[str, Any] = {"moves": 0}
+    for action in actions:
+        look, inventory = env.look(), env.inventory()
+        observation, _, terminated, truncated, info = env.step(action)
+        if info.get("lost_server"):
+            raise ServerLost("ScienceWorld's Java machine was lost")
+        path.append(
+            {"action": action, "observation": observation, "look": look, "inventory": inventory, "score": env.score}
+        )
+        if terminated or truncated:
+            break
+    return {
+        "task": task,
+        "variation": variation,
+        "description": env.description,
+        "path": path,
+        "moves": info["moves"],
+        "score": env.score,
+    }
 
 
 class WalkthroughOracle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sqlite3
 import time
@@ -143,14 +144,14 @@ def check_scores(text: str, parameters: Mapping[str, Any]) -> None:
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields line numbers and objects of a JSONL file; empty lines are passed over.
+    """Yields line numbers and objects of a JSONL file (`.gz` is unpacked); empty lines are passed over.
 
     Raises:
         WeanError: The file cannot be read.
         UsageError: A line is not a JSON object; the message names it.
     """
     try:
-        with path.open(encoding="utf-8") as lines:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue
@@ -163,8 +164,9 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield number, record
     except UnicodeDecodeError:
         raise UsageError(f"{path}: not UTF-8 text; convert it first") from None
-    except OSError as error:
-        raise WeanError(f"{path}: cannot be read ({error.strerror}); check the name") from None
+    except (OSError, EOFError) as error:  # also of a packed file that is damaged or cut off
+        said = error.strerror if isinstance(error, OSError) else None
+        raise WeanError(f"{path}: cannot be read ({said or error}); check the name") from None
 
 
 def dump_line(record: Mapping[str, Any]) -> str:
