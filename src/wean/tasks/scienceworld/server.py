@@ -8,6 +8,7 @@ every call is made only when its answer is wanted.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import subprocess
 import tempfile
@@ -128,6 +129,8 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 cwd=tempfile.gettempdir(),
+                # The C library keeps what Java's compilers leave in each of many arenas: its memory grows for hours.
+                env={**os.environ, "MALLOC_ARENA_MAX": "1"},
             )
         except OSError as error:
             raise WeanError(f"cannot start {command[0]} ({error.strerror}); install Java 8 or newer") from None
