@@ -129,7 +129,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 cwd=tempfile.gettempdir(),
-                # The C library keeps what Java's compilers leave in each of many arenas: its memory grows for hours.
+                # With an arena for each thread the C library's memory goes on growing.
                 env={**os.environ, "MALLOC_ARENA_MAX": "1"},
             )
         except OSError as error:
