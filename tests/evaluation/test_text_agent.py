@@ -74,6 +74,7 @@ class Sayings:
     def __init__(self, *said: str) -> None:
         self._said, self._at, self.tokens_read = said, 0, 0
         self.but: list[set[str]] = []
+        self.sure = 1.0
 
     def say(self, ids: list[int], may: object, but: Collection[str] = ()) -> str:
         self._at += 1
@@ -85,6 +86,9 @@ class Sayings:
 
     def prefers(self, ids: list[int], first: int, second: int) -> bool:
         return True
+
+    def probability(self, ids: list[int], answer: list[int]) -> float:
+        return self.sure
 
 
 @pytest.mark.parametrize(
@@ -167,3 +171,30 @@ def test_what_spoils_the_task_is_done_only_where_it_is_what_was_meant(agent: Tex
     task = Spoiling(("wait", "focus on egg frog", "focus on frog", "focus on hall"))
     agent.play(task, 1)
     assert task.said[1] == done
+
+
+@pytest.mark.parametrize(
+    ("sure", "score", "done"),
+    [(0.7, 60.0, "focus on frog"), (0.7, 80.0, "wait"), (0.1, 0.0, "focus on frog"), (0.1, -100.0, "focus on frog")],
+)
+def test_what_may_spoil_the_task_is_done_only_if_it_is_as_probable_as_the_score_is_great(
+    agent: TextAgent, sure: float, score: float, done: str
+) -> None:
+    reader = Sayings("focus on frog")
+    reader.sure = sure
+    agent._reader = reader  # type: ignore[assignment]
+    task = Spoiling(("wait", "focus on frog"), over_after=1)
+    task.score = score  # type: ignore[misc]
+    agent.play(task, 1)
+    assert task.said == [done]
+
+
+def test_a_sub_goal_that_the_student_is_not_sure_of_makes_its_actions_less_sure(agent: TextAgent) -> None:
+    agent._habits = Habits(context=512)
+    reader = Sayings("focus on frog")
+    reader.sure = 0.7
+    agent._reader = reader  # type: ignore[assignment]
+    task = Spoiling(("wait", "focus on frog"), over_after=1)
+    task.score = 50.0  # type: ignore[misc]
+    agent.play(task, 1)
+    assert task.said == ["wait"]  # 0.7 for the sub-goal, 0.7 for the action

@@ -8,6 +8,8 @@ No language model stands beside it. Rules:
   question is answered in the same way, by what each answer stands for. An action that may spoil the task
   (`irrevocable`) replaces a text only if it names the same thing with no other words, and one that only lets time pass
   (`idle`) only where there is nothing else. One of the same words in another order goes before all others.
+- What may spoil the task is done only if the student finds it, together with the sub-goal that it serves, at least as
+  probable as the score is of the full one: the score is what would be lost.
 - A sub-goal is over when the student says so, or after `Habits.goal_limit` actions. One in which nothing changed is not
   named again until something has: demonstrations never do.
 - A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then the
@@ -129,7 +131,7 @@ class TextAgent:
         self._goals, self._since, self._goal = 0, 0, ""
         self._ruled_out: set[str] = set()
         self._fruitless: set[str] = set()
-        self._changed = True
+        self._changed, self._sure = True, 1.0
         self._past: list[tuple[str, ...]] = []
         self._asked_planner = False
         self._meant: dict[str, str] = {}
@@ -160,6 +162,7 @@ class TextAgent:
         self._episode.ask_goal()
         named = self._planner(self._goals, self._task) if self._planner else None
         goal = named or self._wanted()
+        self._sure = 1.0 if named else self._probability(self._episode.window.ids, goal)
         self._episode.say_goal(goal, target=False)
         self._goals, self._since, self._changed = self._goals + 1, 0, False
         self._goal = self._episode.goal
@@ -190,12 +193,14 @@ class TextAgent:
             self._plan()
             started = time.perf_counter()
             episode.ask()
-        said = self._said = self._reader.say([*episode.window.ids, mark["<act>"]], self._may)
+        ids = [*episode.window.ids, mark["<act>"]]
+        said = self._said = self._reader.say(ids, self._may)
+        safe = self._sure * self._probability(ids, said) >= float(self._task.score) / 100
         self._played.seconds += time.perf_counter() - started
-        action = self._as_action(said)
+        action = self._as_action(said) if safe else ""
         if action and action not in self._ruled_out:
             return action, False
-        choices = self._replacements(said)
+        choices = self._replacements(said if safe else "")
         return (self._best(choices), True) if choices else (said or "wait1", False)
 
     def _is_done(self) -> bool:
@@ -209,6 +214,12 @@ class TextAgent:
         """Whether the student may say a word now."""
         known = self._habits.unprompted
         return (lambda word: word in self._episode.told or word in known) if known else None
+
+    def _probability(self, ids: Sequence[int], said: str) -> float:
+        """How sure the student is of what may spoil the task; of all else it need not be."""
+        if not said.startswith(tuple(getattr(self._task, "irrevocable", ()))):
+            return 1.0
+        return self._reader.probability(ids, self._episode.answer(said))
 
     def _as_action(self, said: str) -> str:
         """The action that a text may be; empty where it is none. A task that spends no move on others is just asked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -42,8 +43,17 @@ class EncoderReader:
         encoded, begun = self._read(ids)
         return greedy(lambda said: self._decode(encoded, [[*begun, *said]])[0, -1], self._student, may, but)
 
+    def probability(self, ids: Sequence[int], answer: Sequence[int]) -> float:
+        """How probable an answer, its end mark included, is behind `ids`."""
+        return math.exp(self._logs(ids, [answer])[0])
+
     def choose(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """Which answer, its end mark included, is the most probable behind `ids`."""
+        found = self._logs(ids, answers)
+        return max(range(len(answers)), key=found.__getitem__)
+
+    def _logs(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> list[float]:
+        """The log-probability of each answer, its end mark included."""
         encoded, begun = self._read(ids)
         found: list[float] = []
         for start in range(0, len(answers), _TOGETHER):
@@ -53,7 +63,7 @@ class EncoderReader:
             logs = self._decode(encoded, [row[:-1] for row in padded]).log_softmax(-1)
             told = logs.gather(-1, torch.tensor(padded, device=logs.device).unsqueeze(-1)).squeeze(-1)
             found += [float(told[i, len(begun) : len(row)].sum()) for i, row in enumerate(rows)]
-        return max(range(len(answers)), key=found.__getitem__)
+        return found
 
     @torch.inference_mode()
     def _read(self, ids: Sequence[int]) -> tuple[Any, list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Collection, Sequence
 
 import torch
@@ -114,6 +115,11 @@ class Reader:
     def say(self, ids: Sequence[int], may: May | None = None, but: Collection[str] = ()) -> str:
         """What the student says behind `ids`, greedily, up to its end mark; only what it may say (`greedy`)."""
         return greedy(lambda said: self.read([*ids, *said]), self._student, may, but)
+
+    def probability(self, ids: Sequence[int], answer: Sequence[int]) -> float:
+        """How probable an answer, its end mark included, is behind `ids`."""
+        logs = [float(self.read([*ids, *answer[:i]]).log_softmax(-1)[token]) for i, token in enumerate(answer)]
+        return math.exp(sum(logs))
 
     def choose(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """Which answer is the most probable behind `ids`.
