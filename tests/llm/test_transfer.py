@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -99,6 +100,19 @@ def test_lines_of_messages_and_answer_alone_answer_what_was_noted(tmp_path, ask)
         assert (result.added, result.unmatched) == (2, 1)
         assert [a.text for a in model.generate([ask("a")], n=2, temperature=0.7)[0]] == ["first", "second"]
         assert import_answers(ledger, lines, model="other").unmatched == 3
+
+
+def test_packed_answers_are_read_and_damaged_ones_are_told(filled, tmp_path):
+    out, packed = tmp_path / "out.jsonl", tmp_path / "out.jsonl.gz"
+    run("export", out, "--ledger", filled)
+    whole = gzip.compress(out.read_bytes())
+    packed.write_bytes(whole)
+    with Ledger(tmp_path / "plain.sqlite") as plain, Ledger(tmp_path / "packed.sqlite") as ledger:
+        assert import_answers(ledger, packed) == import_answers(plain, out)
+    for damaged in (out.read_bytes(), whole[:-12], whole[:12] + bytes(8) + whole[20:]):
+        packed.write_bytes(damaged)
+        with Ledger(tmp_path / "new.sqlite") as ledger, pytest.raises(WeanError, match="cannot be read"):
+            import_answers(ledger, packed)
 
 
 def test_a_broken_line_imports_nothing(filled, tmp_path):

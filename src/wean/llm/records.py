@@ -6,6 +6,7 @@ import gzip
 import json
 import sqlite3
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -164,7 +165,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield number, record
     except UnicodeDecodeError:
         raise UsageError(f"{path}: not UTF-8 text; convert it first") from None
-    except (OSError, EOFError) as error:  # also of a packed file that is damaged or cut off
+    except (OSError, EOFError, zlib.error) as error:  # also of a packed file that is damaged or cut off
         said = error.strerror if isinstance(error, OSError) else None
         raise WeanError(f"{path}: cannot be read ({said or error}); check the name") from None
 
