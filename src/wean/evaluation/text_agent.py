@@ -9,7 +9,8 @@ No language model stands beside it. Rules:
   (`irrevocable`) replaces a text only if it names the same thing with no other words, and one that only lets time pass
   (`idle`) only where there is nothing else. One of the same words in another order goes before all others.
 - What may spoil the task is done only if the student finds it, together with the sub-goal that it serves, at least as
-  probable as the score is of the full one: the score is what would be lost.
+  probable as the score is of the full one: the score is what would be lost. Else, and for whatever else it says under a
+  sub-goal of which it is less sure, the most probable admissible action that cannot spoil the task is taken.
 - A sub-goal is over when the student says so, or after `Habits.goal_limit` actions. One in which nothing changed is not
   named again until something has: demonstrations never do.
 - A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then the
