@@ -25,13 +25,12 @@ from wean.evaluation.text_episodes import Setup, play_all
 from wean.evaluation.text_scores import SCHEMA, cases, stratified, summarize
 
 NAME, TASK = "scienceworld_agents", "ScienceWorld"
-SETTINGS: tuple[str, ...] = ()
 LINES = (
-    Line("subgoals", "subgoals", "sub-goals, one sequence a demonstration", (TASK,), overrides=SETTINGS),
-    Line("subgoals-flat", "subgoals-flat", "flat imitation, same student and feeding", (TASK,), overrides=SETTINGS),
-    Line("expert-alone", "subgoals", "sub-goals, no mistakes set right", (TASK,), 1, (*SETTINGS, "astray=0")),
-    Line("own-names", "subgoals", "sub-goals, no other names read", (TASK,), 1, (*SETTINGS, "renamed=0")),
-    Line("said-alone", "subgoals", "sub-goals, nothing told is learnt", (TASK,), 1, (*SETTINGS, "told_weight=0")),
+    Line("subgoals", "subgoals", "sub-goals, one sequence a demonstration", (TASK,)),
+    Line("subgoals-flat", "subgoals-flat", "flat imitation, same student and feeding", (TASK,)),
+    Line("expert-alone", "subgoals", "sub-goals, no mistakes set right", (TASK,), 1, ("astray=0",)),
+    Line("own-names", "subgoals", "sub-goals, no other names read", (TASK,), 1, ("renamed=0",)),
+    Line("said-alone", "subgoals", "sub-goals, nothing told is learnt", (TASK,), 1, ("told_weight=0",)),
 )
 FEEDINGS = (
     Line("few", "subgoals", "one sequence a demonstration", (TASK,), 1, ("data=scienceworld", "epochs=20")),
@@ -128,7 +127,8 @@ def beside(files: Sequence[Path], variations: int, saved: Sequence[dict[str, Any
         if scores.get("schema") != SCHEMA:
             raise SystemExit(f"{file} was not written by `wean eval` of a task in words; name its scores.json")
         who = scores["who"] if scores["goals"] == "student" else f"the student, {scores['goals']} sub-goals given"
-        who += f", {scores['episodes']} episodes" * (scores["variations"] != variations)
+        if scores["variations"] != variations:
+            who += f", {scores['episodes']} episodes"
         found[who] = {"what": who, "scores": scores}
     return list(found.values())
 

@@ -1,9 +1,15 @@
 """Demonstrations made shorter."""
 
+from typing import Any
+
+import pytest
+
 from wean.data.annotations import Annotation, match_annotations, parse_annotation
 from wean.data.shipped import shipped
 from wean.data.trajectories import Moment, Trajectory
-from wean.evaluation.shortening import annotated, shortened
+from wean.evaluation import shortening
+from wean.evaluation.shortening import ShorterPaths, annotated, shortened
+from wean.tasks.scienceworld.server import ServerLost
 
 WALKED = (
     ("navigate_to(attic)", ["open door to hall", "go to hall", "go to attic"]),
@@ -65,3 +71,49 @@ def test_those_that_come_with_wean_are_shorter_and_as_good() -> None:
         assert len(one.path) <= len(before[one.key].path)
         assert one.path[-1].score == 100
     assert 3 * sum(len(one.path) for one in short.trajectories) < 2 * sum(len(one.path) for one in long.trajectories)
+
+
+class Replays:
+    """Gives the score that it has for each path in turn, or loses the machine where it has none."""
+
+    def __init__(self, *scores: float | None) -> None:
+        self._scores = list(scores)
+        self.played: list[tuple[str, ...]] = []
+
+    def __call__(self, env: Any, task: str, variation: int, actions: tuple[str, ...]) -> dict[str, Any]:
+        self.played.append(actions)
+        score = self._scores.pop(0)
+        if score is None:
+            raise ServerLost("lost")
+        return {"path": [{"score": 40.0}, {"score": score}], "score": score}
+
+
+def replays(monkeypatch: pytest.MonkeyPatch, *scores: float | None) -> Replays:
+    played = Replays(*scores)
+    monkeypatch.setattr(shortening, "replayed", played)
+    monkeypatch.setattr(shortening, "ScienceWorld", lambda **settings: None)
+    return played
+
+
+@pytest.mark.parametrize(("earned", "tried"), [(40.0, 1), (41.0, 3)])
+def test_a_shorter_path_has_to_earn_as_much_before_its_end(
+    monkeypatch: pytest.MonkeyPatch, earned: float, tried: int
+) -> None:
+    played = replays(monkeypatch, *[100.0] * 3)
+    trajectory, annotation = demonstration()
+    moments = (trajectory.path[0]._replace(score=earned), *trajectory.path[1:])
+    example = Trajectory("watch", 0, "Watch the block.", moments), annotation
+    assert ShorterPaths([example]).play("watch", 0)["score"] == 100
+    assert len(played.played) == tried
+    assert (played.played[-1] == trajectory.actions) == (tried == 3)
+
+
+def test_what_fails_is_tried_as_it_was_three_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    example = demonstration()
+    shorter = [shortened(*example, often).actions for often in (3, None)]
+    played = replays(monkeypatch, 60.0, None, 60.0, None, 60.0)
+    assert ShorterPaths([example]).play("watch", 0)["score"] == 0
+    assert played.played == [*shorter, *[example[0].actions] * 3]
+    replays(monkeypatch, *[None] * 5)
+    with pytest.raises(ServerLost):
+        ShorterPaths([example]).play("watch", 0)

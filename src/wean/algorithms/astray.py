@@ -100,12 +100,12 @@ def astray(
                 dones.add(len(path))
                 starts[len(path)] = annotation.chunks[chunk].subgoal
             elif out and not begins:
-                actions |= set(range(len(path), len(path) + len(out)))
-                path += _trip(path[-1], moment, here, out, seen, roads)
+                actions.update(range(len(path), len(path) + len(out)))
+                path += _trip(path[-1], moment, [here, *out], seen, roads)
             elif out and annotation and _leads(annotation.chunks[chunk].subgoal, here, out[-1], roads):
                 goals.add(len(path))
                 starts |= {len(path): roads.goals[out[-1]], len(path) + len(out): roads.goals[here]}
-                path += _trip(path[-1], moment, here, out, seen, roads)
+                path += _trip(path[-1], moment, [here, *out], seen, roads)
         if annotation and begins:
             starts[len(path)] = annotation.chunks[chunk].subgoal
         path.append(moment)
@@ -132,10 +132,7 @@ def _out(here: str, seen: Mapping[str, str], roads: Roads, generator: np.random.
     return out
 
 
-def _trip(
-    before: Moment, now: Moment, here: str, out: Sequence[str], seen: Mapping[str, str], roads: Roads
-) -> list[Moment]:
-    """Out and back."""
-    ways = list(pairwise([here, *out, *out[-2::-1], here]))
-    looks = {**seen, here: now.look}
-    return [Moment(*roads.steps[one, other], looks[one], now.inventory, before.score) for one, other in ways]
+def _trip(before: Moment, now: Moment, out: Sequence[str], seen: Mapping[str, str], roads: Roads) -> list[Moment]:
+    """From the first place to the last, and the same way back."""
+    ways = pairwise([*out, *out[-2::-1]])
+    return [Moment(*roads.steps[one, other], seen[one], now.inventory, before.score) for one, other in ways]

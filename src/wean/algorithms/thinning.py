@@ -15,10 +15,10 @@ from dataclasses import replace
 import numpy as np
 
 from wean.data.annotations import Annotation
+from wean.data.renaming import any_of, words_of
 from wean.data.trajectories import Moment, Trajectory
 from wean.students.episode_text import is_idle, place_of
 
-_WORD = re.compile(r"[a-z]+")
 _THING = re.compile(r"[^(.,:]*")
 _LITTLE = frozenset(("a", "an", "and", "are", "at", "by", "for", "from", "in", "into", "is", "it", "of", "on", "that"))
 _LITTLE |= {"the", "then", "to", "with", "you", "your"}
@@ -49,16 +49,16 @@ def thinned(
     """
     share = most * generator.random()
     done = (one.action for one in trajectory.path if not is_idle(one.action, one.observation))
-    named = _words(trajectory.description).union(*(_words(action.partition(" ")[2]) for action in done))
+    named = words_of(trajectory.description).union(*(words_of(action.partition(" ")[2]) for action in done))
     if annotation is not None:
-        named = named.union(*(_words(" ".join(chunk.subgoal.arguments)) for chunk in annotation.chunks))
+        named = named.union(*(words_of(" ".join(chunk.subgoal.arguments)) for chunk in annotation.chunks))
     named -= _LITTLE
-    way = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(places))) or '(?!)'})\b")
+    way = any_of(places)
     left_out: dict[str, bool] = {}
 
     def stays(line: str) -> bool:
         told = line.lower()
-        if not line.strip() or way.search(told) or not named.isdisjoint(_words(told)):
+        if not line.strip() or way.search(told) or not named.isdisjoint(words_of(told)):
             return True
         thing = _THING.match(told)
         key = thing[0].strip() if thing else told
@@ -74,7 +74,3 @@ def thinned(
         Moment(one.action, kept(one.observation), kept(one.look), one.inventory, one.score) for one in trajectory.path
     )
     return replace(trajectory, path=path)
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(_WORD.findall(text.lower()))

@@ -59,8 +59,8 @@ def write_shorter_paths(
     """Makes demonstrations shorter; writes their paths, and their sub-goals beside them."""
     from functools import partial
 
-    from wean.data.annotations import AnnotationWriter, match_annotations, read_annotations
-    from wean.data.shipped import Demonstrations, is_shipped, shipped
+    from wean.data.annotations import AnnotationWriter
+    from wean.data.shipped import demonstrations
     from wean.data.trajectories import read_trajectories
     from wean.errors import UsageError
     from wean.evaluation.oracle import version_of
@@ -70,11 +70,7 @@ def write_shorter_paths(
     if task != "ScienceWorld":
         raise UsageError("--shorten is for ScienceWorld, where an agent can teleport; leave it out")
     check_installed()
-    found = shipped(data) if is_shipped(data) else Demonstrations(read_trajectories(Path(data)).found, {})
-    if annotations is not None:
-        known, _ = match_annotations(read_annotations(annotations).found, found.trajectories)
-        found = Demonstrations(found.trajectories, {**found.annotations, **known})
-    examples = {trajectory.key: (trajectory, annotation) for trajectory, annotation in found.examples}
+    examples = {one.key: (one, annotation) for one, annotation in demonstrations(data, annotations).examples}
     if not examples:
         raise UsageError(f"{data} has no sub-goals; name their file with --annotations")
     job = {"task": task, "version": version_of(task), "simplification": "easy", "shortened": data}

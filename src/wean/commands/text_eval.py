@@ -99,21 +99,14 @@ def _with_demonstrations(
     """Gives the oracle its actions, or a student the sub-goals of demonstrations."""
     from dataclasses import replace
 
-    from wean.data.annotations import match_annotations, read_annotations
-    from wean.data.shipped import is_shipped, shipped
-    from wean.data.trajectories import read_trajectories
+    from wean.data.shipped import demonstrations
     from wean.errors import UsageError
 
     if data is None:
         raise UsageError("name demonstrations of these variations with --data FILE (and --annotations for sub-goals)")
-    if is_shipped(data):
-        trajectories, known = shipped(data)
-    else:
-        trajectories, known = read_trajectories(Path(data)).found, {}
+    trajectories, known = demonstrations(data, None if who == "oracle" else annotations)
     if who == "oracle":
         return replace(setup, actions={one.key: one.actions for one in trajectories})
-    if annotations is not None:
-        known = dict(known) | match_annotations(read_annotations(annotations).found, trajectories)[0]
     if not known:
         raise UsageError(f"{data} has no sub-goals; name their file with --annotations")
     named = {key: tuple(str(chunk.subgoal) for chunk in one.chunks) for key, one in known.items()}

@@ -74,7 +74,7 @@ def given_names(
     varies: Counter[str] = Counter()
     shared, of_descriptions = within.union(unprompted), dict[str, set[str]]()
     for task, of_task in by_task(trajectories).items():
-        described = Counter(word for one in of_task for word in _words(one.description))
+        described = Counter(word for one in of_task for word in words_of(one.description))
         said = Counter(word for one in of_task for word in _named(one, annotations.get(one.key)))
         of_descriptions[task] = {word for word, times in described.items() if times < len(of_task)} - within
         for word in said:
@@ -125,7 +125,7 @@ def renamed(
             others |= {name: other, other: name}
     drawn = [dict(zip(group, generator.permutation(group).tolist(), strict=True)) for group in names.places]
     ways = {place: other for places in drawn for place, other in places.items()}
-    place, name_of_thing = _any_of(ways), _any_of(others)
+    place, name_of_thing = any_of(ways), any_of(others)
 
     @cache
     def told(text: str) -> str:
@@ -146,7 +146,7 @@ def renamed(
     return again, replace(annotation, chunks=chunks, digest="")
 
 
-def _any_of(names: Collection[str]) -> re.Pattern[str]:
+def any_of(names: Collection[str]) -> re.Pattern[str]:
     """Finds names that stand alone, in any case; the longer first."""
     longest_first = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     return re.compile(rf"(?<![\w'])(?:{longest_first or '(?!)'})(?!\w)", re.IGNORECASE)
@@ -182,7 +182,7 @@ def _decides(
     demonstrations: Counter[frozenset[str]] = Counter()
     said: dict[str, Counter[frozenset[str]]] = defaultdict(Counter)
     for one in of_task:
-        described = _words(one.description)
+        described = words_of(one.description)
         things = frozenset(described.intersection(asked))
         demonstrations[things] += 1
         for name in _named(one, annotations.get(one.key)).intersection(words) - described:
@@ -214,16 +214,17 @@ def _doors(seen: Sequence[Mapping[str, str]]) -> dict[str, frozenset[str]]:
 def _fixtures(seen: Sequence[Mapping[str, str]]) -> set[str]:
     """Words of what nearly every demonstration sees at a place."""
     visits = Counter(place for places in seen for place in places)
-    times = Counter((place, word) for places in seen for place, look in places.items() for word in _words(look))
+    times = Counter((place, word) for places in seen for place, look in places.items() for word in words_of(look))
     return {word for (place, word), count in times.items() if count >= _ALWAYS * visits[place]}
 
 
-def _words(text: str) -> set[str]:
+def words_of(text: str) -> set[str]:
+    """The words of a text, in lower case."""
     return set(_WORD.findall(text.lower()))
 
 
 def _named(trajectory: Trajectory, annotation: Annotation | None) -> set[str]:
     """Words of the things that a demonstration's sub-goals are about; without sub-goals, those of its actions."""
     if annotation is None:
-        return _words(" ".join(trajectory.actions))
-    return _words(" ".join(argument for chunk in annotation.chunks for argument in chunk.subgoal.arguments))
+        return words_of(" ".join(trajectory.actions))
+    return words_of(" ".join(argument for chunk in annotation.chunks for argument in chunk.subgoal.arguments))

@@ -51,6 +51,20 @@ class Demonstrations(NamedTuple):
         return [(t, self.annotations[t.key]) for t in self.trajectories if t.key in self.annotations]
 
 
+def demonstrations(name: str, annotations: Path | None = None) -> Demonstrations:
+    """Those that come with wean, or those of a file; with the sub-goals of another file that fit them.
+
+    Raises:
+        WeanError: A file cannot be read.
+        UsageError: A file holds something else.
+    """
+    found = shipped(name) if is_shipped(name) else Demonstrations(read_trajectories(Path(name)).found, {})
+    if annotations is None:
+        return found
+    known, _ = match_annotations(read_annotations(annotations).found, found.trajectories)
+    return found._replace(annotations={**found.annotations, **known})
+
+
 def is_shipped(name: str) -> bool:
     """Whether a name means demonstrations that come with wean; a file of the same name goes first."""
     return name in SHIPPED and not Path(name).exists()

@@ -28,7 +28,8 @@ from wean.tasks.scienceworld.variations import TASKS, VERSION, Fold, find_task, 
 
 Wanted = tuple[str, int]
 """A task and which of its variations; for TextWorld the number is the reset seed."""
-_TRIES = 3  # physics has chance, and a Java machine can be lost
+TRIES = 3
+"""How often a path is played at most: physics has chance, and a Java machine can be lost."""
 
 
 class Oracle(Protocol):
@@ -53,11 +54,11 @@ class ScienceWorldOracle:
 
     def play(self, task: str, variation: int) -> dict[str, Any]:
         """See `Oracle`; tries up to three times to reach a score of 100."""
-        for tried in range(_TRIES):
+        for tried in range(TRIES):
             try:
                 row = self._play(task, variation)
             except ServerLost:
-                if tried == _TRIES - 1:
+                if tried == TRIES - 1:
                     raise
                 continue
             if row["score"] >= 100:
