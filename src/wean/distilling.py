@@ -15,7 +15,7 @@ import torch
 
 from wean.algorithms.astray import astray, roads_of
 from wean.algorithms.habits import habits_of
-from wean.algorithms.lessons import Lesson, split_dev, tell, texts
+from wean.algorithms.lessons import Lesson, drawn, split_dev, tell, texts
 from wean.algorithms.subgoals import SubgoalDistillation, SubgoalsConfig
 from wean.algorithms.thinning import places_of, thinned
 from wean.data.annotations import Annotation, match_annotations, read_annotations
@@ -154,12 +154,12 @@ class Distilling:
         """The lessons of each pass, with other names, other mistakes and other things to see in each."""
         config, habits = self.config, student.habits
         plain = self._lessons(student, learn, annotations)  # refuses what does not fit
+        generator = np.random.default_rng(self._run_config.seed)
         if not config.renamed and not config.astray and not config.thinned:
-            return [plain] * config.epochs
+            return [[plain[number] for number in drawn(plain, generator)] for _ in range(config.epochs)]
         names = given_names(learn, annotations, habits.unprompted)
         roads = roads_of(learn, annotations, habits.ways)
         places = places_of(learn)
-        generator = np.random.default_rng(self._run_config.seed)
 
         def lesson(one: Trajectory) -> Lesson:
             annotation = annotations.get(one.key)
@@ -170,7 +170,7 @@ class Distilling:
                 one, annotation = renamed(one, annotation, names, generator)
             return tell(one, annotation, student.episode(), actions, mistakes)
 
-        return [[lesson(one) for one in learn] for _ in range(config.epochs)]
+        return [[lesson(learn[number]) for number in drawn(plain, generator)] for _ in range(config.epochs)]
 
     # --- checkpoints ---------------------------------------------------------------------------------------------
 

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from wean.algorithms.lessons import (
+    Lesson,
     Mistakes,
     batched,
     collate,
+    drawn,
     epoch,
     split_dev,
     steps_of,
@@ -191,6 +193,32 @@ def test_instrument_readings_are_not_told_again(tokenizer: Any) -> None:
     assert told == "<act> wait1<end><obs> you wait ."
 
 
+@pytest.mark.parametrize(("task", "marks"), [("Is it above 15.0 degrees?", "<less> <more>"), ("Heat.", " ")])
+def test_a_number_is_compared_with_the_one_that_the_task_names(tokenizer: Any, task: str, marks: str) -> None:
+    episode = student(tokenizer).episode()
+    episode.begin(task, "kitchen:\na pot", "")
+    before = len(episode.window.ids)
+    for degrees in (-3.5, 20):
+        episode.say_action("measure pot 1")
+        episode.observe(f"It has {degrees} degrees.", "kitchen:\na pot", "")
+    told = tokenizer.decode(episode.window.ids[before:], skip_special_tokens=False)
+    behind = [part.split(" .")[1].split("<act>")[0].strip() for part in told.split(" degrees")[1:]]
+    assert " ".join(behind) == marks
+
+
+def test_where_the_task_names_no_number_it_is_compared_with_what_another_thing_had_last(tokenizer: Any) -> None:
+    episode = student(tokenizer).episode()
+    episode.begin("Which one is steeper?", "hall:\na plane 1", "")
+    before = len(episode.window.ids)
+    looked = [("b", "9 %"), ("b", "14 %"), ("c", "14 %"), ("c", "20 %"), ("b", "19 %"), ("b", "5 of 6 parts")]
+    for plane, share in looked:
+        episode.say_action(f"look at plane {plane}")
+        episode.observe(f"a block, {share} down.", "hall:\na plane 1", "")
+    told = tokenizer.decode(episode.window.ids[before:], skip_special_tokens=False)
+    marks = [part.split("<act>")[0].removeprefix(" .") for part in told.split(" down")[1:]]
+    assert marks == ["", "", "", "<more>", "<less>", ""]
+
+
 def test_collated_targets_are_read_off_the_token_before() -> None:
     batch = collate([Window([5, 6, 7, 8], [0, 1, 2, 0]), Window([9, 4], [0, 1])], pad=0)
     assert batch.ids.tolist() == [[5, 6, 7, 8], [9, 4, 0, 0]]
@@ -200,17 +228,22 @@ def test_collated_targets_are_read_off_the_token_before() -> None:
     assert batch.starts.tolist() == [True, False, True]
 
 
-def test_batches_hold_the_budget_and_every_task_is_read_equally_often(tokenizer: Any) -> None:
-    pupil = student(tokenizer)
-    many = [tell(*demonstration(number), pupil.episode(), 100) for number in range(6)]
-    few = [tell(*demonstration(number, task="other"), pupil.episode(), 100) for number in range(2)]
-    batches = epoch([*many, *few], 1000, np.random.default_rng(0))
+def test_batches_hold_the_budget(tokenizer: Any) -> None:
+    lessons = [tell(*demonstration(number), student(tokenizer).episode(), 100) for number in range(6)]
+    batches = epoch(lessons, 1000, np.random.default_rng(0))
     assert all(len(batch) * max(len(window.ids) for window in batch) <= 1000 for batch in batches)
-    read = [tuple(window.ids) for batch in batches for window in batch]
-    of_few = {tuple(window.ids) for lesson in few for window in lesson.windows}
-    assert sum(ids in of_few for ids in read) >= 4
-    assert len(read) == 8
+    read = sorted(tuple(window.ids) for batch in batches for window in batch)
+    assert read == sorted(tuple(window.ids) for lesson in lessons for window in lesson.windows)
     assert batched([Window([1] * 50, [1] * 50)], 10) == [[Window([1] * 50, [1] * 50)]]
+
+
+def test_long_tasks_are_read_less_often_by_the_square_root_of_their_tokens() -> None:
+    short = [Lesson("short", (Window([1] * 100, [1] * 100),)) for _ in range(3)]
+    long = [Lesson("long", (Window([1] * 500, [1] * 500), Window([1] * 400, [1] * 400))) for _ in range(9)]
+    read = drawn([*short, *long], np.random.default_rng(0))
+    assert sorted(number for number in read if number < 3) == [0, 0, 0, 1, 1, 1, 2, 2, 2]  # 12 * 3 / (3 + 1)
+    of_long = [number for number in read if number >= 3]
+    assert len(of_long) == len(set(of_long)) == 3
 
 
 def test_the_last_variations_choose_the_checkpoint() -> None:

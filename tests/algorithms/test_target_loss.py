@@ -10,8 +10,8 @@ from wean.students.episode_text import Window
 from wean.students.text import Habits, Size, new_student
 from wean.students.tokens import train_tokenizer
 
-WINDOWS = [Window([20, 31, 45, 20, 7], [0, 0, 1, 2, 0]), Window([20, 99, 13], [0, 0, 1])]
-SAID = [(0, 2), (0, 3), (1, 2)]
+WINDOWS = [Window([20, 31, 45, 20, 31, 7], [0, 0, 1, 2, 0, 1]), Window([20, 99, 13], [0, 0, 1])]
+SAID = [(0, 2), (0, 3), (0, 5), (1, 2)]
 TOLD = [(0, 1), (0, 4), (1, 1)]
 
 
@@ -30,9 +30,16 @@ def test_what_is_said_is_learnt_and_what_is_told_with_its_weight(weight: float) 
     def said(row: int, place: int) -> torch.Tensor:
         """By hand: a softmax over the places so far, the copied share of those where the token stands."""
         copying, seen = student.model.copying, hidden[row, :place]
+        one, two = copying.follows(seen[-1])
         keys = copying.here(seen)
         keys[1:] = keys[1:] + copying.before(seen[:-1])
-        attention = (keys @ copying.query(seen[-1]) / 32**0.5).softmax(-1)
+        ids = batch.ids[row].tolist()
+        worth = [
+            (one if at and ids[at - 1] == ids[place - 1] else 0 * one)
+            + (two if at > 1 and ids[at - 2 : at] == ids[place - 2 : place] else 0 * two)
+            for at in range(place)
+        ]
+        attention = (keys @ copying.query(seen[-1]) / 32**0.5 + torch.stack(worth)).softmax(-1)
         share = copying.share(seen[-1]).sigmoid()[0]
         label = batch.ids[row, place]
         copied = attention[batch.ids[row, :place] == label].sum()
@@ -41,7 +48,7 @@ def test_what_is_said_is_learnt_and_what_is_told_with_its_weight(weight: float) 
     wanted = torch.stack([said(*one) for one in SAID]).mean()
     wanted = wanted + weight * torch.stack([known(*one) for one in TOLD]).mean()
     torch.testing.assert_close(loss, wanted)
-    assert right.shape == (3,)
+    assert right.shape == (4,)
 
 
 def test_dev_demonstrations_are_weighed_by_what_is_said_alone() -> None:

@@ -154,8 +154,8 @@ def test_what_is_copied_is_where_the_attention_is() -> None:
     for part, values in ((head.query, [[40.0, 0.0], [0.0, 40.0]]), (head.here, [[1.0, 0.0], [0.0, 1.0]])):
         part.weight.data = torch.tensor(values)
     head.before.weight.data.zero_()
-    head.share.weight.data.zero_()
-    head.share.bias.data.zero_()
+    for silent in (head.share.weight, head.share.bias, head.follows.weight, head.follows.bias):
+        silent.data.zero_()
     hidden = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]])
     logits = torch.zeros(2, 4)
     ids, rows, columns = torch.tensor([[3, 2, 1]]), torch.tensor([0, 0]), torch.tensor([1, 2])
@@ -164,3 +164,16 @@ def test_what_is_copied_is_where_the_attention_is() -> None:
     torch.testing.assert_close(found, torch.tensor([[0.125, 0.125, 0.625, 0.125], [0.125, 0.375, 0.125, 0.375]]))
     head.before.weight.data = torch.tensor([[-2.0, 0.0], [0.0, -2.0]])  # not behind what is like it
     torch.testing.assert_close(head.keys(hidden)[0], torch.tensor([[1.0, 0.0], [-2.0, 1.0], [1.0, -2.0]]))
+
+
+def test_a_name_that_was_never_learnt_is_gone_on_with() -> None:
+    """By hand: what follows the token that was said last, and the two, is worth 30 and 30 more."""
+    head = CopyHead(2)
+    for silent in (head.query.weight, head.share.weight, head.share.bias, head.follows.weight):
+        silent.data.zero_()
+    head.follows.bias.data.fill_(30.0)
+    ids = torch.tensor([[5, 6, 7, 4, 6, 8, 5, 6]])
+    found = head(torch.zeros(1, 8, 2), ids, torch.tensor([0]), torch.tensor([7]), torch.full((1, 9), -1e9)).exp()
+    assert found.argmax() == 7  # behind 5 and 6; behind 6 alone comes 8 as well
+    first = head(torch.zeros(1, 8, 2), ids, torch.tensor([0]), torch.tensor([4]), torch.full((1, 9), -1e9)).exp()
+    assert first.argmax() == 7  # behind 6, though not behind 4 and 6

@@ -8,6 +8,7 @@ demonstration has been before, so that what is to be seen there is known.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -31,7 +32,7 @@ class Roads:
     """How demonstrations get from place to place.
 
     Attributes:
-        steps: From one place to the next one: the action, and what was observed.
+        steps: From one place to the next one: the most frequent action, and what was observed.
         goals: The sub-goal that leads to a place.
     """
 
@@ -49,19 +50,19 @@ def roads_of(
         annotations: Their sub-goals; there may be none.
         ways: Sub-goals as the student says them, and the places to which they lead (`Habits.ways`).
     """
-    steps: dict[tuple[str, str], tuple[str, str]] = {}
+    steps: dict[tuple[str, str], Counter[tuple[str, str]]] = defaultdict(Counter)
     for one in trajectories:
         for moment, after in zip(one.path, one.path[1:], strict=False):
             there = place_of(moment.look), place_of(after.look)
             if there[0] != there[1] and all(there) and there[1] in moment.action:
-                steps[there] = moment.action, moment.observation
+                steps[there][moment.action, moment.observation] += 1
     goals = {
         ways[said]: subgoal
         for annotation in annotations.values()
         for subgoal, _ in annotation.chunks
         if (said := phrase(str(subgoal))) in ways
     }
-    return Roads(steps, goals)
+    return Roads({there: found.most_common(1)[0][0] for there, found in steps.items()}, goals)
 
 
 def astray(

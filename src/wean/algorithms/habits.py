@@ -67,7 +67,7 @@ def habits_of(
         goal_limit=2 * longest_goal(trajectories, annotations, config.actions),
         repeats={action: times + 1 for action, times in repeats(trajectories).items()},
         unprompted=tuple(sorted(unprompted)),
-        seeking=tuple(sorted(word for word, times in sought.items() if 2 * times > named[word])),
+        seeking=tuple(sorted(word for word, times in sought.items() if 4 * times > named[word])),
         ways={goal: place for goal, place in sorted(ends) if goal not in elsewhere},
     )
 

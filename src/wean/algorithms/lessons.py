@@ -25,12 +25,17 @@ class Lesson:
     """One demonstration as the student reads it.
 
     Attributes:
-        task: Its task: lessons of all tasks are read equally often.
+        task: Its task.
         windows: The stretches of the episode; only tokens that are targets are learnt.
     """
 
     task: str
     windows: tuple[Window, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Of all windows."""
+        return sum(len(window.ids) for window in self.windows)
 
 
 @dataclass(frozen=True)
@@ -142,24 +147,39 @@ def texts(trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotati
         yield from told
 
 
-def epoch(lessons: Sequence[Lesson], token_budget: int, generator: np.random.Generator) -> list[list[Window]]:
-    """The batches of one pass, in drawn order; every task has equally many demonstrations in it.
+def drawn(lessons: Sequence[Lesson], generator: np.random.Generator) -> list[int]:
+    """The lessons of one pass, by number: as many as there are, each as often as others of its task, or once more.
 
-    Windows of like length lie together, so that little is padded.
+    Tasks are read the less often the longer they are, by the square root of their mean tokens. Equally often, two tasks
+    of a hundred actions would have two fifths of all tokens; equally many tokens would be hundreds of passes over a
+    choice between two animals.
 
     Args:
         lessons: All lessons.
+        generator: Draws.
+    """
+    tasks: dict[str, list[int]] = {}
+    for number, lesson in enumerate(lessons):
+        tasks.setdefault(lesson.task, []).append(number)
+    tokens = {task: np.mean([lessons[i].tokens for i in of_task]) for task, of_task in tasks.items()}
+    all_shares = sum(mean**-0.5 for mean in tokens.values())
+    read: list[int] = []
+    for task, of_task in tasks.items():
+        times = max(1, round(len(lessons) * tokens[task] ** -0.5 / all_shares))
+        order = [generator.permutation(of_task) for _ in range(-(-times // len(of_task)))]
+        read += np.concatenate(order)[:times].tolist()
+    return read
+
+
+def epoch(lessons: Sequence[Lesson], token_budget: int, generator: np.random.Generator) -> list[list[Window]]:
+    """The batches of one pass, in drawn order. Windows of like length lie together, so that little is padded.
+
+    Args:
+        lessons: Of the pass.
         token_budget: Most tokens of a batch, padding included; one window may be longer.
         generator: Draws.
     """
-    tasks: dict[str, list[Lesson]] = {}
-    for lesson in lessons:
-        tasks.setdefault(lesson.task, []).append(lesson)
-    each = max(1, round(len(lessons) / len(tasks)))
-    windows: list[Window] = []
-    for of_task in tasks.values():
-        order = np.concatenate([generator.permutation(len(of_task)) for _ in range(-(-each // len(of_task)))])[:each]
-        windows += [window for index in order for window in of_task[index].windows]
+    windows = [window for lesson in lessons for window in lesson.windows]
     lengths = np.array([len(window.ids) for window in windows])
     batches = batched(
         [windows[i] for i in np.argsort(lengths * generator.uniform(0.9, 1.1, len(windows)))], token_budget

@@ -7,7 +7,8 @@ What must stay is what a student can only know by heart: that a pear is a fruit,
 name takes the place of another only if both are of one kind: descriptions use both alike (between the same two words:
 "the red box", "the blue box"), or each like a third one. In a task where the names that are asked for decide which
 others have to be used, all stay. A name can be of several words; some drawn ones are two names in a row, since where a
-name ends has to be looked up, too: a student that knows ice asks for ice where the task says ice cream.
+name ends has to be looked up, too: a student that knows ice asks for ice where the task says ice cream. Others are made
+up, of parts that no name ever had together: a student that has only met known names asks for "ice cre".
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from wean.data.trajectories import Key, Moment, Trajectory, by_task
 _WORD = re.compile(r"[A-Za-z]+")
 _DOUBLED = 0.2
 """Share of the drawn names that are two in a row."""
+_MADE_UP = 0.4
+"""Share of the drawn names that are made up."""
 _TOKEN = re.compile(r"[a-z]+|[^\sa-z]")
 _DOOR = re.compile(r"door to (?:the )?([a-z ]+?)(?= \(|[.,\n]|$)")
 _CALLED = re.compile(r"(?:called the|you are in) ([a-z ]+)\.", re.IGNORECASE)
@@ -118,9 +121,7 @@ def renamed(
         return trajectory, annotation
     others: dict[str, str] = {}
     for name in asked:
-        kind = next(kind for kind in names.kinds if name in kind)
-        doubled = len(kind) > 2 and generator.random() < _DOUBLED
-        other = " ".join(map(str, generator.choice(kind, 1 + doubled, replace=False)))
+        other = _other(next(kind for kind in names.kinds if name in kind), names.kinds, generator)
         if name not in others and other not in others:
             others |= {name: other, other: name}
     drawn = [dict(zip(group, generator.permutation(group).tolist(), strict=True)) for group in names.places]
@@ -150,6 +151,22 @@ def any_of(names: Collection[str]) -> re.Pattern[str]:
     """Finds names that stand alone, in any case; the longer first."""
     longest_first = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     return re.compile(rf"(?<![\w'])(?:{longest_first or '(?!)'})(?!\w)", re.IGNORECASE)
+
+
+def _other(kind: Sequence[str], kinds: Iterable[Sequence[str]], generator: np.random.Generator) -> str:
+    """A name that takes the place of one of a kind; one that is alone of its kind takes its own."""
+    drawn = generator.random() if len(kind) > 1 else 1.0
+    if drawn < _MADE_UP:
+        words = sorted({word for names in kinds for name in names for word in name.split()})
+        return " ".join(_made_up(words, generator) for _ in range(generator.integers(1, 3)))
+    doubled = len(kind) > 2 and drawn < _MADE_UP + _DOUBLED
+    return " ".join(map(str, generator.choice(kind, 1 + doubled, replace=False)))
+
+
+def _made_up(words: Sequence[str], generator: np.random.Generator) -> str:
+    """The beginning of a word and the end of another one."""
+    begins, ends = map(str, generator.choice(words, 2))
+    return begins[: generator.integers(1, len(begins) + 1)] + ends[generator.integers(len(ends)) :]
 
 
 def _slots(description: str, words: Collection[str]) -> list[tuple[str, str, str]]:

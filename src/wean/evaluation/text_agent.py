@@ -9,8 +9,8 @@ No language model stands beside it. Rules:
   (`irrevocable`) replaces a text only if it names the same thing with no other words, and one that only lets time pass
   (`idle`) only where there is nothing else. One of the same words in another order goes before all others.
 - What may spoil the task is done only if the student finds it, together with the sub-goal that it serves, at least as
-  probable as the score is of the full one: the score is what would be lost. Else, and for whatever else it says under a
-  sub-goal of which it is less sure, the most probable admissible action that cannot spoil the task is taken.
+  probable as the score is of the full one: the score is what would be lost. Else the most probable admissible action
+  that cannot spoil the task is taken.
 - A sub-goal is over when the student says so, or after `Habits.goal_limit` actions. One in which nothing changed is not
   named again until something has: demonstrations never do.
 - A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then the
@@ -196,7 +196,7 @@ class TextAgent:
             episode.ask()
         ids = [*episode.window.ids, mark["<act>"]]
         said = self._said = self._reader.say(ids, self._may)
-        safe = self._sure * self._probability(ids, said) >= float(self._task.score) / 100
+        safe = not self._spoils(said) or self._sure * self._probability(ids, said) >= float(self._task.score) / 100
         self._played.seconds += time.perf_counter() - started
         action = self._as_action(said) if safe else ""
         if action and action not in self._ruled_out:
@@ -216,11 +216,13 @@ class TextAgent:
         known = self._habits.unprompted
         return (lambda word: word in self._episode.told or word in known) if known else None
 
+    def _spoils(self, said: str) -> bool:
+        """Whether a text, an action or a sub-goal, begins like what may spoil the task."""
+        return said.startswith(tuple(getattr(self._task, "irrevocable", ())))
+
     def _probability(self, ids: Sequence[int], said: str) -> float:
         """How sure the student is of what may spoil the task; of all else it need not be."""
-        if not said.startswith(tuple(getattr(self._task, "irrevocable", ()))):
-            return 1.0
-        return self._reader.probability(ids, self._episode.answer(said))
+        return self._reader.probability(ids, self._episode.answer(said)) if self._spoils(said) else 1.0
 
     def _as_action(self, said: str) -> str:
         """The action that a text may be; empty where it is none. A task that spends no move on others is just asked."""

@@ -3,7 +3,9 @@
 A name that a student has never seen has no place among what it knows to say; where it stands can be pointed at. The
 probability of a token is (1 - g) p(token) + g sum of a_j over the places j where it stands, with the attention a over
 all places so far and a share g, both learned (pointer networks, 1506.03134; mixed as in 1704.04368). The key of a place
-tells what stands there, and what came before it.
+tells what stands there, and what came before it. The attention also knows which places follow the very token that was
+said last, and the very two: it learns what that is worth, and so goes on with a name of tokens that it has never
+learnt anything about, "ice cre" with "am" (n-gram heads, 2401.12973).
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ class CopyHead(nn.Module):
         self.here = nn.Linear(width, width, bias=False)
         self.before = nn.Linear(width, width, bias=False)
         self.share = nn.Linear(width, 1)
+        self.follows = nn.Linear(width, 2)
+        nn.init.constant_(self.follows.bias, 2.0)
         nn.init.constant_(self.share.bias, -1.0)  # at first it says more than it copies
 
     def keys(self, hidden: Tensor) -> Tensor:
@@ -36,19 +40,23 @@ class CopyHead(nn.Module):
         keys: Tensor = self.here(hidden) + nn.functional.pad(self.before(hidden)[:, :-1], (0, 0, 1, 0))
         return keys
 
-    def mixed(self, hidden: Tensor, keys: Tensor, ids: Tensor, seen: Tensor | None, logits: Tensor) -> Tensor:
+    def mixed(self, hidden: Tensor, keys: Tensor, ids: Tensor, at: Tensor, logits: Tensor) -> Tensor:
         """Log-probabilities (N, vocabulary) with what is copied.
 
         Args:
             hidden: (N, width), where something is said next.
             keys: (T, width), of the places.
             ids: (T,) the tokens there.
-            seen: (N, T) which places may be pointed at; None for all.
+            at: (N,) which of the places these are; what lies behind is not pointed at.
             logits: (N, vocabulary) of what is known.
         """
+        one_before, two_before = (nn.functional.pad(ids[:-back], (back, 0), value=-1) for back in (1, 2))
+        after_last = one_before == ids[at, None]
+        after_both = after_last & (two_before == one_before[at, None])
+        worth = self.follows(hidden).float()
         scores = (self.query(hidden) @ keys.T).float() / keys.shape[-1] ** 0.5
-        if seen is not None:
-            scores = scores.masked_fill(~seen, -torch.inf)
+        scores = scores + worth[:, :1] * after_last + worth[:, 1:] * after_both
+        scores = scores.masked_fill(torch.arange(len(ids), device=ids.device) > at[:, None], -torch.inf)
         attention = scores.softmax(-1)
         copied = torch.zeros_like(logits).scatter_add_(1, ids.expand(len(hidden), -1), attention)
         share = self.share(hidden).float().sigmoid()
@@ -66,13 +74,11 @@ class CopyHead(nn.Module):
             logits: (N, vocabulary).
         """
         keys = self.keys(hidden)
-        place = torch.arange(ids.shape[1], device=ids.device)
         found = []
         for row in range(len(ids)):
             wanted = rows == row
             at = columns[wanted]
-            seen = place <= at[:, None]
-            found.append(self.mixed(hidden[row, at], keys[row], ids[row], seen, logits[wanted]))
+            found.append(self.mixed(hidden[row, at], keys[row], ids[row], at, logits[wanted]))
         return torch.cat(found)
 
 

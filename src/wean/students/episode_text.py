@@ -15,6 +15,9 @@ told to it.
   what the observation has just said is not said again, nor a line of which only the numbers have changed (an
   instrument's reading: the actions that read it tell it).
 - `<up>` stands behind an observation after which the score has risen.
+- `<less>` or `<more>` stands behind one with a number: than the only one that the task names, or, where it names none,
+  than what the same was last found to be of another thing ("look at plane b" after "look at plane c"). A number that
+  the action names itself is none. A small student learns what follows from a comparison, and hardly how to compare.
 - When the context has no room for another answer, the sequence opens anew: the task, the sub-goals done (`<before>`,
   the last 40), the last ten actions with their observations (`<past>`), all that can be seen and is carried, and the
   current sub-goal. If that is still too long, older actions go first, then older sub-goals, then the last lines of
@@ -32,12 +35,13 @@ from typing import Literal
 
 from wean.errors import UsageError
 
-PROMPT_VERSION = "wean-prompt/2"
+PROMPT_VERSION = "wean-prompt/3"
 """Changes whenever one token of any prompt changes; a student is used only with the version it was trained on."""
 
 TASK, LOOK, CARRIED, BEFORE, PAST = "<task>", "<look>", "<inv>", "<before>", "<past>"
 GOAL, ACT, DONE, OBSERVED, UP, END = "<goal>", "<act>", "<done>", "<obs>", "<up>", "<end>"
-MARKS = (TASK, LOOK, CARRIED, BEFORE, PAST, GOAL, ACT, DONE, OBSERVED, UP, END)
+LESS, MORE = "<less>", "<more>"
+MARKS = (TASK, LOOK, CARRIED, BEFORE, PAST, GOAL, ACT, DONE, OBSERVED, UP, END, LESS, MORE)
 """Each is one token of every student."""
 
 ANSWER = 64
@@ -57,6 +61,7 @@ _SHORT = (
 )
 _NEXT = " \n "  # between lines; with a space after it, a word is the same tokens at their beginning
 _NUMBER = re.compile(r"\d+")
+_AMOUNT = re.compile(r"(?<![\w-])-?\d+(?:\.\d+)?")
 _DONE_BEFORE = re.compile(r"The .+ is already \w+\.")
 _SAID_OF_EVERY_PLACE = frozenset({"agent", "substance called air"})
 _ARTICLE = re.compile(r"\b(?:[Tt]he|an?) +")
@@ -128,6 +133,9 @@ class EpisodeText:
     def begin(self, description: str, look: str, carried: str) -> None:
         """Opens the episode."""
         self._description, self._look, self._carried = description, look, carried
+        named = set(map(float, _AMOUNT.findall(description)))
+        self._compared_with = named.pop() if len(named) == 1 else None
+        self._amounts: dict[str, dict[str, float]] = {}
         self.told |= set(plain(description).split())
         self._see(look, carried)
         self._open()
@@ -165,7 +173,7 @@ class EpisodeText:
     def observe(self, observation: str, look: str, carried: str, risen: bool = False) -> None:
         """What came of the action, and what can be seen and is carried now."""
         self._see(observation, look, carried)
-        said = self._observation(observation) + (UP if risen else "")
+        said = self._observation(observation) + self._comparison(observation) + (UP if risen else "")
         self._past = [*self._past, (self._action, said)][-_PAST:]
         self._look, self._carried = look, carried
         if self._feeding == "step":
@@ -237,6 +245,19 @@ class EpisodeText:
             if changes:
                 self.window.add(self._encode(CARRIED + _NEXT.join(changes)))
         self._told_carried = carried
+
+    def _comparison(self, observation: str) -> str:
+        """Whether the number that was observed, if it was one, is less or more than another."""
+        amounts = _AMOUNT.findall(observation)
+        if len(amounts) != 1 or amounts[0] in _NUMBER.findall(self._action):
+            return ""
+        amount, limit = float(amounts[0]), self._compared_with
+        last = self._amounts.setdefault(" ".join(self._action.split()[:2]), {})
+        last.pop(self._action, None)
+        if limit is None:
+            limit = next(reversed(last.values()), amount)
+        last[self._action] = amount
+        return LESS if amount < limit else MORE if amount > limit else ""
 
     def _observation(self, text: str) -> str:
         """An observation; where it is what can be seen anyway, nothing."""

@@ -159,7 +159,7 @@ class LeanSteps:
         self._before[past + 1 : end + 1] = copying.before(hidden)
         self._keys[past:end] = copying.here(hidden) + self._before[past:end]
         logits = functional.linear(hidden[-1:], self._head)
-        return copying.mixed(hidden[-1:], self._keys[:end], self._ids[:end], None, logits)[0]
+        return copying.mixed(hidden[-1:], self._keys[:end], self._ids[:end], torch.tensor([end - 1]), logits)[0]
 
 
 def _turned(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
