@@ -62,8 +62,8 @@ class SubgoalsConfig(BaseModel):
     """Chance before each action that the demonstration goes astray and comes back; what sets it right is learnt."""
     told_weight: float = Field(0.3, ge=0)
     """Weight in the loss of what a causal student is told and does not say."""
-    epochs: int = Field(5, gt=0)
-    """Passes over the demonstrations, tasks balanced."""
+    epochs: int = Field(8, gt=0)
+    """Passes of as many demonstrations as there are, those of long tasks less often."""
     token_budget: int = Field(2048, gt=0)
     """Most tokens of a gradient step, padding included."""
     learning_rate: float = Field(2e-3, gt=0)

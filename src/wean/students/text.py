@@ -38,7 +38,7 @@ class Habits:
         repeats: The same of those that its demonstrations repeat (to wait): once more than they do.
         unprompted: Words that it may say without having been told them in the episode, as its demonstrations do;
             without any it says what it likes.
-        seeking: First words of sub-goals with which its demonstrations mostly look for what nothing has shown yet
+        seeking: First words of sub-goals with which its demonstrations often look for what nothing has shown yet
             (find); sub-goals that begin otherwise are about what was seen.
         ways: Sub-goals that always ended at the place which they name, and this place.
     """
