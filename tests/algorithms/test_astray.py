@@ -1,5 +1,7 @@
 """Mistakes in demonstrations, and how they are set right."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,16 @@ def test_roads_are_read_off_what_was_walked() -> None:
     roads = roads_of([TRAJECTORY], {TRAJECTORY.key: ANNOTATION}, {"walk hall to kitchen": "kitchen"})
     assert roads.steps == ROADS.steps
     assert roads.goals == {"kitchen": ANNOTATION.chunks[1].subgoal}
+
+
+def test_of_several_ways_between_two_places_the_most_frequent_is_taken() -> None:
+    flown = tuple(
+        moment._replace(action="fly to hall", observation="You fly.") if moment.action == "go to hall" else moment
+        for moment in TRAJECTORY.path
+    )
+    few, many = replace(TRAJECTORY, path=flown[-3:]), TRAJECTORY
+    for order in ([few, many], [many, few]):
+        assert roads_of(order, {}, {}).steps["kitchen", "hall"] == ("go to hall", "You move to the hall.")
 
 
 def test_without_mistakes_all_stays() -> None:

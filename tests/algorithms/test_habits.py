@@ -24,8 +24,8 @@ def test_the_longest_sub_goal_counts_what_is_learnt() -> None:
     assert habits_of([trajectory], annotations, CONFIG).goal_limit == 4
 
 
-def hunt(variation: int, thing: str, **subgoals: int) -> tuple[Trajectory, Any]:
-    looks = ("hall:\na door", f"attic:\na {thing}", f"attic:\na {thing}")
+def hunt(variation: int, thing: str, first: str = "hall:\na door") -> tuple[Trajectory, Any]:
+    looks = (first, f"attic:\na {thing}", f"attic:\na {thing}")
     path = tuple(Moment(f"do {number}", "Done.", look, "", 0.0) for number, look in enumerate(looks))
     one = Trajectory("hunt", variation, f"Find the {thing}.", path)
     rows = [[f"find({thing})", 1], [f"take({thing})", 1], ["sing(hall)", 1]]
@@ -36,6 +36,14 @@ def test_sub_goals_that_look_for_what_nothing_has_shown_are_known_by_their_first
     many = [hunt(0, "cup"), hunt(1, "lamp")]
     habits = habits_of([one for one, _ in many], {one.key: annotation for one, annotation in many}, CONFIG)
     assert habits.seeking == ("find",)
+
+
+def test_a_verb_that_looks_for_what_was_seen_as_well_is_still_one_that_looks() -> None:
+    many = [hunt(number, "cup", "attic:\na cup") for number in range(2)]
+    many += [hunt(2, "lamp"), *(hunt(number, "box", "attic:\na box") for number in range(3, 8))]
+    annotations = {one.key: annotation for one, annotation in many}
+    assert habits_of([one for one, _ in many[:3]], annotations, CONFIG).seeking == ("find",)  # one of three
+    assert habits_of([one for one, _ in many], annotations, CONFIG).seeking == ()  # one of eight
 
 
 def test_sub_goals_that_always_end_at_the_place_they_name_lead_there() -> None:

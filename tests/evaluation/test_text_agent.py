@@ -198,3 +198,20 @@ def test_a_sub_goal_that_the_student_is_not_sure_of_makes_its_actions_less_sure(
     task.score = 50.0  # type: ignore[misc]
     agent.play(task, 1)
     assert task.said == ["wait"]  # 0.7 for the sub-goal, 0.7 for the action
+
+
+def test_what_cannot_spoil_the_task_needs_no_sure_sub_goal(agent: TextAgent) -> None:
+    """The sub-goal is as unsure as the focus it names; looking around under it costs nothing."""
+    agent._habits = Habits(context=512)
+
+    class Looking(Sayings):
+        def say(self, ids: list[int], may: object, but: Collection[str] = ()) -> str:
+            return "look" if ids[-1] == agent._student.mark["<act>"] else "focus on frog"
+
+    reader = Looking("")
+    reader.sure = 0.1
+    agent._reader = reader  # type: ignore[assignment]
+    task = Spoiling(("wait", "turn", "look", "focus on frog"), over_after=1)
+    task.score = 50.0  # type: ignore[misc]
+    agent.play(task, 1)
+    assert task.said == ["look"]
