@@ -46,7 +46,13 @@ def test_a_verb_that_looks_for_what_was_seen_as_well_is_still_one_that_looks() -
     assert habits_of([one for one, _ in many], annotations, CONFIG).seeking == ()  # one of eight
 
 
-def test_sub_goals_that_always_end_at_the_place_they_name_lead_there() -> None:
+def test_sub_goals_that_always_lead_from_elsewhere_to_the_place_they_name_are_ways() -> None:
     trajectory, annotation = demonstration(back=2)
+    assert (
+        habits_of([trajectory], {trajectory.key: annotation}, CONFIG).ways == {}
+    )  # "walk hall to kitchen" begins there
+    rows: list[list[Any]] = [["find(lamp)", 1], *[["walk(hall)", 1], ["walk(kitchen)", 1]] * 2]
+    rows += [["take(lamp)", 1], ["put(lamp, box 0)", 2]]
+    annotation = parse_annotation({"task": trajectory.task, "variation": trajectory.variation, "subgoals": rows})
     habits = habits_of([trajectory], {trajectory.key: annotation}, CONFIG)
-    assert habits.ways == {"walk hall to kitchen": "kitchen"}
+    assert habits.ways == {"walk hall": "hall", "walk kitchen": "kitchen"}

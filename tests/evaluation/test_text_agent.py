@@ -215,3 +215,24 @@ def test_what_cannot_spoil_the_task_needs_no_sure_sub_goal(agent: TextAgent) -> 
     task.score = 50.0  # type: ignore[misc]
     agent.play(task, 1)
     assert task.said == ["look"]
+
+
+def test_neither_sub_goals_nor_actions_lead_where_the_student_is(agent: TextAgent) -> None:
+    reader = Sayings("walk to hall", "go to kitchen")
+    ways = {f"walk to {place}": place for place in ("kitchen", "hall", "shed")}
+    agent._habits, agent._reader = Habits(context=512, ways=ways), reader  # type: ignore[assignment]
+    task = Rooms()
+    agent.play(task, 1)
+    assert reader.but[0] == {"walk to kitchen"}
+    assert task.said == ["go to hall"]  # the first of those that lead elsewhere
+
+
+def test_what_the_student_says_is_done_where_every_choice_leads_where_it_is(agent: TextAgent) -> None:
+    class Cell(Rooms):
+        def situation(self) -> Any:
+            return SimpleNamespace(choices=("go to kitchen",))
+
+    agent._reader = Sayings("go to kitchen")  # type: ignore[assignment]
+    task = Cell()
+    agent.play(task, 1)
+    assert task.said == ["go to kitchen"]

@@ -19,20 +19,22 @@ class _Noted(EpisodeText):
 
     Attributes:
         named: Each sub-goal, and those of its words that nothing had shown before.
-        led: Each sub-goal, and where it ended.
+        led: Each sub-goal, and where it began and ended.
     """
 
     def __init__(self) -> None:
         super().__init__(lambda text: [0], 1 << 20)
         self.named: list[tuple[str, set[str]]] = []
-        self.led: list[tuple[str, str]] = []
+        self.led: list[tuple[str, str, str]] = []
+        self._began = ""
 
     def say_goal(self, goal: str, target: bool = True) -> None:
         super().say_goal(goal, target)
         self.named.append((self.goal, self.unseen(self.goal)))
+        self._began = self.place
 
     def say_done(self, target: bool = True) -> None:
-        self.led.append((self.goal, self.place))
+        self.led.append((self.goal, self._began, self.place))
         super().say_done(target)
 
 
@@ -58,8 +60,8 @@ def habits_of(
     for episode in noted:
         named.update(goal.split()[0] for goal, _ in episode.named)
         sought.update(goal.split()[0] for goal, unseen in episode.named if unseen - unprompted)
-    ends = [(goal, place) for episode in noted for goal, place in episode.led]
-    elsewhere = {goal for goal, place in ends if not place or not goal.endswith(f" {place}")}
+    trips = [trip for episode in noted for trip in episode.led]
+    elsewhere = {goal for goal, began, place in trips if began == place or not goal.endswith(f" {place}")}
     return Habits(
         config.feeding,
         config.subgoals,
@@ -68,7 +70,7 @@ def habits_of(
         repeats={action: times + 1 for action, times in repeats(trajectories).items()},
         unprompted=tuple(sorted(unprompted)),
         seeking=tuple(sorted(word for word, times in sought.items() if 4 * times > named[word])),
-        ways={goal: place for goal, place in sorted(ends) if goal not in elsewhere},
+        ways={goal: place for goal, _, place in sorted(trips) if goal not in elsewhere},
     )
 
 

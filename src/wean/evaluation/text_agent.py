@@ -12,7 +12,7 @@ No language model stands beside it. Rules:
   probable as the score is of the full one: the score is what would be lost. Else the most probable admissible action
   that cannot spoil the task is taken.
 - A sub-goal is over when the student says so, or after `Habits.goal_limit` actions. One in which nothing changed is not
-  named again until something has: demonstrations never do.
+  named again until something has, and neither sub-goals nor actions lead where the student is: demonstrations never do.
 - A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then the
   student goes to a place where it has not been, the most probable one (`Habits.ways`), until it has been everywhere.
 - A loop: one action has changed nothing (observation, what can be seen and is carried, score) `Habits.repeat_limit`
@@ -173,7 +173,8 @@ class TextAgent:
     def _wanted(self) -> str:
         """The sub-goal that the student names; where that is about a thing nowhere to be seen, it looks elsewhere."""
         ids, habits = self._episode.window.ids, self._habits
-        said = self._reader.say(ids, self._may, self._fruitless)
+        here = {way for way, place in habits.ways.items() if place == self._episode.place}
+        said = self._reader.say(ids, self._may, self._fruitless | here)
         if (
             said in habits.ways
             or said.partition(" ")[0] in habits.seeking
@@ -199,7 +200,7 @@ class TextAgent:
         safe = not self._spoils(said) or self._sure * self._probability(ids, said) >= float(self._task.score) / 100
         self._played.seconds += time.perf_counter() - started
         action = self._as_action(said) if safe else ""
-        if action and action not in self._ruled_out:
+        if action and action not in self._ruled_out and not self._leads_here(action):
             return action, False
         choices = self._replacements(said if safe else "")
         return (self._best(choices), True) if choices else (said or "wait1", False)
@@ -234,11 +235,16 @@ class TextAgent:
         """What may be done in place of a text."""
         spoiling, said = getattr(self._task, "irrevocable", ()), action.split()
         choices = [choice for choice in self._task.situation().choices if choice not in self._ruled_out]
+        choices = [choice for choice in choices if not self._leads_here(choice)] or choices
         if same := [choice for choice in choices if sorted(plain(choice).split()) == sorted(said)]:
             return same
         found = [choice for choice in choices if not choice.startswith(spoiling) or _is_in(choice, said)]
         idle = getattr(self._task, "idle", ())
         return [choice for choice in found if choice not in idle] or found
+
+    def _leads_here(self, action: str) -> bool:
+        """Whether an action leads where the student is."""
+        return bool(place := self._episode.place) and plain(action).endswith(f" to {place}")
 
     def _best(self, choices: Sequence[str]) -> str:
         """The choice that the student finds most probable, each weighed by what it stands for."""

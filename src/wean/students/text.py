@@ -40,7 +40,7 @@ class Habits:
             without any it says what it likes.
         seeking: First words of sub-goals with which its demonstrations often look for what nothing has shown yet
             (find); sub-goals that begin otherwise are about what was seen.
-        ways: Sub-goals that always ended at the place which they name, and this place.
+        ways: Sub-goals that always led from elsewhere to the place which they name, and this place.
     """
 
     feeding: Feeding = "sequence"
