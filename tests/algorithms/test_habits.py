@@ -56,3 +56,11 @@ def test_sub_goals_that_always_lead_from_elsewhere_to_the_place_they_name_are_wa
     annotation = parse_annotation({"task": trajectory.task, "variation": trajectory.variation, "subgoals": rows})
     habits = habits_of([trajectory], {trajectory.key: annotation}, CONFIG)
     assert habits.ways == {"walk hall": "hall", "walk kitchen": "kitchen"}
+
+
+def test_whether_sub_goals_name_one_thing_twice_is_known() -> None:
+    trajectory, _ = demonstration(back=1)
+    rows = [["find(lamp)", 1], ["walk(hall, kitchen)", 2], ["take(lamp)", 1], ["put(lamp, lamp)", 2]]
+    for last, apart in ((["put(lamp, lamp)", 2], False), (["put(lamp, box 0)", 2], True)):
+        annotation = parse_annotation({"task": "carry", "variation": 0, "subgoals": [*rows[:-1], last]})
+        assert habits_of([trajectory], {trajectory.key: annotation}, CONFIG).apart is apart

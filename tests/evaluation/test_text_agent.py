@@ -236,3 +236,15 @@ def test_what_the_student_says_is_done_where_every_choice_leads_where_it_is(agen
     task = Cell()
     agent.play(task, 1)
     assert task.said == ["go to kitchen"]
+
+
+@pytest.mark.parametrize(("apart", "named"), [(True, "tie red rope to hook"), (False, "tie red rope to red rope")])
+def test_a_sub_goal_names_no_thing_twice_if_those_of_demonstrations_do_not(
+    agent: TextAgent, apart: bool, named: str
+) -> None:
+    reader = Sayings("tie red rope to red rope", "tie red rope to hook to hook", "tie red rope to hook", "wait")
+    agent._habits, agent._reader = Habits(context=512, apart=apart), reader  # type: ignore[assignment]
+    played = agent.play(Still(("wait",)), 1)
+    assert played.trace[0] == {"goal": named}
+    if apart:
+        assert reader.but[2] == {"tie red rope to red rope", "tie red rope to hook to hook"}

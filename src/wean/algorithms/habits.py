@@ -10,8 +10,11 @@ from wean.algorithms.lessons import steps_of, tell
 from wean.algorithms.subgoals import SubgoalsConfig
 from wean.data.annotations import Annotation
 from wean.data.trajectories import Key, Trajectory
-from wean.students.episode_text import EpisodeText
+from wean.students.episode_text import EpisodeText, names_twice
 from wean.students.text import Habits
+
+_RARE = 0.01
+"""Share of the sub-goals that do what the student's shall not."""
 
 
 class _Noted(EpisodeText):
@@ -62,6 +65,7 @@ def habits_of(
         sought.update(goal.split()[0] for goal, unseen in episode.named if unseen - unprompted)
     trips = [trip for episode in noted for trip in episode.led]
     elsewhere = {goal for goal, began, place in trips if began == place or not goal.endswith(f" {place}")}
+    goals = [goal for episode in noted for goal, _ in episode.named]
     return Habits(
         config.feeding,
         config.subgoals,
@@ -70,6 +74,7 @@ def habits_of(
         repeats={action: times + 1 for action, times in repeats(trajectories).items()},
         unprompted=tuple(sorted(unprompted)),
         seeking=tuple(sorted(word for word, times in sought.items() if 4 * times > named[word])),
+        apart=_RARE * len(goals) > sum(map(names_twice, goals)),
         ways={goal: place for goal, _, place in sorted(trips) if goal not in elsewhere},
     )
 

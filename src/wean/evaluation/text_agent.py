@@ -13,6 +13,7 @@ No language model stands beside it. Rules:
   that cannot spoil the task is taken.
 - A sub-goal is over when the student says so, or after `Habits.goal_limit` actions. One in which nothing changed is not
   named again until something has, and neither sub-goals nor actions lead where the student is: demonstrations never do.
+  Nor does a sub-goal name one thing twice, if those of demonstrations do not (`Habits.apart`).
 - A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then the
   student goes to a place where it has not been, the most probable one (`Habits.ways`), until it has been everywhere.
 - A loop: one action has changed nothing (observation, what can be seen and is carried, score) `Habits.repeat_limit`
@@ -30,7 +31,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from wean.students.answering import reader_of
-from wean.students.episode_text import EpisodeText, plain
+from wean.students.episode_text import EpisodeText, names_twice, plain
 from wean.students.reading import May
 from wean.students.text import TextStudent
 
@@ -42,6 +43,7 @@ SILENT = 40
 """Actions and answers in a row that cost no move; then an episode is given up."""
 _REMEMBERED = 64  # last moments, in which loops are noticed
 _ALTERNATED = 3
+_SAID_ANEW = 6  # times that a sub-goal is asked for, as long as it names a thing twice
 
 
 class WordsTask(Protocol):
@@ -173,8 +175,12 @@ class TextAgent:
     def _wanted(self) -> str:
         """The sub-goal that the student names; where that is about a thing nowhere to be seen, it looks elsewhere."""
         ids, habits = self._episode.window.ids, self._habits
-        here = {way for way, place in habits.ways.items() if place == self._episode.place}
-        said = self._reader.say(ids, self._may, self._fruitless | here)
+        but = self._fruitless | {way for way, place in habits.ways.items() if place == self._episode.place}
+        for _ in range(_SAID_ANEW):
+            said = self._reader.say(ids, self._may, but)
+            if not habits.apart or not names_twice(said):
+                break
+            but = but | {said}
         if (
             said in habits.ways
             or said.partition(" ")[0] in habits.seeking

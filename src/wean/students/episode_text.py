@@ -292,6 +292,12 @@ def phrase(subgoal: str) -> str:
     return plain(f"{call[1].replace('_', ' ')} {arguments}")
 
 
+def names_twice(goal: str) -> bool:
+    """Whether a sub-goal in words (`phrase`) names one thing twice: "connect battery to red wire to red wire"."""
+    first, *others = goal.split(" to ")
+    return len(set(others)) < len(others) or any(first.endswith(f" {thing}") for thing in others)
+
+
 def place_of(look: str) -> str:
     """What the place is called where this can be seen: no more is read than the line that says so."""
     return next((_name(lines).rstrip(" :") for line in look.splitlines() if (lines := _lines(line))), "")

@@ -40,6 +40,7 @@ class Habits:
             without any it says what it likes.
         seeking: First words of sub-goals with which its demonstrations often look for what nothing has shown yet
             (find); sub-goals that begin otherwise are about what was seen.
+        apart: Whether its demonstrations' sub-goals hardly ever name one thing twice.
         ways: Sub-goals that always led from elsewhere to the place which they name, and this place.
     """
 
@@ -51,6 +52,7 @@ class Habits:
     repeats: Mapping[str, int] = field(default_factory=dict)
     unprompted: Collection[str] = ()
     seeking: Collection[str] = ()
+    apart: bool = False
     ways: Mapping[str, str] = field(default_factory=dict)
 
 
