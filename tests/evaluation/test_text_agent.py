@@ -217,8 +217,8 @@ def test_what_cannot_spoil_the_task_needs_no_sure_sub_goal(agent: TextAgent) -> 
     assert task.said == ["look"]
 
 
-def test_neither_sub_goals_nor_actions_lead_where_the_student_is(agent: TextAgent) -> None:
-    reader = Sayings("walk to hall", "go to kitchen")
+def test_neither_sub_goals_nor_what_replaces_a_text_lead_where_the_student_is(agent: TextAgent) -> None:
+    reader = Sayings("walk to hall", "fly")
     ways = {f"walk to {place}": place for place in ("kitchen", "hall", "shed")}
     agent._habits, agent._reader = Habits(context=512, ways=ways), reader  # type: ignore[assignment]
     task = Rooms()
@@ -227,15 +227,21 @@ def test_neither_sub_goals_nor_actions_lead_where_the_student_is(agent: TextAgen
     assert task.said == ["go to hall"]  # the first of those that lead elsewhere
 
 
-def test_what_the_student_says_is_done_where_every_choice_leads_where_it_is(agent: TextAgent) -> None:
-    class Cell(Rooms):
-        def situation(self) -> Any:
-            return SimpleNamespace(choices=("go to kitchen",))
+def test_a_sub_goal_is_over_where_it_led_to(agent: TextAgent) -> None:
+    class Doing(Sayings):
+        def prefers(self, ids: list[int], first: int, second: int) -> bool:
+            return False  # never says so itself
 
-    agent._reader = Sayings("go to kitchen")  # type: ignore[assignment]
-    task = Cell()
-    agent.play(task, 1)
-    assert task.said == ["go to kitchen"]
+    agent._reader = Doing("walk to hall", "go to shed", "go to hall", "take lamp", "go to shed")  # type: ignore[assignment]
+    agent._habits = Habits(context=512, ways={"walk to hall": "hall"}, unprompted=("lamp",))
+    played = agent.play(Rooms(), 3)
+    assert [entry.get("goal", entry.get("action")) for entry in played.trace] == [
+        "walk to hall",
+        "go to shed",
+        "go to hall",
+        "take lamp",
+        "go to shed",
+    ]
 
 
 @pytest.mark.parametrize(("apart", "named"), [(True, "tie red rope to hook"), (False, "tie red rope to red rope")])

@@ -11,9 +11,10 @@ No language model stands beside it. Rules:
 - What may spoil the task is done only if the student finds it, together with the sub-goal that it serves, at least as
   probable as the score is of the full one: the score is what would be lost. Else the most probable admissible action
   that cannot spoil the task is taken.
-- A sub-goal is over when the student says so, or after `Habits.goal_limit` actions. One in which nothing changed is not
-  named again until something has, and neither sub-goals nor actions lead where the student is: demonstrations never do.
-  Nor does a sub-goal name one thing twice, if those of demonstrations do not (`Habits.apart`).
+- A sub-goal is over when the student says so, where it led to (`Habits.ways`), or after `Habits.goal_limit` actions.
+  One in which nothing changed is not named again until something has, and none leads where the student is, nor does an
+  action that replaces a text: demonstrations never do so. Nor does a sub-goal name one thing twice, if those of
+  demonstrations do not (`Habits.apart`).
 - A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then the
   student goes to a place where it has not been, the most probable one (`Habits.ways`), until it has been everywhere.
 - A loop: one action has changed nothing (observation, what can be seen and is carried, score) `Habits.repeat_limit`
@@ -206,16 +207,19 @@ class TextAgent:
         safe = not self._spoils(said) or self._sure * self._probability(ids, said) >= float(self._task.score) / 100
         self._played.seconds += time.perf_counter() - started
         action = self._as_action(said) if safe else ""
-        if action and action not in self._ruled_out and not self._leads_here(action):
+        if action and action not in self._ruled_out:
             return action, False
         choices = self._replacements(said if safe else "")
         return (self._best(choices), True) if choices else (said or "wait1", False)
 
     def _is_done(self) -> bool:
-        if self._since >= self._habits.goal_limit:
+        episode, habits = self._episode, self._habits
+        if self._since >= habits.goal_limit or (
+            episode.goal in habits.ways and habits.ways[episode.goal] == episode.place
+        ):
             return True
         mark = self._student.mark
-        return self._reader.prefers(self._episode.window.ids, mark["<done>"], mark["<act>"])
+        return self._reader.prefers(episode.window.ids, mark["<done>"], mark["<act>"])
 
     @property
     def _may(self) -> May | None:
@@ -241,16 +245,13 @@ class TextAgent:
         """What may be done in place of a text."""
         spoiling, said = getattr(self._task, "irrevocable", ()), action.split()
         choices = [choice for choice in self._task.situation().choices if choice not in self._ruled_out]
-        choices = [choice for choice in choices if not self._leads_here(choice)] or choices
+        here = f" to {self._episode.place}"
+        choices = [choice for choice in choices if not plain(choice).endswith(here)] or choices
         if same := [choice for choice in choices if sorted(plain(choice).split()) == sorted(said)]:
             return same
         found = [choice for choice in choices if not choice.startswith(spoiling) or _is_in(choice, said)]
         idle = getattr(self._task, "idle", ())
         return [choice for choice in found if choice not in idle] or found
-
-    def _leads_here(self, action: str) -> bool:
-        """Whether an action leads where the student is."""
-        return bool(place := self._episode.place) and plain(action).endswith(f" to {place}")
 
     def _best(self, choices: Sequence[str]) -> str:
         """The choice that the student finds most probable, each weighed by what it stands for."""
