@@ -148,8 +148,9 @@ def test_where_a_sub_goal_is_about_what_nothing_has_shown_places_are_looked_into
 ) -> None:
     said = ("get lamp", "go to hall", "get lamp", "go to shed", "get lamp", "take lamp")
     assert goals_of(agent, *said) == ["walk to hall", "walk to shed", "get lamp"]
-    assert goals_of(agent, *said, seeking=("get",)) == ["get lamp"] * 3
     assert goals_of(agent, *said, unprompted=("lamp",)) == ["get lamp"] * 3
+    said = ("get lamp", "go to hall", "go to shed", "get lamp", "take lamp")
+    assert goals_of(agent, *said, seeking=("get",)) == ["get lamp", "walk to shed", "get lamp"]  # not in the hall
 
 
 class Spoiling(Refusing):
@@ -254,3 +255,41 @@ def test_a_sub_goal_names_no_thing_twice_if_those_of_demonstrations_do_not(
     assert played.trace[0] == {"goal": named}
     if apart:
         assert reader.but[2] == {"tie red rope to red rope", "tie red rope to hook to hook"}
+
+
+class Asking(Refusing):
+    """Asks which lamp is meant, and waits for a number."""
+
+    refusal_is_free = False
+
+    def __init__(self) -> None:
+        super().__init__(("take lamp",))
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        self.said.append(action)
+        self._choices = ("0", "1")
+        text = "Ambiguous request: Please enter the number:\n0:\ttake the lamp\n1:\ttake the other lamp"
+        return text, 0.0, False, False, {"moves": len(self.said)}
+
+
+def test_a_question_is_answered_before_a_sub_goal_is_over(agent: TextAgent) -> None:
+    agent._habits = Habits(context=512)
+    agent._reader = Sayings("get lamp", "take lamp", "take lamp")  # type: ignore[assignment]
+    task = Asking()
+    played = agent.play(task, 2)
+    assert task.said == ["take lamp", "0"]
+    assert [entry["goal"] for entry in played.trace if "goal" in entry] == ["get lamp"]
+
+
+@pytest.mark.parametrize(("thing", "done"), [(0.7, "focus on frog"), (0.5, "wait")])
+def test_whether_it_is_time_for_what_may_spoil_the_task_is_not_asked(agent: TextAgent, thing: float, done: str) -> None:
+    class Weighing(Sayings):
+        def probability(self, ids: list[int], answer: list[int]) -> float:
+            whole = agent._episode.answer("focus on frog")
+            return 0.01 if answer == whole else thing  # "focus on" itself is most improbable
+
+    agent._reader = Weighing("focus on frog")  # type: ignore[assignment]
+    task = Spoiling(("wait", "focus on frog"), over_after=1)
+    task.score = 60.0  # type: ignore[misc]
+    agent.play(task, 1)
+    assert task.said == [done]

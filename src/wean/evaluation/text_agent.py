@@ -8,15 +8,16 @@ No language model stands beside it. Rules:
   question is answered in the same way, by what each answer stands for. An action that may spoil the task
   (`irrevocable`) replaces a text only if it names the same thing with no other words, and one that only lets time pass
   (`idle`) only where there is nothing else. One of the same words in another order goes before all others.
-- What may spoil the task is done only if the student finds it, together with the sub-goal that it serves, at least as
-  probable as the score is of the full one: the score is what would be lost. Else the most probable admissible action
-  that cannot spoil the task is taken.
+- What may spoil the task is done only if the student finds its thing, and the sub-goal's, together at least as probable
+  as the score is of the full one: the score is what would be lost. Whether it is time for such an action is not asked.
+  Else the most probable admissible action that cannot spoil the task is taken.
 - A sub-goal is over when the student says so, where it led to (`Habits.ways`), or after `Habits.goal_limit` actions.
   One in which nothing changed is not named again until something has, and none leads where the student is, nor does an
   action that replaces a text: demonstrations never do so. Nor does a sub-goal name one thing twice, if those of
   demonstrations do not (`Habits.apart`).
-- A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then the
-  student goes to a place where it has not been, the most probable one (`Habits.ways`), until it has been everywhere.
+- A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then, and
+  where what was looked for was not found, the student goes to a place where it has not been, the most probable one
+  (`Habits.ways`), until it has been everywhere or the thing is there.
 - A loop: one action has changed nothing (observation, what can be seen and is carried, score) `Habits.repeat_limit`
   times in a row, more often where demonstrations are as patient (`Habits.repeats`), or two actions have alternated as
   often, and three times. Then what was done since is ruled out until something changes; the first time the planner is
@@ -138,6 +139,7 @@ class TextAgent:
         self._changed, self._sure = True, 1.0
         self._past: list[tuple[str, ...]] = []
         self._asked_planner = False
+        self._sought = ""
         self._meant: dict[str, str] = {}
         read_before = self._reader.tokens_read
         look, carried = task.look(), task.inventory()
@@ -176,27 +178,31 @@ class TextAgent:
     def _wanted(self) -> str:
         """The sub-goal that the student names; where that is about a thing nowhere to be seen, it looks elsewhere."""
         ids, habits = self._episode.window.ids, self._habits
+        ways = [way for way, place in habits.ways.items() if place not in self._visited and way not in self._fruitless]
+        if ways and self._is_unseen(self._sought):
+            return ways[self._reader.choose(ids, [self._episode.answer(way) for way in ways])]
         but = self._fruitless | {way for way, place in habits.ways.items() if place == self._episode.place}
         for _ in range(_SAID_ANEW):
             said = self._reader.say(ids, self._may, but)
             if not habits.apart or not names_twice(said):
                 break
             but = but | {said}
-        if (
-            said in habits.ways
-            or said.partition(" ")[0] in habits.seeking
-            or self._episode.unseen(said) <= set(habits.unprompted)
-        ):
-            return said
-        ways = [way for way, place in habits.ways.items() if place not in self._visited and way not in self._fruitless]
-        return ways[self._reader.choose(ids, [self._episode.answer(way) for way in ways])] if ways else said
+        if said.partition(" ")[0] in habits.seeking:
+            self._sought = said
+        elif ways and said not in habits.ways and self._is_unseen(said):
+            return ways[self._reader.choose(ids, [self._episode.answer(way) for way in ways])]
+        return said
+
+    def _is_unseen(self, goal: str) -> bool:
+        """Whether a sub-goal is about a thing that nothing has shown yet."""
+        return not self._episode.unseen(goal) <= set(self._habits.unprompted)
 
     def _choose(self) -> tuple[str, bool]:
         """The next action, and whether it had to be chosen from the admissible ones."""
         started = time.perf_counter()
         episode, mark = self._episode, self._student.mark
         episode.ask()
-        if episode.goal and self._since and self._is_done():
+        if episode.goal and self._since and not self._meant and self._is_done():
             self._played.seconds += time.perf_counter() - started
             episode.say_done(target=False)
             self._plan()
@@ -206,7 +212,7 @@ class TextAgent:
         said = self._said = self._reader.say(ids, self._may)
         safe = not self._spoils(said) or self._sure * self._probability(ids, said) >= float(self._task.score) / 100
         self._played.seconds += time.perf_counter() - started
-        action = self._as_action(said) if safe else ""
+        action = self._as_action(said) if safe and (not self._meant or said in self._meant) else ""
         if action and action not in self._ruled_out:
             return action, False
         choices = self._replacements(said if safe else "")
@@ -232,8 +238,13 @@ class TextAgent:
         return said.startswith(tuple(getattr(self._task, "irrevocable", ())))
 
     def _probability(self, ids: Sequence[int], said: str) -> float:
-        """How sure the student is of what may spoil the task; of all else it need not be."""
-        return self._reader.probability(ids, self._episode.answer(said)) if self._spoils(said) else 1.0
+        """How sure the student is of what may spoil the task, given that it does such a thing at all; else 1."""
+        verb = next((verb for verb in getattr(self._task, "irrevocable", ()) if said.startswith(verb)), None)
+        if verb is None:
+            return 1.0
+        answer, begins = self._episode.answer(said), self._student.encode(plain(verb))
+        known = len(begins) if answer[: len(begins)] == begins else 0
+        return self._reader.probability([*ids, *answer[:known]], answer[known:])
 
     def _as_action(self, said: str) -> str:
         """The action that a text may be; empty where it is none. A task that spends no move on others is just asked."""
