@@ -293,3 +293,15 @@ def test_whether_it_is_time_for_what_may_spoil_the_task_is_not_asked(agent: Text
     task.score = 60.0  # type: ignore[misc]
     agent.play(task, 1)
     assert task.said == [done]
+
+
+@pytest.mark.parametrize(("goal", "done"), [("focus on door", "focus on frog"), ("focus on tin", "wait")])
+def test_what_may_spoil_the_task_is_done_only_where_what_the_sub_goal_names_is_in_sight(
+    agent: TextAgent, goal: str, done: str
+) -> None:
+    """A door is all that there is."""
+    agent._habits = Habits(context=512)
+    agent._reader = Sayings(goal, "focus on frog")  # type: ignore[assignment]
+    task = Spoiling(("wait", "focus on frog"), over_after=1)
+    agent.play(task, 1)
+    assert task.said == [done]

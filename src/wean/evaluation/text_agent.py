@@ -10,7 +10,8 @@ No language model stands beside it. Rules:
   (`idle`) only where there is nothing else. One of the same words in another order goes before all others.
 - What may spoil the task is done only if the student finds its thing, and the sub-goal's, together at least as probable
   as the score is of the full one: the score is what would be lost. Whether it is time for such an action is not asked.
-  Else the most probable admissible action that cannot spoil the task is taken.
+  Nor is it done where what the sub-goal names cannot be seen. Else the most probable admissible action that cannot
+  spoil the task is taken.
 - A sub-goal is over when the student says so, where it led to (`Habits.ways`), or after `Habits.goal_limit` actions.
   One in which nothing changed is not named again until something has, and none leads where the student is, nor does an
   action that replaces a text: demonstrations never do so. Nor does a sub-goal name one thing twice, if those of
@@ -210,7 +211,7 @@ class TextAgent:
             episode.ask()
         ids = [*episode.window.ids, mark["<act>"]]
         said = self._said = self._reader.say(ids, self._may)
-        safe = not self._spoils(said) or self._sure * self._probability(ids, said) >= float(self._task.score) / 100
+        safe = self._is_safe(said, ids)
         self._played.seconds += time.perf_counter() - started
         action = self._as_action(said) if safe and (not self._meant or said in self._meant) else ""
         if action and action not in self._ruled_out:
@@ -233,14 +234,22 @@ class TextAgent:
         known = self._habits.unprompted
         return (lambda word: word in self._episode.told or word in known) if known else None
 
-    def _spoils(self, said: str) -> bool:
-        """Whether a text, an action or a sub-goal, begins like what may spoil the task."""
-        return said.startswith(tuple(getattr(self._task, "irrevocable", ())))
+    def _is_safe(self, said: str, ids: Sequence[int]) -> bool:
+        """Whether an action cannot spoil the task, or is about what is in sight and probable enough."""
+        if not self._spoiling(said):
+            return True
+        if (verb := self._spoiling(goal := self._episode.goal)) and not self._episode.in_sight(goal.removeprefix(verb)):
+            return False
+        return self._sure * self._probability(ids, said) >= float(self._task.score) / 100
+
+    def _spoiling(self, said: str) -> str:
+        """How a text, an action or a sub-goal, begins if it is what may spoil the task; else nothing."""
+        return next((verb for verb in getattr(self._task, "irrevocable", ()) if said.startswith(verb)), "")
 
     def _probability(self, ids: Sequence[int], said: str) -> float:
         """How sure the student is of what may spoil the task, given that it does such a thing at all; else 1."""
-        verb = next((verb for verb in getattr(self._task, "irrevocable", ()) if said.startswith(verb)), None)
-        if verb is None:
+        verb = self._spoiling(said)
+        if not verb:
             return 1.0
         answer, begins = self._episode.answer(said), self._student.encode(plain(verb))
         known = len(begins) if answer[: len(begins)] == begins else 0
