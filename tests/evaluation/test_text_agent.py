@@ -295,12 +295,15 @@ def test_whether_it_is_time_for_what_may_spoil_the_task_is_not_asked(agent: Text
     assert task.said == [done]
 
 
-@pytest.mark.parametrize(("goal", "done"), [("focus on door", "focus on frog"), ("focus on tin", "wait")])
+@pytest.mark.parametrize(
+    ("goal", "done"),
+    [("focus on door", "focus on frog"), ("focus on tin", "wait"), ("focus on object", "focus on frog")],
+)
 def test_what_may_spoil_the_task_is_done_only_where_what_the_sub_goal_names_is_in_sight(
     agent: TextAgent, goal: str, done: str
 ) -> None:
-    """A door is all that there is."""
-    agent._habits = Habits(context=512)
+    """A door is all that there is; demonstrations say "object" of what is called otherwise."""
+    agent._habits = Habits(context=512, unprompted=("object",))
     agent._reader = Sayings(goal, "focus on frog")  # type: ignore[assignment]
     task = Spoiling(("wait", "focus on frog"), over_after=1)
     agent.play(task, 1)

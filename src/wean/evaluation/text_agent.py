@@ -10,7 +10,7 @@ No language model stands beside it. Rules:
   (`idle`) only where there is nothing else. One of the same words in another order goes before all others.
 - What may spoil the task is done only if the student finds its thing, and the sub-goal's, together at least as probable
   as the score is of the full one: the score is what would be lost. Whether it is time for such an action is not asked.
-  Nor is it done where what the sub-goal names cannot be seen. Else the most probable admissible action that cannot
+  Nor is it done where a name in the sub-goal is not in sight. Else the most probable admissible action that cannot
   spoil the task is taken.
 - A sub-goal is over when the student says so, where it led to (`Habits.ways`), or after `Habits.goal_limit` actions.
   One in which nothing changed is not named again until something has, and none leads where the student is, nor does an
@@ -238,7 +238,8 @@ class TextAgent:
         """Whether an action cannot spoil the task, or is about what is in sight and probable enough."""
         if not self._spoiling(said):
             return True
-        if (verb := self._spoiling(goal := self._episode.goal)) and not self._episode.in_sight(goal.removeprefix(verb)):
+        verb = self._spoiling(goal := self._episode.goal)
+        if verb and not self._episode.out_of_sight(goal.removeprefix(verb)) <= set(self._habits.unprompted):
             return False
         return self._sure * self._probability(ids, said) >= float(self._task.score) / 100
 

@@ -130,9 +130,9 @@ class EpisodeText:
         """Words of a text, its first aside, that nothing has shown yet: no place, no observation, nothing carried."""
         return set(text.split()[1:]) - self._seen
 
-    def in_sight(self, text: str) -> bool:
-        """Whether all words of a text are among what can be seen or is carried now."""
-        return set(text.split()) <= {*plain(self._look).split(), *plain(self._carried).split()}
+    def out_of_sight(self, text: str) -> set[str]:
+        """Words of a text that are not among what can be seen or is carried now."""
+        return set(text.split()) - {*plain(self._look).split(), *plain(self._carried).split()}
 
     def begin(self, description: str, look: str, carried: str) -> None:
         """Opens the episode."""
