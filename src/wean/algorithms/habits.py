@@ -14,7 +14,7 @@ from wean.students.episode_text import EpisodeText, names_twice
 from wean.students.text import Habits
 
 _RARE = 0.01
-"""Share of the sub-goals that do what the student's shall not."""
+"""Share of demonstrations' sub-goals that may name one thing twice if a student's may not."""
 
 
 class _Noted(EpisodeText):
