@@ -161,7 +161,7 @@ def markdown(results: dict[str, Any]) -> str:
         speed = f"{scores['ms_per_action']:.1f}" if scores["ms_per_action"] and not asked else ""
         text += f"{100 * scores['solved']:.0f} % | {speed} | {asked:,.0f} | {training} |\n"
     for apart in results["differences"]:
-        text += f"\n- {results['rows'][0]['what']}: {cell(apart)} more than {apart['than']}"
+        text += f"\n- {results['rows'][0]['what']}, minus {apart['than']}: {cell(apart)}"
     text += "\n" if results["differences"] else ""
     if found := results["feedings"]:
         one, other = found["sequence"], found["step"]
