@@ -177,3 +177,11 @@ def test_a_name_that_was_never_learnt_is_gone_on_with() -> None:
     assert found.argmax() == 7  # behind 5 and 6; behind 6 alone comes 8 as well
     first = head(torch.zeros(1, 8, 2), ids, torch.tensor([0]), torch.tensor([4]), torch.full((1, 9), -1e9)).exp()
     assert first.argmax() == 7  # behind 6, though not behind 4 and 6
+
+
+def test_where_one_token_was_told_all_that_is_copied_is_copied_from_it() -> None:
+    head = CopyHead(2)
+    found = head(torch.zeros(1, 1, 2), torch.tensor([[3]]), torch.tensor([0]), torch.tensor([0]), torch.zeros(1, 4))
+    share = torch.sigmoid(torch.tensor(-1.0))
+    known = (1 - share) / 4
+    torch.testing.assert_close(found.exp()[0], torch.stack([known, known, known, known + share]))

@@ -59,13 +59,11 @@ def habits_of(
         untold.update(episode.untold)
         noted.append(episode)
     unprompted = {word for word, times in untold.items() if times > 1}
-    named, sought = Counter[str](), Counter[str]()
-    for episode in noted:
-        named.update(goal.split()[0] for goal, _ in episode.named)
-        sought.update(goal.split()[0] for goal, unseen in episode.named if unseen - unprompted)
+    goals = [named for episode in noted for named in episode.named]
+    named = Counter(goal.split()[0] for goal, _ in goals)
+    sought = Counter(goal.split()[0] for goal, unseen in goals if unseen - unprompted)
     trips = [trip for episode in noted for trip in episode.led]
     elsewhere = {goal for goal, began, place in trips if began == place or not goal.endswith(f" {place}")}
-    goals = [goal for episode in noted for goal, _ in episode.named]
     return Habits(
         config.feeding,
         config.subgoals,
@@ -74,7 +72,7 @@ def habits_of(
         repeats={action: times + 1 for action, times in repeats(trajectories).items()},
         unprompted=tuple(sorted(unprompted)),
         seeking=tuple(sorted(word for word, times in sought.items() if 4 * times > named[word])),
-        apart=_RARE * len(goals) > sum(map(names_twice, goals)),
+        apart=_RARE * len(goals) > sum(names_twice(goal) for goal, _ in goals),
         ways={goal: place for goal, _, place in sorted(trips) if goal not in elsewhere},
     )
 

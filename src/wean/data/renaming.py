@@ -17,7 +17,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -54,6 +54,11 @@ class Names:
     kinds: tuple[tuple[str, ...], ...]
     places: tuple[tuple[str, ...], ...]
     asked: Mapping[str, tuple[str, ...]]
+
+    @cached_property
+    def words(self) -> list[str]:
+        """All words of the names in `kinds`."""
+        return sorted({word for kind in self.kinds for name in kind for word in name.split()})
 
 
 def given_names(
@@ -121,7 +126,7 @@ def renamed(
         return trajectory, annotation
     others: dict[str, str] = {}
     for name in asked:
-        other = _other(next(kind for kind in names.kinds if name in kind), names.kinds, generator)
+        other = _other(next(kind for kind in names.kinds if name in kind), names.words, generator)
         if name not in others and other not in others:
             others |= {name: other, other: name}
     drawn = [dict(zip(group, generator.permutation(group).tolist(), strict=True)) for group in names.places]
@@ -153,11 +158,10 @@ def any_of(names: Collection[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w'])(?:{longest_first or '(?!)'})(?!\w)", re.IGNORECASE)
 
 
-def _other(kind: Sequence[str], kinds: Iterable[Sequence[str]], generator: np.random.Generator) -> str:
+def _other(kind: Sequence[str], words: Sequence[str], generator: np.random.Generator) -> str:
     """A name that takes the place of one of a kind; one that is alone of its kind takes its own."""
     drawn = generator.random() if len(kind) > 1 else 1.0
     if drawn < _MADE_UP:
-        words = sorted({word for names in kinds for name in names for word in name.split()})
         return " ".join(_made_up(words, generator) for _ in range(generator.integers(1, 3)))
     doubled = len(kind) > 2 and drawn < _MADE_UP + _DOUBLED
     return " ".join(map(str, generator.choice(kind, 1 + doubled, replace=False)))

@@ -178,20 +178,26 @@ class TextAgent:
 
     def _wanted(self) -> str:
         """The sub-goal that the student names; where that is about a thing nowhere to be seen, it looks elsewhere."""
-        ids, habits = self._episode.window.ids, self._habits
+        habits = self._habits
         ways = [way for way, place in habits.ways.items() if place not in self._visited and way not in self._fruitless]
-        if ways and self._is_unseen(self._sought):
-            return ways[self._reader.choose(ids, [self._episode.answer(way) for way in ways])]
+        if not ways or not self._is_unseen(self._sought):
+            said = self._named()
+            if said.partition(" ")[0] in habits.seeking:
+                self._sought = said
+                return said
+            if not ways or said in habits.ways or not self._is_unseen(said):
+                return said
+        return ways[self._reader.choose(self._episode.window.ids, [self._episode.answer(way) for way in ways])]
+
+    def _named(self) -> str:
+        """The sub-goal that the student names, of those that demonstrations could."""
+        habits = self._habits
         but = self._fruitless | {way for way, place in habits.ways.items() if place == self._episode.place}
         for _ in range(_SAID_ANEW):
-            said = self._reader.say(ids, self._may, but)
+            said = self._reader.say(self._episode.window.ids, self._may, but)
             if not habits.apart or not names_twice(said):
                 break
             but = but | {said}
-        if said.partition(" ")[0] in habits.seeking:
-            self._sought = said
-        elif ways and said not in habits.ways and self._is_unseen(said):
-            return ways[self._reader.choose(ids, [self._episode.answer(way) for way in ways])]
         return said
 
     def _is_unseen(self, goal: str) -> bool:
@@ -221,9 +227,7 @@ class TextAgent:
 
     def _is_done(self) -> bool:
         episode, habits = self._episode, self._habits
-        if self._since >= habits.goal_limit or (
-            episode.goal in habits.ways and habits.ways[episode.goal] == episode.place
-        ):
+        if self._since >= habits.goal_limit or habits.ways.get(episode.goal) == episode.place:
             return True
         mark = self._student.mark
         return self._reader.prefers(episode.window.ids, mark["<done>"], mark["<act>"])

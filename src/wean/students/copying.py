@@ -50,7 +50,7 @@ class CopyHead(nn.Module):
             at: (N,) which of the places these are; what lies behind is not pointed at.
             logits: (N, vocabulary) of what is known.
         """
-        one_before, two_before = (nn.functional.pad(ids[:-back], (back, 0), value=-1) for back in (1, 2))
+        one_before, two_before = (nn.functional.pad(ids, (back, 0), value=-1)[:-back] for back in (1, 2))
         after_last = one_before == ids[at, None]
         after_both = after_last & (two_before == one_before[at, None])
         worth = self.follows(hidden).float()
