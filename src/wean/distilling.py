@@ -155,7 +155,7 @@ class Distilling:
         config, habits = self.config, student.habits
         plain = self._lessons(student, learn, annotations)  # refuses what does not fit
         generator = np.random.default_rng(self._run_config.seed)
-        if not config.renamed and not config.astray and not config.thinned:
+        if not any((config.renamed, config.astray, config.thinned, config.unnamed)):
             return [[plain[number] for number in drawn(plain, generator)] for _ in range(config.epochs)]
         names = given_names(learn, annotations, habits.unprompted)
         roads = roads_of(learn, annotations, habits.ways)
@@ -168,7 +168,8 @@ class Distilling:
             actions = config.actions + len(one.path) - len(right.path)  # so that they do not cost the end
             if generator.random() < config.renamed:
                 one, annotation = renamed(one, annotation, names, generator)
-            return tell(one, annotation, student.episode(), actions, mistakes)
+            unnamed = set(np.flatnonzero(generator.random(len(one.path)) < config.unnamed).tolist())
+            return tell(one, annotation, student.episode(), actions, mistakes, unnamed)
 
         return [[lesson(learn[number]) for number in drawn(plain, generator)] for _ in range(config.epochs)]
 

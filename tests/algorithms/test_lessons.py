@@ -100,6 +100,20 @@ def test_mistakes_are_told_and_not_learnt(tokenizer: Any) -> None:
     assert (all_learnt.count("<done>"), learnt.count("<done>")) == (2, 1)
 
 
+def test_an_unnamed_sub_goal_is_left_out_but_for_its_end(tokenizer: Any) -> None:
+    trajectory, annotation = demonstration()
+    whole, _ = shown(tokenizer, tell(trajectory, annotation, student(tokenizer).episode(), 100).windows[0])
+    mistakes = Mistakes(goals={4})  # a wrong sub-goal is always named: it alone tells why its actions are done
+    episode = student(tokenizer).episode()
+    (window,) = tell(trajectory, annotation, episode, 100, mistakes, {0, 1, 3, 4}).windows
+    text, learnt = shown(tokenizer, window)
+    assert text == whole.replace("<goal> walk hall to kitchen<end>", "").replace("<goal> take lamp<end>", "")
+    assert "<act> go to kitchen<end>|<done>|<act> pick up lamp<end>|<done>|<act> go to hall<end>" in learnt
+    episode.ask_goal()
+    episode._open()
+    assert "<before>" not in shown(tokenizer, episode.window)[0]
+
+
 def test_the_flat_baseline_learns_the_actions_alone(tokenizer: Any) -> None:
     trajectory, _ = demonstration()
     (window,) = tell(trajectory, None, student(tokenizer, subgoals=False).episode(), 100).windows
@@ -193,20 +207,36 @@ def test_instrument_readings_are_not_told_again(tokenizer: Any) -> None:
     assert told == "<act> wait1<end><obs> you wait ."
 
 
-@pytest.mark.parametrize(("task", "marks"), [("Is it above 15.0 degrees?", "<less> <more>"), ("Heat.", " ")])
-def test_a_number_is_compared_with_the_one_that_the_task_names(tokenizer: Any, task: str, marks: str) -> None:
+@pytest.mark.parametrize(
+    ("task", "told"),
+    [
+        (
+            "Measure the pot. If it is above 15.0 degrees, take the red box. If it is below 15.0 degrees, take a lamp.",
+            [
+                "<so> if it is below 15 . 0 degrees , take lamp .",
+                "",
+                "<so> if it is above 15 . 0 degrees , take red box",
+                "",
+            ],
+        ),
+        ("Heat the pot above 15.0 degrees.", ["", "", "<so> heat pot above 15 . 0 degrees .", ""]),
+        ("Heat the pot.", ["", "", "", ""]),
+    ],
+)
+def test_the_sentence_of_the_task_is_told_again_that_holds_for_a_number(
+    tokenizer: Any, task: str, told: list[str]
+) -> None:
     episode = student(tokenizer).episode()
     episode.begin(task, "kitchen:\na pot", "")
     before = len(episode.window.ids)
-    for degrees in (-3.5, 20):
+    for degrees in (-3.5, 10, 20, 15):
         episode.say_action("measure pot 1")
-        episode.observe(f"It has {degrees} degrees.", "kitchen:\na pot", "")
-    told = tokenizer.decode(episode.window.ids[before:], skip_special_tokens=False)
-    behind = [part.split(" .")[1].split("<act>")[0].strip() for part in told.split(" degrees")[1:]]
-    assert " ".join(behind) == marks
+        episode.observe(f"It has {degrees} degrees!", "kitchen:\na pot", "")
+    text = tokenizer.decode(episode.window.ids[before:], skip_special_tokens=False)
+    assert [part.split(" !")[1].split("<act>")[0] for part in text.split("<obs>")[1:]] == told
 
 
-def test_where_the_task_names_no_number_it_is_compared_with_what_another_thing_had_last(tokenizer: Any) -> None:
+def test_where_the_task_names_no_number_things_are_told_the_greater_first(tokenizer: Any) -> None:
     episode = student(tokenizer).episode()
     episode.begin("Which one is steeper?", "hall:\na plane 1", "")
     before = len(episode.window.ids)
@@ -216,7 +246,7 @@ def test_where_the_task_names_no_number_it_is_compared_with_what_another_thing_h
         episode.observe(f"a block, {share} down.", "hall:\na plane 1", "")
     told = tokenizer.decode(episode.window.ids[before:], skip_special_tokens=False)
     marks = [part.split("<act>")[0].removeprefix(" .") for part in told.split(" down")[1:]]
-    assert marks == ["", "", "", "<more>", "<less>", ""]
+    assert marks == ["", "", "", "<more> plane c<less> plane b", "<more> plane c<less> plane b", ""]
 
 
 def test_collated_targets_are_read_off_the_token_before() -> None:

@@ -100,6 +100,7 @@ def tell(
     episode: EpisodeText,
     actions: int,
     mistakes: Mistakes = Mistakes(),
+    unnamed: AbstractSet[int] = frozenset(),
 ) -> Lesson:
     """Tells a demonstration as the agent at work is told its episode.
 
@@ -109,20 +110,23 @@ def tell(
         episode: A new episode of the student.
         actions: Most actions.
         mistakes: What of it is not learnt.
+        unnamed: Numbers of actions; a right sub-goal that begins with one is neither told nor learnt, but its end is.
 
     Raises:
         UsageError: An opening is longer than the context.
     """
-    path, score = trajectory.path, 0.0
+    path, score, begun = trajectory.path, 0.0, False
     try:
         episode.begin(trajectory.description, path[0].look, path[0].inventory)
         for number, subgoal in steps_of(trajectory, annotation, actions):
             if subgoal is not None:
-                if episode.goal:
+                if begun:
                     episode.ask()
                     episode.say_done(target=number not in mistakes.dones)
-                episode.ask_goal()
-                episode.say_goal(subgoal, target=number not in mistakes.goals)
+                begun = True
+                if number in mistakes.goals or number not in unnamed:
+                    episode.ask_goal()
+                    episode.say_goal(subgoal, target=number not in mistakes.goals)
             episode.ask()
             episode.say_action(path[number].action, target=number not in mistakes.actions)
             after = path[number + 1] if number + 1 < len(path) else path[number]

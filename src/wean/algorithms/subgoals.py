@@ -60,6 +60,8 @@ class SubgoalsConfig(BaseModel):
     """Greatest share of what a demonstration sees and has no use for that is left out, drawn anew in each pass."""
     astray: float = Field(0.1, ge=0, lt=1)
     """Chance before each action that the demonstration goes astray and comes back; what sets it right is learnt."""
+    unnamed: float = Field(0.3, ge=0, lt=1)
+    """Chance of a sub-goal that it is not told, drawn anew in each pass: teaches actions that need no sub-goal."""
     told_weight: float = Field(0.3, ge=0)
     """Weight in the loss of what a causal student is told and does not say."""
     epochs: int = Field(8, gt=0)

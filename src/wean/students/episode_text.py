@@ -15,9 +15,11 @@ told to it.
   what the observation has just said is not said again, nor a line of which only the numbers have changed (an
   instrument's reading: the actions that read it tell it).
 - `<up>` stands behind an observation after which the score has risen.
-- `<less>` or `<more>` stands behind one with a number: than the only one that the task names, or, where it names none,
-  than what the same was last found to be of another thing ("look at plane b" after "look at plane c"). A number that
-  the action names itself is none. A small student learns what follows from a comparison, and hardly how to compare.
+- Numbers are compared, for a small student learns what follows from a comparison, and hardly how to compare. Behind an
+  observation with a number the sentence is told again that the task has for it (`<so>` "if its melting point is below
+  200.0 degrees, focus on the blue box"), if it is another one than the last time. Where the task names none, the things
+  are told of which the same was last found, the greater first (`<more>` plane b `<less>` plane c after "look at plane
+  c" and "look at plane b"). A number that the action names itself is none.
 - When the context has no room for another answer, the sequence opens anew: the task, the sub-goals done (`<before>`,
   the last 40), the last ten actions with their observations (`<past>`), all that can be seen and is carried, and the
   current sub-goal. If that is still too long, older actions go first, then older sub-goals, then the last lines of
@@ -35,13 +37,13 @@ from typing import Literal
 
 from wean.errors import UsageError
 
-PROMPT_VERSION = "wean-prompt/3"
+PROMPT_VERSION = "wean-prompt/4"
 """Changes whenever one token of any prompt changes; a student is used only with the version it was trained on."""
 
 TASK, LOOK, CARRIED, BEFORE, PAST = "<task>", "<look>", "<inv>", "<before>", "<past>"
 GOAL, ACT, DONE, OBSERVED, UP, END = "<goal>", "<act>", "<done>", "<obs>", "<up>", "<end>"
-LESS, MORE = "<less>", "<more>"
-MARKS = (TASK, LOOK, CARRIED, BEFORE, PAST, GOAL, ACT, DONE, OBSERVED, UP, END, LESS, MORE)
+LESS, MORE, SO = "<less>", "<more>", "<so>"
+MARKS = (TASK, LOOK, CARRIED, BEFORE, PAST, GOAL, ACT, DONE, OBSERVED, UP, END, LESS, MORE, SO)
 """Each is one token of every student."""
 
 ANSWER = 64
@@ -61,6 +63,9 @@ _SHORT = (
 )
 _NEXT = " \n "  # between lines; with a space after it, a word is the same tokens at their beginning
 _NUMBER = re.compile(r"\d+")
+_SENTENCE = re.compile(r"(?<=[^\W\d])\.\s+")
+_GREATER, _LESS = ("above", "over", "more", "greater", "higher"), ("below", "under", "less", "lower", "smaller")
+_COMPARED = re.compile(rf"\b(?:{'|'.join(_GREATER + _LESS)})\b")
 _AMOUNT = re.compile(r"(?<![\w-])-?\d+(?:\.\d+)?")
 _DONE_BEFORE = re.compile(r"The .+ is already \w+\.")
 _SAID_OF_EVERY_PLACE = frozenset({"agent", "substance called air"})
@@ -137,8 +142,12 @@ class EpisodeText:
     def begin(self, description: str, look: str, carried: str) -> None:
         """Opens the episode."""
         self._description, self._look, self._carried = description, look, carried
-        named = set(map(float, _AMOUNT.findall(description)))
-        self._compared_with = named.pop() if len(named) == 1 else None
+        self._cases = [
+            (float(amount[0]), found[0] in _GREATER, sentence)
+            for sentence in _SENTENCE.split(description)
+            if len(amount := _AMOUNT.findall(sentence)) == 1 and (found := _COMPARED.findall(sentence.lower()))
+        ]
+        self._case = ""
         self._amounts: dict[str, dict[str, float]] = {}
         self.told |= set(plain(description).split())
         self._see(look, carried)
@@ -163,9 +172,10 @@ class EpisodeText:
         self.window.add(self.answer(goal), target)
 
     def say_done(self, target: bool = True) -> None:
-        """The sub-goal is achieved."""
+        """The sub-goal is achieved, or what was done without one."""
         self.window.add(self._encode(DONE), target)
-        self._before.append(self.goal)
+        if self.goal:
+            self._before.append(self.goal)
         self.goal = ""
 
     def say_action(self, action: str, target: bool = True) -> None:
@@ -251,17 +261,25 @@ class EpisodeText:
         self._told_carried = carried
 
     def _comparison(self, observation: str) -> str:
-        """Whether the number that was observed, if it was one, is less or more than another."""
+        """What follows from the number that was observed, if it was one."""
         amounts = _AMOUNT.findall(observation)
         if len(amounts) != 1 or amounts[0] in _NUMBER.findall(self._action):
             return ""
-        amount, limit = float(amounts[0]), self._compared_with
-        last = self._amounts.setdefault(" ".join(self._action.split()[:2]), {})
-        last.pop(self._action, None)
-        if limit is None:
-            limit = next(reversed(last.values()), amount)
-        last[self._action] = amount
-        return LESS if amount < limit else MORE if amount > limit else ""
+        amount, words = float(amounts[0]), self._action.split()
+        if self._cases:
+            holds = (case for limit, greater, case in self._cases if amount != limit and (amount > limit) == greater)
+            case, before = next(holds, ""), self._case
+            self._case = case or before
+            return SO + _clean(case) if case and case != before else ""
+        of_things = self._amounts.setdefault(" ".join(words[:2]), {})
+        thing = " ".join(words[2:])
+        of_things.pop(thing, None)
+        other, last = next(reversed(of_things.items()), ("", amount))
+        of_things[thing] = amount
+        if amount == last:
+            return ""
+        more, less = (thing, other) if amount > last else (other, thing)
+        return MORE + more + LESS + less
 
     def _observation(self, text: str) -> str:
         """An observation; where it is what can be seen anyway, nothing."""
