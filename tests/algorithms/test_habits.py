@@ -64,3 +64,9 @@ def test_whether_sub_goals_name_one_thing_twice_is_known() -> None:
     for last, apart in ((["put(lamp, lamp)", 2], False), (["put(lamp, box 0)", 2], True)):
         annotation = parse_annotation({"task": "carry", "variation": 0, "subgoals": [*rows[:-1], last]})
         assert habits_of([trajectory], {trajectory.key: annotation}, CONFIG).apart is apart
+
+
+def test_verbs_whose_things_are_nearly_always_in_sight_are_known() -> None:
+    many = [hunt(number, "cup") for number in range(2)]
+    annotations = {one.key: annotation for one, annotation in many}
+    assert habits_of([one for one, _ in many], annotations, CONFIG).in_sight == ("take",)  # no hall where one sings

@@ -21,7 +21,7 @@ from wean.algorithms.lessons import (
 from wean.data.trajectories import Moment, Trajectory
 from wean.errors import UsageError
 from wean.evaluation.text_agent import TextAgent
-from wean.students.episode_text import EpisodeText, Window, phrase, plain
+from wean.students.episode_text import EpisodeText, Window, hidden, phrase, plain
 from wean.students.text import Habits, Size, TextStudent, new_student
 from wean.students.tokens import train_tokenizer
 from word_demos import NOTHING, Replayed, demonstration
@@ -86,6 +86,14 @@ def test_a_sub_goal_is_told_in_the_words_of_actions() -> None:
     assert phrase("pour blue paint to wood cup") == "pour blue paint to wood cup"
 
 
+def test_things_that_a_sub_goal_names_are_in_sight_or_hidden() -> None:
+    sight, known = "workshop : battery red box blue wire | metal pot", {"tie", "pick", "up", "lamp"}
+    assert hidden("tie battery to blue wire to red wire", sight, known) == ["red wire"]
+    assert hidden("pick up red box", sight, known) == []
+    assert hidden("pick up box of red", sight, known) == ["box of red"]
+    assert hidden("pick up lamp to pot", sight, known) == []  # a lamp may be called otherwise
+
+
 def test_mistakes_are_told_and_not_learnt(tokenizer: Any) -> None:
     trajectory, annotation = demonstration()
     plain_text, all_learnt = shown(
@@ -144,7 +152,7 @@ class Scripted:
     def __init__(self, said: list[str], done: list[bool]) -> None:
         self._said, self._done, self.tokens_read = iter(said), iter(done), 0
 
-    def say(self, ids: list[int], may: object, but: object = ()) -> str:
+    def say(self, ids: list[int], may: object, fits: object = None) -> str:
         return next(self._said)
 
     def prefers(self, ids: list[int], first: int, second: int) -> bool:

@@ -1,6 +1,6 @@
 """What a text student's agent does with texts that are not taken."""
 
-from collections.abc import Collection
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -70,17 +70,18 @@ class Still(Refusing):
 
 
 class Sayings:
-    """Says the given texts in a circle, and chooses the first of what there is."""
+    """Says the given texts in a circle, but for those that do not fit, and chooses the first of what there is."""
 
     def __init__(self, *said: str) -> None:
         self._said, self._at, self.tokens_read = said, 0, 0
-        self.but: list[set[str]] = []
         self.sure = 1.0
 
-    def say(self, ids: list[int], may: object, but: Collection[str] = ()) -> str:
-        self._at += 1
-        self.but.append(set(but))
-        return self._said[(self._at - 1) % len(self._said)]
+    def say(self, ids: list[int], may: object, fits: Callable[[str], bool] | None = None) -> str:
+        while True:
+            self._at += 1
+            said = self._said[(self._at - 1) % len(self._said)]
+            if not fits or fits(said):
+                return said
 
     def choose(self, ids: list[int], answers: list[list[int]]) -> int:
         return 0
@@ -112,10 +113,9 @@ def test_what_changes_nothing_is_not_done_more_often_than_demonstrations_do_it(
 
 def test_a_sub_goal_in_which_nothing_changed_is_not_named_again(agent: TextAgent) -> None:
     agent._habits = Habits(context=512)
-    reader = Sayings("open it", "open door", "leave it", "go north")
-    agent._reader = reader  # type: ignore[assignment]
-    agent.play(Still(("open door", "go north", "wait")), 2)
-    assert reader.but == [set(), set(), {"open it"}, set()]
+    agent._reader = Sayings("open it", "open door", "open it", "leave it", "go north")  # type: ignore[assignment]
+    played = agent.play(Still(("open door", "go north", "wait")), 2)
+    assert [entry["goal"] for entry in played.trace if "goal" in entry] == ["open it", "leave it"]
 
 
 class Rooms(Refusing):
@@ -207,7 +207,7 @@ def test_what_cannot_spoil_the_task_needs_no_sure_sub_goal(agent: TextAgent) -> 
     agent._habits = Habits(context=512)
 
     class Looking(Sayings):
-        def say(self, ids: list[int], may: object, but: Collection[str] = ()) -> str:
+        def say(self, ids: list[int], may: object, fits: object = None) -> str:
             return "look" if ids[-1] == agent._student.mark["<act>"] else "focus on frog"
 
     reader = Looking("")
@@ -220,12 +220,11 @@ def test_what_cannot_spoil_the_task_needs_no_sure_sub_goal(agent: TextAgent) -> 
 
 
 def test_neither_sub_goals_nor_what_replaces_a_text_lead_where_the_student_is(agent: TextAgent) -> None:
-    reader = Sayings("walk to hall", "fly")
+    reader = Sayings("walk to kitchen", "walk to hall", "fly")
     ways = {f"walk to {place}": place for place in ("kitchen", "hall", "shed")}
     agent._habits, agent._reader = Habits(context=512, ways=ways), reader  # type: ignore[assignment]
     task = Rooms()
-    agent.play(task, 1)
-    assert reader.but[0] == {"walk to kitchen"}
+    assert agent.play(task, 1).trace[0] == {"goal": "walk to hall"}
     assert task.said == ["go to hall"]  # the first of those that lead elsewhere
 
 
@@ -254,8 +253,61 @@ def test_a_sub_goal_names_no_thing_twice_if_those_of_demonstrations_do_not(
     agent._habits, agent._reader = Habits(context=512, apart=apart), reader  # type: ignore[assignment]
     played = agent.play(Still(("wait",)), 1)
     assert played.trace[0] == {"goal": named}
-    if apart:
-        assert reader.but[2] == {"tie red rope to red rope", "tie red rope to hook to hook"}
+
+
+@pytest.mark.parametrize(("in_sight", "named"), [(("take",), "take lamp"), ((), "take stove lamp")])
+def test_a_sub_goal_names_what_is_in_sight_if_those_of_demonstrations_do(
+    agent: TextAgent, in_sight: tuple[str, ...], named: str
+) -> None:
+    """Stove and lamp were both shown, and there is no stove lamp."""
+    agent._reader = Sayings("see", "go to shed", "take stove lamp", "take lamp", "take lamp")  # type: ignore[assignment]
+    agent._habits = Habits(context=512, unprompted=("see",), in_sight=in_sight)
+    played = agent.play(Rooms(), 2)
+    assert [entry["goal"] for entry in played.trace if "goal" in entry] == ["see", named]
+
+
+def unnamed(agent: TextAgent, sure: float, task: Refusing, *said: str, **habits: Any) -> list[str]:
+    reader = Sayings(*said)
+    reader.sure = sure
+    agent._habits = Habits(context=512, unnamed=True, **habits)
+    agent._reader = reader  # type: ignore[assignment]
+    return [entry.get("goal", entry.get("action", "loop")) for entry in agent.play(task, 2).trace]
+
+
+def test_a_student_that_is_not_sure_of_a_sub_goal_acts_without_unless_it_leads_somewhere(agent: TextAgent) -> None:
+    choices = ("open door", "go north", "wait")
+    assert unnamed(agent, 0.6, Still(choices), "open it", "open door")[:2] == ["open it", "open door"]
+    assert unnamed(agent, 0.4, Still(choices), "open it", "open door")[:2] == ["", "open door"]
+    assert unnamed(agent, 0.4, Still(choices), "see it", "wait", seeking=("see",))[:2] == ["see it", "wait"]
+    ways = {"walk north": "hall"}
+    assert unnamed(agent, 0.4, Still(choices), "walk north", "go north", ways=ways)[:2] == ["walk north", "go north"]
+
+
+def test_after_a_loop_a_sub_goal_is_named_in_any_case(agent: TextAgent) -> None:
+    agent._habits = Habits(context=512, unnamed=True)
+    reader = Sayings("open it", "open door", "open door", "leave it", "go north")
+    reader.sure = 0.1
+    reader.prefers = lambda ids, first, second: False  # type: ignore[method-assign]
+    agent._reader = reader  # type: ignore[assignment]
+    played = agent.play(Still(("open door", "go north", "wait")), 3)
+    assert [entry["goal"] for entry in played.trace if "goal" in entry] == ["", "leave it"]
+
+
+@pytest.mark.parametrize("free", [True, False])
+def test_a_sub_goal_that_leads_to_what_is_no_action_is_given_up(agent: TextAgent, free: bool) -> None:
+    class Taking(Rooms):
+        refusal_is_free = free
+
+        def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+            if action in self._choices:
+                return super().step(action)
+            return "No known action matches that input.", 0.0, False, False, {"moves": len(self.said)}
+
+    said = ("lift lamp", "lift red lamp", "go to shed", "take lamp", "take lamp")
+    assert unnamed(agent, 0.9, Taking(), *said, unprompted=("lamp",))[:3] == ["lift lamp", "", "go to shed"]
+    agent._habits = Habits(context=512, unprompted=("lamp",))
+    agent._reader = Sayings(*said)  # type: ignore[assignment]
+    assert agent.play(Taking(), 1).trace[1]["action"] == "go to hall"  # an admissible one in its place
 
 
 class Asking(Refusing):

@@ -10,30 +10,32 @@ from wean.algorithms.lessons import steps_of, tell
 from wean.algorithms.subgoals import SubgoalsConfig
 from wean.data.annotations import Annotation
 from wean.data.trajectories import Key, Trajectory
-from wean.students.episode_text import EpisodeText, names_twice
+from wean.students.episode_text import EpisodeText, hidden, names_twice
 from wean.students.text import Habits
 
 _RARE = 0.01
 """Share of demonstrations' sub-goals that may name one thing twice if a student's may not."""
+_HIDDEN = 0.02
+"""Share of a verb's sub-goals that may name what is not in sight if a student's may not."""
 
 
 class _Noted(EpisodeText):
     """An episode of which only the words count.
 
     Attributes:
-        named: Each sub-goal, and those of its words that nothing had shown before.
+        named: Each sub-goal, those of its words that nothing had shown before, and what was in sight.
         led: Each sub-goal, and where it began and ended.
     """
 
     def __init__(self) -> None:
         super().__init__(lambda text: [0], 1 << 20)
-        self.named: list[tuple[str, set[str]]] = []
+        self.named: list[tuple[str, set[str], str]] = []
         self.led: list[tuple[str, str, str]] = []
         self._began = ""
 
     def say_goal(self, goal: str, target: bool = True) -> None:
         super().say_goal(goal, target)
-        self.named.append((self.goal, self.unseen(self.goal)))
+        self.named.append((self.goal, self.unseen(self.goal), self.sight))
         self._began = self.place
 
     def say_done(self, target: bool = True) -> None:
@@ -60,8 +62,9 @@ def habits_of(
         noted.append(episode)
     unprompted = {word for word, times in untold.items() if times > 1}
     goals = [named for episode in noted for named in episode.named]
-    named = Counter(goal.split()[0] for goal, _ in goals)
-    sought = Counter(goal.split()[0] for goal, unseen in goals if unseen - unprompted)
+    named = Counter(goal.split()[0] for goal, _, _ in goals)
+    sought = Counter(goal.split()[0] for goal, unseen, _ in goals if unseen - unprompted)
+    blind = Counter(goal.split()[0] for goal, _, sight in goals if hidden(goal, sight, unprompted))
     trips = [trip for episode in noted for trip in episode.led]
     elsewhere = {goal for goal, began, place in trips if began == place or not goal.endswith(f" {place}")}
     return Habits(
@@ -72,7 +75,9 @@ def habits_of(
         repeats={action: times + 1 for action, times in repeats(trajectories).items()},
         unprompted=tuple(sorted(unprompted)),
         seeking=tuple(sorted(word for word, times in sought.items() if 4 * times > named[word])),
-        apart=_RARE * len(goals) > sum(names_twice(goal) for goal, _ in goals),
+        unnamed=config.subgoals and config.unnamed > 0,
+        in_sight=tuple(sorted(word for word, times in named.items() if blind[word] <= _HIDDEN * times)),
+        apart=_RARE * len(goals) > sum(names_twice(goal) for goal, _, _ in goals),
         ways={goal: place for goal, _, place in sorted(trips) if goal not in elsewhere},
     )
 

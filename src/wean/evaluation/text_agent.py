@@ -15,7 +15,11 @@ No language model stands beside it. Rules:
 - A sub-goal is over when the student says so, where it led to (`Habits.ways`), or after `Habits.goal_limit` actions.
   One in which nothing changed is not named again until something has, and none leads where the student is, nor does an
   action that replaces a text: demonstrations never do so. Nor does a sub-goal name one thing twice, if those of
-  demonstrations do not (`Habits.apart`).
+  demonstrations do not (`Habits.apart`), or, of the verbs of which those of demonstrations do not (`Habits.in_sight`),
+  a thing that is not in sight.
+- A student that has learnt to (`Habits.unnamed`) acts without a sub-goal where it is not sure of the one it would name,
+  unless that leads to a place or looks for something, and where one leads to a text that is no action. After a loop it
+  names one in any case.
 - A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then, and
   where what was looked for was not found, the student goes to a place where it has not been, the most probable one
   (`Habits.ways`), until it has been everywhere or the thing is there.
@@ -34,7 +38,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from wean.students.answering import reader_of
-from wean.students.episode_text import EpisodeText, names_twice, plain
+from wean.students.episode_text import EpisodeText, hidden, names_twice, plain
 from wean.students.reading import May
 from wean.students.text import TextStudent
 
@@ -46,7 +50,8 @@ SILENT = 40
 """Actions and answers in a row that cost no move; then an episode is given up."""
 _REMEMBERED = 64  # last moments, in which loops are noticed
 _ALTERNATED = 3
-_SAID_ANEW = 6  # times that a sub-goal is asked for, as long as it names a thing twice
+_SURE = 0.5
+"""The least probability of a sub-goal that is named, where the student can do without."""
 
 
 class WordsTask(Protocol):
@@ -169,12 +174,33 @@ class TextAgent:
         self._episode.ask_goal()
         named = self._planner(self._goals, self._task) if self._planner else None
         goal = named or self._wanted()
-        self._sure = 1.0 if named else self._probability(self._episode.window.ids, goal)
-        self._episode.say_goal(goal, target=False)
-        self._goals, self._since, self._changed = self._goals + 1, 0, False
+        self._goals, self._since, self._changed, self._sure = self._goals + 1, 0, False, 1.0
+        if not named and self._is_doubtful(goal):
+            self._episode.leave_goal()
+            self._played.trace.append({"goal": "", "unsure": goal})
+        else:
+            self._sure = 1.0 if named else self._probability(self._episode.window.ids, goal)
+            self._episode.say_goal(goal, target=False)
+            self._played.trace.append({"goal": self._episode.goal})
         self._goal = self._episode.goal
         self._played.seconds += time.perf_counter() - started
-        self._played.trace.append({"goal": self._episode.goal})
+
+    def _is_doubtful(self, goal: str) -> bool:
+        """Whether the student should rather act without a sub-goal than with this one, which leads it nowhere else."""
+        habits = self._habits
+        if not habits.unnamed or self._asked_planner or goal in habits.ways or goal.partition(" ")[0] in habits.seeking:
+            return False
+        return self._reader.probability(self._episode.window.ids, self._episode.answer(goal)) < _SURE
+
+    def _drop(self, said: str) -> bool:
+        """Gives a sub-goal up that led to a text which is no action, if the student can do without."""
+        if not self._habits.unnamed or not self._goal or self._planner:
+            return False
+        self._fruitless.add(self._goal)
+        self._played.trace.append({"goal": "", "said": said})
+        self._episode.say_done(target=False)
+        self._goal, self._since, self._sure = "", 0, 1.0
+        return True
 
     def _wanted(self) -> str:
         """The sub-goal that the student names; where that is about a thing nowhere to be seen, it looks elsewhere."""
@@ -191,14 +217,20 @@ class TextAgent:
 
     def _named(self) -> str:
         """The sub-goal that the student names, of those that demonstrations could."""
-        habits = self._habits
-        but = self._fruitless | {way for way, place in habits.ways.items() if place == self._episode.place}
-        for _ in range(_SAID_ANEW):
-            said = self._reader.say(self._episode.window.ids, self._may, but)
-            if not habits.apart or not names_twice(said):
-                break
-            but = but | {said}
-        return said
+        habits, episode = self._habits, self._episode
+        but = self._fruitless | {way for way, place in habits.ways.items() if place == episode.place}
+
+        def fits(said: str) -> bool:
+            return said not in but and not (habits.apart and names_twice(said))
+
+        def is_in_sight(said: str) -> bool:
+            blind = said.partition(" ")[0] not in habits.in_sight
+            return blind or not hidden(said, episode.sight, habits.unprompted)
+
+        said = self._reader.say(episode.window.ids, self._may, fits)
+        if self._is_unseen(said) or is_in_sight(said):
+            return said
+        return self._reader.say(episode.window.ids, self._may, lambda said: fits(said) and is_in_sight(said))
 
     def _is_unseen(self, goal: str) -> bool:
         """Whether a sub-goal is about a thing that nothing has shown yet."""
@@ -209,7 +241,7 @@ class TextAgent:
         started = time.perf_counter()
         episode, mark = self._episode, self._student.mark
         episode.ask()
-        if episode.goal and self._since and not self._meant and self._is_done():
+        if self._habits.subgoals and self._since and not self._meant and self._is_done():
             self._played.seconds += time.perf_counter() - started
             episode.say_done(target=False)
             self._plan()
@@ -222,6 +254,8 @@ class TextAgent:
         action = self._as_action(said) if safe and (not self._meant or said in self._meant) else ""
         if action and action not in self._ruled_out:
             return action, False
+        if safe and not action and not self._meant and self._drop(said):
+            return self._choose()
         choices = self._replacements(said if safe else "")
         return (self._best(choices), True) if choices else (said or "wait1", False)
 
@@ -294,6 +328,8 @@ class TextAgent:
         before = float(self._task.score)
         observation, over, info = take(self._task, action)
         refused = observation.startswith(NOT_TAKEN)
+        if refused and not over and not matched and not self._meant and self._drop(action):
+            return False
         if refused and not over and not matched and (choices := self._replacements(action)):
             action, matched = self._best(choices), True
             observation, over, info = take(self._task, action)
@@ -335,7 +371,7 @@ class TextAgent:
             return
         self._played.loops += 1
         self._played.trace.append({"loop": sorted(last if two else {now[0]})})
-        if self._episode.goal and not self._asked_planner:
+        if self._habits.subgoals and not self._asked_planner:
             self._asked_planner = True
             self._since = self._habits.goal_limit
         else:

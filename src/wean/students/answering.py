@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -38,10 +38,10 @@ class EncoderReader:
         logits = self._decode(encoded, [said])[0, -1]
         return bool(logits[first] >= logits[second])
 
-    def say(self, ids: Sequence[int], may: May | None = None, but: Collection[str] = ()) -> str:
+    def say(self, ids: Sequence[int], may: May | None = None, fits: May | None = None) -> str:
         """What the student says behind `ids`, greedily, up to its end mark; only what it may say (`greedy`)."""
         encoded, begun = self._read(ids)
-        return greedy(lambda said: self._decode(encoded, [[*begun, *said]])[0, -1], self._student, may, but)
+        return greedy(lambda said: self._decode(encoded, [[*begun, *said]])[0, -1], self._student, may, fits)
 
     def probability(self, ids: Sequence[int], answer: Sequence[int]) -> float:
         """How probable an answer, its end mark included, is behind `ids`."""

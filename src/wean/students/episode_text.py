@@ -30,9 +30,10 @@ told to it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import dropwhile
 from typing import Literal
 
 from wean.errors import UsageError
@@ -131,13 +132,18 @@ class EpisodeText:
         """What the place is called where the episode is now."""
         return place_of(self._look)
 
+    @property
+    def sight(self) -> str:
+        """What can be seen and is carried now, in plain words."""
+        return f"{plain(self._look)} | {plain(self._carried)}"
+
     def unseen(self, text: str) -> set[str]:
         """Words of a text, its first aside, that nothing has shown yet: no place, no observation, nothing carried."""
         return set(text.split()[1:]) - self._seen
 
     def out_of_sight(self, text: str) -> set[str]:
         """Words of a text that are not among what can be seen or is carried now."""
-        return set(text.split()) - {*plain(self._look).split(), *plain(self._carried).split()}
+        return set(text.split()) - set(self.sight.split())
 
     def begin(self, description: str, look: str, carried: str) -> None:
         """Opens the episode."""
@@ -163,6 +169,11 @@ class EpisodeText:
         if self._feeding == "step" and len(self.windows[-1].ids):
             self._open(goal=False)
         self.window.add(self._encode(GOAL))
+
+    def leave_goal(self) -> None:
+        """After `ask_goal`: none is said, what comes now is done without."""
+        self.window.ids.pop()
+        self.window.targets.pop()
 
     def say_goal(self, goal: str, target: bool = True) -> None:
         """The sub-goal that comes now, in words or as `verb(argument, argument)`."""
@@ -318,6 +329,20 @@ def names_twice(goal: str) -> bool:
     """Whether a sub-goal in words (`phrase`) names one thing twice: "connect battery to red wire to red wire"."""
     first, *others = goal.split(" to ")
     return len(set(others)) < len(others) or any(first.endswith(f" {thing}") for thing in others)
+
+
+def hidden(goal: str, sight: str, known: Collection[str]) -> list[str]:
+    """The things of a sub-goal in words (`phrase`) that can neither be seen nor are carried.
+
+    Args:
+        goal: The sub-goal.
+        sight: What can be seen and is carried (`EpisodeText.sight`).
+        known: Words that are said untold: none of them begins the first thing, and a thing of such words alone may be
+            called otherwise.
+    """
+    first, *others = goal.split(" to ")
+    things = [" ".join(dropwhile(lambda word: word in known, first.split()[1:])), *others]
+    return [thing for thing in things if f" {thing} " not in f" {sight} " and not set(thing.split()) <= set(known)]
 
 
 def place_of(look: str) -> str:

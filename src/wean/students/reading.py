@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -18,14 +18,14 @@ _SEARCHED, _BRANCHES = 100, 16  # beginnings of texts that are weighed at most, 
 
 
 May = Callable[[str], bool]
-"""Whether a word may be said."""
+"""Whether a word may be said, or a whole text."""
 
 
 def greedy(
     after: Callable[[list[int]], torch.Tensor],
     student: TextStudent,
     may: May | None = None,
-    but: Collection[str] = (),
+    fits: May | None = None,
 ) -> str:
     """Says the most probable token each time.
 
@@ -36,21 +36,23 @@ def greedy(
         after: The logits (vocabulary,) behind what was said so far.
         student: Whose marks and words they are.
         may: Whether a word may be said; None for all.
-        but: Whole texts that may not be said.
+        fits: Whether a whole text may be said; None for all.
     """
     said: list[int] = []
     while len(said) < LONGEST:
         token = int(after(said).argmax())
         if may and not _allows(student, said, may)(token):
-            return _allowed(after, student, may, but)
+            return _allowed(after, student, may, fits)
         if token == student.mark["<end>"]:
             break
         said.append(token)
     text = student.decode(said)
-    return _allowed(after, student, may or (lambda word: True), but) if text in but else text
+    return text if not fits or fits(text) else _allowed(after, student, may, fits)
 
 
-def _allowed(after: Callable[[list[int]], torch.Tensor], student: TextStudent, may: May, but: Collection[str]) -> str:
+def _allowed(
+    after: Callable[[list[int]], torch.Tensor], student: TextStudent, may: May | None, fits: May | None
+) -> str:
     """The most probable text that may be said; after many steps what was reached."""
     waiting: list[tuple[float, list[int]]] = [(0.0, [])]
     said: list[int] = []
@@ -59,10 +61,11 @@ def _allowed(after: Callable[[list[int]], torch.Tensor], student: TextStudent, m
             break
         cost, said = heapq.heappop(waiting)
         if said and said[-1] == student.mark["<end>"]:
-            if student.decode(said) not in but:
+            if not fits or fits(student.decode(said)):
                 break
             continue
-        found, allows = after(said).log_softmax(-1).topk(_BRANCHES), _allows(student, said, may)
+        found = after(said).log_softmax(-1).topk(_BRANCHES)
+        allows = _allows(student, said, may) if may else lambda token: True
         for log, token in zip(found.values.tolist(), found.indices.tolist(), strict=True):
             if len(said) < LONGEST and allows(token):
                 heapq.heappush(waiting, (cost - log, [*said, token]))
@@ -112,9 +115,9 @@ class Reader:
         logits = self.read(ids)
         return bool(logits[first] >= logits[second])
 
-    def say(self, ids: Sequence[int], may: May | None = None, but: Collection[str] = ()) -> str:
+    def say(self, ids: Sequence[int], may: May | None = None, fits: May | None = None) -> str:
         """What the student says behind `ids`, greedily, up to its end mark; only what it may say (`greedy`)."""
-        return greedy(lambda said: self.read([*ids, *said]), self._student, may, but)
+        return greedy(lambda said: self.read([*ids, *said]), self._student, may, fits)
 
     def probability(self, ids: Sequence[int], answer: Sequence[int]) -> float:
         """How probable an answer, its end mark included, is behind `ids`."""

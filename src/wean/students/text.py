@@ -40,6 +40,8 @@ class Habits:
             without any it says what it likes.
         seeking: First words of sub-goals with which its demonstrations often look for what nothing has shown yet
             (find); sub-goals that begin otherwise are about what was seen.
+        unnamed: Whether it has learnt to act where no sub-goal is named.
+        in_sight: First words of sub-goals whose things can nearly always be seen or are carried when they are named.
         apart: Whether its demonstrations' sub-goals hardly ever name one thing twice.
         ways: Sub-goals that always led from elsewhere to the place which they name, and this place.
     """
@@ -52,6 +54,8 @@ class Habits:
     repeats: Mapping[str, int] = field(default_factory=dict)
     unprompted: Collection[str] = ()
     seeking: Collection[str] = ()
+    unnamed: bool = False
+    in_sight: Collection[str] = ()
     apart: bool = False
     ways: Mapping[str, str] = field(default_factory=dict)
 
