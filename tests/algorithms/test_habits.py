@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from wean.algorithms.habits import habits_of, longest_goal
+from wean.algorithms.habits import habits_of, longest_goal, repeats
 from wean.algorithms.subgoals import SubgoalsConfig
 from wean.data.annotations import parse_annotation
 from wean.data.trajectories import Moment, Trajectory
-from word_demos import demonstration
+from word_demos import NOTHING, demonstration
 
 CONFIG = SubgoalsConfig()
 
@@ -70,3 +70,19 @@ def test_verbs_whose_things_are_nearly_always_in_sight_are_known() -> None:
     many = [hunt(number, "cup") for number in range(2)]
     annotations = {one.key: annotation for one, annotation in many}
     assert habits_of([one for one, _ in many], annotations, CONFIG).in_sight == ("take",)  # no hall where one sings
+
+
+def test_what_is_done_more_than_once_in_the_same_moment_is_known_by_its_first_word() -> None:
+    kitchen, hall = ("kitchen:\na pot", NOTHING, 0.0), ("hall:\na lamp", NOTHING, 0.0)
+    done = [
+        ("wait for 10", "You wait.", *kitchen),
+        ("go to hall", "You move.", *kitchen),
+        ("look around", "hall", *hall),
+        ("look around", "hall", *hall),
+        ("go to kitchen", "You move.", *hall),
+        ("wait for 10", "You wait.", *kitchen),
+        ("wait", "You wait.", *kitchen),
+        ("wait for 10", "You wait.", *kitchen),
+        ("go to hall", "You move.", "kitchen:\na cup", NOTHING, 0.0),
+    ]
+    assert repeats([Trajectory("rest", 0, "Rest.", tuple(Moment(*one) for one in done))]) == {"wait": 3}

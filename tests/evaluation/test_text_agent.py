@@ -98,7 +98,7 @@ class Sayings:
     [
         (("open door",), ["open door"] * 2 + ["go north"] * 2 + ["wait"]),
         (("wait",), ["wait"] * 4 + ["open door"] * 2 + ["go north"] * 2 + ["wait"]),
-        (("open door", "go north"), ["open door", "go north"] * 3 + ["wait"]),
+        (("open door", "go north"), ["open door", "go north"] * 2 + ["wait"]),
     ],
 )
 def test_what_changes_nothing_is_not_done_more_often_than_demonstrations_do_it(
@@ -219,13 +219,16 @@ def test_what_cannot_spoil_the_task_needs_no_sure_sub_goal(agent: TextAgent) -> 
     assert task.said == ["look"]
 
 
-def test_neither_sub_goals_nor_what_replaces_a_text_lead_where_the_student_is(agent: TextAgent) -> None:
-    reader = Sayings("walk to kitchen", "walk to hall", "fly")
+@pytest.mark.parametrize(("said", "done"), [(("fly",), "go to hall"), (("go to kitchen", "go to shed"), "go to shed")])
+def test_neither_sub_goals_nor_actions_lead_where_the_student_is(
+    agent: TextAgent, said: tuple[str, ...], done: str
+) -> None:
+    reader = Sayings("walk to kitchen", "walk to hall", *said)
     ways = {f"walk to {place}": place for place in ("kitchen", "hall", "shed")}
     agent._habits, agent._reader = Habits(context=512, ways=ways), reader  # type: ignore[assignment]
     task = Rooms()
     assert agent.play(task, 1).trace[0] == {"goal": "walk to hall"}
-    assert task.said == ["go to hall"]  # the first of those that lead elsewhere
+    assert task.said == [done]
 
 
 def test_a_sub_goal_is_over_where_it_led_to(agent: TextAgent) -> None:
@@ -285,7 +288,7 @@ def test_a_student_that_is_not_sure_of_a_sub_goal_acts_without_unless_it_leads_s
 
 def test_after_a_loop_a_sub_goal_is_named_in_any_case(agent: TextAgent) -> None:
     agent._habits = Habits(context=512, unnamed=True)
-    reader = Sayings("open it", "open door", "open door", "leave it", "go north")
+    reader = Sayings("open it", *["open door"] * 3, "leave it", "go north")
     reader.sure = 0.1
     reader.prefers = lambda ids, first, second: False  # type: ignore[method-assign]
     agent._reader = reader  # type: ignore[assignment]

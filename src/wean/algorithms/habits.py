@@ -10,7 +10,7 @@ from wean.algorithms.lessons import steps_of, tell
 from wean.algorithms.subgoals import SubgoalsConfig
 from wean.data.annotations import Annotation
 from wean.data.trajectories import Key, Trajectory
-from wean.students.episode_text import EpisodeText, hidden, names_twice
+from wean.students.episode_text import EpisodeText, hidden, is_idle, names_twice
 from wean.students.text import Habits
 
 _RARE = 0.01
@@ -72,7 +72,7 @@ def habits_of(
         config.subgoals,
         config.context,
         goal_limit=2 * longest_goal(trajectories, annotations, config.actions),
-        repeats={action: times + 1 for action, times in repeats(trajectories).items()},
+        repeats=repeats(trajectories),
         unprompted=tuple(sorted(unprompted)),
         seeking=tuple(sorted(word for word, times in sought.items() if 4 * times > named[word])),
         unnamed=config.subgoals and config.unnamed > 0,
@@ -93,12 +93,13 @@ def longest_goal(trajectories: Sequence[Trajectory], annotations: Mapping[Key, A
 
 
 def repeats(trajectories: Sequence[Trajectory]) -> dict[str, int]:
-    """How often in a row demonstrations do an action although nothing changes, of those that they do so."""
-    longest: dict[str, int] = {}
+    """How often demonstrations do an action in the same moment, by its first word, of those that they do repeat."""
+    most: dict[str, int] = {}
     for trajectory in trajectories:
-        row = 1
-        for one, two in pairwise(trajectory.path):
-            row = row + 1 if one[:4] == two[:4] else 1
-            if row > 1:
-                longest[two.action] = max(longest.get(two.action, 0), row)
-    return longest
+        kept = (moment for moment in trajectory.path if not is_idle(moment.action, moment.observation))
+        done = Counter((moment.action, moment.look, moment.inventory, moment.score) for moment in kept)
+        for (action, *_), times in done.items():
+            verb = action.split()[0]
+            if times > max(1, most.get(verb, 1)):
+                most[verb] = times
+    return most

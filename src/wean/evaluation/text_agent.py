@@ -13,26 +13,27 @@ No language model stands beside it. Rules:
   Nor is it done where a name in the sub-goal is not in sight. Else the most probable admissible action that cannot
   spoil the task is taken.
 - A sub-goal is over when the student says so, where it led to (`Habits.ways`), or after `Habits.goal_limit` actions.
-  One in which nothing changed is not named again until something has, and none leads where the student is, nor does an
-  action that replaces a text: demonstrations never do so. Nor does a sub-goal name one thing twice, if those of
-  demonstrations do not (`Habits.apart`), or, of the verbs of which those of demonstrations do not (`Habits.in_sight`),
-  a thing that is not in sight.
+  None is named twice in the same moment (what can be seen and is carried, and the score), and none leads where the
+  student is, nor does an action: demonstrations hardly ever do so. Nor does a sub-goal name one thing twice, if those
+  of demonstrations do not (`Habits.apart`), or, of the verbs of which those of demonstrations do not
+  (`Habits.in_sight`), a thing that is not in sight.
 - A student that has learnt to (`Habits.unnamed`) acts without a sub-goal where it is not sure of the one it would name,
   unless that leads to a place or looks for something, and where one leads to a text that is no action. After a loop it
   names one in any case.
 - A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then, and
   where what was looked for was not found, the student goes to a place where it has not been, the most probable one
   (`Habits.ways`), until it has been everywhere or the thing is there.
-- A loop: one action has changed nothing (observation, what can be seen and is carried, score) `Habits.repeat_limit`
-  times in a row, more often where demonstrations are as patient (`Habits.repeats`), or two actions have alternated as
-  often, and three times. Then what was done since is ruled out until something changes; the first time the planner is
-  asked before, if there is one. What is refused although it is admissible is ruled out as well.
+- A loop: an action was done in the same moment `Habits.repeat_limit` times already, or more often, where demonstrations
+  are as patient (`Habits.repeats`). The first time in a moment the planner is asked, if there is one; then the most
+  probable admissible action is done of which this is not so. What is refused although it is admissible is not done
+  again in the same moment either.
 """
 
 from __future__ import annotations
 
 import re
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -46,10 +47,9 @@ NOT_TAKEN = ("No known action matches that input", "Unknown action")
 """How a task that spends no move on it answers what is no action."""
 _AMBIGUOUS = "Ambiguous request"
 _NUMBERED = re.compile(r"^\s*(\d+):\s*(.+?)\s*$", re.MULTILINE)
+_EVER = 1 << 20  # more often than anything may be done
 SILENT = 40
 """Actions and answers in a row that cost no move; then an episode is given up."""
-_REMEMBERED = 64  # last moments, in which loops are noticed
-_ALTERNATED = 3
 _SURE = 0.5
 """The least probability of a sub-goal that is named, where the student can do without."""
 
@@ -107,6 +107,9 @@ class Played:
     trace: list[dict[str, Any]] = field(default_factory=list)
 
 
+Moment = tuple[str, str, float]
+"""What can be seen, what is carried, and the score."""
+
 Planner = Callable[[int, WordsTask], str | None]
 """Names the sub-goal of a number (from 0) in the student's place; None when there is no more."""
 
@@ -140,16 +143,14 @@ class TextAgent:
         self._task, self._played = task, Played()
         self._episode: EpisodeText = self._student.episode()
         self._goals, self._since, self._goal = 0, 0, ""
-        self._ruled_out: set[str] = set()
-        self._fruitless: set[str] = set()
-        self._changed, self._sure = True, 1.0
-        self._past: list[tuple[str, ...]] = []
-        self._asked_planner = False
-        self._sought = ""
+        self._done: Counter[tuple[str, Moment]] = Counter()
+        self._named: dict[Moment, set[str]] = defaultdict(set)
+        self._lost: set[Moment] = set()  # those in which a loop was noticed and the planner asked
+        self._sought, self._sure = "", 1.0
         self._meant: dict[str, str] = {}
         read_before = self._reader.tokens_read
         look, carried = task.look(), task.inventory()
-        self._before: tuple[str, ...] = (look, carried, str(float(task.score)))
+        self._now: Moment = (look, carried, float(task.score))
         self._episode.begin(task.description, look, carried)
         self._visited = {self._episode.place}
         if self._habits.subgoals:
@@ -169,18 +170,17 @@ class TextAgent:
     def _plan(self) -> None:
         """Asks for the next sub-goal."""
         started = time.perf_counter()
-        if not self._changed:
-            self._fruitless.add(self._goal)
         self._episode.ask_goal()
         named = self._planner(self._goals, self._task) if self._planner else None
         goal = named or self._wanted()
-        self._goals, self._since, self._changed, self._sure = self._goals + 1, 0, False, 1.0
+        self._goals, self._since, self._sure = self._goals + 1, 0, 1.0
         if not named and self._is_doubtful(goal):
             self._episode.leave_goal()
             self._played.trace.append({"goal": "", "unsure": goal})
         else:
             self._sure = 1.0 if named else self._probability(self._episode.window.ids, goal)
             self._episode.say_goal(goal, target=False)
+            self._named[self._now].add(self._episode.goal)
             self._played.trace.append({"goal": self._episode.goal})
         self._goal = self._episode.goal
         self._played.seconds += time.perf_counter() - started
@@ -188,7 +188,8 @@ class TextAgent:
     def _is_doubtful(self, goal: str) -> bool:
         """Whether the student should rather act without a sub-goal than with this one, which leads it nowhere else."""
         habits = self._habits
-        if not habits.unnamed or self._asked_planner or goal in habits.ways or goal.partition(" ")[0] in habits.seeking:
+        leads = goal in habits.ways or goal.partition(" ")[0] in habits.seeking
+        if leads or not habits.unnamed or self._now in self._lost:
             return False
         return self._reader.probability(self._episode.window.ids, self._episode.answer(goal)) < _SURE
 
@@ -196,7 +197,7 @@ class TextAgent:
         """Gives a sub-goal up that led to a text which is no action, if the student can do without."""
         if not self._habits.unnamed or not self._goal or self._planner:
             return False
-        self._fruitless.add(self._goal)
+        self._named[self._now].add(self._goal)
         self._played.trace.append({"goal": "", "said": said})
         self._episode.say_done(target=False)
         self._goal, self._since, self._sure = "", 0, 1.0
@@ -205,9 +206,10 @@ class TextAgent:
     def _wanted(self) -> str:
         """The sub-goal that the student names; where that is about a thing nowhere to be seen, it looks elsewhere."""
         habits = self._habits
-        ways = [way for way, place in habits.ways.items() if place not in self._visited and way not in self._fruitless]
+        named = self._named[self._now]
+        ways = [way for way, place in habits.ways.items() if place not in self._visited and way not in named]
         if not ways or not self._is_unseen(self._sought):
-            said = self._named()
+            said = self._fitting()
             if said.partition(" ")[0] in habits.seeking:
                 self._sought = said
                 return said
@@ -215,10 +217,10 @@ class TextAgent:
                 return said
         return ways[self._reader.choose(self._episode.window.ids, [self._episode.answer(way) for way in ways])]
 
-    def _named(self) -> str:
+    def _fitting(self) -> str:
         """The sub-goal that the student names, of those that demonstrations could."""
         habits, episode = self._habits, self._episode
-        but = self._fruitless | {way for way, place in habits.ways.items() if place == episode.place}
+        but = self._named[self._now] | {way for way, place in habits.ways.items() if place == episode.place}
 
         def fits(said: str) -> bool:
             return said not in but and not (habits.apart and names_twice(said))
@@ -248,16 +250,23 @@ class TextAgent:
             started = time.perf_counter()
             episode.ask()
         ids = [*episode.window.ids, mark["<act>"]]
-        said = self._said = self._reader.say(ids, self._may)
+        said = self._said = self._reader.say(ids, self._may, lambda said: not said.endswith(self._here))
         safe = self._is_safe(said, ids)
         self._played.seconds += time.perf_counter() - started
         action = self._as_action(said) if safe and (not self._meant or said in self._meant) else ""
-        if action and action not in self._ruled_out:
+        if action and not self._is_worn(action):
             return action, False
+        if action and self._asks_planner(action):
+            return self._choose()
         if safe and not action and not self._meant and self._drop(said):
             return self._choose()
         choices = self._replacements(said if safe else "")
         return (self._best(choices), True) if choices else (said or "wait1", False)
+
+    @property
+    def _here(self) -> str:
+        """How actions end that lead where the student is."""
+        return f" to {self._episode.place}"
 
     def _is_done(self) -> bool:
         episode, habits = self._episode, self._habits
@@ -303,9 +312,8 @@ class TextAgent:
     def _replacements(self, action: str) -> list[str]:
         """What may be done in place of a text."""
         spoiling, said = getattr(self._task, "irrevocable", ()), action.split()
-        choices = [choice for choice in self._task.situation().choices if choice not in self._ruled_out]
-        here = f" to {self._episode.place}"
-        choices = [choice for choice in choices if not plain(choice).endswith(here)] or choices
+        choices = [choice for choice in self._task.situation().choices if not self._is_worn(choice)]
+        choices = [choice for choice in choices if not plain(choice).endswith(self._here)] or choices
         if same := [choice for choice in choices if sorted(plain(choice).split()) == sorted(said)]:
             return same
         found = [choice for choice in choices if not choice.startswith(spoiling) or _is_in(choice, said)]
@@ -329,7 +337,7 @@ class TextAgent:
         observation, over, info = take(self._task, action)
         refused = observation.startswith(NOT_TAKEN)
         if refused and not over and not matched and not self._meant and self._drop(action):
-            return False
+            return False  # it has cost nothing
         if refused and not over and not matched and (choices := self._replacements(action)):
             action, matched = self._best(choices), True
             observation, over, info = take(self._task, action)
@@ -346,47 +354,30 @@ class TextAgent:
         played.moves = int(info.get("moves", played.moves + 1))
         entry = {"action": action, "observation": observation[:300], "score": score, "moves": played.moves}
         played.trace.append(entry | ({"matched": True, "said": self._said} if matched else {}))
+        if not self._meant:  # the same number answers one question after the other
+            self._done[action, self._now] += _EVER if refused else 1  # even admissible actions can be refused
         asked = observation.startswith(_AMBIGUOUS)
         self._meant = dict(_NUMBERED.findall(observation)) if asked else {}
-        if not over and not asked:
-            self._watch((action, observation, look, carried, str(score)), score > before)
-        if refused:  # even admissible actions can be
-            self._ruled_out.add(action)
+        self._now = (look, carried, score)
         return over
 
-    def _watch(self, now: tuple[str, ...], risen: bool) -> None:
-        """Notices loops."""
-        if risen or all(now[2:] != before[2:] for before in self._past[-2:]):
-            self._ruled_out.clear()
-            self._asked_planner = False
-        if risen or now[2:] != self._before:
-            self._fruitless.clear()
-            self._changed = True
-        self._before = now[2:]
-        self._past = [*self._past, now][-_REMEMBERED:]
-        last = {moment[0] for moment in self._past[-2:]}
-        one = self._rounds(1) >= self._limit(now[0])
-        two = self._rounds(2) >= max(_ALTERNATED, *map(self._limit, last)) and len(last) == 2
-        if not one and not two:
-            return
+    # --- loops ---------------------------------------------------------------------------------------------------
+
+    def _is_worn(self, action: str) -> bool:
+        """Whether an action was done in this very moment as often as it may be."""
+        limit = self._habits.repeats.get(action.partition(" ")[0], self._habits.repeat_limit)
+        return self._done[action, self._now] >= limit
+
+    def _asks_planner(self, action: str) -> bool:
+        """Notices a loop; whether the planner was asked, as it is once in a moment."""
         self._played.loops += 1
-        self._played.trace.append({"loop": sorted(last if two else {now[0]})})
-        if self._habits.subgoals and not self._asked_planner:
-            self._asked_planner = True
-            self._since = self._habits.goal_limit
-        else:
-            self._ruled_out |= last if two else {now[0]}
-
-    def _limit(self, action: str) -> int:
-        """How often in a row an action may change nothing."""
-        return self._habits.repeats.get(action, self._habits.repeat_limit)
-
-    def _rounds(self, length: int) -> int:
-        """How often the last moments, so many of them, have come in a row."""
-        last, rounds = self._past[-length:], 0
-        while self._past[max(0, len(self._past) - length * (rounds + 1)) : len(self._past) - length * rounds] == last:
-            rounds += 1
-        return rounds
+        self._played.trace.append({"loop": [action]})
+        if not self._habits.subgoals or self._now in self._lost:
+            return False
+        self._lost.add(self._now)
+        self._episode.say_done(target=False)
+        self._plan()
+        return True
 
 
 def _is_in(choice: str, said: Sequence[str]) -> bool:

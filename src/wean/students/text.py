@@ -34,8 +34,9 @@ class Habits:
         context: Tokens that it reads at most.
         goal_limit: Actions after which a sub-goal is over even if the student does not say so: twice as many as the
             longest in its demonstrations took.
-        repeat_limit: How often one action may change nothing in a row before another must be taken.
-        repeats: The same of those that its demonstrations repeat (to wait): once more than they do.
+        repeat_limit: How often an action may be done in the same moment: all alike that can be seen and is carried, and
+            the score.
+        repeats: The same by the first words of actions that demonstrations do as often (to wait, to measure).
         unprompted: Words that it may say without having been told them in the episode, as its demonstrations do;
             without any it says what it likes.
         seeking: First words of sub-goals with which its demonstrations often look for what nothing has shown yet
