@@ -67,9 +67,11 @@ def test_whether_sub_goals_name_one_thing_twice_is_known() -> None:
 
 
 def test_verbs_whose_things_are_nearly_always_in_sight_are_known() -> None:
-    many = [hunt(number, "cup") for number in range(2)]
+    many = [hunt(0, "cup"), hunt(1, "lamp")]
     annotations = {one.key: annotation for one, annotation in many}
-    assert habits_of([one for one, _ in many], annotations, CONFIG).in_sight == ("take",)  # no hall where one sings
+    habits = habits_of([one for one, _ in many], annotations, CONFIG)
+    assert habits.in_sight == ("sing", "take")  # what is always sung to is no choice
+    assert habits.verbs == {"find": "find", "take": "take", "sing": "sing hall"}
 
 
 def test_what_is_done_more_than_once_in_the_same_moment_is_known_by_its_first_word() -> None:

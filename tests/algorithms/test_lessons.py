@@ -21,7 +21,8 @@ from wean.algorithms.lessons import (
 from wean.data.trajectories import Moment, Trajectory
 from wean.errors import UsageError
 from wean.evaluation.text_agent import TextAgent
-from wean.students.episode_text import EpisodeText, Window, hidden, phrase, plain
+from wean.students.episode_text import EpisodeText, Window, beginnings, hidden, phrase, plain, things_of
+from wean.students.reading import Said
 from wean.students.text import Habits, Size, TextStudent, new_student
 from wean.students.tokens import train_tokenizer
 from word_demos import NOTHING, Replayed, demonstration
@@ -87,11 +88,22 @@ def test_a_sub_goal_is_told_in_the_words_of_actions() -> None:
 
 
 def test_things_that_a_sub_goal_names_are_in_sight_or_hidden() -> None:
-    sight, known = "workshop : battery red box blue wire | metal pot", {"tie", "pick", "up", "lamp"}
-    assert hidden("tie battery to blue wire to red wire", sight, known) == ["red wire"]
-    assert hidden("pick up red box", sight, known) == []
-    assert hidden("pick up box of red", sight, known) == ["box of red"]
-    assert hidden("pick up lamp to pot", sight, known) == []  # a lamp may be called otherwise
+    sight, known = "workshop : battery red box blue wire | metal pot", {"adult", "lamp"}
+    assert hidden(["battery", "blue wire", "red wire"], sight, known) == ["red wire"]
+    assert hidden(["red box", "metal pot"], sight, known) == []
+    assert hidden(["box of red", "adult lamp"], sight, known) == ["box of red"]  # a lamp may be called otherwise
+
+
+def test_what_a_sub_goal_names_comes_behind_what_all_of_its_kind_begin_with() -> None:
+    begin = beginnings(
+        ["pick up pot", "pick up red pot", "fill pot to water", "fill pot to water", "tie a to b", "tie c"]
+    )
+    assert begin == {"pick": "pick up", "fill": "fill pot to water", "tie": "tie"}
+    assert things_of("pick up pot", begin) == ["pot"]
+    assert things_of("fill pot to water", begin) == []
+    assert things_of("fill pot to oil", begin) == ["oil"]
+    assert things_of("tie battery to red wire", begin) == ["battery", "red wire"]
+    assert things_of("look at me", begin) == ["at me"]
 
 
 def test_mistakes_are_told_and_not_learnt(tokenizer: Any) -> None:
@@ -152,8 +164,8 @@ class Scripted:
     def __init__(self, said: list[str], done: list[bool]) -> None:
         self._said, self._done, self.tokens_read = iter(said), iter(done), 0
 
-    def say(self, ids: list[int], may: object, fits: object = None) -> str:
-        return next(self._said)
+    def say(self, ids: list[int], may: object, fits: object = None) -> Said:
+        return Said(next(self._said))
 
     def prefers(self, ids: list[int], first: int, second: int) -> bool:
         return next(self._done)

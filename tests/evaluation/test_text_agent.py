@@ -1,5 +1,6 @@
 """What a text student's agent does with texts that are not taken."""
 
+import math
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -7,6 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from wean.evaluation.text_agent import TextAgent
+from wean.students.reading import Said
 from wean.students.text import Habits, Size, new_student
 from wean.students.tokens import train_tokenizer
 
@@ -76,21 +78,22 @@ class Sayings:
         self._said, self._at, self.tokens_read = said, 0, 0
         self.sure = 1.0
 
-    def say(self, ids: list[int], may: object, fits: Callable[[str], bool] | None = None) -> str:
+    def say(self, ids: list[int], may: object, fits: Callable[[str], bool] | None = None) -> Said:
         while True:
             self._at += 1
             said = self._said[(self._at - 1) % len(self._said)]
             if not fits or fits(said):
-                return said
+                return Said(said, self.logs_of())
+
+    def logs_of(self) -> tuple[float, ...]:
+        """All that is unsure is the end of a text."""
+        return *[0.0] * 40, math.log(self.sure)
 
     def choose(self, ids: list[int], answers: list[list[int]]) -> int:
         return 0
 
     def prefers(self, ids: list[int], first: int, second: int) -> bool:
         return True
-
-    def probability(self, ids: list[int], answer: list[int]) -> float:
-        return self.sure
 
 
 @pytest.mark.parametrize(
@@ -207,8 +210,9 @@ def test_what_cannot_spoil_the_task_needs_no_sure_sub_goal(agent: TextAgent) -> 
     agent._habits = Habits(context=512)
 
     class Looking(Sayings):
-        def say(self, ids: list[int], may: object, fits: object = None) -> str:
-            return "look" if ids[-1] == agent._student.mark["<act>"] else "focus on frog"
+        def say(self, ids: list[int], may: object, fits: object = None) -> Said:
+            acts = ids[-1] == agent._student.mark["<act>"]
+            return Said("look" if acts else "focus on frog", self.logs_of())
 
     reader = Looking("")
     reader.sure = 0.1
@@ -340,9 +344,9 @@ def test_a_question_is_answered_before_a_sub_goal_is_over(agent: TextAgent) -> N
 @pytest.mark.parametrize(("thing", "done"), [(0.7, "focus on frog"), (0.5, "wait")])
 def test_whether_it_is_time_for_what_may_spoil_the_task_is_not_asked(agent: TextAgent, thing: float, done: str) -> None:
     class Weighing(Sayings):
-        def probability(self, ids: list[int], answer: list[int]) -> float:
-            whole = agent._episode.answer("focus on frog")
-            return 0.01 if answer == whole else thing  # "focus on" itself is most improbable
+        def logs_of(self) -> tuple[float, ...]:
+            begin = agent._student.encode("focus on")
+            return *[-9.0] * len(begin), math.log(thing)  # "focus on" itself is most improbable
 
     agent._reader = Weighing("focus on frog")  # type: ignore[assignment]
     task = Spoiling(("wait", "focus on frog"), over_after=1)

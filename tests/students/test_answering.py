@@ -63,7 +63,7 @@ def test_it_says_the_most_probable_tokens(student: TextStudent) -> None:
             start = torch.tensor([[student.model.config.decoder_start_token_id, *answer]])
             logits = student.model(input_ids=torch.tensor([IDS]), decoder_input_ids=start).logits
         answer.append(int(logits[0, -1].argmax()))
-    assert reader_of(student).say([*IDS, act]) == student.decode(answer[1:])
+    assert reader_of(student).say([*IDS, act]).text == student.decode(answer[1:])
 
 
 def test_it_plays_and_what_is_no_action_is_matched(student: TextStudent) -> None:

@@ -121,13 +121,16 @@ def test_it_reads_again_only_what_is_new(student: TextStudent) -> None:
 
 
 def test_it_says_the_most_probable_tokens(student: TextStudent) -> None:
-    ids, said = list(IDS), Reader(student).say(IDS)
+    ids, said, logs = list(IDS), Reader(student).say(IDS), []
     for _ in range(48):
-        token = int(plain(student.model, ids)[-1].argmax())
+        found = plain(student.model, ids)[-1].log_softmax(-1)
+        token = int(found.argmax())
+        logs.append(float(found[token]))
         if token == student.mark["<end>"]:
             break
         ids.append(token)
-    assert said == student.decode(ids[len(IDS) :])
+    assert said.text == student.decode(ids[len(IDS) :])
+    assert said.logs == pytest.approx(logs, abs=1e-4)
 
 
 def test_in_place_of_a_word_that_may_not_be_said_the_most_probable_text_without_is_said() -> None:
@@ -142,10 +145,16 @@ def test_in_place_of_a_word_that_may_not_be_said_the_most_probable_text_without_
             logits[token] = 10 - rank
         return logits
 
-    assert greedy(after, student) == "north"
-    assert greedy(after, student, lambda word: word != "north") == "door open"
-    assert greedy(after, student, lambda word: word == "door") == "door"
-    assert greedy(after, student, fits=lambda said: said != "north") == "door open"
+    assert greedy(after, student).text == "north"
+    assert greedy(after, student, lambda word: word != "north").text == "door open"
+    assert greedy(after, student, lambda word: word == "door").text == "door"
+    instead = greedy(after, student, fits=lambda said: said != "north")
+    assert instead.text == "door open"
+    ways = [(), (door,), (door, opened)]
+    logs = [
+        float(after(list(way)).log_softmax(-1)[token]) for way, token in zip(ways, (door, opened, end), strict=True)
+    ]
+    assert instead.logs == pytest.approx(logs)
 
 
 def test_what_is_copied_is_where_the_attention_is() -> None:

@@ -10,12 +10,12 @@ from wean.algorithms.lessons import steps_of, tell
 from wean.algorithms.subgoals import SubgoalsConfig
 from wean.data.annotations import Annotation
 from wean.data.trajectories import Key, Trajectory
-from wean.students.episode_text import EpisodeText, hidden, is_idle, names_twice
+from wean.students.episode_text import EpisodeText, beginnings, hidden, is_idle, names_twice, things_of
 from wean.students.text import Habits
 
 _RARE = 0.01
 """Share of demonstrations' sub-goals that may name one thing twice if a student's may not."""
-_HIDDEN = 0.02
+_HIDDEN = 0.03
 """Share of a verb's sub-goals that may name what is not in sight if a student's may not."""
 
 
@@ -23,7 +23,7 @@ class _Noted(EpisodeText):
     """An episode of which only the words count.
 
     Attributes:
-        named: Each sub-goal, those of its words that nothing had shown before, and what was in sight.
+        named: Each sub-goal, the words that had been shown before, and what was in sight.
         led: Each sub-goal, and where it began and ended.
     """
 
@@ -35,7 +35,7 @@ class _Noted(EpisodeText):
 
     def say_goal(self, goal: str, target: bool = True) -> None:
         super().say_goal(goal, target)
-        self.named.append((self.goal, self.unseen(self.goal), self.sight))
+        self.named.append((self.goal, set(self._seen), self.sight))
         self._began = self.place
 
     def say_done(self, target: bool = True) -> None:
@@ -62,9 +62,13 @@ def habits_of(
         noted.append(episode)
     unprompted = {word for word, times in untold.items() if times > 1}
     goals = [named for episode in noted for named in episode.named]
-    named = Counter(goal.split()[0] for goal, _, _ in goals)
-    sought = Counter(goal.split()[0] for goal, unseen, _ in goals if unseen - unprompted)
-    blind = Counter(goal.split()[0] for goal, _, sight in goals if hidden(goal, sight, unprompted))
+    verbs = beginnings(goal for goal, _, _ in goals)
+    named, sought, blind = Counter[str](), Counter[str](), Counter[str]()
+    for goal, seen, sight in goals:
+        verb, things = goal.split()[0], things_of(goal, verbs)
+        named[verb] += 1
+        sought[verb] += not set(" ".join(things).split()) <= seen | unprompted
+        blind[verb] += bool(hidden(things, sight, unprompted))
     trips = [trip for episode in noted for trip in episode.led]
     elsewhere = {goal for goal, began, place in trips if began == place or not goal.endswith(f" {place}")}
     return Habits(
@@ -75,6 +79,7 @@ def habits_of(
         repeats=repeats(trajectories),
         unprompted=tuple(sorted(unprompted)),
         seeking=tuple(sorted(word for word, times in sought.items() if 4 * times > named[word])),
+        verbs=verbs,
         unnamed=config.subgoals and config.unnamed > 0,
         in_sight=tuple(sorted(word for word, times in named.items() if blind[word] <= _HIDDEN * times)),
         apart=_RARE * len(goals) > sum(names_twice(goal) for goal, _, _ in goals),

@@ -31,6 +31,7 @@ No language model stands beside it. Rules:
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections import Counter, defaultdict
@@ -39,8 +40,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from wean.students.answering import reader_of
-from wean.students.episode_text import EpisodeText, hidden, names_twice, plain
-from wean.students.reading import May
+from wean.students.episode_text import EpisodeText, hidden, names_twice, plain, things_of
+from wean.students.reading import May, Said
 from wean.students.text import TextStudent
 
 NOT_TAKEN = ("No known action matches that input", "Unknown action")
@@ -172,26 +173,25 @@ class TextAgent:
         started = time.perf_counter()
         self._episode.ask_goal()
         named = self._planner(self._goals, self._task) if self._planner else None
-        goal = named or self._wanted()
+        said = Said(named) if named else self._wanted()
         self._goals, self._since, self._sure = self._goals + 1, 0, 1.0
-        if not named and self._is_doubtful(goal):
+        if self._is_doubtful(said):
             self._episode.leave_goal()
-            self._played.trace.append({"goal": "", "unsure": goal})
+            self._played.trace.append({"goal": "", "unsure": said.text})
         else:
-            self._sure = 1.0 if named else self._probability(self._episode.window.ids, goal)
-            self._episode.say_goal(goal, target=False)
+            self._sure = self._certainty(said)
+            self._episode.say_goal(said.text, target=False)
             self._named[self._now].add(self._episode.goal)
             self._played.trace.append({"goal": self._episode.goal})
         self._goal = self._episode.goal
         self._played.seconds += time.perf_counter() - started
 
-    def _is_doubtful(self, goal: str) -> bool:
+    def _is_doubtful(self, said: Said) -> bool:
         """Whether the student should rather act without a sub-goal than with this one, which leads it nowhere else."""
         habits = self._habits
-        leads = goal in habits.ways or goal.partition(" ")[0] in habits.seeking
-        if leads or not habits.unnamed or self._now in self._lost:
-            return False
-        return self._reader.probability(self._episode.window.ids, self._episode.answer(goal)) < _SURE
+        leads = said.text in habits.ways or said.text.partition(" ")[0] in habits.seeking
+        able = habits.unnamed and self._now not in self._lost
+        return able and not leads and math.exp(sum(said.logs)) < _SURE
 
     def _drop(self, said: str) -> bool:
         """Gives a sub-goal up that led to a text which is no action, if the student can do without."""
@@ -203,21 +203,21 @@ class TextAgent:
         self._goal, self._since, self._sure = "", 0, 1.0
         return True
 
-    def _wanted(self) -> str:
+    def _wanted(self) -> Said:
         """The sub-goal that the student names; where that is about a thing nowhere to be seen, it looks elsewhere."""
         habits = self._habits
         named = self._named[self._now]
         ways = [way for way, place in habits.ways.items() if place not in self._visited and way not in named]
         if not ways or not self._is_unseen(self._sought):
             said = self._fitting()
-            if said.partition(" ")[0] in habits.seeking:
-                self._sought = said
+            if said.text.partition(" ")[0] in habits.seeking:
+                self._sought = said.text
                 return said
-            if not ways or said in habits.ways or not self._is_unseen(said):
+            if not ways or said.text in habits.ways or not self._is_unseen(said.text):
                 return said
-        return ways[self._reader.choose(self._episode.window.ids, [self._episode.answer(way) for way in ways])]
+        return Said(ways[self._reader.choose(self._episode.window.ids, [self._episode.answer(way) for way in ways])])
 
-    def _fitting(self) -> str:
+    def _fitting(self) -> Said:
         """The sub-goal that the student names, of those that demonstrations could."""
         habits, episode = self._habits, self._episode
         but = self._named[self._now] | {way for way, place in habits.ways.items() if place == episode.place}
@@ -227,16 +227,17 @@ class TextAgent:
 
         def is_in_sight(said: str) -> bool:
             blind = said.partition(" ")[0] not in habits.in_sight
-            return blind or not hidden(said, episode.sight, habits.unprompted)
+            return blind or not hidden(things_of(said, habits.verbs), episode.sight, habits.unprompted)
 
         said = self._reader.say(episode.window.ids, self._may, fits)
-        if self._is_unseen(said) or is_in_sight(said):
+        if self._is_unseen(said.text) or is_in_sight(said.text):
             return said
         return self._reader.say(episode.window.ids, self._may, lambda said: fits(said) and is_in_sight(said))
 
     def _is_unseen(self, goal: str) -> bool:
         """Whether a sub-goal is about a thing that nothing has shown yet."""
-        return not self._episode.unseen(goal) <= set(self._habits.unprompted)
+        things = " ".join(things_of(goal, self._habits.verbs))
+        return not self._episode.unseen(things) <= set(self._habits.unprompted)
 
     def _choose(self) -> tuple[str, bool]:
         """The next action, and whether it had to be chosen from the admissible ones."""
@@ -250,8 +251,9 @@ class TextAgent:
             started = time.perf_counter()
             episode.ask()
         ids = [*episode.window.ids, mark["<act>"]]
-        said = self._said = self._reader.say(ids, self._may, lambda said: not said.endswith(self._here))
-        safe = self._is_safe(said, ids)
+        answer = self._reader.say(ids, self._may, lambda said: not said.endswith(self._here))
+        said, safe = answer.text, self._is_safe(answer)
+        self._said = said
         self._played.seconds += time.perf_counter() - started
         action = self._as_action(said) if safe and (not self._meant or said in self._meant) else ""
         if action and not self._is_worn(action):
@@ -281,27 +283,25 @@ class TextAgent:
         known = self._habits.unprompted
         return (lambda word: word in self._episode.told or word in known) if known else None
 
-    def _is_safe(self, said: str, ids: Sequence[int]) -> bool:
+    def _is_safe(self, said: Said) -> bool:
         """Whether an action cannot spoil the task, or is about what is in sight and probable enough."""
-        if not self._spoiling(said):
+        if not self._spoiling(said.text):
             return True
         verb = self._spoiling(goal := self._episode.goal)
         if verb and not self._episode.out_of_sight(goal.removeprefix(verb)) <= set(self._habits.unprompted):
             return False
-        return self._sure * self._probability(ids, said) >= float(self._task.score) / 100
+        return self._sure * self._certainty(said) >= float(self._task.score) / 100
 
     def _spoiling(self, said: str) -> str:
         """How a text, an action or a sub-goal, begins if it is what may spoil the task; else nothing."""
         return next((verb for verb in getattr(self._task, "irrevocable", ()) if said.startswith(verb)), "")
 
-    def _probability(self, ids: Sequence[int], said: str) -> float:
+    def _certainty(self, said: Said) -> float:
         """How sure the student is of what may spoil the task, given that it does such a thing at all; else 1."""
-        verb = self._spoiling(said)
-        if not verb:
-            return 1.0
-        answer, begins = self._episode.answer(said), self._student.encode(plain(verb))
+        verb = self._spoiling(said.text)
+        answer, begins = self._episode.answer(said.text), self._student.encode(plain(verb))
         known = len(begins) if answer[: len(begins)] == begins else 0
-        return self._reader.probability([*ids, *answer[:known]], answer[known:])
+        return math.exp(sum(said.logs[known:])) if verb else 1.0
 
     def _as_action(self, said: str) -> str:
         """The action that a text may be; empty where it is none. A task that spends no move on others is just asked."""

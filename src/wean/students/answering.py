@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wean.students.episode_text import ACT
-from wean.students.reading import May, Reader, greedy
+from wean.students.reading import May, Reader, Said, greedy
 from wean.students.text import TextStudent
 
 _TOGETHER = 64  # answers weighed side by side
@@ -38,14 +37,10 @@ class EncoderReader:
         logits = self._decode(encoded, [said])[0, -1]
         return bool(logits[first] >= logits[second])
 
-    def say(self, ids: Sequence[int], may: May | None = None, fits: May | None = None) -> str:
+    def say(self, ids: Sequence[int], may: May | None = None, fits: May | None = None) -> Said:
         """What the student says behind `ids`, greedily, up to its end mark; only what it may say (`greedy`)."""
         encoded, begun = self._read(ids)
         return greedy(lambda said: self._decode(encoded, [[*begun, *said]])[0, -1], self._student, may, fits)
-
-    def probability(self, ids: Sequence[int], answer: Sequence[int]) -> float:
-        """How probable an answer, its end mark included, is behind `ids`."""
-        return math.exp(self._logs(ids, [answer])[0])
 
     def choose(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """Which answer, its end mark included, is the most probable behind `ids`."""

@@ -30,10 +30,10 @@ told to it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import dropwhile
+from itertools import takewhile
 from typing import Literal
 
 from wean.errors import UsageError
@@ -138,8 +138,8 @@ class EpisodeText:
         return f"{plain(self._look)} | {plain(self._carried)}"
 
     def unseen(self, text: str) -> set[str]:
-        """Words of a text, its first aside, that nothing has shown yet: no place, no observation, nothing carried."""
-        return set(text.split()[1:]) - self._seen
+        """Words of a text that nothing has shown yet: no place, no observation, nothing carried."""
+        return set(text.split()) - self._seen
 
     def out_of_sight(self, text: str) -> set[str]:
         """Words of a text that are not among what can be seen or is carried now."""
@@ -331,17 +331,36 @@ def names_twice(goal: str) -> bool:
     return len(set(others)) < len(others) or any(first.endswith(f" {thing}") for thing in others)
 
 
-def hidden(goal: str, sight: str, known: Collection[str]) -> list[str]:
-    """The things of a sub-goal in words (`phrase`) that can neither be seen nor are carried.
+def beginnings(goals: Iterable[str]) -> dict[str, str]:
+    """How sub-goals in words (`phrase`) begin that have the same first word: {"pick": "pick up", ...}."""
+    found: dict[str, list[str]] = {}
+    for goal in goals:
+        words = goal.split()
+        before = found.setdefault(words[0], words)
+        found[words[0]] = before[: _alike(words, before)]
+    return {first: " ".join(words) for first, words in found.items()}
+
+
+def things_of(goal: str, begin: Mapping[str, str]) -> list[str]:
+    """The things that a sub-goal in words names.
 
     Args:
         goal: The sub-goal.
-        sight: What can be seen and is carried (`EpisodeText.sight`).
-        known: Words that are said untold: none of them begins the first thing, and a thing of such words alone may be
-            called otherwise.
+        begin: How sub-goals begin (`beginnings`); behind as much of it as the sub-goal has its first thing is named.
     """
-    first, *others = goal.split(" to ")
-    things = [" ".join(dropwhile(lambda word: word in known, first.split()[1:])), *others]
+    words = goal.split()
+    said = begin.get(words[0], words[0]).split() if words else []
+    return [thing for thing in " ".join(words[_alike(words, said) :]).split(" to ") if thing]
+
+
+def hidden(things: Sequence[str], sight: str, known: Collection[str]) -> list[str]:
+    """Those of some things that can neither be seen nor are carried.
+
+    Args:
+        things: Of a sub-goal.
+        sight: What can be seen and is carried (`EpisodeText.sight`).
+        known: Words that are said untold; a thing of such words alone may be called otherwise.
+    """
     return [thing for thing in things if f" {thing} " not in f" {sight} " and not set(thing.split()) <= set(known)]
 
 
@@ -386,6 +405,11 @@ def _changes(before: Sequence[str] | None, lines: list[str], said: str) -> list[
 
 def _beginning(line: str) -> tuple[str, ...]:
     return tuple(re.split(r"[\s,.(]+", line)[:2])
+
+
+def _alike(words: Sequence[str], others: Sequence[str]) -> int:
+    """With how many of the same words two begin."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(words, others, strict=False)))
 
 
 def _rounded(tokens: int) -> int:

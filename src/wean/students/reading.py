@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -21,12 +21,24 @@ May = Callable[[str], bool]
 """Whether a word may be said, or a whole text."""
 
 
+class Said(NamedTuple):
+    """What a student says.
+
+    Attributes:
+        text: In words.
+        logs: The log-probability of each of its tokens, its end mark included; none where somebody else says it.
+    """
+
+    text: str
+    logs: tuple[float, ...] = ()
+
+
 def greedy(
     after: Callable[[list[int]], torch.Tensor],
     student: TextStudent,
     may: May | None = None,
     fits: May | None = None,
-) -> str:
+) -> Said:
     """Says the most probable token each time.
 
     Where that would say what may not be said, the text that may and is the most probable as a whole is said instead,
@@ -39,27 +51,31 @@ def greedy(
         fits: Whether a whole text may be said; None for all.
     """
     said: list[int] = []
+    logs: list[float] = []
     while len(said) < LONGEST:
-        token = int(after(said).argmax())
+        found = after(said).log_softmax(-1)
+        token = int(found.argmax())
         if may and not _allows(student, said, may)(token):
             return _allowed(after, student, may, fits)
+        logs.append(float(found[token]))
         if token == student.mark["<end>"]:
             break
         said.append(token)
     text = student.decode(said)
-    return text if not fits or fits(text) else _allowed(after, student, may, fits)
+    return Said(text, tuple(logs)) if not fits or fits(text) else _allowed(after, student, may, fits)
 
 
 def _allowed(
     after: Callable[[list[int]], torch.Tensor], student: TextStudent, may: May | None, fits: May | None
-) -> str:
+) -> Said:
     """The most probable text that may be said; after many steps what was reached."""
-    waiting: list[tuple[float, list[int]]] = [(0.0, [])]
+    waiting: list[tuple[float, list[int], tuple[float, ...]]] = [(0.0, [], ())]
     said: list[int] = []
+    logs: tuple[float, ...] = ()
     for _ in range(_SEARCHED):
         if not waiting:
             break
-        cost, said = heapq.heappop(waiting)
+        cost, said, logs = heapq.heappop(waiting)
         if said and said[-1] == student.mark["<end>"]:
             if not fits or fits(student.decode(said)):
                 break
@@ -68,8 +84,8 @@ def _allowed(
         allows = _allows(student, said, may) if may else lambda token: True
         for log, token in zip(found.values.tolist(), found.indices.tolist(), strict=True):
             if len(said) < LONGEST and allows(token):
-                heapq.heappush(waiting, (cost - log, [*said, token]))
-    return student.decode(said)
+                heapq.heappush(waiting, (cost - log, [*said, token], (*logs, log)))
+    return Said(student.decode(said), logs)
 
 
 def _allows(student: TextStudent, said: list[int], may: May) -> Callable[[int], bool]:
@@ -115,14 +131,9 @@ class Reader:
         logits = self.read(ids)
         return bool(logits[first] >= logits[second])
 
-    def say(self, ids: Sequence[int], may: May | None = None, fits: May | None = None) -> str:
+    def say(self, ids: Sequence[int], may: May | None = None, fits: May | None = None) -> Said:
         """What the student says behind `ids`, greedily, up to its end mark; only what it may say (`greedy`)."""
         return greedy(lambda said: self.read([*ids, *said]), self._student, may, fits)
-
-    def probability(self, ids: Sequence[int], answer: Sequence[int]) -> float:
-        """How probable an answer, its end mark included, is behind `ids`."""
-        logs = [float(self.read([*ids, *answer[:i]]).log_softmax(-1)[token]) for i, token in enumerate(answer)]
-        return math.exp(sum(logs))
 
     def choose(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """Which answer is the most probable behind `ids`.

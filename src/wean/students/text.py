@@ -39,6 +39,7 @@ class Habits:
         repeats: The same by the first words of actions that demonstrations do as often (to wait, to measure).
         unprompted: Words that it may say without having been told them in the episode, as its demonstrations do;
             without any it says what it likes.
+        verbs: How its demonstrations' sub-goals begin that have the same first word: what comes behind is a thing.
         seeking: First words of sub-goals with which its demonstrations often look for what nothing has shown yet
             (find); sub-goals that begin otherwise are about what was seen.
         unnamed: Whether it has learnt to act where no sub-goal is named.
@@ -54,6 +55,7 @@ class Habits:
     repeat_limit: int = 2
     repeats: Mapping[str, int] = field(default_factory=dict)
     unprompted: Collection[str] = ()
+    verbs: Mapping[str, str] = field(default_factory=dict)
     seeking: Collection[str] = ()
     unnamed: bool = False
     in_sight: Collection[str] = ()
