@@ -21,10 +21,11 @@ from wean.algorithms.lessons import (
 from wean.data.trajectories import Moment, Trajectory
 from wean.errors import UsageError
 from wean.evaluation.text_agent import TextAgent
-from wean.students.episode_text import EpisodeText, Window, beginnings, hidden, phrase, plain, things_of
+from wean.students.episode_text import EpisodeText, Window
 from wean.students.reading import Said
 from wean.students.text import Habits, Size, TextStudent, new_student
 from wean.students.tokens import train_tokenizer
+from wean.students.wording import beginnings, hidden, phrase, plain, things_of
 from word_demos import NOTHING, Replayed, demonstration
 
 

@@ -17,8 +17,8 @@ from wean.evaluation.text_episodes import Case, Setup, play_all
 from wean.evaluation.text_scores import cases, stratified, summarize
 from wean.evaluation.timeline import write_timeline
 from wean.methods.settings import resolve
-from wean.students.episode_text import phrase
 from wean.students.text import load_text_student
+from wean.students.wording import phrase
 from word_demos import Replayed, demonstration, write
 
 TINY = ["hidden=48", "layers=2", "heads=2", "vocabulary=400", "context=512", "token_budget=2048"]

@@ -19,7 +19,8 @@ from wean.algorithms.lessons import Mistakes
 from wean.data.annotations import Annotation
 from wean.data.subgoals import Chunk, SubGoal
 from wean.data.trajectories import Key, Moment, Trajectory
-from wean.students.episode_text import is_idle, phrase, place_of
+from wean.students.episode_text import is_idle, place_of
+from wean.students.wording import phrase
 
 _GIVEN_UP = 0.2
 """Share of the mistakes in the midst of a sub-goal that take it for done; more teach to name again what is done."""

@@ -10,8 +10,9 @@ from wean.algorithms.lessons import steps_of, tell
 from wean.algorithms.subgoals import SubgoalsConfig
 from wean.data.annotations import Annotation
 from wean.data.trajectories import Key, Trajectory
-from wean.students.episode_text import EpisodeText, beginnings, hidden, is_idle, names_twice, things_of
+from wean.students.episode_text import EpisodeText, is_idle
 from wean.students.text import Habits
+from wean.students.wording import beginnings, hidden, names_twice, things_of
 
 _RARE = 0.01
 """Share of demonstrations' sub-goals that may name one thing twice if a student's may not."""

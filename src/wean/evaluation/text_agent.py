@@ -40,9 +40,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from wean.students.answering import reader_of
-from wean.students.episode_text import EpisodeText, hidden, names_twice, plain, things_of
+from wean.students.episode_text import EpisodeText
 from wean.students.reading import May, Said
 from wean.students.text import TextStudent
+from wean.students.wording import hidden, names_twice, plain, things_of
 
 NOT_TAKEN = ("No known action matches that input", "Unknown action")
 """How a task that spends no move on it answers what is no action."""

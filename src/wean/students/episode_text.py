@@ -30,13 +30,12 @@ told to it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import takewhile
 from typing import Literal
 
 from wean.errors import UsageError
+from wean.students.wording import phrase, plain
 
 PROMPT_VERSION = "wean-prompt/4"
 """Changes whenever one token of any prompt changes; a student is used only with the version it was trained on."""
@@ -70,9 +69,6 @@ _COMPARED = re.compile(rf"\b(?:{'|'.join(_GREATER + _LESS)})\b")
 _AMOUNT = re.compile(r"(?<![\w-])-?\d+(?:\.\d+)?")
 _DONE_BEFORE = re.compile(r"The .+ is already \w+\.")
 _SAID_OF_EVERY_PLACE = frozenset({"agent", "substance called air"})
-_ARTICLE = re.compile(r"\b(?:[Tt]he|an?) +")
-_MARK = re.compile(r"\s*([^\w\s])\s*")
-_CALL = re.compile(r"([a-z][a-z0-9_]*)\((.*)\)")
 
 
 @dataclass
@@ -306,64 +302,6 @@ def is_idle(action: str, observation: str) -> bool:
     return action == "look around" or _DONE_BEFORE.fullmatch(observation.strip()) is not None
 
 
-@lru_cache(maxsize=1 << 16)  # a place is told again and again
-def plain(text: str) -> str:
-    """A text in the words in which everything is told: lower case, no articles, a space around every mark.
-
-    A name is the same tokens then wherever it stands, and what stands before it is more often the same: the student
-    finds "red" behind "focus on" of the task when it has said "focus on" itself.
-    """
-    return " ".join(_MARK.sub(r" \1 ", _ARTICLE.sub("", text)).lower().split())
-
-
-def phrase(subgoal: str) -> str:
-    """A sub-goal in the words of actions: `pick_up(metal pot)` is "pick up metal pot"."""
-    call = _CALL.fullmatch(subgoal.strip())
-    if call is None:
-        return plain(subgoal)
-    arguments = " to ".join(argument.strip() for argument in call[2].split(","))
-    return plain(f"{call[1].replace('_', ' ')} {arguments}")
-
-
-def names_twice(goal: str) -> bool:
-    """Whether a sub-goal in words (`phrase`) names one thing twice: "connect battery to red wire to red wire"."""
-    first, *others = goal.split(" to ")
-    return len(set(others)) < len(others) or any(first.endswith(f" {thing}") for thing in others)
-
-
-def beginnings(goals: Iterable[str]) -> dict[str, str]:
-    """How sub-goals in words (`phrase`) begin that have the same first word: {"pick": "pick up", ...}."""
-    found: dict[str, list[str]] = {}
-    for goal in goals:
-        words = goal.split()
-        before = found.setdefault(words[0], words)
-        found[words[0]] = before[: _alike(words, before)]
-    return {first: " ".join(words) for first, words in found.items()}
-
-
-def things_of(goal: str, begin: Mapping[str, str]) -> list[str]:
-    """The things that a sub-goal in words names.
-
-    Args:
-        goal: The sub-goal.
-        begin: How sub-goals begin (`beginnings`); behind as much of it as the sub-goal has its first thing is named.
-    """
-    words = goal.split()
-    said = begin.get(words[0], words[0]).split() if words else []
-    return [thing for thing in " ".join(words[_alike(words, said) :]).split(" to ") if thing]
-
-
-def hidden(things: Sequence[str], sight: str, known: Collection[str]) -> list[str]:
-    """Those of some things that can neither be seen nor are carried.
-
-    Args:
-        things: Of a sub-goal.
-        sight: What can be seen and is carried (`EpisodeText.sight`).
-        known: Words that are said untold; a thing of such words alone may be called otherwise.
-    """
-    return [thing for thing in things if f" {thing} " not in f" {sight} " and not set(thing.split()) <= set(known)]
-
-
 def place_of(look: str) -> str:
     """What the place is called where this can be seen: no more is read than the line that says so."""
     return next((_name(lines).rstrip(" :") for line in look.splitlines() if (lines := _lines(line))), "")
@@ -405,11 +343,6 @@ def _changes(before: Sequence[str] | None, lines: list[str], said: str) -> list[
 
 def _beginning(line: str) -> tuple[str, ...]:
     return tuple(re.split(r"[\s,.(]+", line)[:2])
-
-
-def _alike(words: Sequence[str], others: Sequence[str]) -> int:
-    """With how many of the same words two begin."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(words, others, strict=False)))
 
 
 def _rounded(tokens: int) -> int:
