@@ -226,14 +226,15 @@ class TextAgent:
         def fits(said: str) -> bool:
             return said not in but and not (habits.apart and names_twice(said))
 
-        def is_in_sight(said: str) -> bool:
-            blind = said.partition(" ")[0] not in habits.in_sight
-            return blind or not hidden(things_of(said, habits.verbs), episode.sight, habits.unprompted)
+        def shows(said: str) -> bool:
+            if said.partition(" ")[0] not in habits.in_sight:
+                return True
+            return not hidden(things_of(said, habits.verbs), episode.sight, habits.unprompted)
 
         said = self._reader.say(episode.window.ids, self._may, fits)
-        if self._is_unseen(said.text) or is_in_sight(said.text):
+        if self._is_unseen(said.text) or shows(said.text):
             return said
-        return self._reader.say(episode.window.ids, self._may, lambda said: fits(said) and is_in_sight(said))
+        return self._reader.say(episode.window.ids, self._may, lambda said: fits(said) and shows(said))
 
     def _is_unseen(self, goal: str) -> bool:
         """Whether a sub-goal is about a thing that nothing has shown yet."""
@@ -337,8 +338,9 @@ class TextAgent:
         before = float(self._task.score)
         observation, over, info = take(self._task, action)
         refused = observation.startswith(NOT_TAKEN)
-        if refused and not over and not matched and not self._meant and self._drop(action):
-            return False  # it has cost nothing
+        free = getattr(self._task, "refusal_is_free", False)
+        if refused and free and not over and not matched and not self._meant and self._drop(action):
+            return False
         if refused and not over and not matched and (choices := self._replacements(action)):
             action, matched = self._best(choices), True
             observation, over, info = take(self._task, action)

@@ -7,7 +7,7 @@ happens: sub-goals, actions, observations, and what has changed to see and to ca
     <act>ACTION<end><obs>OBSERVATION<look>...<inv>...<act>ACTION<end>...<done><goal>SUB-GOAL<end><act>...
 
 What the student says is `<goal>`'s text, `<act>` with its text, and `<done>`: there the loss is. Everything else is
-told to it.
+told to it. Where no sub-goal is named `<act>` comes at once, and `<done>` says all the same when the next one is due.
 
 - All is told in the same words, so that what was read can be found again: in lower case, without articles, a space
   around every mark. A sub-goal is told like an action: `move(red box, kitchen)` as "move red box to kitchen".
