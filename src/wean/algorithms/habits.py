@@ -24,7 +24,7 @@ class _Noted(EpisodeText):
     """An episode of which only the words count.
 
     Attributes:
-        named: Each sub-goal, the words that had been shown before, and what was in sight.
+        named: Each sub-goal, those of its words that nothing had shown before, and what was in sight.
         led: Each sub-goal, and where it began and ended.
     """
 
@@ -36,7 +36,7 @@ class _Noted(EpisodeText):
 
     def say_goal(self, goal: str, target: bool = True) -> None:
         super().say_goal(goal, target)
-        self.named.append((self.goal, set(self._seen), self.sight))
+        self.named.append((self.goal, self.unseen(self.goal), self.sight))
         self._began = self.place
 
     def say_done(self, target: bool = True) -> None:
@@ -65,10 +65,10 @@ def habits_of(
     goals = [named for episode in noted for named in episode.named]
     verbs = beginnings(goal for goal, _, _ in goals)
     named, sought, blind = Counter[str](), Counter[str](), Counter[str]()
-    for goal, seen, sight in goals:
+    for goal, unseen, sight in goals:
         verb, things = goal.split()[0], things_of(goal, verbs)
         named[verb] += 1
-        sought[verb] += not set(" ".join(things).split()) <= seen | unprompted
+        sought[verb] += bool(unseen.intersection(" ".join(things).split()) - unprompted)
         blind[verb] += bool(hidden(things, sight, unprompted))
     trips = [trip for episode in noted for trip in episode.led]
     elsewhere = {goal for goal, began, place in trips if began == place or not goal.endswith(f" {place}")}
@@ -106,6 +106,6 @@ def repeats(trajectories: Sequence[Trajectory]) -> dict[str, int]:
         done = Counter((moment.action, moment.look, moment.inventory, moment.score) for moment in kept)
         for (action, *_), times in done.items():
             verb = action.split()[0]
-            if times > max(1, most.get(verb, 1)):
+            if times > most.get(verb, 1):
                 most[verb] = times
     return most

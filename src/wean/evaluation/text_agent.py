@@ -144,7 +144,7 @@ class TextAgent:
         """
         self._task, self._played = task, Played()
         self._episode: EpisodeText = self._student.episode()
-        self._goals, self._since, self._goal = 0, 0, ""
+        self._goals, self._since = 0, 0
         self._done: Counter[tuple[str, Moment]] = Counter()
         self._named: dict[Moment, set[str]] = defaultdict(set)
         self._lost: set[Moment] = set()  # those in which a loop was noticed and the planner asked
@@ -184,7 +184,6 @@ class TextAgent:
             self._episode.say_goal(said.text, target=False)
             self._named[self._now].add(self._episode.goal)
             self._played.trace.append({"goal": self._episode.goal})
-        self._goal = self._episode.goal
         self._played.seconds += time.perf_counter() - started
 
     def _is_doubtful(self, said: Said) -> bool:
@@ -196,12 +195,12 @@ class TextAgent:
 
     def _drop(self, said: str) -> bool:
         """Gives a sub-goal up that led to a text which is no action, if the student can do without."""
-        if not self._habits.unnamed or not self._goal or self._planner:
+        if not self._habits.unnamed or not self._episode.goal or self._planner:
             return False
-        self._named[self._now].add(self._goal)
+        self._named[self._now].add(self._episode.goal)
         self._played.trace.append({"goal": "", "said": said})
         self._episode.say_done(target=False)
-        self._goal, self._since, self._sure = "", 0, 1.0
+        self._since, self._sure = 0, 1.0
         return True
 
     def _wanted(self) -> Said:
@@ -301,9 +300,11 @@ class TextAgent:
     def _certainty(self, said: Said) -> float:
         """How sure the student is of what may spoil the task, given that it does such a thing at all; else 1."""
         verb = self._spoiling(said.text)
+        if not verb:
+            return 1.0
         answer, begins = self._episode.answer(said.text), self._student.encode(plain(verb))
         known = len(begins) if answer[: len(begins)] == begins else 0
-        return math.exp(sum(said.logs[known:])) if verb else 1.0
+        return math.exp(sum(said.logs[known:]))
 
     def _as_action(self, said: str) -> str:
         """The action that a text may be; empty where it is none. A task that spends no move on others is just asked."""
@@ -315,7 +316,8 @@ class TextAgent:
         """What may be done in place of a text."""
         spoiling, said = getattr(self._task, "irrevocable", ()), action.split()
         choices = [choice for choice in self._task.situation().choices if not self._is_worn(choice)]
-        choices = [choice for choice in choices if not plain(choice).endswith(self._here)] or choices
+        here = self._here
+        choices = [choice for choice in choices if not plain(choice).endswith(here)] or choices
         if same := [choice for choice in choices if sorted(plain(choice).split()) == sorted(said)]:
             return same
         found = [choice for choice in choices if not choice.startswith(spoiling) or _is_in(choice, said)]
