@@ -1,5 +1,6 @@
 """What is learnt of a demonstration, by hand; and that the agent at work is told it token by token alike."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -257,9 +258,13 @@ def test_the_sentence_of_the_task_is_told_again_that_holds_for_a_number(
     assert [part.split(" !")[1].split("<act>")[0] for part in text.split("<obs>")[1:]] == told
 
 
-def test_where_the_task_names_no_number_things_are_told_the_greater_first(tokenizer: Any) -> None:
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [("Which one is steeper?", ""), ("Which one is the steepest?", " steepest"), ("Which has least rest?", " least")],
+)
+def test_where_the_task_names_no_number_things_are_told_the_greater_first(tokenizer: Any, task: str, said: str) -> None:
     episode = student(tokenizer).episode()
-    episode.begin("Which one is steeper?", "hall:\na plane 1", "")
+    episode.begin(task, "hall:\na plane 1", "")
     before = len(episode.window.ids)
     looked = [("b", "9 %"), ("b", "14 %"), ("c", "14 %"), ("c", "20 %"), ("b", "19 %"), ("b", "5 of 6 parts")]
     for plane, share in looked:
@@ -267,7 +272,37 @@ def test_where_the_task_names_no_number_things_are_told_the_greater_first(tokeni
         episode.observe(f"a block, {share} down.", "hall:\na plane 1", "")
     told = tokenizer.decode(episode.window.ids[before:], skip_special_tokens=False)
     marks = [part.split("<act>")[0].removeprefix(" .") for part in told.split(" down")[1:]]
-    assert marks == ["", "", "", "<more> plane c<less> plane b", "<more> plane c<less> plane b", ""]
+    told = f"<more>{said} plane c<less>{said} plane b"
+    assert marks == ["", "", "", told, told, ""]
+
+
+@pytest.mark.parametrize(
+    ("task", "states", "told"),
+    [
+        ("If it lights, take the box (red). If it does not, take a cup.", ["off", "off"], ["off", ""]),
+        ("If it lights, take the box (red). If it does not, take a cup.", ["off", "on"], ["off", "on"]),
+        ("If it lights, take the box (red). If it does not, take a cup.", ["turned on"], ["loud"]),
+        ("Take the box (red) if it lights.", ["on"], [""]),
+        ("If it has 3 lamps, take the box (red).", ["on"], [""]),
+    ],
+)
+@pytest.mark.parametrize("named", ["red electric light", "light"])
+def test_what_the_task_says_of_if_is_told_again_behind_the_state_of_what_was_used(
+    tokenizer: Any, task: str, states: list[str], told: list[str], named: str
+) -> None:
+    episode = student(tokenizer).episode()
+    lamps = "a table: a red electric light, which is {}, a blue lamp, which is wet, a horn, which is loud"
+    episode.begin(task, f"hall:\n{lamps.format('new')}", "")
+    for action in ("wait1", "use horn", f"connect wire to {named}", "use wire"):
+        episode.say_action(action)
+        episode.observe("Good.", f"hall:\n{lamps.format('new')}", "")
+    before = len(episode.window.ids)
+    for state in states:
+        episode.say_action("wait")
+        episode.observe("You wait for 10 hours.", f"hall:\n{lamps.format(state)}", "")
+    text = tokenizer.decode(episode.window.ids[before:], skip_special_tokens=False)
+    both = "<so> {0} if it lights , take box ( red ) {0} if it does not , take cup ."
+    assert re.findall("<so>[^<]*", text) == [both.format(state) for state in told if state]
 
 
 def test_collated_targets_are_read_off_the_token_before() -> None:

@@ -155,9 +155,9 @@ def test_demonstrations_longer_than_the_context_are_refused(tmp_path: Path) -> N
         (lambda folder: (folder / "model.safetensors").write_bytes(b""), "do not belong together"),
         (
             lambda folder: (folder / "config.json").write_text(
-                re.sub("wean-prompt/4", "wean-prompt/0", (folder / "config.json").read_text())
+                re.sub("wean-prompt/5", "wean-prompt/0", (folder / "config.json").read_text())
             ),
-            "was trained with prompts wean-prompt/0, this wean writes wean-prompt/4; train it again",
+            "was trained with prompts wean-prompt/0, this wean writes wean-prompt/5; train it again",
         ),
         (lambda folder: (folder / "config.json").unlink(), "holds no student"),
     ],

@@ -15,11 +15,7 @@ told to it. Where no sub-goal is named `<act>` comes at once, and `<done>` says 
   what the observation has just said is not said again, nor a line of which only the numbers have changed (an
   instrument's reading: the actions that read it tell it).
 - `<up>` stands behind an observation after which the score has risen.
-- Numbers are compared, for a small student learns what follows from a comparison, and hardly how to compare. Behind an
-  observation with a number the sentence is told again that the task has for it (`<so>` "if its melting point is below
-  200.0 degrees, focus on the blue box"), if it is another one than the last time. Where the task names none, the things
-  are told of which the same was last found, the greater first (`<more>` plane b `<less>` plane c after "look at plane
-  c" and "look at plane b"). A number that the action names itself is none.
+- What follows from a number or a state is told behind it (`<so>`, `<more>`, `<less>`; `consequences.py`).
 - When the context has no room for another answer, the sequence opens anew: the task, the sub-goals done (`<before>`,
   the last 40), the last ten actions with their observations (`<past>`), all that can be seen and is carried, and the
   current sub-goal. If that is still too long, older actions go first, then older sub-goals, then the last lines of
@@ -35,14 +31,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from wean.errors import UsageError
+from wean.students.consequences import LESS, MORE, SO, Consequences
 from wean.students.wording import phrase, plain
 
-PROMPT_VERSION = "wean-prompt/4"
+PROMPT_VERSION = "wean-prompt/5"
 """Changes whenever one token of any prompt changes; a student is used only with the version it was trained on."""
 
 TASK, LOOK, CARRIED, BEFORE, PAST = "<task>", "<look>", "<inv>", "<before>", "<past>"
 GOAL, ACT, DONE, OBSERVED, UP, END = "<goal>", "<act>", "<done>", "<obs>", "<up>", "<end>"
-LESS, MORE, SO = "<less>", "<more>", "<so>"
 MARKS = (TASK, LOOK, CARRIED, BEFORE, PAST, GOAL, ACT, DONE, OBSERVED, UP, END, LESS, MORE, SO)
 """Each is one token of every student."""
 
@@ -63,10 +59,6 @@ _SHORT = (
 )
 _NEXT = " \n "  # between lines; with a space after it, a word is the same tokens at their beginning
 _NUMBER = re.compile(r"\d+")
-_SENTENCE = re.compile(r"(?<=[^\W\d])\.\s+")
-_GREATER, _LESS = ("above", "over", "more", "greater", "higher"), ("below", "under", "less", "lower", "smaller")
-_COMPARED = re.compile(rf"\b(?:{'|'.join(_GREATER + _LESS)})\b")
-_AMOUNT = re.compile(r"(?<![\w-])-?\d+(?:\.\d+)?")
 _DONE_BEFORE = re.compile(r"The .+ is already \w+\.")
 _SAID_OF_EVERY_PLACE = frozenset({"agent", "substance called air"})
 
@@ -143,14 +135,9 @@ class EpisodeText:
 
     def begin(self, description: str, look: str, carried: str) -> None:
         """Opens the episode."""
-        self._description, self._look, self._carried = description, look, carried
-        self._cases = [
-            (float(amount[0]), found[0] in _GREATER, sentence)
-            for sentence in _SENTENCE.split(description)
-            if len(amount := _AMOUNT.findall(sentence)) == 1 and (found := _COMPARED.findall(sentence.lower()))
-        ]
-        self._case = ""
-        self._amounts: dict[str, dict[str, float]] = {}
+        self._description = description.removeprefix("Task Description:\n")
+        self._look, self._carried = look, carried
+        self._consequences = Consequences(self._description)
         self.told |= set(plain(description).split())
         self._see(look, carried)
         self._open()
@@ -194,7 +181,9 @@ class EpisodeText:
     def observe(self, observation: str, look: str, carried: str, risen: bool = False) -> None:
         """What came of the action, and what can be seen and is carried now."""
         self._see(observation, look, carried)
-        said = self._observation(observation) + self._comparison(observation) + (UP if risen else "")
+        actions = [*(action for action, _ in self._past), self._action]
+        follows = self._consequences.of(actions, observation, _lines(look))
+        said = self._observation(observation) + follows + (UP if risen else "")
         self._past = [*self._past, (self._action, said)][-_PAST:]
         self._look, self._carried = look, carried
         if self._feeding == "step":
@@ -221,7 +210,7 @@ class EpisodeText:
     def _open(self, goal: bool = True) -> None:
         """Opens a window with all that is known."""
         current = self.goal if goal else ""
-        head = self._encode(TASK + _clean(self._description))
+        head = self._encode(TASK + plain(self._description))
         tail = [*self._encode(GOAL), *self.answer(current)] if current else []
         place = self._encode(LOOK + _NEXT.join(_lines(self._look)))
         carried = self._encode(CARRIED + _NEXT.join(_lines(self._carried)))
@@ -267,27 +256,6 @@ class EpisodeText:
                 self.window.add(self._encode(CARRIED + _NEXT.join(changes)))
         self._told_carried = carried
 
-    def _comparison(self, observation: str) -> str:
-        """What follows from the number that was observed, if it was one."""
-        amounts = _AMOUNT.findall(observation)
-        if len(amounts) != 1 or amounts[0] in _NUMBER.findall(self._action):
-            return ""
-        amount, words = float(amounts[0]), self._action.split()
-        if self._cases:
-            holds = (case for limit, greater, case in self._cases if amount != limit and (amount > limit) == greater)
-            case, before = next(holds, ""), self._case
-            self._case = case or before
-            return SO + _clean(case) if case and case != before else ""
-        of_things = self._amounts.setdefault(" ".join(words[:2]), {})
-        thing = " ".join(words[2:])
-        of_things.pop(thing, None)
-        other, last = next(reversed(of_things.items()), ("", amount))
-        of_things[thing] = amount
-        if amount == last:
-            return ""
-        more, less = (thing, other) if amount > last else (other, thing)
-        return MORE + more + LESS + less
-
     def _observation(self, text: str) -> str:
         """An observation; where it is what can be seen anyway, nothing."""
         cleaned = _NEXT.join(_lines(text))
@@ -305,10 +273,6 @@ def is_idle(action: str, observation: str) -> bool:
 def place_of(look: str) -> str:
     """What the place is called where this can be seen: no more is read than the line that says so."""
     return next((_name(lines).rstrip(" :") for line in look.splitlines() if (lines := _lines(line))), "")
-
-
-def _clean(text: str) -> str:
-    return plain(text.removeprefix("Task Description:\n"))
 
 
 def _lines(text: str) -> list[str]:
