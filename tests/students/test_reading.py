@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from wean.errors import UsageError
 from wean.students.copying import CopyHead, has_copying
-from wean.students.reading import Reader, greedy
+from wean.students.reading import Reader, followed, greedy
 from wean.students.steps import LeanSteps, ModelSteps, steps_of
 from wean.students.text import Habits, Size, TextStudent, load_text_student, new_student, save_text_student
 from wean.students.tokens import train_tokenizer
@@ -64,7 +64,9 @@ def test_passes_behind_the_cache_give_the_models_own_logits(student: TextStudent
         steps.run(IDS[3:6], 3)
         steps.run(IDS[6:7], 6)
         found = steps.run(IDS[7:], 7)
-    torch.testing.assert_close(found, plain(model, IDS)[-1], rtol=1e-4, atol=1e-5)
+        three = steps.run(IDS[4:], 4, 3)
+    torch.testing.assert_close(found, plain(model, IDS)[-1:], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(three, plain(model, IDS)[-3:], rtol=1e-4, atol=1e-5)
 
 
 def test_a_student_of_its_own_takes_the_lean_passes_and_no_others(student: TextStudent) -> None:
@@ -118,6 +120,32 @@ def test_it_reads_again_only_what_is_new(student: TextStudent) -> None:
     assert reader.tokens_read == len(IDS) + 1
     reader.read([*IDS[:4], 9])
     assert reader.tokens_read == len(IDS) + 2
+
+
+def test_what_was_read_ahead_is_known_when_it_comes_and_forgotten_when_it_does_not(student: TextStudent) -> None:
+    reader = Reader(student)
+    first = reader.read(IDS, [5, 6])
+    torch.testing.assert_close(first, plain(student.model, IDS)[-1], rtol=1e-4, atol=1e-5)
+    second = reader.read([*IDS, 5])
+    assert reader.tokens_read == len(IDS) + 2
+    torch.testing.assert_close(second, plain(student.model, [*IDS, 5])[-1], rtol=1e-4, atol=1e-5)
+    other = reader.read([*IDS, 5, 7])
+    assert reader.tokens_read == len(IDS) + 3
+    torch.testing.assert_close(other, plain(student.model, [*IDS, 5, 7])[-1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("ids", "next_ones"),
+    [
+        ([5], []),
+        ([1, 4, 7, 8, 4], [7, 8, 4]),  # behind 4 alone, up to what is there
+        ([1, 2, 7, 5, 2, 8, 1, 2], [7, 5, 2, 8]),  # behind both 1 and 2 rather than behind the nearer 2
+        ([3, 1, 2, 6, 4, 1, 2, 7, 3, 1, 2], [6, 4, 1, 2]),
+        ([0, 0, 0], [0]),
+    ],
+)
+def test_what_followed_the_last_time_may_come_next(ids: list[int], next_ones: list[int]) -> None:
+    assert followed(ids) == next_ones
 
 
 def test_it_says_the_most_probable_tokens(student: TextStudent) -> None:

@@ -15,6 +15,7 @@ from wean.students.text import TextStudent
 LONGEST = 48
 """Tokens of an answer."""
 _SEARCHED, _BRANCHES = 100, 16  # beginnings of texts that are weighed at most, and tokens behind each
+_ALIKE, _AHEAD = 3, 4  # last tokens by which it is known what may follow, and as many tokens of that
 
 
 May = Callable[[str], bool]
@@ -110,30 +111,44 @@ class Reader:
         self._student = student
         self._steps = steps_of(student.model.eval(), student.habits.context)
         self._ids: list[int] = []
+        self._logits = torch.empty(0)  # (read ahead or last, vocabulary): behind the last tokens of these
         self.tokens_read = 0
 
     @torch.inference_mode()
-    def read(self, ids: Sequence[int]) -> torch.Tensor:
-        """Reads tokens; returns the logits (vocabulary,) of what comes next."""
-        common = 0
-        for ours, theirs in zip(self._ids, ids, strict=False):
-            if ours != theirs:
-                break
-            common += 1
-        common = min(common, len(ids) - 1)  # the last one is always read: its logits are wanted
-        logits = self._steps.run(list(ids[common:]), common)
-        self._ids = list(ids)
-        self.tokens_read += len(ids) - common
-        return logits
+    def read(self, ids: Sequence[int], ahead: Sequence[int] = ()) -> torch.Tensor:
+        """Reads tokens; returns the logits (vocabulary,) of what comes next.
+
+        Args:
+            ids: The tokens.
+            ahead: What may come next; read in the same pass, so that what follows is known if it does.
+        """
+        ids, known = list(ids), self._ids[: len(ids)]
+        behind = len(self._ids) - len(ids)
+        if known == ids and behind < len(self._logits):
+            return self._logits[-1 - behind]
+        common = min(_common(known, ids), len(ids) - 1)  # the last one is always read: its logits are wanted
+        self._ids = [*ids, *ahead]
+        self._logits = self._steps.run(self._ids[common:], common, 1 + len(ahead))
+        self.tokens_read += len(self._ids) - common
+        return self._logits[0]
 
     def prefers(self, ids: Sequence[int], first: int, second: int) -> bool:
         """Whether the first token is more probable behind `ids` than the second."""
-        logits = self.read(ids)
+        logits = self.read(ids, [second])
         return bool(logits[first] >= logits[second])
 
     def say(self, ids: Sequence[int], may: May | None = None, fits: May | None = None) -> Said:
-        """What the student says behind `ids`, greedily, up to its end mark; only what it may say (`greedy`)."""
-        return greedy(lambda said: self.read([*ids, *said]), self._student, may, fits)
+        """What the student says behind `ids`, greedily, up to its end mark; only what it may say (`greedy`).
+
+        What followed the last time is read ahead: a pass over a few tokens takes hardly longer than over one, and much
+        that is said was said before (2304.04487).
+        """
+
+        def after(said: list[int]) -> torch.Tensor:
+            known = [*ids, *said]
+            return self.read(known, followed(known))
+
+        return greedy(after, self._student, may, fits)
 
     def choose(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """Which answer is the most probable behind `ids`.
@@ -157,3 +172,24 @@ class Reader:
             after = self.read([*ids, *said]).log_softmax(-1)
             for child in trie.children[node] if node != ROOT else trie.tops:
                 heapq.heappush(waiting, (cost - float(after[trie.tokens[child]]), child))
+
+
+def followed(ids: list[int]) -> list[int]:
+    """The tokens that followed the last time that the last three were there, or two, or the last one; few, or none."""
+    back = ids[::-1]
+    place, found, longest = 0, 0, 0
+    for _ in range(back.count(back[0]) - 1):
+        place = back.index(back[0], place + 1)
+        alike = next((length for length in range(_ALIKE, 1, -1) if back[place : place + length] == back[:length]), 1)
+        if alike > longest:
+            found, longest = place, alike
+        if longest == _ALIKE:
+            break
+    return back[max(0, found - _AHEAD) : found][::-1]
+
+
+def _common(ours: list[int], theirs: list[int]) -> int:
+    """With how many of the same tokens two sequences begin."""
+    if theirs[: len(ours)] == ours:
+        return len(ours)
+    return next(place for place, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other)
