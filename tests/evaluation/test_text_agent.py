@@ -71,7 +71,9 @@ class Still(Refusing):
 
 
 class Sayings:
-    """Says the given texts in a circle, but for those that do not fit, and chooses the first of what there is."""
+    """Says the given texts in a circle, but for those that do not fit, and chooses one of what there is."""
+
+    chosen = 0
 
     def __init__(self, *said: str) -> None:
         self._said, self._at, self.tokens_read = said, 0, 0
@@ -89,7 +91,7 @@ class Sayings:
         return *[0.0] * 40, math.log(self.sure)
 
     def choose(self, ids: list[int], answers: list[list[int]]) -> int:
-        return 0
+        return self.chosen
 
     def prefers(self, ids: list[int], first: int, second: int) -> bool:
         return True
@@ -127,7 +129,7 @@ class Rooms(Refusing):
     seen: ClassVar[dict[str, str]] = {"kitchen": "a stove", "hall": "a bench", "shed": "a lamp"}
 
     def __init__(self) -> None:
-        super().__init__(("go to kitchen", "go to hall", "go to shed", "take lamp"))
+        super().__init__(("go to kitchen", "go to hall", "go to shed", "take lamp", "open box"))
         self._at = "kitchen"
 
     def look(self) -> str:
@@ -154,6 +156,19 @@ def test_where_a_sub_goal_is_about_what_nothing_has_shown_places_are_looked_into
     assert goals_of(agent, *said, unprompted=("lamp",)) == ["get lamp"] * 3
     said = ("get lamp", "go to hall", "go to shed", "get lamp", "take lamp")
     assert goals_of(agent, *said, seeking=("get",)) == ["get lamp", "walk to shed", "get lamp"]  # not in the hall
+
+
+def test_what_nothing_has_shown_is_looked_for_where_it_is_first_and_not_found_before_it_is(agent: TextAgent) -> None:
+    """After each action the student says that its sub-goal is done."""
+    ways = {f"walk to {place}": place for place in ("kitchen", "hall", "shed")}
+    agent._habits = Habits(context=512, ways=ways, seeking=("find",))
+    reader = Sayings("get lamp", "open box", "open box", "go to hall", "go to shed", "get lamp", "take lamp")
+    reader.chosen = -1
+    agent._reader = reader  # type: ignore[assignment]
+    task = Rooms()
+    played = agent.play(task, 6)
+    assert [entry["goal"] for entry in played.trace if "goal" in entry] == ["find lamp", "walk to shed", "get lamp"]
+    assert task.said == ["open box", "open box", "go to hall", "go to shed", "take lamp"]
 
 
 class Spoiling(Refusing):

@@ -23,7 +23,8 @@ def evaluate(
     who: Annotated[
         str,
         typer.Argument(
-            metavar="RUN", help="A run folder, or random, random-skills, expert, explorer, teacher, prior, llm-agent."
+            metavar="RUN",
+            help="A run folder, or random, random-skills, expert, explorer, teacher, prior, llm-agent, oracle.",
         ),
     ],
     task: Annotated[str | None, typer.Option(help="The task; a run's own by default.")] = None,

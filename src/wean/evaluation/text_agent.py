@@ -20,9 +20,11 @@ No language model stands beside it. Rules:
 - A student that has learnt to (`Habits.unnamed`) acts without a sub-goal where it is not sure of the one it would name,
   unless that leads to a place or looks for something, and where one leads to a text that is no action. After a loop it
   names one in any case.
-- A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then, and
-  where what was looked for was not found, the student goes to a place where it has not been, the most probable one
-  (`Habits.ways`), until it has been everywhere or the thing is there.
+- A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then the
+  student looks for it where it is or goes to a place where it has not been (`Habits.ways`), whichever is the most
+  probable; where it was looked for and not found, it goes to such places, until it has been everywhere or the thing is
+  there. A search is not over before the thing was shown, as long as the student stays where it began: demonstrations
+  find what they look for.
 - A loop: an action was done in the same moment `Habits.repeat_limit` times already, or more often, where demonstrations
   are as patient (`Habits.repeats`). The first time in a moment the planner is asked, if there is one; then the most
   probable admissible action is done of which this is not so. What is refused although it is admissible is not done
@@ -148,7 +150,7 @@ class TextAgent:
         self._done: Counter[tuple[str, Moment]] = Counter()
         self._named: dict[Moment, set[str]] = defaultdict(set)
         self._lost: set[Moment] = set()  # those in which a loop was noticed and the planner asked
-        self._sought, self._sure = "", 1.0
+        self._sought, self._sure, self._began = "", 1.0, ""
         self._meant: dict[str, str] = {}
         read_before = self._reader.tokens_read
         look, carried = task.look(), task.inventory()
@@ -175,7 +177,7 @@ class TextAgent:
         self._episode.ask_goal()
         named = self._planner(self._goals, self._task) if self._planner else None
         said = Said(named) if named else self._wanted()
-        self._goals, self._since, self._sure = self._goals + 1, 0, 1.0
+        self._goals, self._since, self._sure, self._began = self._goals + 1, 0, 1.0, self._here
         if self._is_doubtful(said):
             self._episode.leave_goal()
             self._played.trace.append({"goal": "", "unsure": said.text})
@@ -204,10 +206,11 @@ class TextAgent:
         return True
 
     def _wanted(self) -> Said:
-        """The sub-goal that the student names; where that is about a thing nowhere to be seen, it looks elsewhere."""
+        """The sub-goal that the student names; where that is about a thing nowhere to be seen, it looks for it."""
         habits = self._habits
         named = self._named[self._now]
         ways = [way for way, place in habits.ways.items() if place not in self._visited and way not in named]
+        searches: list[str] = []
         if not ways or not self._is_unseen(self._sought):
             said = self._fitting()
             if said.text.partition(" ")[0] in habits.seeking:
@@ -215,7 +218,13 @@ class TextAgent:
                 return said
             if not ways or said.text in habits.ways or not self._is_unseen(said.text):
                 return said
-        return Said(ways[self._reader.choose(self._episode.window.ids, [self._episode.answer(way) for way in ways])])
+            things = [thing for thing in things_of(said.text, habits.verbs) if self._is_new(thing)]
+            searches = [text for verb in habits.seeking for thing in things if (text := f"{verb} {thing}") not in named]
+        choices = [*ways, *searches]
+        chosen = choices[self._reader.choose(self._episode.window.ids, [self._episode.answer(way) for way in choices])]
+        if chosen in searches:
+            self._sought = chosen
+        return Said(chosen)
 
     def _fitting(self) -> Said:
         """The sub-goal that the student names, of those that demonstrations could."""
@@ -237,8 +246,11 @@ class TextAgent:
 
     def _is_unseen(self, goal: str) -> bool:
         """Whether a sub-goal is about a thing that nothing has shown yet."""
-        things = " ".join(things_of(goal, self._habits.verbs))
-        return not self._episode.unseen(things) <= set(self._habits.unprompted)
+        return any(map(self._is_new, things_of(goal, self._habits.verbs)))
+
+    def _is_new(self, thing: str) -> bool:
+        """Whether nothing has shown a thing yet."""
+        return not self._episode.unseen(thing) <= set(self._habits.unprompted)
 
     def _choose(self) -> tuple[str, bool]:
         """The next action, and whether it had to be chosen from the admissible ones."""
@@ -275,6 +287,8 @@ class TextAgent:
         episode, habits = self._episode, self._habits
         if self._since >= habits.goal_limit or habits.ways.get(episode.goal) == episode.place:
             return True
+        if episode.goal == self._sought and self._is_unseen(episode.goal) and self._here == self._began:
+            return False
         mark = self._student.mark
         return self._reader.prefers(episode.window.ids, mark["<done>"], mark["<act>"])
 
