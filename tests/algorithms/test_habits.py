@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from wean.algorithms.habits import habits_of, longest_goal, repeats
 from wean.algorithms.subgoals import SubgoalsConfig
 from wean.data.annotations import parse_annotation
@@ -44,6 +46,30 @@ def test_a_verb_that_looks_for_what_was_seen_as_well_is_still_one_that_looks() -
     annotations = {one.key: annotation for one, annotation in many}
     assert habits_of([one for one, _ in many[:3]], annotations, CONFIG).seeking == ("find",)  # one of three
     assert habits_of([one for one, _ in many], annotations, CONFIG).seeking == ()  # one of eight
+
+
+@pytest.mark.parametrize(
+    ("carried", "brings"),
+    [
+        (("", "a cup", "a cup\na lamp"), ("get",)),
+        (("", "", ""), ()),  # nothing is brought
+        (("a cup", "a cup\na lamp", "a cup\na lamp"), ()),  # each was there
+        (("", "a cup\na lamp", "a cup\na lamp"), ()),  # the lamp was
+        (("", "a cup holder", "a cup holder\na lamp shade"), ("get",)),  # the words stand there
+        (("", "a teacup", "a teacup\na lamp"), ()),
+    ],
+)
+def test_sub_goals_that_bring_their_thing_are_known_by_their_first_word(
+    carried: tuple[str, ...], brings: tuple[str, ...]
+) -> None:
+    """A moment has what is carried before its action."""
+    path = tuple(
+        Moment(f"do {number}", "Done.", "hall:\na cup\na lamp", held, 0.0) for number, held in enumerate(carried)
+    )
+    one = Trajectory("bring", 0, "Bring it.", path)
+    rows = [["get(cup)", 1], ["get(lamp)", 1], ["sing(hall)", 1]]
+    annotation = parse_annotation({"task": "bring", "variation": 0, "subgoals": rows, "digest": one.digest})
+    assert habits_of([one], {one.key: annotation}, CONFIG).brings == brings
 
 
 def test_sub_goals_that_always_lead_from_elsewhere_to_the_place_they_name_are_ways() -> None:

@@ -287,6 +287,15 @@ def test_a_sub_goal_names_what_is_in_sight_if_those_of_demonstrations_do(
     assert [entry["goal"] for entry in played.trace if "goal" in entry] == ["see", named]
 
 
+@pytest.mark.parametrize(("brings", "named"), [((), "get lamp"), (("get",), "see")])
+def test_no_sub_goal_brings_what_is_carried_already(agent: TextAgent, brings: tuple[str, ...], named: str) -> None:
+    agent._reader = Sayings("get lamp", "see", "go to hall")  # type: ignore[assignment]
+    agent._habits = Habits(context=512, brings=brings)
+    task = Rooms()
+    task.inventory = lambda: "a lamp"  # type: ignore[method-assign]
+    assert next(entry["goal"] for entry in agent.play(task, 1).trace) == named
+
+
 def unnamed(agent: TextAgent, sure: float, task: Refusing, *said: str, **habits: Any) -> list[str]:
     reader = Sayings(*said)
     reader.sure = sure

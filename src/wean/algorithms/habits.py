@@ -18,6 +18,8 @@ _RARE = 0.01
 """Share of demonstrations' sub-goals that may name one thing twice if a student's may not."""
 _HIDDEN = 0.03
 """Share of a verb's sub-goals that may name what is not in sight if a student's may not."""
+_NEEDLESS = 0.1
+"""Share of the sub-goals of a verb that may not bring their thing, and that may find it there, if the verb brings."""
 
 
 class _Noted(EpisodeText):
@@ -26,21 +28,24 @@ class _Noted(EpisodeText):
     Attributes:
         named: Each sub-goal, those of its words that nothing had shown before, and what was in sight.
         led: Each sub-goal, and where it began and ended.
+        held: Each sub-goal, and what was carried when it began and when it ended.
     """
 
     def __init__(self) -> None:
         super().__init__(lambda text: [0], 1 << 20)
         self.named: list[tuple[str, set[str], str]] = []
         self.led: list[tuple[str, str, str]] = []
-        self._began = ""
+        self.held: list[tuple[str, str, str]] = []
+        self._began = self._held = ""
 
     def say_goal(self, goal: str, target: bool = True) -> None:
         super().say_goal(goal, target)
         self.named.append((self.goal, self.unseen(self.goal), self.sight))
-        self._began = self.place
+        self._began, self._held = self.place, self.carried
 
     def say_done(self, target: bool = True) -> None:
         self.led.append((self.goal, self._began, self.place))
+        self.held.append((self.goal, self._held, self.carried))
         super().say_done(target)
 
 
@@ -83,9 +88,22 @@ def habits_of(
         verbs=verbs,
         unnamed=config.subgoals and config.unnamed > 0,
         in_sight=tuple(sorted(word for word, times in named.items() if blind[word] <= _HIDDEN * times)),
+        brings=tuple(sorted(_bringing([held for episode in noted for held in episode.held], verbs))),
         apart=_RARE * len(goals) > sum(names_twice(goal) for goal, _, _ in goals),
         ways={goal: place for goal, _, place in sorted(trips) if goal not in elsewhere},
     )
+
+
+def _bringing(held: Sequence[tuple[str, str, str]], verbs: Mapping[str, str]) -> list[str]:
+    """First words of the sub-goals that bring their thing: it is carried when they end, and is not when they begin."""
+    ended, before, missing = Counter[str](), Counter[str](), Counter[str]()
+    for goal, at_first, at_last in held:
+        if things := things_of(goal, verbs)[:1]:
+            verb = goal.split()[0]
+            ended[verb] += 1
+            before[verb] += not hidden(things, at_first, ())
+            missing[verb] += bool(hidden(things, at_last, ()))
+    return [verb for verb, times in ended.items() if max(before[verb], missing[verb]) <= _NEEDLESS * times]
 
 
 def longest_goal(trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation], actions: int) -> int:

@@ -16,7 +16,7 @@ No language model stands beside it. Rules:
   None is named twice in the same moment (what can be seen and is carried, and the score), and none leads where the
   student is, nor does an action: demonstrations hardly ever do so. Nor does a sub-goal name one thing twice, if those
   of demonstrations do not (`Habits.apart`), or, of the verbs of which those of demonstrations do not
-  (`Habits.in_sight`), a thing that is not in sight.
+  (`Habits.in_sight`), a thing that is not in sight, nor does it bring what is carried already (`Habits.brings`).
 - A student that has learnt to (`Habits.unnamed`) acts without a sub-goal where it is not sure of the one it would name,
   unless that leads to a place or looks for something, and where one leads to a text that is no action. After a loop it
   names one in any case.
@@ -232,7 +232,9 @@ class TextAgent:
         but = self._named[self._now] | {way for way, place in habits.ways.items() if place == episode.place}
 
         def fits(said: str) -> bool:
-            return said not in but and not (habits.apart and names_twice(said))
+            things = things_of(said, habits.verbs)[:1] if said.partition(" ")[0] in habits.brings else []
+            there = bool(things) and not hidden(things, episode.carried, ())
+            return said not in but and not there and not (habits.apart and names_twice(said))
 
         def shows(said: str) -> bool:
             if said.partition(" ")[0] not in habits.in_sight:

@@ -123,7 +123,12 @@ class EpisodeText:
     @property
     def sight(self) -> str:
         """What can be seen and is carried now, in plain words."""
-        return f"{plain(self._look)} | {plain(self._carried)}"
+        return f"{plain(self._look)} | {self.carried}"
+
+    @property
+    def carried(self) -> str:
+        """What is carried now, in plain words."""
+        return plain(self._carried)
 
     def unseen(self, text: str) -> set[str]:
         """Words of a text that nothing has shown yet: no place, no observation, nothing carried."""

@@ -44,6 +44,7 @@ class Habits:
             (find); sub-goals that begin otherwise are about what was seen.
         unnamed: Whether it has learnt to act where no sub-goal is named.
         in_sight: First words of sub-goals whose things can nearly always be seen or are carried when they are named.
+        brings: First words of sub-goals that make one carry a thing which was not carried before.
         apart: Whether its demonstrations' sub-goals hardly ever name one thing twice.
         ways: Sub-goals that always led from elsewhere to the place which they name, and this place.
     """
@@ -59,6 +60,7 @@ class Habits:
     seeking: Collection[str] = ()
     unnamed: bool = False
     in_sight: Collection[str] = ()
+    brings: Collection[str] = ()
     apart: bool = False
     ways: Mapping[str, str] = field(default_factory=dict)
 
