@@ -114,3 +114,10 @@ def test_what_is_done_more_than_once_in_the_same_moment_is_known_by_its_first_wo
         ("go to hall", "You move.", "kitchen:\na cup", NOTHING, 0.0),
     ]
     assert repeats([Trajectory("rest", 0, "Rest.", tuple(Moment(*one) for one in done))]) == {"wait": 3}
+
+
+@pytest.mark.parametrize(("patient", "found"), [(1, {}), (2, {"wait": 4})])
+def test_what_one_demonstration_of_a_hundred_repeats_is_no_habit(patient: int, found: dict[str, int]) -> None:
+    moments = [Moment("wait", "Time passes.", "hall", "", 0.0)] * 4
+    many = [Trajectory("rest", n, "Rest.", tuple(moments if n < patient else moments[:1])) for n in range(100)]
+    assert repeats(many) == found

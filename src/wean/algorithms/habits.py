@@ -15,7 +15,7 @@ from wean.students.text import Habits
 from wean.students.wording import beginnings, hidden, names_twice, things_of
 
 _RARE = 0.01
-"""Share of demonstrations' sub-goals that may name one thing twice if a student's may not."""
+"""Share of demonstrations, or of their sub-goals, that may do what a student may not."""
 _HIDDEN = 0.03
 """Share of a verb's sub-goals that may name what is not in sight if a student's may not."""
 _NEEDLESS = 0.1
@@ -117,13 +117,19 @@ def longest_goal(trajectories: Sequence[Trajectory], annotations: Mapping[Key, A
 
 
 def repeats(trajectories: Sequence[Trajectory]) -> dict[str, int]:
-    """How often demonstrations do an action in the same moment, by its first word, of those that they do repeat."""
-    most: dict[str, int] = {}
+    """How often demonstrations do an action in the same moment, by its first word, of those that they do repeat.
+
+    As often as one of a hundred with such an action does, for even experts repeat themselves needlessly.
+    """
+    often: dict[str, list[int]] = {}
     for trajectory in trajectories:
         kept = (moment for moment in trajectory.path if not is_idle(moment.action, moment.observation))
         done = Counter((moment.action, moment.look, moment.inventory, moment.score) for moment in kept)
+        most: dict[str, int] = {}
         for (action, *_), times in done.items():
             verb = action.split()[0]
-            if times > most.get(verb, 1):
-                most[verb] = times
-    return most
+            most[verb] = max(times, most.get(verb, 1))
+        for verb, times in most.items():
+            often.setdefault(verb, []).append(times)
+    found = {verb: sorted(times, reverse=True)[int(_RARE * len(times))] for verb, times in often.items()}
+    return {verb: times for verb, times in found.items() if times > 1}
