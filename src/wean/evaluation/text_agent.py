@@ -12,19 +12,9 @@ No language model stands beside it. Rules:
   as the score is of the full one: the score is what would be lost. Whether it is time for such an action is not asked.
   Nor is it done where a name in the sub-goal is not in sight. Else the most probable admissible action that cannot
   spoil the task is taken.
-- A sub-goal is over when the student says so, where it led to (`Habits.ways`), or after `Habits.goal_limit` actions.
-  None is named twice in the same moment (what can be seen and is carried, and the score), and none leads where the
-  student is, nor does an action: demonstrations hardly ever do so. Nor does a sub-goal name one thing twice, if those
-  of demonstrations do not (`Habits.apart`), or, of the verbs of which those of demonstrations do not
-  (`Habits.in_sight`), a thing that is not in sight, nor does it bring what is carried already (`Habits.brings`).
-- A student that has learnt to (`Habits.unnamed`) acts without a sub-goal where it is not sure of the one it would name,
-  unless that leads to a place or looks for something, and where one leads to a text that is no action. After a loop it
-  names one in any case.
-- A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then the
-  student looks for it where it is or goes to a place where it has not been (`Habits.ways`), whichever is the most
-  probable; where it was looked for and not found, it goes to such places, until it has been everywhere or the thing is
-  there. A search is not over before the thing was shown, as long as the student stays where it began: demonstrations
-  find what they look for.
+- Which sub-goal is named, whether one is, and when it is over: `planning.py`. One that led to a text which is no action
+  is given up, if the student has learnt to act without. After a loop one is named in any case. No action leads where
+  the student is, either.
 - A loop: an action was done in the same moment `Habits.repeat_limit` times already, or more often, where demonstrations
   are as patient (`Habits.repeats`). The first time in a moment the planner is asked, if there is one; then the most
   probable admissible action is done of which this is not so. What is refused although it is admissible is not done
@@ -36,16 +26,17 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from wean.evaluation.planning import Moment, Planning, sayable
 from wean.students.answering import reader_of
 from wean.students.episode_text import EpisodeText
-from wean.students.reading import May, Said
+from wean.students.reading import Said
 from wean.students.text import TextStudent
-from wean.students.wording import hidden, names_twice, plain, things_of
+from wean.students.wording import plain
 
 NOT_TAKEN = ("No known action matches that input", "Unknown action")
 """How a task that spends no move on it answers what is no action."""
@@ -54,8 +45,6 @@ _NUMBERED = re.compile(r"^\s*(\d+):\s*(.+?)\s*$", re.MULTILINE)
 _EVER = 1 << 20  # more often than anything may be done
 SILENT = 40
 """Actions and answers in a row that cost no move; then an episode is given up."""
-_SURE = 0.5
-"""The least probability of a sub-goal that is named, where the student can do without."""
 
 
 class WordsTask(Protocol):
@@ -111,9 +100,6 @@ class Played:
     trace: list[dict[str, Any]] = field(default_factory=list)
 
 
-Moment = tuple[str, str, float]
-"""What can be seen, what is carried, and the score."""
-
 Planner = Callable[[int, WordsTask], str | None]
 """Names the sub-goal of a number (from 0) in the student's place; None when there is no more."""
 
@@ -148,15 +134,14 @@ class TextAgent:
         self._episode: EpisodeText = self._student.episode()
         self._goals, self._since = 0, 0
         self._done: Counter[tuple[str, Moment]] = Counter()
-        self._named: dict[Moment, set[str]] = defaultdict(set)
         self._lost: set[Moment] = set()  # those in which a loop was noticed and the planner asked
-        self._sought, self._sure, self._began = "", 1.0, ""
+        self._sure = 1.0
         self._meant: dict[str, str] = {}
         read_before = self._reader.tokens_read
         look, carried = task.look(), task.inventory()
         self._now: Moment = (look, carried, float(task.score))
         self._episode.begin(task.description, look, carried)
-        self._visited = {self._episode.place}
+        self._planning = Planning(self._student, self._habits, self._reader, self._episode)
         if self._habits.subgoals:
             self._plan()
         over, free = False, 0
@@ -176,97 +161,41 @@ class TextAgent:
         started = time.perf_counter()
         self._episode.ask_goal()
         named = self._planner(self._goals, self._task) if self._planner else None
-        said = Said(named) if named else self._wanted()
-        self._goals, self._since, self._sure, self._began = self._goals + 1, 0, 1.0, self._here
-        if self._is_doubtful(said):
+        said = Said(named) if named else self._planning.wanted(self._now)
+        self._goals, self._since, self._sure = self._goals + 1, 0, 1.0
+        if self._now not in self._lost and self._planning.is_doubtful(said):
             self._episode.leave_goal()
             self._played.trace.append({"goal": "", "unsure": said.text})
         else:
             self._sure = self._certainty(said)
             self._episode.say_goal(said.text, target=False)
-            self._named[self._now].add(self._episode.goal)
+            self._planning.note(self._now)
             self._played.trace.append({"goal": self._episode.goal})
         self._played.seconds += time.perf_counter() - started
-
-    def _is_doubtful(self, said: Said) -> bool:
-        """Whether the student should rather act without a sub-goal than with this one, which leads it nowhere else."""
-        habits = self._habits
-        leads = said.text in habits.ways or said.text.partition(" ")[0] in habits.seeking
-        able = habits.unnamed and self._now not in self._lost
-        return able and not leads and math.exp(sum(said.logs)) < _SURE
 
     def _drop(self, said: str) -> bool:
         """Gives a sub-goal up that led to a text which is no action, if the student can do without."""
         if not self._habits.unnamed or not self._episode.goal or self._planner:
             return False
-        self._named[self._now].add(self._episode.goal)
+        self._planning.note(self._now)
         self._played.trace.append({"goal": "", "said": said})
         self._episode.say_done(target=False)
         self._since, self._sure = 0, 1.0
         return True
-
-    def _wanted(self) -> Said:
-        """The sub-goal that the student names; where that is about a thing nowhere to be seen, it looks for it."""
-        habits = self._habits
-        named = self._named[self._now]
-        ways = [way for way, place in habits.ways.items() if place not in self._visited and way not in named]
-        searches: list[str] = []
-        if not ways or not self._is_unseen(self._sought):
-            said = self._fitting()
-            if said.text.partition(" ")[0] in habits.seeking:
-                self._sought = said.text
-                return said
-            if not ways or said.text in habits.ways or not self._is_unseen(said.text):
-                return said
-            things = [thing for thing in things_of(said.text, habits.verbs) if self._is_new(thing)]
-            searches = [text for verb in habits.seeking for thing in things if (text := f"{verb} {thing}") not in named]
-        choices = [*ways, *searches]
-        chosen = choices[self._reader.choose(self._episode.window.ids, [self._episode.answer(way) for way in choices])]
-        if chosen in searches:
-            self._sought = chosen
-        return Said(chosen)
-
-    def _fitting(self) -> Said:
-        """The sub-goal that the student names, of those that demonstrations could."""
-        habits, episode = self._habits, self._episode
-        but = self._named[self._now] | {way for way, place in habits.ways.items() if place == episode.place}
-
-        def fits(said: str) -> bool:
-            things = things_of(said, habits.verbs)[:1] if said.partition(" ")[0] in habits.brings else []
-            there = bool(things) and not hidden(things, episode.carried, ())
-            return said not in but and not there and not (habits.apart and names_twice(said))
-
-        def shows(said: str) -> bool:
-            if said.partition(" ")[0] not in habits.in_sight:
-                return True
-            return not hidden(things_of(said, habits.verbs), episode.sight, habits.unprompted)
-
-        said = self._reader.say(episode.window.ids, self._may, fits)
-        if self._is_unseen(said.text) or shows(said.text):
-            return said
-        return self._reader.say(episode.window.ids, self._may, lambda said: fits(said) and shows(said))
-
-    def _is_unseen(self, goal: str) -> bool:
-        """Whether a sub-goal is about a thing that nothing has shown yet."""
-        return any(map(self._is_new, things_of(goal, self._habits.verbs)))
-
-    def _is_new(self, thing: str) -> bool:
-        """Whether nothing has shown a thing yet."""
-        return not self._episode.unseen(thing) <= set(self._habits.unprompted)
 
     def _choose(self) -> tuple[str, bool]:
         """The next action, and whether it had to be chosen from the admissible ones."""
         started = time.perf_counter()
         episode, mark = self._episode, self._student.mark
         episode.ask()
-        if self._habits.subgoals and self._since and not self._meant and self._is_done():
+        if self._habits.subgoals and self._since and not self._meant and self._planning.is_over(self._since):
             self._played.seconds += time.perf_counter() - started
             episode.say_done(target=False)
             self._plan()
             started = time.perf_counter()
             episode.ask()
         ids = [*episode.window.ids, mark["<act>"]]
-        answer = self._reader.say(ids, self._may, lambda said: not said.endswith(self._here))
+        answer = self._reader.say(ids, sayable(self._habits, episode), lambda said: not said.endswith(self._here))
         said, safe = answer.text, self._is_safe(answer)
         self._said = said
         self._played.seconds += time.perf_counter() - started
@@ -284,21 +213,6 @@ class TextAgent:
     def _here(self) -> str:
         """How actions end that lead where the student is."""
         return f" to {self._episode.place}"
-
-    def _is_done(self) -> bool:
-        episode, habits = self._episode, self._habits
-        if self._since >= habits.goal_limit or habits.ways.get(episode.goal) == episode.place:
-            return True
-        if episode.goal == self._sought and self._is_unseen(episode.goal) and self._here == self._began:
-            return False
-        mark = self._student.mark
-        return self._reader.prefers(episode.window.ids, mark["<done>"], mark["<act>"])
-
-    @property
-    def _may(self) -> May | None:
-        """Whether the student may say a word now."""
-        known = self._habits.unprompted
-        return (lambda word: word in self._episode.told or word in known) if known else None
 
     def _is_safe(self, said: Said) -> bool:
         """Whether an action cannot spoil the task, or is about what is in sight and probable enough."""
@@ -368,7 +282,7 @@ class TextAgent:
         self._episode.say_action(action, target=False)
         look, carried = self._task.look(), self._task.inventory()
         self._episode.observe(observation, look, carried, score > before)
-        self._visited.add(self._episode.place)
+        self._planning.visit()
         self._since += 1
         played.actions += 1
         played.matched += matched

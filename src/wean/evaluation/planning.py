@@ -1,0 +1,135 @@
+"""Which sub-goal a text student names next in an episode, whether it names one, and when one is over.
+
+- A sub-goal is over when the student says so, where it led to (`Habits.ways`), or after `Habits.goal_limit` actions.
+  None is named twice in the same moment (what can be seen and is carried, and the score), and none leads where the
+  student is: demonstrations hardly ever do so. Nor does a sub-goal name one thing twice, if those of demonstrations do
+  not (`Habits.apart`), or, of the verbs of which those of demonstrations do not (`Habits.in_sight`), a thing that is
+  not in sight, nor does it bring what is carried already (`Habits.brings`).
+- A student that has learnt to (`Habits.unnamed`) acts without a sub-goal where it is not sure of the one it would name,
+  unless that leads to a place or looks for something.
+- A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then the
+  student looks for it where it is or goes to a place where it has not been (`Habits.ways`), whichever is the most
+  probable; where it was looked for and not found, it goes to such places, until it has been everywhere or the thing is
+  there. A search is not over before the thing was shown, as long as the student stays where it began: demonstrations
+  find what they look for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+from wean.students.answering import EncoderReader
+from wean.students.episode_text import EpisodeText
+from wean.students.reading import May, Reader, Said
+from wean.students.text import Habits, TextStudent
+from wean.students.wording import hidden, names_twice, things_of
+
+Moment = tuple[str, str, float]
+"""What can be seen, what is carried, and the score."""
+
+_SURE = 0.5
+"""The least probability of a sub-goal that is named, where the student can do without."""
+
+
+def sayable(habits: Habits, episode: EpisodeText) -> May | None:
+    """Whether a student may say a word: one that was told or that its demonstrations say untold; None for all."""
+    known = habits.unprompted
+    return (lambda word: word in episode.told or word in known) if known else None
+
+
+class Planning:
+    """Of one episode.
+
+    Args:
+        student: Whose sub-goals they are.
+        habits: Of its demonstrations.
+        reader: Reads for it.
+        episode: What it was told; begun.
+    """
+
+    def __init__(
+        self, student: TextStudent, habits: Habits, reader: Reader | EncoderReader, episode: EpisodeText
+    ) -> None:
+        self._mark, self._habits, self._reader, self._episode = student.mark, habits, reader, episode
+        self._named: dict[Moment, set[str]] = defaultdict(set)
+        self._visited = {episode.place}
+        self._sought = self._began = ""
+
+    def note(self, moment: Moment) -> None:
+        """The current sub-goal was named in a moment; it is not named there again."""
+        self._named[moment].add(self._episode.goal)
+        self._began = self._episode.place
+
+    def visit(self) -> None:
+        """Remembers the place where the student is."""
+        self._visited.add(self._episode.place)
+
+    def is_over(self, since: int) -> bool:
+        """Whether the current sub-goal is over after so many actions."""
+        episode, habits = self._episode, self._habits
+        if since >= habits.goal_limit or habits.ways.get(episode.goal) == episode.place:
+            return True
+        if episode.goal == self._sought and self._is_unseen(episode.goal) and self._began == episode.place:
+            return False
+        return self._reader.prefers(episode.window.ids, self._mark["<done>"], self._mark["<act>"])
+
+    def is_doubtful(self, said: Said) -> bool:
+        """Whether the student should rather act without a sub-goal than with this one, which leads it nowhere else."""
+        leads = said.text in self._habits.ways or self._looks(said.text)
+        return self._habits.unnamed and not leads and math.exp(sum(said.logs)) < _SURE
+
+    def wanted(self, moment: Moment) -> Said:
+        """The sub-goal that the student names; where that is about a thing nowhere to be seen, it looks for it."""
+        habits = self._habits
+        named = self._named[moment]
+        ways = [way for way, place in habits.ways.items() if place not in self._visited and way not in named]
+        searches: list[str] = []
+        if not ways or not self._is_unseen(self._sought):
+            said = self._fitting(named)
+            if self._looks(said.text):
+                self._sought = said.text
+                return said
+            if not ways or said.text in habits.ways or not self._is_unseen(said.text):
+                return said
+            things = [thing for thing in things_of(said.text, habits.verbs) if self._is_new(thing)]
+            searches = [text for verb in habits.seeking for thing in things if (text := f"{verb} {thing}") not in named]
+        choices = [*ways, *searches]
+        answers = [self._episode.answer(choice) for choice in choices]
+        chosen = choices[self._reader.choose(self._episode.window.ids, answers)]
+        if chosen in searches:
+            self._sought = chosen
+        return Said(chosen)
+
+    def _fitting(self, named: set[str]) -> Said:
+        """The sub-goal that the student names, of those that demonstrations could."""
+        habits, episode = self._habits, self._episode
+        but = named | {way for way, place in habits.ways.items() if place == episode.place}
+
+        def fits(said: str) -> bool:
+            things = things_of(said, habits.verbs)[:1] if said.partition(" ")[0] in habits.brings else []
+            there = bool(things) and not hidden(things, episode.carried, ())
+            return said not in but and not there and not (habits.apart and names_twice(said))
+
+        def shows(said: str) -> bool:
+            if said.partition(" ")[0] not in habits.in_sight:
+                return True
+            return not hidden(things_of(said, habits.verbs), episode.sight, habits.unprompted)
+
+        may = sayable(habits, episode)
+        said = self._reader.say(episode.window.ids, may, fits)
+        if self._is_unseen(said.text) or shows(said.text):
+            return said
+        return self._reader.say(episode.window.ids, may, lambda said: fits(said) and shows(said))
+
+    def _looks(self, goal: str) -> bool:
+        """Whether a sub-goal looks for something."""
+        return goal.partition(" ")[0] in self._habits.seeking
+
+    def _is_unseen(self, goal: str) -> bool:
+        """Whether a sub-goal is about a thing that nothing has shown yet."""
+        return any(map(self._is_new, things_of(goal, self._habits.verbs)))
+
+    def _is_new(self, thing: str) -> bool:
+        """Whether nothing has shown a thing yet."""
+        return not self._episode.unseen(thing) <= set(self._habits.unprompted)
