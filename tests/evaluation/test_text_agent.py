@@ -171,6 +171,22 @@ def test_what_nothing_has_shown_is_looked_for_where_it_is_first_and_not_found_be
     assert task.said == ["open box", "open box", "go to hall", "go to shed", "take lamp"]
 
 
+class Box(Rooms):
+    """The lamp is in a box."""
+
+    def look(self) -> str:
+        return f"{super().look()}{' with a lamp' if 'open box' in self.said else ''}"
+
+
+def test_a_search_is_over_when_its_thing_is_shown_whatever_the_student_says(agent: TextAgent) -> None:
+    agent._habits = Habits(context=512, seeking=("find",))
+    reader = Sayings("find lamp", "open box", "get lamp", "take lamp")
+    reader.prefers = lambda ids, first, second: False  # type: ignore[method-assign]
+    agent._reader = reader  # type: ignore[assignment]
+    played = agent.play(Box(), 6)
+    assert [entry["goal"] for entry in played.trace if "goal" in entry] == ["find lamp", "get lamp"]
+
+
 class Spoiling(Refusing):
     """Has actions that spoil it."""
 

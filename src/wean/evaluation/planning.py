@@ -10,8 +10,8 @@
 - A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then the
   student looks for it where it is or goes to a place where it has not been (`Habits.ways`), whichever is the most
   probable; where it was looked for and not found, it goes to such places, until it has been everywhere or the thing is
-  there. A search is not over before the thing was shown, as long as the student stays where it began: demonstrations
-  find what they look for.
+  there. A search for it is over when the thing is shown, and not before, as long as the student stays where it began:
+  demonstrations' searches end so.
 """
 
 from __future__ import annotations
@@ -55,11 +55,13 @@ class Planning:
         self._named: dict[Moment, set[str]] = defaultdict(set)
         self._visited = {episode.place}
         self._sought = self._began = ""
+        self._blind = False  # whether the current sub-goal looks for what nothing had shown when it was named
 
     def note(self, moment: Moment) -> None:
         """The current sub-goal was named in a moment; it is not named there again."""
         self._named[moment].add(self._episode.goal)
         self._began = self._episode.place
+        self._blind = self._looks(self._episode.goal) and self._is_unseen(self._episode.goal)
 
     def visit(self) -> None:
         """Remembers the place where the student is."""
@@ -70,7 +72,9 @@ class Planning:
         episode, habits = self._episode, self._habits
         if since >= habits.goal_limit or habits.ways.get(episode.goal) == episode.place:
             return True
-        if episode.goal == self._sought and self._is_unseen(episode.goal) and self._began == episode.place:
+        if self._blind and not self._is_unseen(episode.goal):
+            return True
+        if self._blind and self._began == episode.place:
             return False
         return self._reader.prefers(episode.window.ids, self._mark["<done>"], self._mark["<act>"])
 
