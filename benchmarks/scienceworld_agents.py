@@ -174,7 +174,9 @@ def markdown(results: dict[str, Any]) -> str:
 
 
 def cell(value: dict[str, float]) -> str:
-    """A score with its interval."""
+    """A score with its interval; where one episode a task leaves none, without."""
+    if value["low"] == value["high"]:
+        return f"{value['mean']:.1f}"
     return f"{value['mean']:.1f} ({value['low']:.1f} to {value['high']:.1f})"
 
 

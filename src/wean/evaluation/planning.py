@@ -9,9 +9,8 @@
   unless that leads to a place or looks for something.
 - A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then the
   student looks for it where it is or goes to a place where it has not been (`Habits.ways`), whichever is the most
-  probable; where it was looked for and not found, it goes to such places, until it has been everywhere or the thing is
-  there. A search for it is over when the thing is shown, and not before, as long as the student stays where it began:
-  demonstrations' searches end so.
+  probable, until it has been everywhere or the thing is there. A search for it is over when the thing is shown, and not
+  before, as long as the student stays where it began: demonstrations' searches end so. Nor do they do anything twice.
 """
 
 from __future__ import annotations
@@ -55,26 +54,35 @@ class Planning:
         self._named: dict[Moment, set[str]] = defaultdict(set)
         self._visited = {episode.place}
         self._sought = self._began = ""
-        self._blind = False  # whether the current sub-goal looks for what nothing had shown when it was named
+        self._search = ""  # the last sub-goal that looked for what nothing had shown when it was named
+        self._tried: set[str] = set()  # in this search
 
     def note(self, moment: Moment) -> None:
         """The current sub-goal was named in a moment; it is not named there again."""
         self._named[moment].add(self._episode.goal)
         self._began = self._episode.place
-        self._blind = self._looks(self._episode.goal) and self._is_unseen(self._episode.goal)
+        if self._looks(self._episode.goal) and self._is_unseen(self._episode.goal):
+            self._search = self._episode.goal
+            self._tried.clear()
 
-    def visit(self) -> None:
-        """Remembers the place where the student is."""
+    def act(self, action: str) -> None:
+        """Remembers what was done, in plain words, and where the student is now."""
         self._visited.add(self._episode.place)
+        if not action.isdigit():  # an answer to a question
+            self._tried.add(action)
+
+    def forbids(self, action: str) -> bool:
+        """Whether an action in plain words leads where the student is, or was done in this search already."""
+        return action.endswith(f" to {self._episode.place}") or (self._searches and action in self._tried)
 
     def is_over(self, since: int) -> bool:
         """Whether the current sub-goal is over after so many actions."""
         episode, habits = self._episode, self._habits
         if since >= habits.goal_limit or habits.ways.get(episode.goal) == episode.place:
             return True
-        if self._blind and not self._is_unseen(episode.goal):
+        if self._searches and not self._is_unseen(episode.goal):
             return True
-        if self._blind and self._began == episode.place:
+        if self._searches and self._began == episode.place:
             return False
         return self._reader.prefers(episode.window.ids, self._mark["<done>"], self._mark["<act>"])
 
@@ -88,7 +96,7 @@ class Planning:
         habits = self._habits
         named = self._named[moment]
         ways = [way for way, place in habits.ways.items() if place not in self._visited and way not in named]
-        searches: list[str] = []
+        searches = [self._sought]
         if not ways or not self._is_unseen(self._sought):
             said = self._fitting(named)
             if self._looks(said.text):
@@ -97,8 +105,8 @@ class Planning:
             if not ways or said.text in habits.ways or not self._is_unseen(said.text):
                 return said
             things = [thing for thing in things_of(said.text, habits.verbs) if self._is_new(thing)]
-            searches = [text for verb in habits.seeking for thing in things if (text := f"{verb} {thing}") not in named]
-        choices = [*ways, *searches]
+            searches = [f"{verb} {thing}" for verb in habits.seeking for thing in things]
+        choices = [*ways, *(search for search in searches if search not in named)]
         answers = [self._episode.answer(choice) for choice in choices]
         chosen = choices[self._reader.choose(self._episode.window.ids, answers)]
         if chosen in searches:
@@ -125,6 +133,11 @@ class Planning:
         if self._is_unseen(said.text) or shows(said.text):
             return said
         return self._reader.say(episode.window.ids, may, lambda said: fits(said) and shows(said))
+
+    @property
+    def _searches(self) -> bool:
+        """Whether the current sub-goal looks for what nothing had shown when it was named."""
+        return bool(self._search) and self._search == self._episode.goal
 
     def _looks(self, goal: str) -> bool:
         """Whether a sub-goal looks for something."""

@@ -195,7 +195,7 @@ class TextAgent:
             started = time.perf_counter()
             episode.ask()
         ids = [*episode.window.ids, mark["<act>"]]
-        answer = self._reader.say(ids, sayable(self._habits, episode), lambda said: not said.endswith(self._here))
+        answer = self._reader.say(ids, sayable(self._habits, episode), lambda said: not self._planning.forbids(said))
         said, safe = answer.text, self._is_safe(answer)
         self._said = said
         self._played.seconds += time.perf_counter() - started
@@ -208,11 +208,6 @@ class TextAgent:
             return self._choose()
         choices = self._replacements(said if safe else "")
         return (self._best(choices), True) if choices else (said or "wait1", False)
-
-    @property
-    def _here(self) -> str:
-        """How actions end that lead where the student is."""
-        return f" to {self._episode.place}"
 
     def _is_safe(self, said: Said) -> bool:
         """Whether an action cannot spoil the task, or is about what is in sight and probable enough."""
@@ -246,8 +241,7 @@ class TextAgent:
         """What may be done in place of a text."""
         spoiling, said = getattr(self._task, "irrevocable", ()), action.split()
         choices = [choice for choice in self._task.situation().choices if not self._is_worn(choice)]
-        here = self._here
-        choices = [choice for choice in choices if not plain(choice).endswith(here)] or choices
+        choices = [choice for choice in choices if not self._planning.forbids(plain(choice))] or choices
         if same := [choice for choice in choices if sorted(plain(choice).split()) == sorted(said)]:
             return same
         found = [choice for choice in choices if not choice.startswith(spoiling) or _is_in(choice, said)]
@@ -282,7 +276,7 @@ class TextAgent:
         self._episode.say_action(action, target=False)
         look, carried = self._task.look(), self._task.inventory()
         self._episode.observe(observation, look, carried, score > before)
-        self._planning.visit()
+        self._planning.act(plain(action))
         self._since += 1
         played.actions += 1
         played.matched += matched
