@@ -37,7 +37,7 @@ def hunt(variation: int, thing: str, first: str = "hall:\na door") -> tuple[Traj
 def test_sub_goals_that_look_for_what_nothing_has_shown_are_known_by_their_first_word() -> None:
     many = [hunt(0, "cup"), hunt(1, "lamp")]
     habits = habits_of([one for one, _ in many], {one.key: annotation for one, annotation in many}, CONFIG)
-    assert habits.seeking == ("find",)
+    assert (habits.seeking, habits.searching) == (("find",), ("do",))
 
 
 def test_a_verb_that_looks_for_what_was_seen_as_well_is_still_one_that_looks() -> None:

@@ -187,6 +187,20 @@ def test_a_search_is_over_when_its_thing_is_shown_whatever_the_student_says(agen
     assert [entry["goal"] for entry in played.trace if "goal" in entry] == ["find lamp", "get lamp"]
 
 
+def test_a_search_is_over_where_the_student_would_do_what_is_no_search(agent: TextAgent) -> None:
+    """It never says that the search is done; demonstrations only open things to find others."""
+    ways = {f"walk to {place}": place for place in ("kitchen", "hall", "shed")}
+    agent._habits = Habits(context=512, ways=ways, seeking=("find",), searching=("open",))
+    reader = Sayings("find lamp", "open box", "go to kitchen", "go to shed", "go to shed", "get lamp", "take lamp")
+    reader.prefers = lambda ids, first, second: False  # type: ignore[method-assign]
+    reader.chosen = 1
+    agent._reader = reader  # type: ignore[assignment]
+    task = Rooms()
+    played = agent.play(task, 6)
+    assert [entry["goal"] for entry in played.trace if "goal" in entry] == ["find lamp", "walk to shed", "get lamp"]
+    assert task.said == ["open box", "go to shed", "take lamp"]
+
+
 class Spoiling(Refusing):
     """Has actions that spoil it."""
 

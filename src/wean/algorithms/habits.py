@@ -27,6 +27,7 @@ class _Noted(EpisodeText):
 
     Attributes:
         named: Each sub-goal, those of its words that nothing had shown before, and what was in sight.
+        done: First words of the actions of each sub-goal.
         led: Each sub-goal, and where it began and ended.
         held: Each sub-goal, and what was carried when it began and when it ended.
     """
@@ -34,6 +35,7 @@ class _Noted(EpisodeText):
     def __init__(self) -> None:
         super().__init__(lambda text: [0], 1 << 20)
         self.named: list[tuple[str, set[str], str]] = []
+        self.done: list[set[str]] = []
         self.led: list[tuple[str, str, str]] = []
         self.held: list[tuple[str, str, str]] = []
         self._began = self._held = ""
@@ -41,7 +43,13 @@ class _Noted(EpisodeText):
     def say_goal(self, goal: str, target: bool = True) -> None:
         super().say_goal(goal, target)
         self.named.append((self.goal, self.unseen(self.goal), self.sight))
+        self.done.append(set())
         self._began, self._held = self.place, self.carried
+
+    def say_action(self, action: str, target: bool = True) -> None:
+        super().say_action(action, target)
+        if self.goal:
+            self.done[-1].add(action.split()[0])
 
     def say_done(self, target: bool = True) -> None:
         self.led.append((self.goal, self._began, self.place))
@@ -70,11 +78,15 @@ def habits_of(
     goals = [named for episode in noted for named in episode.named]
     verbs = beginnings(goal for goal, _, _ in goals)
     named, sought, blind = Counter[str](), Counter[str](), Counter[str]()
-    for goal, unseen, sight in goals:
+    looks: dict[str, set[str]] = {}
+    for (goal, unseen, sight), done in zip(goals, (done for episode in noted for done in episode.done), strict=True):
         verb, things = goal.split()[0], things_of(goal, verbs)
         named[verb] += 1
-        sought[verb] += bool(unseen.intersection(" ".join(things).split()) - unprompted)
+        if unseen.intersection(" ".join(things).split()) - unprompted:
+            sought[verb] += 1
+            looks.setdefault(verb, set()).update(done)
         blind[verb] += bool(hidden(things, sight, unprompted))
+    seeking = sorted(word for word, times in sought.items() if 4 * times > named[word])
     trips = [trip for episode in noted for trip in episode.led]
     elsewhere = {goal for goal, began, place in trips if began == place or not goal.endswith(f" {place}")}
     return Habits(
@@ -84,7 +96,8 @@ def habits_of(
         goal_limit=2 * longest_goal(trajectories, annotations, config.actions),
         repeats=repeats(trajectories),
         unprompted=tuple(sorted(unprompted)),
-        seeking=tuple(sorted(word for word, times in sought.items() if 4 * times > named[word])),
+        seeking=tuple(seeking),
+        searching=tuple(sorted(set().union(*(looks[word] for word in seeking)))),
         verbs=verbs,
         unnamed=config.subgoals and config.unnamed > 0,
         in_sight=tuple(sorted(word for word, times in named.items() if blind[word] <= _HIDDEN * times)),

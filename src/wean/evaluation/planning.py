@@ -9,8 +9,9 @@
   unless that leads to a place or looks for something.
 - A sub-goal about a thing that nothing has shown yet is no good, unless it looks for it (`Habits.seeking`). Then the
   student looks for it where it is or goes to a place where it has not been (`Habits.ways`), whichever is the most
-  probable, until it has been everywhere or the thing is there. A search for it is over when the thing is shown, and not
-  before, as long as the student stays where it began: demonstrations' searches end so. Nor do they do anything twice.
+  probable, until it has been everywhere or the thing is there. A search for it is over when the thing is shown, as
+  demonstrations' searches are, or when the student would do what is none of their actions (`Habits.searching`), and
+  not before, as long as it stays where it began. Nor is anything done twice in one.
 """
 
 from __future__ import annotations
@@ -70,6 +71,11 @@ class Planning:
         self._visited.add(self._episode.place)
         if not action.isdigit():  # an answer to a question
             self._tried.add(action)
+
+    def gives_up(self, action: str) -> bool:
+        """Whether the student no longer searches if this is what it does next, in plain words."""
+        known = self._habits.searching
+        return self._searches and bool(known) and action.partition(" ")[0] not in known
 
     def forbids(self, action: str) -> bool:
         """Whether an action in plain words leads where the student is, or was done in this search already."""

@@ -199,6 +199,10 @@ class TextAgent:
         said, safe = answer.text, self._is_safe(answer)
         self._said = said
         self._played.seconds += time.perf_counter() - started
+        if not self._meant and self._planning.gives_up(said):
+            episode.say_done(target=False)
+            self._plan()
+            return self._choose()
         action = self._as_action(said) if safe and (not self._meant or said in self._meant) else ""
         if action and not self._is_worn(action):
             return action, False

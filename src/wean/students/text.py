@@ -42,6 +42,7 @@ class Habits:
         verbs: How its demonstrations' sub-goals begin that have the same first word: what comes behind is a thing.
         seeking: First words of sub-goals with which its demonstrations often look for what nothing has shown yet
             (find); sub-goals that begin otherwise are about what was seen.
+        searching: First words of the actions with which its demonstrations then look; without any it looks as it likes.
         unnamed: Whether it has learnt to act where no sub-goal is named.
         in_sight: First words of sub-goals whose things can nearly always be seen or are carried when they are named.
         brings: First words of sub-goals that make one carry a thing which was not carried before.
@@ -58,6 +59,7 @@ class Habits:
     unprompted: Collection[str] = ()
     verbs: Mapping[str, str] = field(default_factory=dict)
     seeking: Collection[str] = ()
+    searching: Collection[str] = ()
     unnamed: bool = False
     in_sight: Collection[str] = ()
     brings: Collection[str] = ()
