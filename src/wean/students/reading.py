@@ -39,6 +39,7 @@ def greedy(
     student: TextStudent,
     may: May | None = None,
     fits: May | None = None,
+    among: Callable[[list[int]], torch.Tensor] | None = None,
 ) -> Said:
     """Says the most probable token each time.
 
@@ -50,20 +51,22 @@ def greedy(
         student: Whose marks and words they are.
         may: Whether a word may be said; None for all.
         fits: Whether a whole text may be said; None for all.
+        among: The same as `after`, used where one beginning after the other is weighed; `after` by default.
     """
+    among = among or after
     said: list[int] = []
     logs: list[float] = []
     while len(said) < LONGEST:
         found = after(said).log_softmax(-1)
         token = int(found.argmax())
         if may and not _allows(student, said, may)(token):
-            return _allowed(after, student, may, fits)
+            return _allowed(among, student, may, fits)
         logs.append(float(found[token]))
         if token == student.mark["<end>"]:
             break
         said.append(token)
     text = student.decode(said)
-    return Said(text, tuple(logs)) if not fits or fits(text) else _allowed(after, student, may, fits)
+    return Said(text, tuple(logs)) if not fits or fits(text) else _allowed(among, student, may, fits)
 
 
 def _allowed(
@@ -148,7 +151,7 @@ class Reader:
             known = [*ids, *said]
             return self.read(known, followed(known))
 
-        return greedy(after, self._student, may, fits)
+        return greedy(after, self._student, may, fits, lambda said: self.read([*ids, *said]))
 
     def choose(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """Which answer is the most probable behind `ids`.
