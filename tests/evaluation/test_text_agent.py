@@ -48,6 +48,9 @@ def test_what_is_refused_although_it_is_admissible_is_not_tried_again(agent: Tex
     agent.play(task, 10)
     assert task.said[1] in ("open door", "go north")
     assert {"open door", "go north"} <= set(task.said[1:4])
+    tried = [said for said in task.said if said in ("open door", "go north", "wait")]
+    assert sorted(tried[:2]) == ["go north", "open door"]
+    assert tried[2:] == ["wait"]
 
 
 def test_what_only_lets_time_pass_comes_last(agent: TextAgent) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from wean.algorithms.lessons import steps_of, tell
@@ -22,38 +23,51 @@ _NEEDLESS = 0.1
 """Share of the sub-goals of a verb that may not bring their thing, and that may find it there, if the verb brings."""
 
 
-class _Noted(EpisodeText):
+@dataclass
+class _Noted:
+    """A sub-goal of a demonstration.
+
+    Attributes:
+        goal: In words.
+        unseen: Those of its words that nothing had shown when it was named.
+        sight: What was in sight then.
+        place: Where it began.
+        carried: What was carried then.
+        actions: First words of its actions.
+        led: Where it ended, and what was carried then; None where it did not end.
+    """
+
+    goal: str
+    unseen: set[str]
+    sight: str
+    place: str
+    carried: str
+    actions: set[str] = field(default_factory=set)
+    led: tuple[str, str] | None = None
+
+
+class _Notes(EpisodeText):
     """An episode of which only the words count.
 
     Attributes:
-        named: Each sub-goal, those of its words that nothing had shown before, and what was in sight.
-        done: First words of the actions of each sub-goal.
-        led: Each sub-goal, and where it began and ended.
-        held: Each sub-goal, and what was carried when it began and when it ended.
+        named: Its sub-goals.
     """
 
     def __init__(self) -> None:
         super().__init__(lambda text: [0], 1 << 20)
-        self.named: list[tuple[str, set[str], str]] = []
-        self.done: list[set[str]] = []
-        self.led: list[tuple[str, str, str]] = []
-        self.held: list[tuple[str, str, str]] = []
-        self._began = self._held = ""
+        self.named: list[_Noted] = []
 
     def say_goal(self, goal: str, target: bool = True) -> None:
         super().say_goal(goal, target)
-        self.named.append((self.goal, self.unseen(self.goal), self.sight))
-        self.done.append(set())
-        self._began, self._held = self.place, self.carried
+        self.named.append(_Noted(self.goal, self.unseen(self.goal), self.sight, self.place, self.carried))
 
     def say_action(self, action: str, target: bool = True) -> None:
         super().say_action(action, target)
         if self.goal:
-            self.done[-1].add(action.split()[0])
+            self.named[-1].actions.add(action.split()[0])
 
     def say_done(self, target: bool = True) -> None:
-        self.led.append((self.goal, self._began, self.place))
-        self.held.append((self.goal, self._held, self.carried))
+        self.named[-1].led = self.place, self.carried
         super().say_done(target)
 
 
@@ -68,26 +82,25 @@ def habits_of(
         config: How the student is told them.
     """
     untold: Counter[str] = Counter()
-    noted: list[_Noted] = []
+    goals: list[_Noted] = []
     for trajectory in trajectories:
-        episode = _Noted()
+        episode = _Notes()
         tell(trajectory, annotations.get(trajectory.key), episode, config.actions)
         untold.update(episode.untold)
-        noted.append(episode)
+        goals += episode.named
     unprompted = {word for word, times in untold.items() if times > 1}
-    goals = [named for episode in noted for named in episode.named]
-    verbs = beginnings(goal for goal, _, _ in goals)
+    verbs = beginnings(noted.goal for noted in goals)
     named, sought, blind = Counter[str](), Counter[str](), Counter[str]()
     looks: dict[str, set[str]] = {}
-    for (goal, unseen, sight), done in zip(goals, (done for episode in noted for done in episode.done), strict=True):
-        verb, things = goal.split()[0], things_of(goal, verbs)
+    for noted in goals:
+        verb, things = noted.goal.split()[0], things_of(noted.goal, verbs)
         named[verb] += 1
-        if unseen.intersection(" ".join(things).split()) - unprompted:
+        if noted.unseen.intersection(" ".join(things).split()) - unprompted:
             sought[verb] += 1
-            looks.setdefault(verb, set()).update(done)
-        blind[verb] += bool(hidden(things, sight, unprompted))
+            looks.setdefault(verb, set()).update(noted.actions)
+        blind[verb] += bool(hidden(things, noted.sight, unprompted))
     seeking = sorted(word for word, times in sought.items() if 4 * times > named[word])
-    trips = [trip for episode in noted for trip in episode.led]
+    trips = [(noted.goal, noted.place, noted.led[0]) for noted in goals if noted.led]
     elsewhere = {goal for goal, began, place in trips if began == place or not goal.endswith(f" {place}")}
     return Habits(
         config.feeding,
@@ -101,21 +114,21 @@ def habits_of(
         verbs=verbs,
         unnamed=config.subgoals and config.unnamed > 0,
         in_sight=tuple(sorted(word for word, times in named.items() if blind[word] <= _HIDDEN * times)),
-        brings=tuple(sorted(_bringing([held for episode in noted for held in episode.held], verbs))),
-        apart=_RARE * len(goals) > sum(names_twice(goal) for goal, _, _ in goals),
+        brings=tuple(sorted(_bringing(goals, verbs))),
+        apart=_RARE * len(goals) > sum(names_twice(noted.goal) for noted in goals),
         ways={goal: place for goal, _, place in sorted(trips) if goal not in elsewhere},
     )
 
 
-def _bringing(held: Sequence[tuple[str, str, str]], verbs: Mapping[str, str]) -> list[str]:
+def _bringing(goals: Sequence[_Noted], verbs: Mapping[str, str]) -> list[str]:
     """First words of the sub-goals that bring their thing: it is carried when they end, and is not when they begin."""
     ended, before, missing = Counter[str](), Counter[str](), Counter[str]()
-    for goal, at_first, at_last in held:
-        if things := things_of(goal, verbs)[:1]:
-            verb = goal.split()[0]
+    for noted in goals:
+        if noted.led and (things := things_of(noted.goal, verbs)[:1]):
+            verb = noted.goal.split()[0]
             ended[verb] += 1
-            before[verb] += not hidden(things, at_first, ())
-            missing[verb] += bool(hidden(things, at_last, ()))
+            before[verb] += not hidden(things, noted.carried, ())
+            missing[verb] += bool(hidden(things, noted.led[1], ()))
     return [verb for verb, times in ended.items() if max(before[verb], missing[verb]) <= _NEEDLESS * times]
 
 

@@ -58,18 +58,22 @@ class Planning:
         self._search = ""  # the last sub-goal that looked for what nothing had shown when it was named
         self._tried: set[str] = set()  # in this search
 
-    def note(self, moment: Moment) -> None:
-        """The current sub-goal was named in a moment; it is not named there again."""
-        self._named[moment].add(self._episode.goal)
+    def begin(self, moment: Moment) -> None:
+        """The current sub-goal was named in a moment."""
+        self.rule_out(moment)
         self._began = self._episode.place
         if self._looks(self._episode.goal) and self._is_unseen(self._episode.goal):
             self._search = self._episode.goal
             self._tried.clear()
 
+    def rule_out(self, moment: Moment) -> None:
+        """The current sub-goal is not named again in a moment."""
+        self._named[moment].add(self._episode.goal)
+
     def act(self, action: str) -> None:
         """Remembers what was done, in plain words, and where the student is now."""
         self._visited.add(self._episode.place)
-        if not action.isdigit():  # an answer to a question
+        if self._searches and not action.isdigit():  # a digit answers a question
             self._tried.add(action)
 
     def gives_up(self, action: str) -> bool:

@@ -169,15 +169,20 @@ class TextAgent:
         else:
             self._sure = self._certainty(said)
             self._episode.say_goal(said.text, target=False)
-            self._planning.note(self._now)
+            self._planning.begin(self._now)
             self._played.trace.append({"goal": self._episode.goal})
         self._played.seconds += time.perf_counter() - started
+
+    def _go_on(self) -> None:
+        """The current sub-goal, or what was done without one, is over; asks for the next."""
+        self._episode.say_done(target=False)
+        self._plan()
 
     def _drop(self, said: str) -> bool:
         """Gives a sub-goal up that led to a text which is no action, if the student can do without."""
         if not self._habits.unnamed or not self._episode.goal or self._planner:
             return False
-        self._planning.note(self._now)
+        self._planning.rule_out(self._now)
         self._played.trace.append({"goal": "", "said": said})
         self._episode.say_done(target=False)
         self._since, self._sure = 0, 1.0
@@ -190,8 +195,7 @@ class TextAgent:
         episode.ask()
         if self._habits.subgoals and self._since and not self._meant and self._planning.is_over(self._since):
             self._played.seconds += time.perf_counter() - started
-            episode.say_done(target=False)
-            self._plan()
+            self._go_on()
             started = time.perf_counter()
             episode.ask()
         ids = [*episode.window.ids, mark["<act>"]]
@@ -200,8 +204,7 @@ class TextAgent:
         self._said = said
         self._played.seconds += time.perf_counter() - started
         if not self._meant and self._planning.gives_up(said):
-            episode.say_done(target=False)
-            self._plan()
+            self._go_on()
             return self._choose()
         action = self._as_action(said) if safe and (not self._meant or said in self._meant) else ""
         if action and not self._is_worn(action):
@@ -308,8 +311,7 @@ class TextAgent:
         if not self._habits.subgoals or self._now in self._lost:
             return False
         self._lost.add(self._now)
-        self._episode.say_done(target=False)
-        self._plan()
+        self._go_on()
         return True
 
 

@@ -187,14 +187,15 @@ class EpisodeText:
         """What came of the action, and what can be seen and is carried now."""
         self._see(observation, look, carried)
         actions = [*(action for action, _ in self._past), self._action]
-        follows = self._consequences.of(actions, observation, _lines(look))
+        lines = _lines(look)
+        follows = self._consequences.of(actions, observation, lines)
         said = self._observation(observation) + follows + (UP if risen else "")
         self._past = [*self._past, (self._action, said)][-_PAST:]
         self._look, self._carried = look, carried
         if self._feeding == "step":
             return
         self.window.add(self._encode(OBSERVED + said))
-        self._tell_place(said.lower())
+        self._tell_place(lines, said.lower())
 
     def answer(self, text: str) -> list[int]:
         """A text that the student says, and the mark that ends it."""
@@ -245,9 +246,8 @@ class EpisodeText:
             told += [*self._encode(PAST + action), *self._encode(OBSERVED + said)]
         return told
 
-    def _tell_place(self, said: str) -> None:
-        """Tells what has changed to see and to carry, but for what the observation said."""
-        lines = _lines(self._look)
+    def _tell_place(self, lines: list[str], said: str) -> None:
+        """Tells what has changed to see (its lines) and to carry, but for what the observation said."""
         if lines != self._here:
             moved = _name(lines) != _name(self._here)
             changes = _changes(self._told.get(_name(lines)), lines, said)

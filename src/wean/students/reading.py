@@ -136,7 +136,7 @@ class Reader:
         return self._logits[0]
 
     def prefers(self, ids: Sequence[int], first: int, second: int) -> bool:
-        """Whether the first token is more probable behind `ids` than the second."""
+        """Whether the first token is more probable behind `ids` than the second, which is read ahead."""
         logits = self.read(ids, [second])
         return bool(logits[first] >= logits[second])
 
