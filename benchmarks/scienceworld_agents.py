@@ -22,7 +22,7 @@ from reporting import finish, hardware
 from training_runs import chosen_lines, options, runs_of
 from wean.distilling import Distilling
 from wean.evaluation.text_episodes import Setup, play_all
-from wean.evaluation.text_scores import SCHEMA, cases, stratified, summarize
+from wean.evaluation.text_scores import SCHEMA, cases, interval_text, stratified, summarize
 
 NAME, TASK = "scienceworld_agents", "ScienceWorld"
 LINES = (
@@ -103,17 +103,23 @@ def difference(first: Line, other: Line, finished: Runs, episodes: int) -> dict[
 
     The interval draws the differences of each task anew; what other training seeds would give is not in it.
     """
-    pairs = zip(finished.of(TASK, first), finished.of(TASK, other), strict=False)
     found: dict[str, list[float]] = {}
-    for runs in pairs:
+    of_seeds = []
+    for runs in zip(finished.of(TASK, first), finished.of(TASK, other), strict=False):
         if other == first or any(len(run.get("episodes", ())) != episodes for run in runs):
             return None
         one, two = (
             {(row["task"], row["variation"]): max(0.0, row["score"]) for row in run["episodes"]} for run in runs
         )
+        of_seed: dict[str, list[float]] = {}
         for task, variation in sorted(one):
-            found.setdefault(task, []).append(one[task, variation] - two[task, variation])
-    return {"than": other.what, **stratified(list(found.values())).as_dict()} if found else None
+            of_seed.setdefault(task, []).append(one[task, variation] - two[task, variation])
+        of_seeds.append(stratified(list(of_seed.values())).mean)
+        for task, apart in of_seed.items():
+            found.setdefault(task, []).extend(apart)
+    if not found:
+        return None
+    return {"than": other.what, **stratified(list(found.values())).as_dict(), "of_seeds": of_seeds}
 
 
 def beside(files: Sequence[Path], variations: int, saved: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -162,6 +168,8 @@ def markdown(results: dict[str, Any]) -> str:
         text += f"{100 * scores['solved']:.0f} % | {speed} | {asked:,.0f} | {training} |\n"
     for apart in results["differences"]:
         text += f"\n- {results['rows'][0]['what']}, minus {apart['than']}: {cell(apart)}"
+        if len(apart["of_seeds"]) > 1:
+            text += ", seed by seed " + ", ".join(f"{mean:.1f}" for mean in apart["of_seeds"])
     text += "\n" if results["differences"] else ""
     if found := results["feedings"]:
         one, other = found["sequence"], found["step"]
@@ -175,9 +183,8 @@ def markdown(results: dict[str, Any]) -> str:
 
 def cell(value: dict[str, float]) -> str:
     """A score with its interval; where one episode a task leaves none, without."""
-    if value["low"] == value["high"]:
-        return f"{value['mean']:.1f}"
-    return f"{value['mean']:.1f} ({value['low']:.1f} to {value['high']:.1f})"
+    between = interval_text(value)
+    return f"{value['mean']:.1f} ({between})" if between else f"{value['mean']:.1f}"
 
 
 if __name__ == "__main__":

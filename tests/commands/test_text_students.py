@@ -14,7 +14,7 @@ from wean.distilling import Distilling
 from wean.errors import UsageError, WeanError
 from wean.evaluation.text_agent import TextAgent
 from wean.evaluation.text_episodes import Case, Setup, play_all
-from wean.evaluation.text_scores import cases, stratified, summarize
+from wean.evaluation.text_scores import cases, interval_text, stratified, summarize
 from wean.evaluation.timeline import write_timeline
 from wean.methods.settings import resolve
 from wean.students.text import load_text_student
@@ -208,6 +208,15 @@ def test_scores_are_means_over_tasks_and_spoilt_tasks_count_nothing(tmp_path: Pa
     assert stratified([[10.0], [30.0]]).as_dict() == {"mean": 20.0, "low": 20.0, "high": 20.0}
     page = write_timeline(tmp_path / "page.html", {"who": "r", "task": "ScienceWorld", **found}, lines)
     assert "find-plant" in page.read_text()
+    assert "no question to a language model" in page.read_text()
+
+
+def test_one_episode_of_each_task_leaves_no_interval(tmp_path: Path) -> None:
+    one = summarize([line("boil", 1, 40.0), line("find-plant", 1, 20.0)])
+    assert interval_text(one["overall"]) == ""
+    assert interval_text({"mean": 5.0, "low": 1.25, "high": 7.0}) == "1.2 to 7.0"
+    page = write_timeline(tmp_path / "page.html", {"who": "r", "task": "ScienceWorld", **one}, [])
+    assert "score 30.0 of 100." in page.read_text()
 
 
 def test_the_papers_episodes_are_271_of_the_test_variations() -> None:

@@ -87,6 +87,9 @@ def test_it_plays_registered_tasks_beside_students(
     assert found["questions"] == found["actions"] > 0
     assert found["failed"] == 0
     assert list(tmp_path.glob("runs/llm-agent/evaluations/TextWorldCoin-test-2-6-scripted-*/timeline.html"))
+    page = next(tmp_path.rglob("timeline.html")).read_text()
+    assert f"{found['questions']:.1f} questions to a language model an episode" in page
+    assert "no question to a language model" not in page
     code, _, complaint = run()
     assert code
     assert "name the language model with --model" in complaint

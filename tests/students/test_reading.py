@@ -134,6 +134,20 @@ def test_what_was_read_ahead_is_known_when_it_comes_and_forgotten_when_it_does_n
     torch.testing.assert_close(other, plain(student.model, [*IDS, 5, 7])[-1], rtol=1e-4, atol=1e-5)
 
 
+def test_what_was_weighed_behind_the_same_tokens_is_read_once(student: TextStudent) -> None:
+    reader = Reader(student)
+    first = reader.say(IDS)
+    read = reader.tokens_read
+    assert reader.say(IDS) == first
+    assert reader.tokens_read == read
+    other = reader.say(IDS, fits=lambda said: said != first.text)
+    fresh = Reader(student)
+    assert other.text == fresh.say(IDS, fits=lambda said: said != first.text).text != first.text
+    assert reader.tokens_read <= fresh.tokens_read
+    elsewhere = [*IDS, 30]
+    assert reader.say(elsewhere).logs == pytest.approx(Reader(student).say(elsewhere).logs, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("ids", "next_ones"),
     [

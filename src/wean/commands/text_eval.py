@@ -122,6 +122,8 @@ def _print(result: dict[str, Any], page: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from wean.evaluation.text_scores import interval_text, questions_text
+
     table = Table(title=f"{result['who']} on {result['task']} ({result['split']})", title_justify="left")
     for column in ("", "score", "95 % interval", "n"):
         table.add_column(column, justify="left" if not column else "right")
@@ -129,19 +131,12 @@ def _print(result: dict[str, Any], page: Path) -> None:
     rows += [(name, group, f"{group['tasks']} tasks") for name, group in result["groups"].items()]
     rows += [(name, task, str(task["episodes"])) for name, task in result["tasks"].items()]
     for name, value, count in rows:
-        table.add_row(name, f"{value['mean']:.1f}", f"{value['low']:.1f} to {value['high']:.1f}", count)
+        table.add_row(name, f"{value['mean']:.1f}", interval_text(value), count)
     console = Console()
     console.print(table)
-    asked = "no question to a language model"
-    if result["questions"]:
-        tokens = result["tokens_per_action"] * result["actions"]
-        asked = (
-            f"{result['questions']:.1f} questions to a language model an episode ({result['failed']:.1f} answers "
-            f"named no command), {tokens:,.0f} tokens"
-        )
     console.print(
         f"{result['episodes']} episodes, {100 * result['solved']:.1f} % solved, {result['actions']:.1f} actions and "
-        f"{result['moves']:.1f} moves each; {result['ms_per_action']:.1f} ms an action, {asked}; "
+        f"{result['moves']:.1f} moves each; {result['ms_per_action']:.1f} ms an action, {questions_text(result)}; "
         f"{100 * result['matched']:.1f} % of the actions matched to the admissible ones, "
         f"{result['loops']:.2f} loops an episode.",
         highlight=False,

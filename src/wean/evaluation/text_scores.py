@@ -96,6 +96,22 @@ def summarize(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def interval_text(value: Mapping[str, float]) -> str:
+    """An interval in words; empty where it is a point: one episode of each task, or all alike, tells of no spread."""
+    return f"{value['low']:.1f} to {value['high']:.1f}" if value["low"] != value["high"] else ""
+
+
+def questions_text(result: Mapping[str, Any]) -> str:
+    """What was asked of a language model, in words, from `summarize`."""
+    if not result["questions"]:
+        return "no question to a language model"
+    tokens = result["tokens_per_action"] * result["actions"]
+    return (
+        f"{result['questions']:.1f} questions to a language model an episode ({result['failed']:.1f} answers named no "
+        f"command), {tokens:,.0f} tokens"
+    )
+
+
 def stratified(groups: Sequence[Sequence[float]], resamples: int = 2000, seed: int = 0) -> Interval:
     """Mean of the groups' means, with a percentile bootstrap that draws anew within each group.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import wean
 from wean.evaluation.report import template_environment, write_page
+from wean.evaluation.text_scores import interval_text, questions_text
 
 _PER_TASK = 10  # episodes on the page
 
@@ -44,8 +45,9 @@ def write_timeline(path: Path, result: Mapping[str, Any], lines: Sequence[Mappin
         "episodes": len(lines),
         "tasks": len(by_task),
         "overall": f"{overall['mean']:.1f}",
-        "interval": f"{overall['low']:.1f} to {overall['high']:.1f}",
+        "interval": interval_text(overall),
         "ms": f"{result['ms_per_action']:.1f}",
+        "asked": questions_text(result),
         "names": sorted(by_task),
         "json": htmlsafe_json_dumps({"episodes": shown}),
     }

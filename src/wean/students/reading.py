@@ -104,7 +104,9 @@ def _allows(student: TextStudent, said: list[int], may: May) -> Callable[[int], 
 class Reader:
     """Continues one sequence of tokens after the other with a causal student.
 
-    What two calls have in common at the beginning is read once: the keys and values of an episode stay in the cache.
+    What two calls have in common at the beginning is read once: the keys and values of an episode stay in the cache. So
+    do the logits behind all beginnings of what was said or weighed behind the same tokens: where the most probable text
+    may not be said, the search for another comes by its beginnings again.
 
     Attributes:
         tokens_read: Tokens that went through the model so far.
@@ -115,6 +117,8 @@ class Reader:
         self._steps = steps_of(student.model.eval(), student.habits.context)
         self._ids: list[int] = []
         self._logits = torch.empty(0)  # (read ahead or last, vocabulary): behind the last tokens of these
+        self._told: list[int] = []
+        self._weighed: dict[tuple[int, ...], torch.Tensor] = {}  # logits behind these and a beginning of what is said
         self.tokens_read = 0
 
     @torch.inference_mode()
@@ -146,12 +150,14 @@ class Reader:
         What followed the last time is read ahead: a pass over a few tokens takes hardly longer than over one, and much
         that is said was said before (2304.04487).
         """
-
-        def after(said: list[int]) -> torch.Tensor:
-            known = [*ids, *said]
-            return self.read(known, followed(known))
-
-        return greedy(after, self._student, may, fits, lambda said: self.read([*ids, *said]))
+        told = list(ids)
+        return greedy(
+            lambda said: self._behind(told, said, followed),
+            self._student,
+            may,
+            fits,
+            lambda said: self._behind(told, said),
+        )
 
     def choose(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """Which answer is the most probable behind `ids`.
@@ -166,15 +172,27 @@ class Reader:
         trie, ends = TokenTrie(), dict[int, int]()
         for number, answer in enumerate(answers):
             ends.setdefault(trie.insert(list(answer))[-1], number)
-        waiting = [(0.0, ROOT)]
+        told, waiting = list(ids), [(0.0, ROOT)]
         while True:
             cost, node = heapq.heappop(waiting)
             if node in ends:
                 return ends[node]
             said = [trie.tokens[one] for one in trie.path(node)]
-            after = self.read([*ids, *said]).log_softmax(-1)
+            after = self._behind(told, said).log_softmax(-1)
             for child in trie.children[node] if node != ROOT else trie.tops:
                 heapq.heappush(waiting, (cost - float(after[trie.tokens[child]]), child))
+
+    def _behind(
+        self, told: list[int], said: list[int], ahead: Callable[[list[int]], Sequence[int]] = lambda known: ()
+    ) -> torch.Tensor:
+        """The logits behind what was told and said; `ahead` names what is read ahead where they are not known yet."""
+        if told != self._told:
+            self._told, self._weighed = told, {}
+        beginning = tuple(said)
+        if beginning not in self._weighed:
+            known = [*told, *said]
+            self._weighed[beginning] = self.read(known, ahead(known))
+        return self._weighed[beginning]
 
 
 def followed(ids: list[int]) -> list[int]:
