@@ -28,6 +28,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from wean.errors import UsageError
@@ -98,6 +99,7 @@ class EpisodeText:
 
     def __init__(self, encode: Encode, context: int, feeding: Feeding = "sequence", strict: bool = False) -> None:
         self._encode, self._context, self._feeding, self._strict = encode, context, feeding, strict
+        self._end, self._answers = encode(END), dict[str, list[int]]()
         self.windows: list[Window] = []
         """What was told, the current window last."""
         self._before: list[str] = []
@@ -199,7 +201,9 @@ class EpisodeText:
 
     def answer(self, text: str) -> list[int]:
         """A text that the student says, and the mark that ends it."""
-        return self._encode(plain(text)) + self._encode(END)
+        if text not in self._answers:  # thousands are weighed, again and again
+            self._answers[text] = self._encode(plain(text)) + self._end
+        return self._answers[text]
 
     def _see(self, *texts: str) -> None:
         words = {word for text in texts for word in plain(text).split()}
@@ -275,6 +279,7 @@ def is_idle(action: str, observation: str) -> bool:
     return action == "look around" or _DONE_BEFORE.fullmatch(observation.strip()) is not None
 
 
+@lru_cache(maxsize=256)  # asked for each action that is weighed
 def place_of(look: str) -> str:
     """What the place is called where this can be seen: no more is read than the line that says so."""
     return next((_name(lines).rstrip(" :") for line in look.splitlines() if (lines := _lines(line))), "")

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import torch
 
-from wean.lm.trie import ROOT, TokenTrie
 from wean.students.steps import steps_of
 from wean.students.text import TextStudent
 
@@ -162,25 +161,25 @@ class Reader:
     def choose(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """Which answer is the most probable behind `ids`.
 
-        Best first along a trie: an answer only becomes less probable with every token, so that what is popped whole
-        before everything else is the best, and few of thousands of answers are ever read.
+        Best first by their beginnings: an answer only becomes less probable with every token, so that what is popped
+        whole before everything else is the best, and few of thousands of answers are ever read.
 
         Args:
             ids: What was told.
             answers: Tokens of each answer, its end mark included; at least one.
         """
-        trie, ends = TokenTrie(), dict[int, int]()
-        for number, answer in enumerate(answers):
-            ends.setdefault(trie.insert(list(answer))[-1], number)
-        told, waiting = list(ids), [(0.0, ROOT)]
+        told, waiting = list(ids), [(0.0, 0, list(range(len(answers))))]
         while True:
-            cost, node = heapq.heappop(waiting)
-            if node in ends:
-                return ends[node]
-            said = [trie.tokens[one] for one in trie.path(node)]
-            after = self._behind(told, said).log_softmax(-1)
-            for child in trie.children[node] if node != ROOT else trie.tops:
-                heapq.heappush(waiting, (cost - float(after[trie.tokens[child]]), child))
+            cost, length, alike = heapq.heappop(waiting)
+            for number in alike:
+                if len(answers[number]) == length:
+                    return number
+            after = self._behind(told, list(answers[alike[0]][:length])).log_softmax(-1)
+            longer: dict[int, list[int]] = {}
+            for number in alike:
+                longer.setdefault(answers[number][length], []).append(number)
+            for token, numbers in longer.items():
+                heapq.heappush(waiting, (cost - float(after[token]), length + 1, numbers))
 
     def _behind(
         self, told: list[int], said: list[int], ahead: Callable[[list[int]], Sequence[int]] = lambda known: ()
