@@ -103,23 +103,23 @@ def difference(first: Line, other: Line, finished: Runs, episodes: int) -> dict[
 
     The interval draws the differences of each task anew; what other training seeds would give is not in it.
     """
-    found: dict[str, list[float]] = {}
     of_seeds = []
-    for runs in zip(finished.of(TASK, first), finished.of(TASK, other), strict=False):
+    others = {run["seed"]: run for run in finished.of(TASK, other)}
+    for runs in ((run, others[run["seed"]]) for run in finished.of(TASK, first) if run["seed"] in others):
         if other == first or any(len(run.get("episodes", ())) != episodes for run in runs):
             return None
         one, two = (
             {(row["task"], row["variation"]): max(0.0, row["score"]) for row in run["episodes"]} for run in runs
         )
-        of_seed: dict[str, list[float]] = {}
+        apart: dict[str, list[float]] = {}
         for task, variation in sorted(one):
-            of_seed.setdefault(task, []).append(one[task, variation] - two[task, variation])
-        of_seeds.append(stratified(list(of_seed.values())).mean)
-        for task, apart in of_seed.items():
-            found.setdefault(task, []).extend(apart)
-    if not found:
+            apart.setdefault(task, []).append(one[task, variation] - two[task, variation])
+        of_seeds.append(apart)
+    if not of_seeds:
         return None
-    return {"than": other.what, **stratified(list(found.values())).as_dict(), "of_seeds": of_seeds}
+    pooled = [[value for apart in of_seeds for value in apart[task]] for task in of_seeds[0]]
+    means = [float(np.mean([np.mean(values) for values in apart.values()])) for apart in of_seeds]
+    return {"than": other.what, **stratified(pooled).as_dict(), "of_seeds": means}
 
 
 def beside(files: Sequence[Path], variations: int, saved: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

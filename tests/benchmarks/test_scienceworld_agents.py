@@ -17,11 +17,12 @@ class Finished:
         """As `Runs.of`."""
         return [
             {
+                "seed": seed,
                 "episodes": [
                     {"task": name, "variation": 1, "score": score} for name, score in zip(TASKS, of, strict=True)
-                ]
+                ],
             }
-            for of in SCORES[line.name]
+            for seed, of in enumerate(SCORES[line.name], 1)
         ]
 
 

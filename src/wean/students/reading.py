@@ -171,18 +171,17 @@ class Reader:
         told, waiting = list(ids), [(0.0, 0, list(range(len(answers))))]
         while True:
             cost, length, alike = heapq.heappop(waiting)
+            longer: dict[int, list[int]] = {}
             for number in alike:
                 if len(answers[number]) == length:
                     return number
-            after = self._behind(told, list(answers[alike[0]][:length])).log_softmax(-1)
-            longer: dict[int, list[int]] = {}
-            for number in alike:
                 longer.setdefault(answers[number][length], []).append(number)
+            after = self._behind(told, answers[alike[0]][:length]).log_softmax(-1)
             for token, numbers in longer.items():
                 heapq.heappush(waiting, (cost - float(after[token]), length + 1, numbers))
 
     def _behind(
-        self, told: list[int], said: list[int], ahead: Callable[[list[int]], Sequence[int]] = lambda known: ()
+        self, told: list[int], said: Sequence[int], ahead: Callable[[list[int]], Sequence[int]] = lambda known: ()
     ) -> torch.Tensor:
         """The logits behind what was told and said; `ahead` names what is read ahead where they are not known yet."""
         if told != self._told:
