@@ -20,6 +20,7 @@ import numpy as np
 from finished_runs import Line, Runs
 from reporting import finish, hardware
 from training_runs import chosen_lines, options, runs_of
+from wean.data.lines import read_lines
 from wean.distilling import Distilling
 from wean.evaluation.text_episodes import Setup, play_all
 from wean.evaluation.text_scores import SCHEMA, cases, interval_text, stratified, summarize
@@ -31,11 +32,18 @@ LINES = (
     Line("expert-alone", "subgoals", "sub-goals, no mistakes set right", (TASK,), 1, ("astray=0",)),
     Line("own-names", "subgoals", "sub-goals, no other names read", (TASK,), 1, ("renamed=0",)),
     Line("said-alone", "subgoals", "sub-goals, nothing told is learnt", (TASK,), 1, ("told_weight=0",)),
+    Line("smaller", "subgoals", "sub-goals, a student of half the width", (TASK,), 1, ("hidden=128",)),
 )
 FEEDINGS = (
     Line("few", "subgoals", "one sequence a demonstration", (TASK,), 1, ("data=scienceworld", "epochs=20")),
     Line("few-step", "subgoals-step", "one prompt a step (the paper's)", (TASK,), 1, ("data=scienceworld", "epochs=1")),
 )
+GIVEN = {
+    "oracle": "oracle sub-goals given",
+    "random": "random sub-goals given",
+    "random-first": "a random first sub-goal given",
+    "random-things": "its sub-goals about random things",
+}
 QUICK = ("data=scienceworld", "epochs=2", "hidden=128", "layers=2", "measurements=2")
 
 
@@ -59,17 +67,26 @@ def main() -> None:
                     out = finished.path(line, TASK, seed)
                     Distilling(line.config(TASK, seed), out, resume=True).run()
                     if line.name in playing:
-                        setup = Setup(TASK, str(out / "student"))
+                        setup = Setup(TASK, (str(out / "student"),))
                         play_all(setup, cases(TASK, "test", variations), out / file, arguments.workers)
+        for line in lines:
+            if line.name in playing and line.seeds > 1:
+                runs = [finished.path(line, TASK, seed) for seed in range(1, line.seeds + 1)]
+                setup = Setup(TASK, tuple(str(run / "student") for run in runs))
+                out = together_file(line, finished, file)
+                play_all(setup, cases(TASK, "test", variations), out, arguments.workers)
     if arguments.save:
         finished.keep(lines)
     episodes = len(cases(TASK, "test", variations))
     rows = [row for line in lines if (row := tabulated(line, finished, episodes))]
+    rows += [row for line in lines if (row := together(line, finished, file, episodes))]
     saved = finished.saved if arguments.from_runs else {}
+    rows = finished.with_saved(rows, "rows")
     results = {
         "variations": variations,
-        "rows": finished.with_saved(rows, "rows"),
-        "differences": [found for line in lines if (found := difference(lines[0], line, finished, episodes))],
+        "rows": rows,
+        "differences": [found for line in lines if (found := difference(lines[0], line, finished, episodes))]
+        + between_together(rows),
         "beside": beside(arguments.scores, variations, saved.get("beside", [])),
         "feedings": feedings([finished.of(TASK, line) for line in FEEDINGS]) or saved.get("feedings"),
     }
@@ -98,28 +115,66 @@ def tabulated(line: Line, finished: Runs, episodes: int) -> dict[str, Any] | Non
     }
 
 
+def together_file(line: Line, finished: Runs, file: str) -> Path:
+    """Where the episodes lie that all students of a line played together."""
+    return finished.folder / f"{line.name}-together" / file
+
+
+def together(line: Line, finished: Runs, file: str, episodes: int) -> dict[str, Any] | None:
+    """All students of a line that act as one (`wean eval --with`); None if they did not play all episodes."""
+    path, runs = together_file(line, finished, file), finished.of(TASK, line)
+    played = [row for _, row in read_lines(path).rows] if path.exists() else []
+    if len(played) != episodes or len(runs) < line.seeds:
+        return None
+    return {
+        "task": TASK,
+        "method": f"{line.name}-together",
+        "what": f"{line.what}: {len(runs)} students together",
+        "seeds": len(runs),
+        "scores": summarize(played),
+        "episodes": [{name: row[name] for name in ("task", "variation", "score")} for row in played],
+        "parameters": sum(run["student_parameters"] for run in runs),
+        "demonstrations": runs[0]["demonstrations"],
+        "seconds": sum(run["seconds"] for run in runs),
+        "flops": sum(run["flops"] for run in runs),
+    }
+
+
 def difference(first: Line, other: Line, finished: Runs, episodes: int) -> dict[str, Any] | None:
     """By how much the first line's scores are greater than another's on the same episodes, seed by seed.
 
     The interval draws the differences of each task anew; what other training seeds would give is not in it.
     """
-    of_seeds = []
+    pairs = []
     others = {run["seed"]: run for run in finished.of(TASK, other)}
     for runs in ((run, others[run["seed"]]) for run in finished.of(TASK, first) if run["seed"] in others):
         if other == first or any(len(run.get("episodes", ())) != episodes for run in runs):
             return None
-        one, two = (
-            {(row["task"], row["variation"]): max(0.0, row["score"]) for row in run["episodes"]} for run in runs
-        )
+        pairs.append((runs[0]["episodes"], runs[1]["episodes"]))
+    return {"of": first.what, "than": other.what, **pooled(pairs)} if pairs else None
+
+
+def between_together(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By how much the first line's students score more when they act together than another's do."""
+    acted = [row for row in rows if "episodes" in row]
+    return [
+        {"of": acted[0]["what"], "than": row["what"], **pooled([(acted[0]["episodes"], row["episodes"])])}
+        for row in acted[1:]
+    ]
+
+
+def pooled(pairs: Sequence[tuple[Sequence[dict[str, Any]], Sequence[dict[str, Any]]]]) -> dict[str, Any]:
+    """The mean difference of episodes that two played, pair by pair, with its interval; and that of each pair."""
+    of_pairs = []
+    for both in pairs:
+        one, two = ({(row["task"], row["variation"]): max(0.0, row["score"]) for row in rows} for rows in both)
         apart: dict[str, list[float]] = {}
         for task, variation in sorted(one):
             apart.setdefault(task, []).append(one[task, variation] - two[task, variation])
-        of_seeds.append(apart)
-    if not of_seeds:
-        return None
-    pooled = [[value for apart in of_seeds for value in apart[task]] for task in of_seeds[0]]
-    means = [float(np.mean([np.mean(values) for values in apart.values()])) for apart in of_seeds]
-    return {"than": other.what, **stratified(pooled).as_dict(), "of_seeds": means}
+        of_pairs.append(apart)
+    values = [[value for apart in of_pairs for value in apart[task]] for task in of_pairs[0]]
+    means = [float(np.mean([np.mean(found) for found in apart.values()])) for apart in of_pairs]
+    return {**stratified(values).as_dict(), "of_seeds": means}
 
 
 def beside(files: Sequence[Path], variations: int, saved: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -132,7 +187,7 @@ def beside(files: Sequence[Path], variations: int, saved: Sequence[dict[str, Any
         scores = json.loads(file.read_text())
         if scores.get("schema") != SCHEMA:
             raise SystemExit(f"{file} was not written by `wean eval` of a task in words; name its scores.json")
-        who = scores["who"] if scores["goals"] == "student" else f"the student, {scores['goals']} sub-goals given"
+        who = scores["who"] if scores["goals"] == "student" else f"the student, {GIVEN[scores['goals']]}"
         if scores["variations"] != variations:
             who += f", {scores['episodes']} episodes"
         found[who] = {"what": who, "scores": scores}
@@ -167,7 +222,7 @@ def markdown(results: dict[str, Any]) -> str:
         speed = f"{scores['ms_per_action']:.1f}" if scores["ms_per_action"] and not asked else ""
         text += f"{100 * scores['solved']:.0f} % | {speed} | {asked:,.0f} | {training} |\n"
     for apart in results["differences"]:
-        text += f"\n- {results['rows'][0]['what']}, minus {apart['than']}: {cell(apart)}"
+        text += f"\n- {apart['of']}, minus {apart['than']}: {cell(apart)}"
         if len(apart["of_seeds"]) > 1:
             text += ", seed by seed " + ", ".join(f"{mean:.1f}" for mean in apart["of_seeds"])
     text += "\n" if results["differences"] else ""

@@ -38,5 +38,8 @@ def test_a_student_plays_what_it_was_shown(tmp_path: Path) -> None:
     assert chance["solved"] < 1.0
     assert student["questions"] == 0
     assert student["matched"] == 0
+    twice = json.loads(wean("eval", "run", "--with", "run", *told))
+    assert (twice["solved"], twice["with"], twice["subgoals"]) == (1.0, ["run"], True)
+    assert len(list((tmp_path / "run" / "evaluations").iterdir())) == 2  # kept apart
     page = next((tmp_path / "run" / "evaluations").glob("*/timeline.html")).read_text()
     assert "walk to coin" in page

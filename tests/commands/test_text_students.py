@@ -12,12 +12,14 @@ import pytest
 from wean.algorithms.lesson_rows import lesson_rows
 from wean.distilling import Distilling
 from wean.errors import UsageError, WeanError
+from wean.evaluation.given_goals import drawing
 from wean.evaluation.text_agent import TextAgent
 from wean.evaluation.text_episodes import Case, Setup, play_all
 from wean.evaluation.text_scores import cases, interval_text, stratified, summarize
 from wean.evaluation.timeline import write_timeline
 from wean.methods.settings import resolve
 from wean.students.text import load_text_student
+from wean.students.together import load_together
 from wean.students.wording import phrase
 from word_demos import Replayed, demonstration, write
 
@@ -74,6 +76,25 @@ def test_a_student_is_told_sub_goals_by_somebody_else(trained: Path) -> None:
     student = load_text_student(trained / "student")
     played = TextAgent(student, lambda number, task: "put(lamp, box 1)").play(Replayed(demonstration(1)[0]), 100)
     assert played.trace[0] == {"goal": "put lamp to box 1"}
+
+
+def test_after_a_drawn_first_sub_goal_the_student_plans(trained: Path) -> None:
+    student = load_text_student(trained / "student")
+    trajectory, annotation = demonstration(1)
+    planner = drawing(["put(lamp, box 1)"], "random-first", 0)
+    goals = [e["goal"] for e in TextAgent(student, planner).play(Replayed(trajectory), 100).trace if "goal" in e]
+    assert goals[0] == "put lamp to box 1"
+    assert set(goals[1:]) & {phrase(str(chunk.subgoal)) for chunk in annotation.chunks}
+
+
+def test_a_student_together_with_itself_does_what_it_does_alone(trained: Path) -> None:
+    done = []
+    for count in (1, 2):
+        task = Replayed(demonstration(1)[0])
+        student, *others = load_together([trained / "student"] * count)
+        TextAgent(student, others=others).play(task, 100)
+        done.append(task.done)
+    assert done[0] == done[1] != []
 
 
 def with_books(folder: Path) -> None:
@@ -187,12 +208,12 @@ def line(task: str, variation: int, score: float) -> dict[str, object]:
 def test_an_evaluation_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     file = tmp_path / "episodes.jsonl"
     file.write_text(json.dumps(line("boil", 21, 40.0)) + "\n" + json.dumps(line("boil", 22, 7.0)) + '\n{"schema": "we')
-    played = play_all(Setup("none", None), [Case("boil", 22, 22), Case("boil", 21, 21)], file)
+    played = play_all(Setup("none"), [Case("boil", 22, 22), Case("boil", 21, 21)], file)
     assert [one["score"] for one in played] == [7.0, 40.0]  # nothing was played again
     assert len(file.read_text().splitlines()) == 2
     file.write_text('{"schema": "other/1"}\n')
     with pytest.raises(UsageError, match="holds no episodes of this wean"):
-        play_all(Setup("none", None), [], file)
+        play_all(Setup("none"), [], file)
 
 
 def test_scores_are_means_over_tasks_and_spoilt_tasks_count_nothing(tmp_path: Path) -> None:

@@ -51,7 +51,13 @@ def evaluate(
         int | None, typer.Option(min=1, help="Plays a task in words: as many variations of each of its tasks.")
     ] = None,
     only: Annotated[str | None, typer.Option(help="Of ScienceWorld: these tasks, with commas between.")] = None,
-    goals: Annotated[str, typer.Option(help="Who names sub-goals: student, oracle, random (of --data).")] = "student",
+    goals: Annotated[
+        str, typer.Option(help="Who names sub-goals: student, oracle, random, random-first, random-things (of --data).")
+    ] = "student",
+    others: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="RUN", help="Another seed's run of a student in words; they act together."),
+    ] = None,
     data: Annotated[str | None, typer.Option(help="Demonstrations, for RUN=oracle and --goals.")] = None,
     annotations: Annotated[Path | None, typer.Option(help="Their sub-goals.")] = None,
     max_moves: Annotated[int, typer.Option(min=1, help="Of an episode of a task in words.")] = 100,
@@ -87,6 +93,7 @@ def evaluate(
             variations=variations or 10,
             only=only,
             goals=goals,
+            others=others or [],
             data=data,
             annotations=annotations,
             max_moves=max_moves,
@@ -99,6 +106,8 @@ def evaluate(
             as_json=as_json,
         )
         return
+    if others:
+        raise UsageError(f"--with is for students in words; {who} is none")
     if acting not in (None, "sampled", "greedy", "unlooped"):
         raise UsageError(f"--acting is sampled, greedy or unlooped, not {acting!r}")
     if support and who != "prior":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import typer
 
+from wean.evaluation.given_goals import Drawn
+
 WHO = ("random", "oracle", "llm-agent")
-GOALS = ("student", "oracle", "random")
+GOALS = ("student", "oracle", *get_args(Drawn))
 
 
 def evaluate_text(
@@ -19,6 +21,7 @@ def evaluate_text(
     variations: int,
     only: str | None,
     goals: str,
+    others: list[str],
     data: str | None,
     annotations: Path | None,
     max_moves: int,
@@ -43,16 +46,18 @@ def evaluate_text(
     from wean.evaluation.text_scores import SCHEMA, cases, summarize
     from wean.evaluation.timeline import write_timeline
     from wean.lm.identity import identity_of
-    from wean.students.text import load_text_student
+    from wean.students.together import load_together
 
     if goals not in GOALS:
         raise UsageError(f"--goals is one of {', '.join(GOALS)}, not {goals!r}")
-    student = None if who in WHO else Path(who) / "student"
-    habits = load_text_student(student).habits if student else None
+    if others and who in WHO:
+        raise UsageError(f"--with is for a student's run; {who} is none")
+    students = [] if who in WHO else [Path(run) / "student" for run in (who, *others)]
+    habits = load_together(students)[0].habits if students else None
     if goals != "student" and (habits is None or not habits.subgoals):
         raise UsageError(f"--goals={goals} is for a student that learnt sub-goals; {who} did not")
     wanted = cases(task, split, variations, [name.strip() for name in only.split(",")] if only else [])
-    setup = Setup(task, str(student) if student else None, max_moves)
+    setup = Setup(task, tuple(map(str, students)), max_moves)
     if who == "llm-agent":
         if model is None:
             raise UsageError("name the language model with --model, e.g. openai:NAME or recorded:FILE")
@@ -62,8 +67,8 @@ def evaluate_text(
     name = f"{task}-{split}-{variations}-{max_moves}" + (f"-{goals}-goals" if goals != "student" else "")
     name += f"-{re.sub(r'[^A-Za-z0-9.]+', '-', model)}" if who == "llm-agent" and model else ""
     # A student that was trained anew plays anew.
-    name += f"-{identity_of(student).rpartition(':')[2][:8]}" if student else ""
-    folder = out or (Path(who) if student else Path("runs") / who) / "evaluations" / name
+    name += "".join(f"-{identity_of(student).rpartition(':')[2][:8]}" for student in students)
+    folder = out or (Path(who) if students else Path("runs") / who) / "evaluations" / name
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("playing", total=len(wanted))
@@ -78,6 +83,8 @@ def evaluate_text(
         "schema": SCHEMA,
         "who": who,
         "goals": goals,
+        **({"with": others} if others else {}),
+        **({"subgoals": habits.subgoals} if habits else {}),
         "task": task,
         "split": split,
         "variations": variations,
@@ -110,8 +117,9 @@ def _with_demonstrations(
     if not known:
         raise UsageError(f"{data} has no sub-goals; name their file with --annotations")
     named = {key: tuple(str(chunk.subgoal) for chunk in one.chunks) for key, one in known.items()}
-    if goals == "random":
-        return replace(setup, pool=tuple(sorted({goal for of_one in named.values() for goal in of_one})))
+    if goals != "oracle" and who != "oracle":
+        pool = tuple(sorted({goal for of_one in named.values() for goal in of_one}))
+        return replace(setup, pool=pool, drawn=cast(Drawn, goals))
     lacking = sum((case.task, case.variation) not in named for case in wanted)
     if lacking:
         raise UsageError(f"{lacking} of {len(wanted)} variations have no sub-goals in {data}; annotate those too")

@@ -27,10 +27,11 @@ import math
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from wean.evaluation.given_goals import Planner
 from wean.evaluation.planning import Moment, Planning, sayable
 from wean.students.answering import reader_of
 from wean.students.episode_text import EpisodeText
@@ -100,10 +101,6 @@ class Played:
     trace: list[dict[str, Any]] = field(default_factory=list)
 
 
-Planner = Callable[[int, WordsTask], str | None]
-"""Names the sub-goal of a number (from 0) in the student's place; None when there is no more."""
-
-
 def take(task: WordsTask, action: str) -> tuple[str, bool, dict[str, Any]]:
     """Takes an action; what the task answers, whether the episode is over, and the step's `info`."""
     observation, _, terminated, truncated, info = task.step(action)
@@ -116,12 +113,15 @@ class TextAgent:
     Args:
         student: Who plays.
         planner: Names the sub-goals in its place: the oracle's, or drawn ones; they still end as the student says.
+        others: Students that act together with it (`wean.students.together`).
     """
 
-    def __init__(self, student: TextStudent, planner: Planner | None = None) -> None:
+    def __init__(
+        self, student: TextStudent, planner: Planner | None = None, others: Sequence[TextStudent] = ()
+    ) -> None:
         self._student, self._planner = student, planner
         self._habits = student.habits
-        self._reader = reader_of(student)
+        self._reader = reader_of(student, others)
 
     def play(self, task: WordsTask, max_moves: int) -> Played:
         """Plays a task that was just reset.
@@ -132,7 +132,7 @@ class TextAgent:
         """
         self._task, self._played = task, Played()
         self._episode: EpisodeText = self._student.episode()
-        self._goals, self._since = 0, 0
+        self._goals, self._since, self._given = 0, 0, False
         self._done: Counter[tuple[str, Moment]] = Counter()
         self._lost: set[Moment] = set()  # those in which a loop was noticed and the planner asked
         self._sure = 1.0
@@ -160,8 +160,9 @@ class TextAgent:
         """Asks for the next sub-goal."""
         started = time.perf_counter()
         self._episode.ask_goal()
-        named = self._planner(self._goals, self._task) if self._planner else None
-        said = Said(named) if named else self._planning.wanted(self._now)
+        named = self._planner(self._goals, lambda: self._planning.wanted(self._now).text) if self._planner else None
+        self._given = named is not None
+        said = self._planning.wanted(self._now) if named is None else Said(named)
         self._goals, self._since, self._sure = self._goals + 1, 0, 1.0
         if self._now not in self._lost and self._planning.is_doubtful(said):
             self._episode.leave_goal()
@@ -180,7 +181,7 @@ class TextAgent:
 
     def _drop(self, said: str) -> bool:
         """Gives a sub-goal up that led to a text which is no action, if the student can do without."""
-        if not self._habits.unnamed or not self._episode.goal or self._planner:
+        if not self._habits.unnamed or not self._episode.goal or self._given:
             return False
         self._planning.rule_out(self._now)
         self._played.trace.append({"goal": "", "said": said})

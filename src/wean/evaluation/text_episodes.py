@@ -14,8 +14,9 @@ import numpy as np
 
 from wean.data.lines import read_lines
 from wean.errors import UsageError, WeanError
+from wean.evaluation.given_goals import Drawn, Planner, drawing, given
 from wean.evaluation.language_agent import LanguageAgent
-from wean.evaluation.text_agent import Planner, Played, TextAgent, take
+from wean.evaluation.text_agent import Played, TextAgent, take
 
 SCHEMA = "wean-text-episode/1"
 
@@ -42,7 +43,8 @@ class Setup:
 
     Attributes:
         make: The registered task.
-        student: Folder of the student; None asks the model, or plays given or random admissible actions.
+        students: Folder of the student, or of several that act together; none asks the model, or plays given or random
+            admissible actions.
         model: Name of the language model that plays in the student's place.
         history: Commands that a question to it tells.
         temperature: Its sampling temperature; None leaves it to the model.
@@ -50,14 +52,16 @@ class Setup:
         max_moves: Moves of an episode.
         goals: For each task and variation sub-goals that are given to the student; None lets it plan.
         pool: Sub-goals of which random ones are given; None lets it plan.
+        drawn: What of those is drawn.
         actions: For each task and variation the actions that are repeated: the oracle under the same cap.
     """
 
     make: str
-    student: str | None
+    students: tuple[str, ...] = ()
     max_moves: int = 100
     goals: dict[tuple[str, int], tuple[str, ...]] | None = None
     pool: tuple[str, ...] | None = None
+    drawn: Drawn = "random"
     actions: dict[tuple[str, int], tuple[str, ...]] | None = None
     model: str | None = None
     history: int = 10
@@ -74,43 +78,40 @@ class Player:
 
     def __init__(self, setup: Setup) -> None:
         from wean.llm import open_model
-        from wean.students.text import load_text_student
+        from wean.students.together import load_together
         from wean.tasks.registration import make_task
 
         self._setup = setup
         self._task: Any = make_task(setup.make)
-        self._student = load_text_student(Path(setup.student)) if setup.student else None
+        self._students = load_together([Path(student) for student in setup.students]) if setup.students else []
         self._model = open_model(setup.model, strict=setup.strict) if setup.model else None
 
     def play(self, case: Case) -> dict[str, Any]:
         """Plays a case; returns its line."""
         self._task.reset(seed=case.seed, options=case.options)
         if self._setup.actions is not None:
-            given = self._setup.actions.get((case.task, case.variation))
-            if given is None:
+            actions = self._setup.actions.get((case.task, case.variation))
+            if actions is None:
                 raise UsageError(f"no demonstration of {case.task} {case.variation}; make one with `wean demos`")
-            played = repeat(self._task, given, self._setup.max_moves)
+            played = repeat(self._task, actions, self._setup.max_moves)
         elif self._model is not None:
-            agent = LanguageAgent(self._model, self._setup.history, self._setup.temperature)
-            played = agent.play(self._task, self._setup.max_moves)
-        elif self._student is None:
+            asking = LanguageAgent(self._model, self._setup.history, self._setup.temperature)
+            played = asking.play(self._task, self._setup.max_moves)
+        elif not self._students:
             played = play_randomly(self._task, self._setup.max_moves, case.variation)
         else:
-            played = TextAgent(self._student, self._planner(case)).play(self._task, self._setup.max_moves)
+            agent = TextAgent(self._students[0], self._planner(case), self._students[1:])
+            played = agent.play(self._task, self._setup.max_moves)
         return {"schema": SCHEMA, "task": case.task, "variation": case.variation} | asdict(played)
 
     def _planner(self, case: Case) -> Planner | None:
         setup = self._setup
         if setup.goals is not None:
-            given = setup.goals.get((case.task, case.variation))
-            if given is None:
+            goals = setup.goals.get((case.task, case.variation))
+            if goals is None:
                 raise UsageError(f"no sub-goals are given for {case.task} {case.variation}; annotate its demonstration")
-            return lambda number, task: given[number] if number < len(given) else None
-        if setup.pool is not None:
-            generator = np.random.default_rng(case.variation)
-            pool = setup.pool
-            return lambda number, task: pool[int(generator.integers(len(pool)))]
-        return None
+            return given(goals)
+        return drawing(setup.pool, setup.drawn, case.variation) if setup.pool is not None else None
 
     def close(self) -> None:
         """Lets go of the task, and of the model."""

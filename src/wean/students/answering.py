@@ -85,6 +85,6 @@ class EncoderReader:
         return logits
 
 
-def reader_of(student: TextStudent) -> Reader | EncoderReader:
-    """What reads for a student."""
-    return EncoderReader(student) if student.model.config.is_encoder_decoder else Reader(student)
+def reader_of(student: TextStudent, others: Sequence[TextStudent] = ()) -> Reader | EncoderReader:
+    """What reads for a student, and for others that act together with it."""
+    return EncoderReader(student) if student.model.config.is_encoder_decoder else Reader(student, others)

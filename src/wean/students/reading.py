@@ -10,6 +10,7 @@ import torch
 
 from wean.students.steps import steps_of
 from wean.students.text import TextStudent
+from wean.students.together import MeanSteps
 
 LONGEST = 48
 """Tokens of an answer."""
@@ -108,12 +109,17 @@ class Reader:
     may not be said, the search for another comes by its beginnings again.
 
     Attributes:
-        tokens_read: Tokens that went through the model so far.
+        tokens_read: Tokens that went through the model so far; with others each token once.
+
+    Args:
+        student: Who reads.
+        others: Students that act together with it (`wean.students.together`).
     """
 
-    def __init__(self, student: TextStudent) -> None:
+    def __init__(self, student: TextStudent, others: Sequence[TextStudent] = ()) -> None:
         self._student = student
-        self._steps = steps_of(student.model.eval(), student.habits.context)
+        steps = [steps_of(one.model.eval(), student.habits.context) for one in (student, *others)]
+        self._steps = MeanSteps(steps) if others else steps[0]
         self._ids: list[int] = []
         self._logits = torch.empty(0)  # (read ahead or last, vocabulary): behind the last tokens of these
         self._told: list[int] = []
