@@ -84,6 +84,39 @@ def test_sub_goals_that_always_lead_from_elsewhere_to_the_place_they_name_are_wa
     assert habits.ways == {"walk hall": "hall", "walk kitchen": "kitchen"}
 
 
+def test_whether_what_was_looked_for_and_found_is_taken_up_is_known() -> None:
+    many = [hunt(0, "cup"), hunt(1, "lamp")]
+    annotations = {one.key: annotation for one, annotation in many}
+    assert habits_of([one for one, _ in many], annotations, CONFIG).takes_up
+    for one, _ in many:
+        rows = [["find(lamp)" if one.variation else "find(cup)", 1], ["sing(hall)", 2]]
+        row = {"task": "hunt", "variation": one.variation, "subgoals": rows, "digest": one.digest}
+        annotations[one.key] = parse_annotation(row)
+    assert not habits_of([one for one, _ in many], annotations, CONFIG).takes_up
+    assert not habits_of([one for one, _ in many], {}, CONFIG).takes_up
+
+
+@pytest.mark.parametrize(
+    ("goals", "onward"),
+    [
+        (("walk(hall)", "walk(kitchen)"), False),  # back, and nothing was done in the hall
+        (("walk(hall)", "take(lamp)", "walk(kitchen)"), True),
+        (("find(lamp)", "walk(hall)", "take(lamp)"), True),
+    ],
+)
+def test_whether_ways_lead_back_before_anything_else_was_done_is_known(goals: tuple[str, ...], onward: bool) -> None:
+    leads = {"walk(hall)": "hall:\na lamp", "walk(kitchen)": "kitchen:\na pot"}
+    path, here = [], "kitchen:\na pot"
+    for number, goal in enumerate(goals):
+        path.append(Moment(f"do {number}", "Done.", here, "", 0.0))
+        here = leads.get(goal, here)
+    path.append(Moment("rest", "Done.", here, "", 0.0))
+    one = Trajectory("walk", 0, "Walk.", tuple(path))
+    rows = [*([goal, 1] for goal in goals), ["rest(here)", 1]]
+    annotation = parse_annotation({"task": "walk", "variation": 0, "subgoals": rows, "digest": one.digest})
+    assert habits_of([one], {one.key: annotation}, CONFIG).onward is onward
+
+
 def test_whether_sub_goals_name_one_thing_twice_is_known() -> None:
     trajectory, _ = demonstration(back=1)
     rows = [["find(lamp)", 1], ["walk(hall, kitchen)", 2], ["take(lamp)", 1], ["put(lamp, lamp)", 2]]

@@ -204,6 +204,54 @@ def test_a_search_is_over_where_the_student_would_do_what_is_no_search(agent: Te
     assert task.said == ["open box", "go to shed", "take lamp"]
 
 
+@pytest.mark.parametrize(("takes_up", "named"), [(True, "get lamp"), (False, "walk to kitchen")])
+def test_the_next_sub_goal_is_about_what_was_looked_for_and_found(agent: TextAgent, takes_up: bool, named: str) -> None:
+    """However unsure it is: whoever looked for something and stands before it does not leave."""
+    ways = {f"walk to {place}": place for place in ("kitchen", "shed")}
+    agent._habits = Habits(context=512, ways=ways, seeking=("find",), unnamed=True, takes_up=takes_up)
+    reader = Sayings("find lamp", "go to shed", "walk to kitchen", "get lamp", "take lamp")
+    reader.sure = 0.1
+    agent._reader = reader  # type: ignore[assignment]
+    goals = [entry["goal"] for entry in agent.play(Rooms(), 2).trace if "goal" in entry]
+    assert goals[:2] == ["find lamp", named]
+
+
+@pytest.mark.parametrize(
+    ("onward", "named", "done"), [(True, "walk to shed", "go to shed"), (False, "walk to kitchen", "go to kitchen")]
+)
+def test_no_way_leads_back_before_anything_else_was_done(agent: TextAgent, onward: bool, named: str, done: str) -> None:
+    ways = {f"walk to {place}": place for place in ("kitchen", "hall", "shed")}
+    said = ("walk to hall", "go to hall", "walk to kitchen", "walk to shed", "go to kitchen", "go to shed")
+    agent._habits = Habits(context=512, ways=ways, onward=onward)
+    agent._reader = Sayings(*said)  # type: ignore[assignment]
+    played = agent.play(Rooms(), 2)
+    assert [entry["goal"] for entry in played.trace if "goal" in entry][:2] == ["walk to hall", named]
+    agent._habits = Habits(context=512, ways=ways, unnamed=True, onward=onward)
+    reader = Sayings("walk to hall", "go to hall", "see bench", "go to kitchen", "go to shed")
+    reader.sure = 0.1
+    agent._reader = reader  # type: ignore[assignment]
+    task = Rooms()
+    agent.play(task, 2)
+    assert task.said == ["go to hall", done]  # nor does an action, where no sub-goal is named
+
+
+def test_a_search_that_leads_to_what_is_no_action_is_over_and_another_place_is_looked_into(agent: TextAgent) -> None:
+    class Taking(Rooms):
+        refusal_is_free = True
+
+        def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+            if action in self._choices:
+                return super().step(action)
+            return "No known action matches that input.", 0.0, False, False, {"moves": len(self.said)}
+
+    agent._habits = Habits(context=512, ways={"walk to shed": "shed"}, seeking=("find",), unnamed=True)
+    agent._reader = Sayings("find lamp", "open lamp", "go to shed", "take lamp")  # type: ignore[assignment]
+    task = Taking()
+    played = agent.play(task, 1)
+    assert [entry["goal"] for entry in played.trace if "goal" in entry][:2] == ["find lamp", "walk to shed"]
+    assert task.said == ["go to shed"]
+
+
 class Spoiling(Refusing):
     """Has actions that spoil it."""
 

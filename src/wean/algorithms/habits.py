@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -18,7 +18,8 @@ from wean.students.wording import beginnings, hidden, names_twice, things_of
 _RARE = 0.01
 """Share of demonstrations, or of their sub-goals, that may do what a student may not."""
 _HIDDEN = 0.03
-"""Share of a verb's sub-goals that may name what is not in sight if a student's may not."""
+"""Share of a verb's sub-goals that may name what is not in sight if a student's may not; of searches, too, behind which
+something else comes."""
 _NEEDLESS = 0.1
 """Share of the sub-goals of a verb that may not bring their thing, and that may find it there, if the verb brings."""
 
@@ -82,13 +83,14 @@ def habits_of(
         config: How the student is told them.
     """
     untold: Counter[str] = Counter()
-    goals: list[_Noted] = []
+    episodes: list[list[_Noted]] = []
     for trajectory in trajectories:
         episode = _Notes()
         tell(trajectory, annotations.get(trajectory.key), episode, config.actions)
         untold.update(episode.untold)
-        goals += episode.named
+        episodes.append(episode.named)
     unprompted = {word for word, times in untold.items() if times > 1}
+    goals = [noted for of_one in episodes for noted in of_one]
     verbs = beginnings(noted.goal for noted in goals)
     named, sought, blind = Counter[str](), Counter[str](), Counter[str]()
     looks: dict[str, set[str]] = {}
@@ -102,6 +104,7 @@ def habits_of(
     seeking = sorted(word for word, times in sought.items() if 4 * times > named[word])
     trips = [(noted.goal, noted.place, noted.led[0]) for noted in goals if noted.led]
     elsewhere = {goal for goal, began, place in trips if began == place or not goal.endswith(f" {place}")}
+    ways = {goal: place for goal, _, place in sorted(trips) if goal not in elsewhere}
     return Habits(
         config.feeding,
         config.subgoals,
@@ -115,8 +118,10 @@ def habits_of(
         unnamed=config.subgoals and config.unnamed > 0,
         in_sight=tuple(sorted(word for word, times in named.items() if blind[word] <= _HIDDEN * times)),
         brings=tuple(sorted(_bringing(goals, verbs))),
+        takes_up=_takes_up(episodes, verbs, seeking, unprompted),
         apart=_RARE * len(goals) > sum(names_twice(noted.goal) for noted in goals),
-        ways={goal: place for goal, _, place in sorted(trips) if goal not in elsewhere},
+        onward=_returns(episodes, ways) < _RARE * sum(noted.goal in ways for noted in goals),
+        ways=ways,
     )
 
 
@@ -130,6 +135,31 @@ def _bringing(goals: Sequence[_Noted], verbs: Mapping[str, str]) -> list[str]:
             before[verb] += not hidden(things, noted.carried, ())
             missing[verb] += bool(hidden(things, noted.led[1], ()))
     return [verb for verb, times in ended.items() if max(before[verb], missing[verb]) <= _NEEDLESS * times]
+
+
+def _takes_up(
+    episodes: Sequence[Sequence[_Noted]], verbs: Mapping[str, str], seeking: Collection[str], unprompted: set[str]
+) -> bool:
+    """Whether sub-goals name what the one before looked for and found."""
+    named: list[bool] = []
+    for noted, after in (pair for of_one in episodes for pair in pairwise(of_one)):
+        missing = [
+            thing for thing in things_of(noted.goal, verbs) if noted.unseen.intersection(thing.split()) - unprompted
+        ]
+        if missing and noted.goal.split()[0] in seeking:
+            named.append(any(f" {thing} " in f"{after.goal} " for thing in missing))
+    return bool(named) and named.count(False) <= _HIDDEN * len(named)
+
+
+def _returns(episodes: Sequence[Sequence[_Noted]], ways: Mapping[str, str]) -> int:
+    """How many sub-goals lead back to a place that was left since the last one that led nowhere."""
+    count = 0
+    for of_one in episodes:
+        left = set[str]()
+        for noted in of_one:
+            left = left | {noted.place} if noted.goal in ways else set()
+            count += ways.get(noted.goal) in left
+    return count
 
 
 def longest_goal(trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation], actions: int) -> int:

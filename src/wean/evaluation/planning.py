@@ -11,7 +11,10 @@
   student looks for it where it is or goes to a place where it has not been (`Habits.ways`), whichever is the most
   probable, until it has been everywhere or the thing is there. A search for it is over when the thing is shown, as
   demonstrations' searches are, or when the student would do what is none of their actions (`Habits.searching`), and
-  not before, as long as it stays where it began. Nor is anything done twice in one.
+  not before, as long as it stays where it began. Nor is anything done twice in one. Once the thing is shown the next
+  sub-goal names it, however unsure it is, if those of demonstrations do (`Habits.takes_up`).
+- No sub-goal leads back to a place that was left since anything else was done than to go, if demonstrations' do not
+  (`Habits.onward`), nor does an action where none is named.
 """
 
 from __future__ import annotations
@@ -57,6 +60,10 @@ class Planning:
         self._sought = self._began = ""
         self._search = ""  # the last sub-goal that looked for what nothing had shown when it was named
         self._tried: set[str] = set()  # in this search
+        self._missing: list[str] = []  # things that a sub-goal was to be about, nowhere to be seen then
+        self._found: list[str] = []  # those of them that were shown since, about which the next sub-goal is
+        self._at = episode.place
+        self._left: set[str] = set()  # places that were left since something else was done than to go, if that counts
 
     def begin(self, moment: Moment) -> None:
         """The current sub-goal was named in a moment."""
@@ -72,49 +79,59 @@ class Planning:
 
     def act(self, action: str) -> None:
         """Remembers what was done, in plain words, and where the student is now."""
-        self._visited.add(self._episode.place)
-        if self._searches and not action.isdigit():  # a digit answers a question
+        place = self._episode.place
+        self._visited.add(place)
+        if place == self._at:
+            self._left.clear()
+        elif self._habits.onward:
+            self._left.add(self._at)
+        self._at = place
+        if self.searches and not action.isdigit():  # a digit answers a question
             self._tried.add(action)
 
     def gives_up(self, action: str) -> bool:
         """Whether the student no longer searches if this is what it does next, in plain words."""
         known = self._habits.searching
-        return self._searches and bool(known) and action.partition(" ")[0] not in known
+        return self.searches and bool(known) and action.partition(" ")[0] not in known
 
     def forbids(self, action: str) -> bool:
         """Whether an action in plain words leads where the student is, or was done in this search already."""
-        return action.endswith(f" to {self._episode.place}") or (self._searches and action in self._tried)
+        places = [self._episode.place, *([] if self._episode.goal else self._left)]
+        return any(action.endswith(f" to {place}") for place in places) or (self.searches and action in self._tried)
 
     def is_over(self, since: int) -> bool:
         """Whether the current sub-goal is over after so many actions."""
         episode, habits = self._episode, self._habits
         if since >= habits.goal_limit or habits.ways.get(episode.goal) == episode.place:
             return True
-        if self._searches and not self._is_unseen(episode.goal):
+        if self.searches and not self._is_unseen(episode.goal):
             return True
-        if self._searches and self._began == episode.place:
+        if self.searches and self._began == episode.place:
             return False
         return self._reader.prefers(episode.window.ids, self._mark["<done>"], self._mark["<act>"])
 
     def is_doubtful(self, said: Said) -> bool:
         """Whether the student should rather act without a sub-goal than with this one, which leads it nowhere else."""
         leads = said.text in self._habits.ways or self._looks(said.text)
-        return self._habits.unnamed and not leads and math.exp(sum(said.logs)) < _SURE
+        return self._habits.unnamed and not leads and not self._found and math.exp(sum(said.logs)) < _SURE
 
     def wanted(self, moment: Moment) -> Said:
         """The sub-goal that the student names; where that is about a thing nowhere to be seen, it looks for it."""
         habits = self._habits
-        named = self._named[moment]
+        named, self._found = self._named[moment], []
         ways = [way for way, place in habits.ways.items() if place not in self._visited and way not in named]
         searches = [self._sought]
         if not ways or not self._is_unseen(self._sought):
+            self._found = [thing for thing in self._missing if habits.takes_up and not self._is_new(thing)]
             said = self._fitting(named)
+            things = [thing for thing in things_of(said.text, habits.verbs) if self._is_new(thing)]
+            if things or said.text not in habits.ways:
+                self._missing = things
             if self._looks(said.text):
                 self._sought = said.text
                 return said
-            if not ways or said.text in habits.ways or not self._is_unseen(said.text):
+            if not ways or said.text in habits.ways or not things:
                 return said
-            things = [thing for thing in things_of(said.text, habits.verbs) if self._is_new(thing)]
             searches = [f"{verb} {thing}" for verb in habits.seeking for thing in things]
         choices = [*ways, *(search for search in searches if search not in named)]
         answers = [self._episode.answer(choice) for choice in choices]
@@ -124,14 +141,15 @@ class Planning:
         return Said(chosen)
 
     def _fitting(self, named: set[str]) -> Said:
-        """The sub-goal that the student names, of those that demonstrations could."""
+        """The sub-goal that the student names, of those that demonstrations could; about what was found, if it was."""
         habits, episode = self._habits, self._episode
-        but = named | {way for way, place in habits.ways.items() if place == episode.place}
+        but = named | {way for way, place in habits.ways.items() if place in {episode.place, *self._left}}
 
         def fits(said: str) -> bool:
             things = things_of(said, habits.verbs)[:1] if said.partition(" ")[0] in habits.brings else []
             there = bool(things) and not hidden(things, episode.carried, ())
-            return said not in but and not there and not (habits.apart and names_twice(said))
+            about = not self._found or any(f" {thing} " in f"{said} " for thing in self._found)
+            return about and said not in but and not there and not (habits.apart and names_twice(said))
 
         def shows(said: str) -> bool:
             if said.partition(" ")[0] not in habits.in_sight:
@@ -145,7 +163,7 @@ class Planning:
         return self._reader.say(episode.window.ids, may, lambda said: fits(said) and shows(said))
 
     @property
-    def _searches(self) -> bool:
+    def searches(self) -> bool:
         """Whether the current sub-goal looks for what nothing had shown when it was named."""
         return bool(self._search) and self._search == self._episode.goal
 

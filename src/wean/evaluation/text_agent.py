@@ -184,6 +184,9 @@ class TextAgent:
         if not self._habits.unnamed or not self._episode.goal or self._given:
             return False
         self._planning.rule_out(self._now)
+        if self._planning.searches:
+            self._go_on()
+            return True
         self._played.trace.append({"goal": "", "said": said})
         self._episode.say_done(target=False)
         self._since, self._sure = 0, 1.0

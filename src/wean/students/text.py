@@ -46,7 +46,9 @@ class Habits:
         unnamed: Whether it has learnt to act where no sub-goal is named.
         in_sight: First words of sub-goals whose things can nearly always be seen or are carried when they are named.
         brings: First words of sub-goals that make one carry a thing which was not carried before.
+        takes_up: Whether its demonstrations' sub-goals name what the one before looked for and found.
         apart: Whether its demonstrations' sub-goals hardly ever name one thing twice.
+        onward: Whether its demonstrations hardly ever go back to a place before they did anything else than to go.
         ways: Sub-goals that always led from elsewhere to the place which they name, and this place.
     """
 
@@ -63,7 +65,9 @@ class Habits:
     unnamed: bool = False
     in_sight: Collection[str] = ()
     brings: Collection[str] = ()
+    takes_up: bool = False
     apart: bool = False
+    onward: bool = False
     ways: Mapping[str, str] = field(default_factory=dict)
 
 
