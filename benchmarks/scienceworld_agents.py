@@ -38,6 +38,8 @@ FEEDINGS = (
     Line("few", "subgoals", "one sequence a demonstration", (TASK,), 1, ("data=scienceworld", "epochs=20")),
     Line("few-step", "subgoals-step", "one prompt a step (the paper's)", (TASK,), 1, ("data=scienceworld", "epochs=1")),
 )
+TOGETHER = (2, 3)
+"""Seeds of the students of a line that also act together."""
 GIVEN = {
     "oracle": "oracle sub-goals given",
     "random": "random sub-goals given",
@@ -70,8 +72,8 @@ def main() -> None:
                         setup = Setup(TASK, (str(out / "student"),))
                         play_all(setup, cases(TASK, "test", variations), out / file, arguments.workers)
         for line in lines:
-            if line.name in playing and line.seeds > 1:
-                runs = [finished.path(line, TASK, seed) for seed in range(1, line.seeds + 1)]
+            if line.name in playing and line.seeds >= max(TOGETHER):
+                runs = [finished.path(line, TASK, seed) for seed in TOGETHER]
                 setup = Setup(TASK, tuple(str(run / "student") for run in runs))
                 out = together_file(line, finished, file)
                 play_all(setup, cases(TASK, "test", variations), out, arguments.workers)
@@ -116,20 +118,21 @@ def tabulated(line: Line, finished: Runs, episodes: int) -> dict[str, Any] | Non
 
 
 def together_file(line: Line, finished: Runs, file: str) -> Path:
-    """Where the episodes lie that all students of a line played together."""
+    """Where the episodes lie that two students of a line played together."""
     return finished.folder / f"{line.name}-together" / file
 
 
 def together(line: Line, finished: Runs, file: str, episodes: int) -> dict[str, Any] | None:
-    """All students of a line that act as one (`wean eval --with`); None if they did not play all episodes."""
-    path, runs = together_file(line, finished, file), finished.of(TASK, line)
+    """Two students of a line that act as one (`wean eval --with`); None if they did not play all episodes."""
+    path = together_file(line, finished, file)
+    runs = [run for run in finished.of(TASK, line) if run["seed"] in TOGETHER]
     played = [row for _, row in read_lines(path).rows] if path.exists() else []
-    if len(played) != episodes or len(runs) < line.seeds:
+    if len(played) != episodes or len(runs) < len(TOGETHER):
         return None
     return {
         "task": TASK,
         "method": f"{line.name}-together",
-        "what": f"{line.what}: {len(runs)} students together",
+        "what": f"{line.what}: two students together",
         "seeds": len(runs),
         "scores": summarize(played),
         "episodes": [{name: row[name] for name in ("task", "variation", "score")} for row in played],

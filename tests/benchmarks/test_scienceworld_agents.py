@@ -14,7 +14,7 @@ SCORES = {"planned": [(50.0, 100.0), (10.0, 30.0)], "flat": [(40.0, 100.0), (30.
 
 
 class Finished:
-    """Two seeds of two lines, two tasks played once each."""
+    """The second and third seed of two lines, two tasks played once each."""
 
     folder = Path()
 
@@ -31,7 +31,7 @@ class Finished:
                     {"task": name, "variation": 1, "score": score} for name, score in zip(TASKS, of, strict=True)
                 ],
             }
-            for seed, of in enumerate(SCORES[line.name], 1)
+            for seed, of in enumerate(SCORES[line.name][: line.seeds - 1], 2)
         ]
 
 
@@ -57,16 +57,15 @@ def test_students_together_have_a_row_once_they_played_all(tmp_path: Path) -> No
         file = tmp_path / f"{line.name}-together" / "test-1.jsonl"
         file.parent.mkdir()
         file.write_text(json.dumps(played[0]) + "\n")
-        two = line._replace(seeds=2)
-        assert together(two, finished, "test-1.jsonl", 2) is None  # type: ignore[arg-type]
+        assert together(line, finished, "test-1.jsonl", 2) is None  # type: ignore[arg-type]
         file.write_text("".join(json.dumps(one) + "\n" for one in played))
-        row = together(two, finished, "test-1.jsonl", 2)  # type: ignore[arg-type]
+        row = together(line, finished, "test-1.jsonl", 2)  # type: ignore[arg-type]
         assert row is not None
         assert (row["parameters"], row["seconds"], row["flops"]) == (10, 14.0, 16.0)
-        missing = together(line, finished, "test-1.jsonl", 2)  # type: ignore[arg-type]
+        missing = together(line._replace(seeds=2), finished, "test-1.jsonl", 2)  # type: ignore[arg-type]
         assert missing is None  # of a third seed
         rows.append(row)
-    assert rows[0]["what"] == "planned: 2 students together"
+    assert rows[0]["what"] == "planned: two students together"
     found = between_together([{"what": "one alone"}, *rows])
     assert [(one["of"], one["than"]) for one in found] == [(rows[0]["what"], rows[1]["what"])]
     assert found[0]["mean"] == pytest.approx((10 + 100) / 2)
