@@ -14,7 +14,7 @@
   not before, as long as it stays where it began. Nor is anything done twice in one. Once the thing is shown the next
   sub-goal names it, however unsure it is, if those of demonstrations do (`Habits.takes_up`).
 - No sub-goal leads back to a place that was left since anything else was done than to go, if demonstrations' do not
-  (`Habits.onward`), nor does an action where none is named.
+  (`Habits.onward`).
 """
 
 from __future__ import annotations
@@ -96,8 +96,7 @@ class Planning:
 
     def forbids(self, action: str) -> bool:
         """Whether an action in plain words leads where the student is, or was done in this search already."""
-        places = [self._episode.place, *([] if self._episode.goal else self._left)]
-        return any(action.endswith(f" to {place}") for place in places) or (self.searches and action in self._tried)
+        return action.endswith(f" to {self._episode.place}") or (self.searches and action in self._tried)
 
     def is_over(self, since: int) -> bool:
         """Whether the current sub-goal is over after so many actions."""
