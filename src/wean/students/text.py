@@ -48,7 +48,7 @@ class Habits:
         brings: First words of sub-goals that make one carry a thing which was not carried before.
         takes_up: Whether its demonstrations' sub-goals name what the one before looked for and found.
         apart: Whether its demonstrations' sub-goals hardly ever name one thing twice.
-        onward: Whether its demonstrations' sub-goals hardly ever lead back to a place before they did anything else than to go.
+        onward: Whether these hardly ever lead back to a place before anything else was done than to go.
         ways: Sub-goals that always led from elsewhere to the place which they name, and this place.
     """
 
