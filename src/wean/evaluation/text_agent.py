@@ -13,8 +13,8 @@ No language model stands beside it. Rules:
   Nor is it done where a name in the sub-goal is not in sight. Else the most probable admissible action that cannot
   spoil the task is taken.
 - Which sub-goal is named, whether one is, and when it is over: `planning.py`. One that led to a text which is no action
-  is given up, if the student has learnt to act without; where it looked for something, the next is named. After a loop one is named in any case. No action leads where
-  the student is, either.
+  is given up, if the student has learnt to act without; where it looked for something, the next is named. After a loop
+  one is named in any case. No action leads where the student is, either.
 - A loop: an action was done in the same moment `Habits.repeat_limit` times already, or more often, where demonstrations
   are as patient (`Habits.repeats`). The first time in a moment the planner is asked, if there is one; then the most
   probable admissible action is done of which this is not so. What is refused although it is admissible is not done
@@ -180,7 +180,7 @@ class TextAgent:
         self._plan()
 
     def _drop(self, said: str) -> bool:
-        """Gives a sub-goal up that led to a text which is no action, if the student can do without; a search for another."""
+        """Gives a sub-goal up that led to a text which is no action, if the student can do without; or a search."""
         if not self._habits.unnamed or not self._episode.goal or self._given:
             return False
         self._planning.rule_out(self._now)
