@@ -144,6 +144,19 @@ class Rooms(Refusing):
         return "Done.", 0.0, action == "take lamp", False, {"moves": len(self.said)}
 
 
+class Taking(Rooms):
+    """Takes what is admissible, and tells of all else that it knows no such action."""
+
+    def __init__(self, refusal_is_free: bool) -> None:
+        super().__init__()
+        self.refusal_is_free = refusal_is_free  # type: ignore[misc]
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        if action in self._choices:
+            return super().step(action)
+        return "No known action matches that input.", 0.0, False, False, {"moves": len(self.said)}
+
+
 def goals_of(agent: TextAgent, *said: str, **habits: Any) -> list[str]:
     ways = {f"walk to {place}": place for place in ("kitchen", "hall", "shed")}
     agent._habits = Habits(context=512, ways=ways, **habits)
@@ -227,17 +240,9 @@ def test_no_way_leads_back_before_anything_else_was_done(agent: TextAgent, onwar
 
 
 def test_a_search_that_leads_to_what_is_no_action_is_over_and_another_place_is_looked_into(agent: TextAgent) -> None:
-    class Taking(Rooms):
-        refusal_is_free = True
-
-        def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-            if action in self._choices:
-                return super().step(action)
-            return "No known action matches that input.", 0.0, False, False, {"moves": len(self.said)}
-
     agent._habits = Habits(context=512, ways={"walk to shed": "shed"}, seeking=("find",), unnamed=True)
     agent._reader = Sayings("find lamp", "open lamp", "go to shed", "take lamp")  # type: ignore[assignment]
-    task = Taking()
+    task = Taking(True)
     played = agent.play(task, 1)
     assert [entry["goal"] for entry in played.trace if "goal" in entry][:2] == ["find lamp", "walk to shed"]
     assert task.said == ["go to shed"]
@@ -397,19 +402,11 @@ def test_after_a_loop_a_sub_goal_is_named_in_any_case(agent: TextAgent) -> None:
 
 @pytest.mark.parametrize("free", [True, False])
 def test_a_sub_goal_that_leads_to_what_is_no_action_is_given_up(agent: TextAgent, free: bool) -> None:
-    class Taking(Rooms):
-        refusal_is_free = free
-
-        def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-            if action in self._choices:
-                return super().step(action)
-            return "No known action matches that input.", 0.0, False, False, {"moves": len(self.said)}
-
     said = ("lift lamp", "lift red lamp", "go to shed", "take lamp", "take lamp")
-    assert unnamed(agent, 0.9, Taking(), *said, unprompted=("lamp",))[:3] == ["lift lamp", "", "go to shed"]
+    assert unnamed(agent, 0.9, Taking(free), *said, unprompted=("lamp",))[:3] == ["lift lamp", "", "go to shed"]
     agent._habits = Habits(context=512, unprompted=("lamp",))
     agent._reader = Sayings(*said)  # type: ignore[assignment]
-    assert agent.play(Taking(), 1).trace[1]["action"] == "go to hall"  # an admissible one in its place
+    assert agent.play(Taking(free), 1).trace[1]["action"] == "go to hall"  # an admissible one in its place
 
 
 class Asking(Refusing):

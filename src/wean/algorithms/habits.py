@@ -147,7 +147,7 @@ def _takes_up(
             thing for thing in things_of(noted.goal, verbs) if noted.unseen.intersection(thing.split()) - unprompted
         ]
         if missing and noted.goal.split()[0] in seeking:
-            named.append(any(f" {thing} " in f"{after.goal} " for thing in missing))
+            named.append(hidden(missing, after.goal, ()) != missing)
     return bool(named) and named.count(False) <= _HIDDEN * len(named)
 
 

@@ -123,7 +123,7 @@ class Planning:
         if not ways or not self._is_unseen(self._sought):
             self._found = [thing for thing in self._missing if habits.takes_up and not self._is_new(thing)]
             said = self._fitting(named)
-            things = [thing for thing in things_of(said.text, habits.verbs) if self._is_new(thing)]
+            things = self._new_things(said.text)
             if things or said.text not in habits.ways:
                 self._missing = things
             if self._looks(said.text):
@@ -147,7 +147,7 @@ class Planning:
         def fits(said: str) -> bool:
             things = things_of(said, habits.verbs)[:1] if said.partition(" ")[0] in habits.brings else []
             there = bool(things) and not hidden(things, episode.carried, ())
-            about = not self._found or any(f" {thing} " in f"{said} " for thing in self._found)
+            about = not self._found or hidden(self._found, said, ()) != self._found
             return about and said not in but and not there and not (habits.apart and names_twice(said))
 
         def shows(said: str) -> bool:
@@ -172,7 +172,11 @@ class Planning:
 
     def _is_unseen(self, goal: str) -> bool:
         """Whether a sub-goal is about a thing that nothing has shown yet."""
-        return any(map(self._is_new, things_of(goal, self._habits.verbs)))
+        return bool(self._new_things(goal))
+
+    def _new_things(self, goal: str) -> list[str]:
+        """Those of a sub-goal's things that nothing has shown yet."""
+        return [thing for thing in things_of(goal, self._habits.verbs) if self._is_new(thing)]
 
     def _is_new(self, thing: str) -> bool:
         """Whether nothing has shown a thing yet."""
