@@ -14,11 +14,11 @@ from functools import partial
 from typing import Any
 
 from reporting import finish, hardware
+from wean.agents.policy import RandomPolicy, RandomSkillsPolicy, TeacherPolicy
 from wean.evaluation.episodes import play, summarize
-from wean.evaluation.policies import RandomPolicy, RandomSkillsPolicy, TeacherPolicy
+from wean.experiment.build import llm_counts, make_teacher
+from wean.experiment.settings import advice_settings
 from wean.llm import Ledger, open_model
-from wean.methods.settings import advice_settings
-from wean.parts import llm_counts, make_teacher
 from wean.tasks.registration import make_task
 from wean.tasks.splits import FINAL_SEED
 from wean.tasks.vector import SerialTasks

@@ -12,13 +12,13 @@ from itertools import combinations
 from typing import Any
 
 from wean.evaluation.statistics import bootstrap_mean
+from wean.experiment.build import make_teacher
+from wean.experiment.settings import resolve
 from wean.llm import open_model
-from wean.methods.settings import resolve
-from wean.parts import make_teacher
 from wean.tasks.registration import make_task
 from wean.tasks.splits import FINAL_SEED
 from wean.tasks.vector import SerialTasks
-from wean.teachers.replanning import ASK, GO_ON, AskingTasks
+from wean.teachers.ask_or_act import ASK, GO_ON, AskingTasks
 
 
 def fewest(task: str, episodes: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import yaml
 
 from reporting import RESULTS
 from wean.errors import UsageError
-from wean.methods.settings import RunConfig, from_yaml, resolve
+from wean.experiment.settings import RunConfig, from_yaml, resolve
 
 
 class Line(NamedTuple):

@@ -20,9 +20,9 @@ import torch
 
 from reporting import finish, hardware
 from wean.algorithms.ppo import PPO
+from wean.experiment.build import make_teacher
+from wean.experiment.settings import resolve
 from wean.llm import open_model
-from wean.methods.settings import resolve
-from wean.parts import make_teacher
 from wean.students.saving import make_student
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks

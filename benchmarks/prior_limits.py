@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from reporting import finish, hardware
 from wean.algorithms.ppo import PPO
-from wean.algorithms.teaching import kl_to_prior
+from wean.algorithms.teacher_loss import kl_to_prior
 from wean.evaluation.episodes import play, summarize
+from wean.experiment.build import Parts, build, make_prior
+from wean.experiment.settings import resolve
 from wean.llm import open_model
-from wean.methods.settings import resolve
-from wean.parts import Parts, build, make_prior
 from wean.students.student import Student
 from wean.tasks.frozen_lake import FrozenLake, optimal_success, success_of
 from wean.tasks.registration import make_task

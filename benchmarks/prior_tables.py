@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from finished_runs import Line, Runs
+from wean.agents.policy import RandomPolicy
 from wean.evaluation.episodes import play, summarize
-from wean.evaluation.policies import RandomPolicy
 from wean.evaluation.statistics import iqm, median_steps, steps_to
-from wean.parts import llm_counts, success_return
+from wean.experiment.build import llm_counts, success_return
 from wean.tasks.registration import make_task
 from wean.tasks.splits import FINAL_SEED
 from wean.tasks.vector import SerialTasks

@@ -21,9 +21,9 @@ from finished_runs import Line, Runs
 from reporting import finish, hardware
 from training_runs import chosen_lines, options, runs_of
 from wean.data.lines import read_lines
-from wean.distilling import Distilling
 from wean.evaluation.text_episodes import Setup, play_all
 from wean.evaluation.text_scores import SCHEMA, cases, interval_text, stratified, summarize
+from wean.experiment.finetuning import Distilling
 
 NAME, TASK = "scienceworld_agents", "ScienceWorld"
 LINES = (

@@ -18,8 +18,8 @@ import numpy as np
 from finished_runs import Line, Runs
 from reporting import finish, hardware
 from wean.evaluation.statistics import bootstrap_mean, median_steps, steps_to, wilson
-from wean.methods.presets import METHODS
-from wean.training import Training
+from wean.experiment.presets import METHODS
+from wean.experiment.runner import Training
 
 More = Callable[[str], list[dict[str, Any]]]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import gymnasium as gym
 
-from wean.methods.settings import resolve
+from wean.experiment.runner import Training
+from wean.experiment.settings import resolve
 from wean.tasks import DescribedTask, Words
 from wean.teachers.handwritten import write_answers
-from wean.training import Training
 
 GOAL = """You drive a taxi: fetch the passenger, then take them where they want to go. Each plan is one move of one
 block (south, north, east, west), or pick up, or drop off. Walls stand in some of the ways; you are not told where."""

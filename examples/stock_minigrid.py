@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from wean.methods.settings import resolve
+from wean.experiment.runner import Training
+from wean.experiment.settings import resolve
 from wean.tasks.grid.naming import situation
 from wean.teachers.handwritten import write_answers
-from wean.training import Training
 
 TASK = "MiniGrid-MultiRoom-N2-S4-v0"  # any registered MiniGrid or BabyAI id
 MISSION = "traverse the rooms to get to the goal"

@@ -7,8 +7,8 @@ import gymnasium as gym
 
 from wean.tasks.situation import Situation, Words
 from wean.tasks.vector import SerialTasks
+from wean.teachers.ask_or_act import AskingCost, AskingTasks
 from wean.teachers.plans import Advice
-from wean.teachers.replanning import AskingCost, AskingTasks
 from wean.teachers.teacher import Mode, Teacher
 
 LEFT, RIGHT = 0, 1

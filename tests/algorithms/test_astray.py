@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from wean.algorithms.astray import Roads, astray, roads_of
-from wean.algorithms.lessons import Mistakes
+from wean.data.augmentation.inject_mistakes import Roads, astray, roads_of
 from wean.data.subgoals import parse_subgoal
+from wean.students.text.examples import Mistakes
 from word_demos import EMPTY, HALL, KITCHEN, demonstration
 
 TRAJECTORY, ANNOTATION = demonstration(back=2)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from small_tasks import Corridor
+from wean.agents.policy import ValuesPolicy
 from wean.algorithms.cloning import Cloning, CloningConfig, cloning_loss
 from wean.algorithms.cql import CQL, CQLConfig, conservative_term
 from wean.algorithms.offline import Offline
@@ -16,7 +17,6 @@ from wean.data.columns import Step
 from wean.data.demonstrations import write_demonstrations
 from wean.errors import UsageError, WeanError
 from wean.evaluation.episodes import play
-from wean.evaluation.policies import ValuesPolicy
 from wean.students.q_table import TableValues
 from wean.tasks.vector import SerialTasks
 from wean.teachers.priors import Prior, Proposals

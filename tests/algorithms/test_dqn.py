@@ -9,10 +9,10 @@ import torch
 from pydantic import ValidationError
 
 from small_tasks import RIGHT, Corridor
+from wean.agents.policy import ValuesPolicy
 from wean.algorithms.dqn import DQN, DQNConfig, Exploration, next_values, td_errors
 from wean.errors import WeanError
 from wean.evaluation.episodes import play
-from wean.evaluation.policies import ValuesPolicy
 from wean.students.q_table import TableValues
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks

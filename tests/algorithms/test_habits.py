@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from wean.algorithms.habits import habits_of, longest_goal, repeats
-from wean.algorithms.subgoals import SubgoalsConfig
+from wean.algorithms.finetune import SubgoalsConfig
 from wean.data.annotations import parse_annotation
 from wean.data.trajectories import Moment, Trajectory
+from wean.students.text.rules.mining import habits_of, longest_goal, repeats
 from word_demos import NOTHING, demonstration
 
 CONFIG = SubgoalsConfig()

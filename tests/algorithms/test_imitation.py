@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from small_tasks import Corridor
+from wean.agents.policy import StudentPolicy
 from wean.algorithms.imitation import Imitation, ImitationConfig
 from wean.errors import UsageError
 from wean.evaluation.episodes import play
-from wean.evaluation.policies import StudentPolicy
 from wean.students.dense import DenseStudent
 from wean.tasks.vector import SerialTasks
 from wean.teachers.plans import Advice

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from wean.algorithms.lessons import (
+from wean.agents.text_agent import TextAgent
+from wean.data.trajectories import Moment, Trajectory
+from wean.errors import UsageError
+from wean.students.text.decoder import Said
+from wean.students.text.examples import (
     Lesson,
     Mistakes,
     batched,
@@ -19,14 +23,10 @@ from wean.algorithms.lessons import (
     tell,
     texts,
 )
-from wean.data.trajectories import Moment, Trajectory
-from wean.errors import UsageError
-from wean.evaluation.text_agent import TextAgent
-from wean.students.episode_text import EpisodeText, Window
-from wean.students.reading import Said
-from wean.students.text import Habits, Size, TextStudent, new_student
-from wean.students.tokens import train_tokenizer
-from wean.students.wording import beginnings, hidden, phrase, plain, things_of
+from wean.students.text.normalize import beginnings, hidden, phrase, plain, things_of
+from wean.students.text.prompt import EpisodeText, Window
+from wean.students.text.student import Habits, Size, TextStudent, new_student
+from wean.students.text.tokenizer import train_tokenizer
 from word_demos import NOTHING, Replayed, demonstration
 
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from lm.tiny import tiny_llama, tiny_tokenizer
-from wean.distilling import Distilling
 from wean.errors import UsageError
-from wean.methods.settings import resolve
-from wean.students.lora import add_adapters, merged
-from wean.students.text import Habits, TextStudent, load_text_student, pretrained_student
+from wean.experiment.finetuning import Distilling
+from wean.experiment.settings import resolve
+from wean.students.text.lora import add_adapters, merged
+from wean.students.text.student import Habits, TextStudent, load_text_student, pretrained_student
 from word_demos import write
 
 IDS = torch.tensor([[20, 31, 45, 20, 7, 99, 13, 55]])

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from small_tasks import Corridor, Recall
+from wean.agents.policy import StudentPolicy
 from wean.algorithms.ppo import PPO, PPOConfig, gae, ppo_losses
 from wean.algorithms.rollouts import Collector
-from wean.algorithms.teaching import Schedule
+from wean.algorithms.teacher_loss import Schedule
 from wean.errors import WeanError
 from wean.evaluation.episodes import play
-from wean.evaluation.policies import StudentPolicy
 from wean.students.dense import DenseStudent
 from wean.tasks.vector import SerialTasks
 from wean.teachers.plans import Advice

@@ -9,15 +9,15 @@ import torch
 from numpy.typing import NDArray
 
 from small_tasks import RIGHT, Corridor
+from wean.agents.policy import StudentPolicy
 from wean.algorithms.algorithm import Update
 from wean.algorithms.ppo import PPO, PPOConfig
 from wean.algorithms.rollouts import Collector
-from wean.algorithms.teaching import Schedule
+from wean.algorithms.teacher_loss import Schedule
 from wean.errors import UsageError
 from wean.evaluation.episodes import play
-from wean.evaluation.policies import StudentPolicy
-from wean.methods.settings import resolve
-from wean.parts import build
+from wean.experiment.build import build
+from wean.experiment.settings import resolve
 from wean.students.dense import DenseStudent
 from wean.tasks.vector import SerialTasks, Steps, Tasks
 

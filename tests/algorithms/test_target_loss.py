@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from wean.algorithms.lessons import collate
-from wean.algorithms.subgoals import TargetLoss
-from wean.students.copying import has_copying
-from wean.students.episode_text import Window
-from wean.students.text import Habits, Size, new_student
-from wean.students.tokens import train_tokenizer
+from wean.algorithms.finetune import TargetLoss
+from wean.students.text.copying import has_copying
+from wean.students.text.examples import collate
+from wean.students.text.prompt import Window
+from wean.students.text.student import Habits, Size, new_student
+from wean.students.text.tokenizer import train_tokenizer
 
 WINDOWS = [Window([20, 31, 45, 20, 31, 7], [0, 0, 1, 2, 0, 1]), Window([20, 99, 13], [0, 0, 1])]
 SAID = [(0, 2), (0, 3), (0, 5), (1, 2)]

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wean.algorithms.teaching import Schedule, kl_to_prior, teacher_loss
+from wean.algorithms.teacher_loss import Schedule, kl_to_prior, teacher_loss
 
 
 def test_loss_is_the_cross_entropy_over_advised_moments() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wean.algorithms.thinning import places_of, thinned
+from wean.data.augmentation.drop_distractors import places_of, thinned
 from wean.data.trajectories import Moment, Trajectory
 from word_demos import demonstration
 

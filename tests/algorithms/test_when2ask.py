@@ -5,12 +5,12 @@ import torch
 from pydantic import ValidationError
 
 from asking_tasks import errands
+from wean.agents.policy import Policy, StudentPolicy
 from wean.algorithms.when2ask import When2Ask, When2AskConfig
-from wean.evaluation.asking import always, at_plan_end, at_random, at_skill_end, never, on_change, tell_tallies
 from wean.evaluation.episodes import play
-from wean.evaluation.policies import Policy, StudentPolicy
+from wean.evaluation.query_stats import always, at_plan_end, at_random, at_skill_end, never, on_change, tell_tallies
 from wean.students.saving import make_student
-from wean.teachers.replanning import AskingCost, Tally
+from wean.teachers.ask_or_act import AskingCost, Tally
 
 
 def _judge(policy: Policy) -> tuple[float, float, float]:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from wean.errors import UsageError
+from wean.experiment.runner import Training
+from wean.experiment.settings import resolve
 from wean.llm import Ledger
-from wean.methods.settings import resolve
 from wean.tasks.registration import make_task
-from wean.training import Training
 
 SMALL = (
     "total_timesteps=512",

@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 
 from wean.cli import app
 from wean.errors import UsageError
-from wean.methods.settings import resolve
-from wean.parts import build, make_network, view_of
+from wean.experiment.build import build, make_network, view_of
+from wean.experiment.runner import Training
+from wean.experiment.settings import resolve
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
 from wean.teachers.teacher import Teacher
-from wean.training import Training
 
 SMALL = (
     "total_timesteps=128",

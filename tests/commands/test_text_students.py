@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from wean.algorithms.lesson_rows import lesson_rows
-from wean.distilling import Distilling
+from wean.agents.subgoal_source import drawing
+from wean.agents.text_agent import TextAgent
 from wean.errors import UsageError, WeanError
-from wean.evaluation.given_goals import drawing
-from wean.evaluation.text_agent import TextAgent
 from wean.evaluation.text_episodes import Case, Setup, play_all
 from wean.evaluation.text_scores import cases, interval_text, stratified, summarize
-from wean.evaluation.timeline import write_timeline
-from wean.methods.settings import resolve
-from wean.students.text import load_text_student
-from wean.students.together import load_together
-from wean.students.wording import phrase
+from wean.experiment.finetuning import Distilling
+from wean.experiment.settings import resolve
+from wean.report.timeline import write_timeline
+from wean.students.text.ensemble import load_together
+from wean.students.text.normalize import phrase
+from wean.students.text.sft import lesson_rows
+from wean.students.text.student import load_text_student
 from word_demos import Replayed, demonstration, write
 
 TINY = ["hidden=48", "layers=2", "heads=2", "vocabulary=400", "context=512", "token_budget=2048"]

@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import load_file
 
 from wean.errors import UsageError, WeanError
-from wean.methods.settings import from_yaml, resolve
-from wean.runs import RunFolder
+from wean.experiment.run_folder import RunFolder
+from wean.experiment.runner import Training
+from wean.experiment.settings import from_yaml, resolve
 from wean.students.saving import load_student
-from wean.training import Training
 
 SMALL = (
     "total_timesteps=3072",

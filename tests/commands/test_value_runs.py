@@ -13,13 +13,13 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from wean.agents.acting import TextActor
 from wean.cli import app
 from wean.errors import UsageError, WeanError
-from wean.methods.settings import resolve
-from wean.runs import RunFolder
-from wean.students.acting import TextActor
+from wean.experiment.run_folder import RunFolder
+from wean.experiment.runner import Training
+from wean.experiment.settings import resolve
 from wean.tasks.registration import make_task
-from wean.training import Training
 
 TASK = "FrozenLake4x4"
 SMALL = (

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from wean.errors import UsageError
-from wean.methods.settings import resolve
-from wean.parts import seen_by_run
-from wean.training import Training
+from wean.experiment.build import seen_by_run
+from wean.experiment.runner import Training
+from wean.experiment.settings import resolve
 
 SMALL = (
     "total_timesteps=512",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from wean.data.annotations import Annotation, parse_annotation
-from wean.data.renaming import Names, given_names, renamed
+from wean.data.augmentation.swap_entities import Names, given_names, renamed
 from wean.data.trajectories import Key, Moment, Trajectory
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wean.cli import main
-from wean.commands.annotating import annotate
+from wean.cli.annotate import annotate
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "annotation.md").read_text(encoding="utf-8")

@@ -30,7 +30,7 @@ def test_every_column_and_option_is_on_the_page() -> None:
         assert f"`{name}`" in table
     import inspect
 
-    from wean.commands.demos import demos
+    from wean.cli.demos import demos
 
     for option in set(inspect.signature(demos).parameters) - {"task", "model"}:
         assert f"`--{option.removeprefix('as_').replace('_', '-')}`" in PAGE

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from wean.agents.policy import TeacherPolicy
 from wean.evaluation.episodes import play
-from wean.evaluation.policies import TeacherPolicy
+from wean.experiment.build import make_teacher
 from wean.llm import open_model
-from wean.parts import make_teacher
 from wean.tasks.grid.naming import situation
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks

@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 import pytest
 
+from wean.agents.skill_react import AgentPolicy
 from wean.errors import UsageError
-from wean.evaluation.agent import AgentPolicy
-from wean.evaluation.asking import tell_tallies
 from wean.evaluation.episodes import play
+from wean.evaluation.query_stats import tell_tallies
 from wean.llm import open_model, scripted_model
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks

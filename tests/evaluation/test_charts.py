@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from wean.evaluation.charts import Level, Line, line_chart, ticks
 from wean.evaluation.statistics import Interval
-from wean.evaluation.text import count, duration, percent, price, short_count, span_percent
+from wean.report.charts import Level, Line, line_chart, ticks
+from wean.report.format import count, duration, percent, price, short_count, span_percent
 
 
 @pytest.mark.parametrize(

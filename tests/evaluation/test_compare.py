@@ -12,9 +12,9 @@ import run_folders as runs
 from rich.console import Console
 
 from wean.errors import UsageError, WeanError
-from wean.evaluation.compare import Comparison, compare, print_comparison
-from wean.evaluation.curves import mean_track, write_curves
 from wean.evaluation.statistics import wilson
+from wean.report.compare import Comparison, compare, print_comparison
+from wean.report.curves import mean_track, write_curves
 
 
 def run(folder: Path, seed: int, successes: int, config: dict[str, Any] | None = None, **changes: Any) -> Path:

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from small_tasks import Corridor
+from wean.agents.experts import ExpertPolicy
+from wean.agents.policy import Policy
 from wean.data.demonstrations import Demonstrations, read_demonstrations
 from wean.data.shards import BLOCK, Shards
 from wean.errors import UsageError, WeanError
-from wean.evaluation.demonstrating import demonstrate
-from wean.evaluation.experts import ExpertPolicy
-from wean.evaluation.playing import Playing
-from wean.evaluation.policies import Policy
+from wean.evaluation.demonstrate import demonstrate
+from wean.evaluation.demonstration_player import Playing
 from wean.tasks.registration import make_task
 from wean.tasks.situation import Situation, Words
 from wean.tasks.vector import SerialTasks

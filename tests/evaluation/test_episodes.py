@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from small_tasks import Corridor, Farm
+from wean.agents.policy import RandomPolicy
 from wean.evaluation.episodes import play, succeeded, summarize
-from wean.evaluation.policies import RandomPolicy
 from wean.tasks.vector import SerialTasks
 
 

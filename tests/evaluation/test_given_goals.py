@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from wean.evaluation.given_goals import drawing, given
+from wean.agents.subgoal_source import drawing, given
 
 POOL = ("find(lamp)", "find(tin cup)", "pick_up(lamp)", "go_to(hall)")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from wean.agents.text_react import LanguageAgent
 from wean.cli import main
-from wean.evaluation.language_agent import LanguageAgent
 from wean.llm import scripted_model
 from wean.llm.answers import Message
 from word_demos import Replayed, demonstration

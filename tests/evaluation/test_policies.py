@@ -3,9 +3,9 @@
 import numpy as np
 
 from small_tasks import Corridor
+from wean.agents.experts import ExpertPolicy
+from wean.agents.policy import PriorPolicy
 from wean.evaluation.episodes import play
-from wean.evaluation.experts import ExpertPolicy
-from wean.evaluation.policies import PriorPolicy
 from wean.tasks.vector import SerialTasks
 from wean.teachers.priors import Prior, Proposals
 

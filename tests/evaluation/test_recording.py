@@ -7,7 +7,7 @@ import gymnasium as gym
 import pytest
 
 from small_tasks import Corridor
-from wean.evaluation.policies import RandomPolicy
+from wean.agents.policy import RandomPolicy
 from wean.evaluation.recording import record
 
 

@@ -11,8 +11,8 @@ import pytest
 import run_folders as runs
 
 from wean.errors import UsageError, WeanError
-from wean.evaluation.report import write_report
-from wean.evaluation.sections import MOST_ROWS
+from wean.report.report import write_report
+from wean.report.sections import MOST_ROWS
 
 VOID = {"meta", "link", "img", "input", "br"}
 ADDRESSES = {"src", "href", "srcset", "action", "data", "poster", "xlink:href", "formaction"}

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from wean.evaluation.text_agent import TextAgent
-from wean.students.reading import Said
-from wean.students.text import Habits, Size, new_student
-from wean.students.tokens import train_tokenizer
+from wean.agents.text_agent import TextAgent
+from wean.students.text.decoder import Said
+from wean.students.text.student import Habits, Size, new_student
+from wean.students.text.tokenizer import train_tokenizer
 
 
 class Refusing:

@@ -17,7 +17,7 @@ cli = CliRunner()
 
 
 def run(*words):
-    from wean.commands.ledger import app
+    from wean.cli.ledger import app
 
     result = cli.invoke(app, [str(word) for word in words])
     if result.exception is not None and not isinstance(result.exception, SystemExit):

@@ -9,9 +9,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from wean.agents.acting import Actor, TextActor
 from wean.errors import UsageError, WeanError
 from wean.students import q_text
-from wean.students.acting import Actor, TextActor
 from wean.students.action_values import ActionValues
 from wean.students.dense import DenseStudent
 from wean.students.q_table import TableValues

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from lm.tiny import tiny_t5, tiny_tokenizer
-from wean.evaluation.text_agent import TextAgent
-from wean.students.answering import EncoderReader, reader_of
-from wean.students.text import Habits, TextStudent, load_text_student, pretrained_student, save_text_student
+from wean.agents.text_agent import TextAgent
+from wean.students.text.seq2seq_decoder import EncoderReader, reader_of
+from wean.students.text.student import Habits, TextStudent, load_text_student, pretrained_student, save_text_student
 from word_demos import Replayed, demonstration
 
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from wean.agents.acting import Actor
 from wean.errors import UsageError
-from wean.students import goals
-from wean.students.acting import Actor
-from wean.students.goals import Goal
+from wean.students import subgoal_encoding as goals
 from wean.students.grid import GridStudent
 from wean.students.saving import load_student, make_student, save_student
 from wean.students.student import Student
+from wean.students.subgoal_encoding import Goal
 from wean.tasks.grid.phrases import numbers_of
 
 SPACE = gym.spaces.Box(0, 255, (5, 5, 5), np.uint8)
@@ -144,7 +144,7 @@ def test_a_phrase_is_encoded_once_and_no_sub_goal_never() -> None:
 
 
 def test_what_does_not_fit_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match=r"sees sub-goals; show it the task through wean.parts.seen_by_run"):
+    with pytest.raises(UsageError, match=r"sees sub-goals; show it the task through wean.experiment.build.seen_by_run"):
         Actor(_student("object")).act(_maps("object", "go to key")[0, ..., :4])
     monkeypatch.setattr(Digests, "size", 8)
     with pytest.raises(UsageError, match=r"gives 8 numbers, a sub-goal takes 384; set student.encoder=minilm"):

@@ -9,11 +9,11 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from wean.errors import UsageError
-from wean.students.copying import CopyHead, has_copying
-from wean.students.reading import Reader, followed, greedy
-from wean.students.steps import LeanSteps, ModelSteps, steps_of
-from wean.students.text import Habits, Size, TextStudent, load_text_student, new_student, save_text_student
-from wean.students.tokens import train_tokenizer
+from wean.students.text.copying import CopyHead, has_copying
+from wean.students.text.decoder import Reader, followed, greedy
+from wean.students.text.incremental import LeanSteps, ModelSteps, steps_of
+from wean.students.text.student import Habits, Size, TextStudent, load_text_student, new_student, save_text_student
+from wean.students.text.tokenizer import train_tokenizer
 
 IDS = [20, 31, 45, 20, 7, 99, 13, 55]
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from wean.agents.acting import Actor
 from wean.errors import UsageError, WeanError
-from wean.students.acting import Actor
 from wean.students.dense import DenseStudent
 from wean.students.grid import GridStudent, edge_distances, egocentric_index
 from wean.students.saving import load_student, make_student, save_student, weight_bytes

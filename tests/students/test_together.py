@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from wean.errors import UsageError
-from wean.students.reading import Reader
-from wean.students.text import Habits, Size, TextStudent, new_student, save_text_student
-from wean.students.together import MeanSteps, load_together
-from wean.students.tokens import train_tokenizer
+from wean.students.text.decoder import Reader
+from wean.students.text.ensemble import MeanSteps, load_together
+from wean.students.text.student import Habits, Size, TextStudent, new_student, save_text_student
+from wean.students.text.tokenizer import train_tokenizer
 
 IDS, LATER = [20, 31, 45, 20, 7], [99, 13, 55]
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from small_tasks import Corridor
+from wean.agents.acting import Actor
+from wean.agents.policy import StudentPolicy, policy_of
 from wean.errors import UsageError
 from wean.evaluation.episodes import play
-from wean.evaluation.policies import StudentPolicy, policy_of
-from wean.students.acting import Actor
 from wean.students.dense import DenseStudent
+from wean.students.no_repeat import Unlooped
 from wean.students.q_table import TableValues
-from wean.students.unlooped import Unlooped
 from wean.tasks.vector import SerialTasks
 
 

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from wean.errors import UsageError
-from wean.students import vectors
-from wean.students.vectors import CachedEncoder
+from wean.students import sentence_vectors as vectors
+from wean.students.sentence_vectors import CachedEncoder
 
 
 class Lengths:

@@ -1,7 +1,7 @@
 """Every distinct situation gets one number, and every text is kept once."""
 
-from wean.tasks.moments import Moments
 from wean.tasks.situation import Words
+from wean.tasks.situation_index import Moments
 
 GOAL = "Get out."
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from asking_tasks import Errand
+from wean.agents.policy import StudentPolicy
 from wean.errors import UsageError
 from wean.evaluation.episodes import play
-from wean.evaluation.policies import StudentPolicy
 from wean.students.saving import load_student, make_student, save_student
-from wean.tasks.options import OptionTasks
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
+from wean.tasks.wrappers.options import OptionTasks
 
 SKILLS = ["explore", "go to key", "pick up key", "go to door", "open door", "drop key"]
 

@@ -6,9 +6,9 @@ from functools import partial
 
 import pytest
 
+from wean.agents.experts import ExpertPolicy, ExplorerPolicy
 from wean.errors import UsageError
 from wean.evaluation.episodes import play
-from wean.evaluation.experts import ExpertPolicy, ExplorerPolicy
 from wean.tasks.grid.references import best_action, shortest_length
 from wean.tasks.grid.room import Room
 from wean.tasks.registration import make_task

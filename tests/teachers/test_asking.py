@@ -9,7 +9,7 @@ import pytest
 from small_tasks import Corridor
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
-from wean.teachers.asking import Moments, Rule, SparingTeacher, wanted
+from wean.teachers.gated_teacher import Moments, Rule, SparingTeacher, wanted
 from wean.teachers.plans import Advice
 from wean.teachers.teacher import Teacher
 

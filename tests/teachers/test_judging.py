@@ -14,7 +14,7 @@ from wean.llm import scripted_model
 from wean.tasks.registration import make_task
 from wean.tasks.situation import Situation, Words
 from wean.tasks.vector import SerialTasks
-from wean.teachers.judging import Judge, Verdict, parse_ratings, question, rate
+from wean.teachers.action_rating import Judge, Verdict, parse_ratings, question, rate
 
 CHOICES = ("explore", "go to key", "pick up key")
 SITUATION = Words("Fetch the key.", "The robot has seen a key.", CHOICES)

@@ -7,8 +7,8 @@ from asking_tasks import PLANS, Errand, errands
 from small_tasks import Corridor
 from wean.errors import UsageError
 from wean.tasks.vector import SerialTasks
+from wean.teachers.ask_or_act import ASK, GO_ON, NEVER_ASK, AskingCost, AskingTasks, Tally
 from wean.teachers.plans import Advice
-from wean.teachers.replanning import ASK, GO_ON, NEVER_ASK, AskingCost, AskingTasks, Tally
 from wean.teachers.teacher import Teacher
 
 COST = AskingCost(first=0.01, change=0.0, repeat=0.06)

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from torch import Tensor
 
 from wean.algorithms.algorithm import Update
-from wean.algorithms.optimizing import adam, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.optimization import adam, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.data.replay import NStep, Replay, Transitions
 from wean.students.action_values import ActionValues
 from wean.students.posterior import posterior, tilted

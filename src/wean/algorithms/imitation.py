@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from wean.algorithms.algorithm import Update
-from wean.algorithms.optimizing import adam, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.optimization import adam, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.algorithms.rollouts import Collector, Guide, Rollout
-from wean.algorithms.teaching import teacher_loss
+from wean.algorithms.teacher_loss import teacher_loss
 from wean.errors import UsageError
 from wean.students.student import Student
 from wean.tasks.vector import Tasks

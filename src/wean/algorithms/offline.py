@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from wean.algorithms.algorithm import Update
-from wean.algorithms.optimizing import adam, anneal, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.optimization import adam, anneal, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.data.demonstrations import Demonstrations, read_demonstrations
 from wean.data.replay import Transitions
 from wean.errors import UsageError

@@ -19,10 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from wean.algorithms.algorithm import Update
-from wean.algorithms.optimizing import adam, anneal, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.optimization import adam, anneal, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.algorithms.rewards import RewardTerm
 from wean.algorithms.rollouts import Collector, Guide, Rollout
-from wean.algorithms.teaching import Schedule, kl_to_prior, teacher_loss
+from wean.algorithms.teacher_loss import Schedule, kl_to_prior, teacher_loss
 from wean.students.student import Student
 from wean.tasks.vector import Tasks
 

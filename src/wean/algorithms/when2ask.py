@@ -1,6 +1,6 @@
 r"""When2Ask (2306.03604): a policy that learns when a question to the language model is worth its price.
 
-PPO, unchanged, on a view of the tasks (`wean.teachers.replanning.AskingTasks`) whose actions are "go on with the plan"
+PPO, unchanged, on a view of the tasks (`wean.teachers.ask_or_act.AskingTasks`) whose actions are "go on with the plan"
 and "ask for a new plan first", and whose reward is
 
     r'_t = r_t - c_t,
@@ -27,9 +27,9 @@ from pydantic import field_validator
 
 from wean.algorithms.algorithm import Update
 from wean.algorithms.ppo import PPO, PPOConfig
-from wean.algorithms.teaching import Schedule
+from wean.algorithms.teacher_loss import Schedule
 from wean.students.student import Student
-from wean.teachers.replanning import AskingCost, AskingTasks, Sight
+from wean.teachers.ask_or_act import AskingCost, AskingTasks, Sight
 
 
 class When2AskConfig(PPOConfig):

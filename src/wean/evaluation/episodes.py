@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.evaluation.policies import Policy, sample
+from wean.agents.policy import Policy, sample
 from wean.evaluation.statistics import bootstrap_mean, wilson
 from wean.tasks.vector import Tasks, chosen
 

@@ -13,9 +13,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from wean.agents.policy import Policy, sample
 from wean.errors import UsageError
 from wean.evaluation.episodes import succeeded
-from wean.evaluation.policies import Policy, sample
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks, ShownTasks, chosen
 

@@ -20,7 +20,7 @@ from wean.data.annotations import Annotation
 from wean.data.subgoals import Chunk
 from wean.data.trajectories import Trajectory
 from wean.evaluation.oracle import TRIES, replayed
-from wean.students.episode_text import is_idle
+from wean.students.text.prompt import is_idle
 from wean.tasks.scienceworld.env import ScienceWorld
 from wean.tasks.scienceworld.server import ServerLost
 

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wean.agents.subgoal_source import Drawn, Planner, drawing, given
+from wean.agents.text_agent import Played, TextAgent, take
+from wean.agents.text_react import LanguageAgent
 from wean.data.lines import read_lines
 from wean.errors import UsageError, WeanError
-from wean.evaluation.given_goals import Drawn, Planner, drawing, given
-from wean.evaluation.language_agent import LanguageAgent
-from wean.evaluation.text_agent import Played, TextAgent, take
 
 SCHEMA = "wean-text-episode/1"
 
@@ -78,7 +78,7 @@ class Player:
 
     def __init__(self, setup: Setup) -> None:
         from wean.llm import open_model
-        from wean.students.together import load_together
+        from wean.students.text.ensemble import load_together
         from wean.tasks.registration import make_task
 
         self._setup = setup

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wean.errors import WeanError
-from wean.lm.extras import quiet, require
+from wean.extras import quiet, require
 
 
 def gguf_to_folder(source: Path, folder: Path) -> None:

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from wean.errors import UsageError, WeanError
+from wean.extras import quiet, require
 from wean.lm import packages
-from wean.lm.extras import quiet, require
 from wean.lm.identity import identity_of
 
 _BATCH_TOKENS = 8192

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from wean.errors import UsageError, WeanError
+from wean.extras import quiet, require
 from wean.lm import cache, packages
 from wean.lm.convert import gguf_to_folder
-from wean.lm.extras import quiet, require
 from wean.lm.generation import GeneratedText, Sampling, generate_ids
 from wean.lm.identity import identity_of
 from wean.lm.prompts import Messages, PromptWriter

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wean.students.posterior import posterior
-from wean.tasks.moments import Moments
 from wean.tasks.situation import Situation
+from wean.tasks.situation_index import Moments
 
 Propose = Callable[[Sequence[Situation]], Sequence[NDArray[np.float64]]]
 

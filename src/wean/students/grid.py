@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from wean.errors import UsageError
-from wean.students.goals import Goal, GoalLanguage, GoalObject, GoalPosition
 from wean.students.student import Student
+from wean.students.subgoal_encoding import Goal, GoalLanguage, GoalObject, GoalPosition
 from wean.tasks.grid.phrases import PARTS
 
 # MiniGrid's code ranges, with room to spare: objects 0..10, colours 0..5, states 0..2.
@@ -89,7 +89,7 @@ class GridStudent(Student):
         masked: Observations carry a fifth channel, whose cells in order (x, then y) are 1 for the actions that may be
             chosen.
         goal: Observations carry a fifth channel with the current sub-goal, which is read so; see
-            `wean.teachers.goals`.
+            `wean.teachers.subgoal_tasks`.
         encoder: The sentence encoder of `goal="language"`.
     """
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wean.students.action_values import ActionValues
-from wean.students.vectors import CachedEncoder
+from wean.students.sentence_vectors import CachedEncoder
 
 _RIDGE = 0.1
 

@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 from wean.errors import UsageError, WeanError
 from wean.students.action_values import ActionValues
 from wean.students.dense import DenseStudent
-from wean.students.goals import Goal
 from wean.students.grid import GridStudent
 from wean.students.q_table import TableValues
 from wean.students.q_text import TextValues
 from wean.students.student import Student
+from wean.students.subgoal_encoding import Goal
 
 SCHEMA = "wean-student/1"
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from wean.errors import UsageError, WeanError
-from wean.lm.extras import require
+from wean.extras import require
 from wean.tasks.scienceworld.variations import VERSION
 
 HEAP = 256  # MiB; what lives in it are some 25

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from wean.errors import UsageError, WeanError, did_you_mean
+from wean.extras import require
 from wean.lm.cache import cache_root
-from wean.lm.extras import require
 from wean.tasks.splits import FIRST_SEED, Split, split_of_seed
 
 # The first number and how many games of each split. A game's number is the seed that it is made from.

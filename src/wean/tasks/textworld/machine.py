@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wean.lm.extras import require
+from wean.extras import require
 
 _TOLD = ("description", "inventory", "score")
 _TAGGED = re.compile(r"<(description|inventory|score|moves)>\n(.*?)</\1>\n?", re.DOTALL)

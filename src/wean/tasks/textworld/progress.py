@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wean.lm.extras import require
+from wean.extras import require
 from wean.tasks.textworld.games import load_rules
 
 

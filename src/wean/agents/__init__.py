@@ -1,0 +1,1 @@
+"""Whatever acts: one `Policy` contract for students, teachers, language models and references."""

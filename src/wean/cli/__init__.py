@@ -1,0 +1,50 @@
+"""The command line: parse, call, print. Heavy imports happen inside the commands."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from typer.exceptions import TyperException
+
+from wean.cli import annotate, ask, compare, demos, evaluate, export_sft, ledger, listing, models, train
+from wean.errors import WeanError
+
+app = typer.Typer(
+    name="wean",
+    help="Train small agents that no longer need their language model.",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("train")(train.train)
+app.command("eval")(evaluate.evaluate)
+app.command("compare")(compare.compare)
+app.command("ask")(ask.ask)
+app.command("demos")(demos.demos)
+app.command("annotate")(annotate.annotate)
+app.command("lessons")(export_sft.lessons)
+app.command("list")(listing.list_)
+app.add_typer(models.app, name="models")
+app.add_typer(ledger.app, name="ledger")
+
+
+def main() -> None:
+    """Runs the command line; an error that the user can mend is one line, and sets the exit code."""
+    try:
+        # Without its "standalone mode" Typer hands its own errors on instead of printing them over several lines.
+        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
+    except WeanError as error:
+        _fail(str(error), error.exit_code)
+    except TyperException as error:
+        _fail(f"{error.format_message().rstrip('.')}; --help shows what there is", error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("stopped", 1)
+    except BrokenPipeError:
+        # The reader of our output went away (`wean list | head`): nothing is wrong.
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _fail(message: str, exit_code: int) -> None:
+    typer.echo(f"wean: {' '.join(message.split())}", err=True)
+    sys.exit(exit_code)

@@ -1,1 +1,0 @@
-"""What stands behind each verb of the command line."""

@@ -1,0 +1,1 @@
+"""Variations of demonstrations that a text student is trained on."""

@@ -1,0 +1,1 @@
+"""From settings to a finished run: presets, components, the runner, the run folder."""

@@ -1,1 +1,0 @@
-"""The papers and their baselines as presets: names, settings, expected numbers; no logic."""

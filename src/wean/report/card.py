@@ -1,0 +1,97 @@
+"""The card of a student: its folder's `README.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def student_card(summary: Mapping[str, Any], reads: bool = False) -> str:
+    """Writes the card out of a run's summary: task, teacher, cost, scores with intervals, how to use it.
+
+    Args:
+        summary: As in `summary.json`.
+        reads: Whether the student reads situations instead of seeing observations.
+    """
+    final, llm = summary["final"], summary["llm"]
+    rows = [("this student", final), *((result["policy"], result) for result in other_ways(summary))]
+    rows += [(name, result) for name, result in summary["references"].items()]
+    asks = "asking" in final
+    head = "| policy | success | return | length |" + (" questions | tokens |" if asks else "")
+    table = "\n".join([head, "|---" * (head.count("|") - 1) + "|", *(_row(name, result) for name, result in rows)])
+    cost = "unknown" if llm["cost_usd"] is None else f"${llm['cost_usd']:.2f}"
+    taught = (
+        f"Taught by `{llm['model']}`: {llm['asked']} questions asked live, {llm['replayed']} replayed, "
+        f"{llm['distinct']} distinct; {llm['tokens']} tokens, {cost}."
+        if llm["model"]
+        else "Trained without a teacher."
+    )
+    needs = "It acts without any language model:"
+    if asks:
+        decides = summary["chooses"] == "when to ask"
+        why = (
+            "all that it decides is when to ask for a plan" if decides else "it sees the current sub-goal of its plans"
+        )
+        needs = (
+            f"**It needs its language model (or recorded answers) at work, too**: {why}, "
+            f"{final['asking']['questions']['mean']:.2f} {'times' if decides else 'questions'} an episode. "
+            "A decision takes"
+        )
+    sees = _USE if summary["chooses"] == "actions" and not asks else _USE_A_VIEW
+    use = _USE_READING if reads else sees.format(acting=summary["acting"])
+    return f"""# {summary["task"]}: a student of {summary["method"]}
+
+{taught} {needs} {final["ms_per_action"]:.3f} ms an action.
+
+{summary["student_parameters"]:,} parameters, {summary["student_bytes"]:,} bytes of weights; trained for
+{summary["env_steps"]:,} environment steps with seed {summary["seed"]}; acts {summary["acting"]}.
+
+Held-out episodes ({final["episodes"]}, reset seeds from {final["seed"]}; 95 % intervals):
+
+{table}
+
+```python
+{use}
+```
+"""
+
+
+def other_ways(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The results of a run's student acting otherwise than it ships."""
+    return [summary[name] for name in ("final_other", "final_unlooped") if name in summary]
+
+
+_USE = """\
+from wean.agents.acting import Actor
+
+actor = Actor.load("student", "{acting}")
+action = actor.act(observation)  # actor.reset() where an episode begins"""
+
+_USE_READING = """\
+from wean.agents.acting import TextActor
+
+actor = TextActor.load("student")
+number = actor.act(task.situation())  # the place of its action among the situation's choices"""
+
+# A student that chooses skills, or whether to ask, or that sees sub-goals, sees the task through a view.
+_USE_A_VIEW = """\
+from wean.experiment.build import seen_by_run
+from wean.agents.acting import Actor
+
+actor = Actor.load("student", "{acting}")
+tasks = seen_by_run(".")  # the run folder; a second argument makes another environment than the run's task
+observation, ended = tasks.reset([0], [10_000])[0], False
+while not ended:
+    step = tasks.step([0], [actor.act(observation)])
+    observation, ended = step.observations[0], step.terminated[0] or step.truncated[0]"""
+
+
+def _row(name: str, result: Mapping[str, Any]) -> str:
+    cells = [name, _interval(result["success"]), _interval(result["return"]), _interval(result["length"], 1)]
+    if "asking" in result:
+        cells += [_interval(result["asking"]["questions"], 2), _interval(result["asking"]["tokens"], 0)]
+    return f"| {' | '.join(cells)} |"
+
+
+def _interval(value: Mapping[str, float], digits: int = 3) -> str:
+    return f"{value['mean']:.{digits}f} ({value['low']:.{digits}f} to {value['high']:.{digits}f})"

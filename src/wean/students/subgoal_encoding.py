@@ -1,0 +1,102 @@
+"""How a student of a grid map reads its current sub-goal: the three encodings of Words as Beacons (2410.08632).
+
+What stands in the fifth channel of the map is told in `wean.teachers.subgoal_tasks`. Each encoding becomes a vector that is
+added to the student's first hidden layer. All begin at zero: a new student acts as one that sees no sub-goal.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from wean.errors import UsageError
+from wean.students.sentence_vectors import CachedEncoder
+from wean.tasks.grid.phrases import PARTS, WORDS, phrase_of
+
+Goal = Literal["none", "position", "object", "language"]
+
+_SIZE = 384  # numbers in a sentence vector
+
+
+class GoalPosition(nn.Module):
+    """Where the sub-goal is, from where the agent stands: a weight for each cell of its window.
+
+    Args:
+        window: Cells of the window.
+        hidden: Width of the layer that it is added to.
+    """
+
+    def __init__(self, window: int, hidden: int) -> None:
+        super().__init__()
+        self.cells = nn.Linear(window, hidden, bias=False)
+        nn.init.zeros_(self.cells.weight)
+
+    def forward(self, window: Tensor) -> Tensor:
+        """Maps marks (B, window), 1 where the sub-goal is, to (B, hidden)."""
+        out: Tensor = self.cells(window.float())
+        return out
+
+
+class GoalObject(nn.Module):
+    """What the sub-goal is: a learned vector for its verb, and for the state, the colour and the kind of its thing.
+
+    Args:
+        hidden: Width of the layer that it is added to.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.words = nn.EmbeddingBag(len(WORDS), hidden, mode="sum", padding_idx=0)
+        nn.init.zeros_(self.words.weight)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Maps numbers (B, 4), see `wean.tasks.grid.phrases`, to (B, hidden)."""
+        out: Tensor = self.words(numbers.long())
+        return out
+
+
+class GoalLanguage(nn.Module):
+    """The sub-goal's phrase as a frozen sentence vector, of which only the projection is learned.
+
+    Args:
+        hidden: Width of the layer that it is added to.
+        encoder: `minilm`, or the folder of a sentence encoder of 384 numbers. It is needed at work, too, for phrases
+            that no run on the machine has encoded before.
+    """
+
+    def __init__(self, hidden: int, encoder: str = "minilm") -> None:
+        super().__init__()
+        self.sentence = nn.Linear(_SIZE, hidden, bias=False)
+        nn.init.zeros_(self.sentence.weight)
+        self._name = encoder
+        self._encoder: CachedEncoder | None = None
+        # Arrays, since a tensor that is made while acting could not be learned from later.
+        self._known: dict[tuple[int, ...], NDArray[np.float32]] = {(0,) * PARTS: np.zeros(_SIZE, np.float32)}
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Maps numbers (B, 4), see `wean.tasks.grid.phrases`, to (B, hidden); no sub-goal gives zeros.
+
+        Raises:
+            UsageError: If a phrase is new and the encoder is not here; the message says how to get it.
+        """
+        distinct, places = numbers.unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
+        found = torch.from_numpy(np.stack([self._vector(tuple(row)) for row in distinct.tolist()]))
+        out: Tensor = self.sentence(found)[places]
+        return out
+
+    def _vector(self, numbers: tuple[int, ...]) -> NDArray[np.float32]:
+        if numbers not in self._known:
+            self._encoder = self._encoder or CachedEncoder(self._name)
+            vector = self._encoder.encode([phrase_of(numbers)])[0]
+            if len(vector) != _SIZE:
+                raise UsageError(
+                    f"the encoder {self._name} gives {len(vector)} numbers, a sub-goal takes {_SIZE}; "
+                    "set student.encoder=minilm"
+                )
+            # Its length is 1: scaled so that each number is about 1.
+            self._known[numbers] = vector * np.float32(_SIZE**0.5)
+        return self._known[numbers]

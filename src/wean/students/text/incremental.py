@@ -1,0 +1,183 @@
+"""The passes of a causal student at work, behind its cache: lean ones for models of the Llama kind, or the model's own.
+
+A small model's pass over one token takes far longer to arrange than to compute: the lean pass does the same products
+with a tenth of the calls (a test holds it to the model's own).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from wean.errors import UsageError
+from wean.lm.scoring import new_cache
+from wean.students.text.copying import CopyHead, has_copying
+from wean.students.text.mixed_keys import has_mixed_keys
+
+_SPARE = 256  # places behind the context, for what is being said or chosen among
+
+
+class Steps(Protocol):
+    """Passes behind a cache."""
+
+    def run(self, ids: list[int], past: int, last: int = 1) -> Tensor:
+        """Reads tokens behind the first `past` of the cache, and keeps them there.
+
+        Args:
+            ids: Tokens, at least one.
+            past: How many of the cache's tokens are kept.
+            last: Behind how many of the tokens, the last ones, something is said.
+
+        Returns:
+            Logits (last, vocabulary) behind each of these, float32; log-probabilities where the student copies.
+        """
+
+
+def steps_of(model: Any, context: int) -> Steps:
+    """The fastest passes that a model can do; a student with mixed keys has none but the lean ones.
+
+    Raises:
+        UsageError: It has mixed keys and is not on the CPU in float32.
+    """
+    lean = model.config.model_type == "llama" and model.device.type == "cpu" and model.dtype == torch.float32
+    if has_mixed_keys(model) and not lean:
+        raise UsageError("a student from scratch acts on the CPU in float32; load it from its folder")
+    return LeanSteps(model, context) if lean and not model.config.attention_bias else ModelSteps(model)
+
+
+class ModelSteps:
+    """The model's own passes, with transformers' cache.
+
+    Args:
+        model: Causal.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model, self._cache = model, new_cache(model)
+
+    def run(self, ids: list[int], past: int, last: int = 1) -> Tensor:
+        """See `Steps.run`."""
+        excess = self._cache.get_seq_length() - past
+        if excess > 0 and past:
+            self._cache.crop(-excess)
+        elif excess > 0:
+            self._cache = new_cache(self._model)
+        output = self._model(
+            input_ids=torch.tensor([ids], device=self._model.device),
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=last,
+        )
+        logits: Tensor = output.logits[0].float()
+        return logits
+
+
+class LeanSteps:
+    """Passes of a Llama in float32 on a CPU.
+
+    Args:
+        model: A `LlamaForCausalLM` without biases.
+        context: Tokens of the longest sequence.
+    """
+
+    def __init__(self, model: Any, context: int) -> None:
+        config, inner = model.config, model.model
+        self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self._width = getattr(config, "head_dim", None) or config.hidden_size // self._heads
+        # The norm (1910.07467) of x is x / hypot(|x|, root(size * eps)), times the root of the size and its weights.
+        size = config.hidden_size
+        self._least = torch.tensor(math.sqrt(size * config.rms_norm_eps))
+        self._embedding, self._head = inner.embed_tokens.weight.detach(), model.lm_head.weight.detach()
+        self._norm = inner.norm.weight.detach() * math.sqrt(size)
+        # Positions turn number i of a head with number i + width / 2; side by side they are one complex number.
+        pairs = torch.arange(self._width).view(2, -1).T.flatten()
+        self._mixes = [
+            layer.self_attn.k_proj.mix.detach().view(self._kv_heads, 1, self._width)[..., pairs]
+            for layer in inner.layers
+            if has_mixed_keys(model)
+        ]
+        self._layers = []
+        for layer in inner.layers:
+            attention, mlp = layer.self_attn, layer.mlp
+            before, after = (
+                norm.weight.detach() * math.sqrt(size)
+                for norm in (layer.input_layernorm, layer.post_attention_layernorm)
+            )
+            query, key = (
+                part.weight.detach().view(-1, self._width, size)[:, pairs].flatten(0, 1)
+                for part in (attention.q_proj, attention.k_proj)
+            )
+            matrices = (
+                torch.cat([query, key, attention.v_proj.weight.detach()]) * before,
+                attention.o_proj.weight.detach(),
+                torch.cat([mlp.gate_proj.weight.detach(), mlp.up_proj.weight.detach()]) * after,
+                mlp.down_proj.weight.detach(),
+            )
+            self._layers.append(matrices)
+        longest = context + _SPARE
+        cos, sin = inner.rotary_emb(self._embedding[None, :1], torch.arange(longest)[None])
+        half = self._width // 2
+        self._turns = torch.complex(cos[0, :, :half].detach(), sin[0, :, :half].detach())
+        # (keys and values, key-value heads, places, width) of each layer
+        self._cache = [torch.zeros(2, self._kv_heads, longest, self._width) for _ in self._layers]
+        # Keys before they are mixed, behind a place of zeros: what stands before the first token.
+        self._unmixed = [torch.zeros(self._kv_heads, longest + 1, self._width) for _ in self._mixes]
+        self._copying = model.copying if has_copying(model) else None
+        if self._copying is not None:
+            self._ids = torch.zeros(longest, dtype=torch.long)
+            self._keys = torch.zeros(longest, config.hidden_size)
+            self._before = torch.zeros(longest + 1, config.hidden_size)  # behind a place of zeros, too
+
+    def run(self, ids: list[int], past: int, last: int = 1) -> Tensor:
+        """See `Steps.run`."""
+        count, end = len(ids), past + len(ids)
+        turns = self._turns[past:end]
+        mask = torch.ones(count, end, dtype=torch.bool).tril(past) if count > 1 and past else None
+        hidden = self._embedding[torch.tensor(ids)]
+        split = [self._heads, self._kv_heads, self._kv_heads]
+        for number, ((qkv, out, gate_up, down), cache) in enumerate(zip(self._layers, self._cache, strict=True)):
+            heads = functional.linear(self._normed(hidden), qkv).view(count, -1, self._width).transpose(0, 1)
+            query, key, value = torch.split(heads, split)
+            if self._unmixed:
+                self._unmixed[number][:, past + 1 : end + 1] = key
+                key = torch.lerp(key, self._unmixed[number][:, past:end], self._mixes[number])
+            cache[0, :, past:end] = _turned(key, turns)
+            cache[1, :, past:end] = value
+            mixed = functional.scaled_dot_product_attention(
+                _turned(query, turns)[None],
+                cache[0, None, :, :end],
+                cache[1, None, :, :end],
+                attn_mask=mask,
+                is_causal=mask is None and count > 1,
+                enable_gqa=self._heads != self._kv_heads,
+            )
+            hidden = hidden + functional.linear(mixed[0].transpose(0, 1).reshape(count, -1), out)
+            gate, up = functional.linear(self._normed(hidden), gate_up).chunk(2, -1)
+            hidden = hidden + functional.linear(functional.silu(gate) * up, down)
+        if self._copying is None:
+            return functional.linear(self._normed(hidden[-last:]) * self._norm, self._head)
+        return self._copied(self._copying, self._normed(hidden) * self._norm, ids, past, last)
+
+    def _normed(self, hidden: Tensor) -> Tensor:
+        """Vectors at their norm, the weights aside."""
+        return hidden / torch.hypot(torch.linalg.vector_norm(hidden, dim=-1, keepdim=True), self._least)
+
+    def _copied(self, copying: CopyHead, hidden: Tensor, ids: list[int], past: int, last: int) -> Tensor:
+        """Remembers the places of the hidden vectors; returns log-probabilities behind the last ones."""
+        end = past + len(ids)
+        self._ids[past:end] = torch.tensor(ids)
+        self._before[past + 1 : end + 1] = copying.before(hidden)
+        self._keys[past:end] = copying.here(hidden) + self._before[past:end]
+        hidden, places = hidden[-last:], torch.arange(end - last, end)
+        logits = functional.linear(hidden, self._head)
+        return copying.mixed(hidden, self._keys[:end], self._ids[:end], places, logits)
+
+
+def _turned(heads: Tensor, turns: Tensor) -> Tensor:
+    """Rotary positions (2104.09864) of heads (heads, places, width) whose numbers are in pairs."""
+    pairs = torch.view_as_complex(heads.view(*heads.shape[:-1], -1, 2))
+    return torch.view_as_real(pairs * turns).flatten(-2)
