@@ -18,7 +18,7 @@ from wean.llm import open_model
 from wean.tasks.registration import make_task
 from wean.tasks.splits import FINAL_SEED
 from wean.tasks.vector import SerialTasks
-from wean.teachers.ask_or_act import ASK, GO_ON, AskingTasks
+from wean.teachers.ask_or_act import ASK, GO_ON, AskOrAct
 
 
 def fewest(task: str, episodes: int) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def fewest(task: str, episodes: int) -> dict[str, Any]:
     """
     config = resolve("when2ask", task)
     teacher = make_teacher(open_model(config.model or ""), config.advice)
-    tasks = AskingTasks(SerialTasks([partial(make_task, task)]), teacher)
+    tasks = AskOrAct(SerialTasks([partial(make_task, task)]), teacher)
     pairs = [_episode(tasks, FINAL_SEED + number) for number in range(episodes)]
     tasks.close()
     solved = [pair for pair in pairs if pair is not None]
@@ -43,7 +43,7 @@ def fewest(task: str, episodes: int) -> dict[str, Any]:
     }
 
 
-def _episode(tasks: AskingTasks, seed: int) -> tuple[int, int] | None:
+def _episode(tasks: AskOrAct, seed: int) -> tuple[int, int] | None:
     """Questions at plan end, and the fewest; None if the episode is not solved at plan end."""
     steps, plan_end = _play(tasks, seed, ())
     if not plan_end:
@@ -58,7 +58,7 @@ def _episode(tasks: AskingTasks, seed: int) -> tuple[int, int] | None:
     return plan_end, least
 
 
-def _play(tasks: AskingTasks, seed: int, moments: tuple[int, ...], below: int | None = None) -> tuple[int, int]:
+def _play(tasks: AskOrAct, seed: int, moments: tuple[int, ...], below: int | None = None) -> tuple[int, int]:
     """Plays an episode, asking at these steps and where it must; its steps, and its questions, 0 if it fails.
 
     With `below` an episode that needs as many questions is broken off.

@@ -23,7 +23,7 @@ from reporting import finish, hardware
 from wean.algorithms.ppo import PPO
 from wean.algorithms.teacher_loss import kl_to_prior
 from wean.evaluation.episodes import play, summarize
-from wean.experiment.build import Parts, build, make_prior
+from wean.experiment.build import Components, build, make_prior
 from wean.experiment.settings import resolve
 from wean.llm import open_model
 from wean.students.student import Student
@@ -117,7 +117,7 @@ def imitated(played: str, steps: int, seed: int) -> dict[str, Any]:
     return {"success": success, "advised": float(advised.float().mean())}
 
 
-def judged(parts: Parts) -> float:
+def judged(parts: Components) -> float:
     """Greedy success in 200 kitchens held out for choices."""
     with torch.no_grad():
         episodes = play(parts.policy("greedy"), parts.judges, 200, CHOOSING_SEED, parts.success_return)

@@ -109,7 +109,7 @@ def tabulate(task: str, line: Line, finished: Runs) -> dict[str, Any] | None:
     if not runs:
         return None
     row: dict[str, Any] = {"task": task, "method": line.name, "what": line.what, "seeds": len(runs)}
-    for acting in ("sampled", "greedy", "unlooped"):
+    for acting in ("sampled", "greedy", "no_repeat"):
         evals = [found for run in runs if (found := acted(run, acting))]
         if not evals:
             continue
@@ -135,7 +135,7 @@ def tabulate(task: str, line: Line, finished: Runs) -> dict[str, Any] | None:
 
 def acted(run: dict[str, Any], acting: str) -> dict[str, Any] | None:
     """What a run's student reached acting so; None if that was not measured."""
-    ways = (run.get(name) for name in ("final", "final_other", "final_unlooped"))
+    ways = (run.get(name) for name in ("final", "final_other", "final_no_repeat"))
     return next((way for way in ways if way and way["policy"] == f"student ({acting})"), None)
 
 
@@ -202,7 +202,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
         for row in (row for row in rows if row["task"] == task):
             cells = [f"{row['method']}: {row['what']}", interval(row["sampled"]["success"])]
             cells.append(f"{row['sampled']['length']['mean']:.1f}")
-            cells += [interval(row[way]["success"]) if way in row else "" for way in ("greedy", "unlooped")]
+            cells += [interval(row[way]["success"]) if way in row else "" for way in ("greedy", "no_repeat")]
             if row["seeds"]:
                 cells += [reached(row["steps_to_0.9"]), f"{row['env_steps']:,}", f"{row['distinct_questions']:,}"]
                 cells += [

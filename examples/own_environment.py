@@ -7,7 +7,7 @@ import gymnasium as gym
 
 from wean.experiment.runner import Training
 from wean.experiment.settings import resolve
-from wean.tasks import DescribedTask, Words
+from wean.tasks import DescribedTask, Situation
 from wean.teachers.handwritten import write_answers
 
 GOAL = """You drive a taxi: fetch the passenger, then take them where they want to go. Each plan is one move of one
@@ -22,7 +22,7 @@ def describe(env):
     way = "north" if row > stop_row else "south" if row < stop_row else ""
     way += "west" if column > stop_column else "east" if column < stop_column else ""
     text = f"The passenger is {'in the taxi' if aboard else 'waiting'}." if not way else f"The next stop is {way}."
-    return Words(GOAL, text, MOVES)
+    return Situation(GOAL, text, MOVES)
 
 
 def make(**kwargs):
@@ -46,7 +46,7 @@ ANSWERS = {
 }
 
 if __name__ == "__main__":
-    write_answers("taxi.jsonl", {Words(GOAL, text, MOVES): plans for text, plans in ANSWERS.items()})
+    write_answers("taxi.jsonl", {Situation(GOAL, text, MOVES): plans for text, plans in ANSWERS.items()})
     overrides = ["total_timesteps=100000", "teacher.until=0.3"]
     config = resolve("llm4teach", "town/Taxi-v0", "recorded:taxi.jsonl", overrides=overrides)
     summary = Training(config, Path("runs/taxi")).run()

@@ -5,9 +5,9 @@ from typing import Any
 
 import gymnasium as gym
 
-from wean.tasks.situation import Situation, Words
+from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
-from wean.teachers.ask_or_act import AskingCost, AskingTasks
+from wean.teachers.ask_or_act import AskingCost, AskOrAct
 from wean.teachers.plans import Advice
 from wean.teachers.teacher import Mode, Teacher
 
@@ -39,7 +39,7 @@ class Errand(gym.Env[Any, int]):
 
     def situation(self) -> Situation:
         choices = ("walk", "turn back") if self.bell else ("walk",)
-        return Words("Go home after the bell.", "The bell rang." if self.bell else "Silence.", choices)
+        return Situation("Go home after the bell.", "The bell rang." if self.bell else "Silence.", choices)
 
     def first_action(self, plan: Sequence[str]) -> int | None:
         for skill in plan:
@@ -64,7 +64,7 @@ def errands(
     cost: AskingCost | None = None,
     mode: Mode = "argmax",
     answer: Callable[[Situation], Advice] = lambda situation: PLANS[situation.text],
-) -> AskingTasks:
+) -> AskOrAct:
     """The asking view of some errands."""
     teacher = Teacher(lambda situations: [answer(situation) for situation in situations], mode)
-    return AskingTasks(SerialTasks([Errand] * count), teacher, cost)
+    return AskOrAct(SerialTasks([Errand] * count), teacher, cost)

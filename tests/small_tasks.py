@@ -5,7 +5,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from wean.tasks.situation import Situation, Words
+from wean.tasks.situation import Situation
 
 RIGHT = 1
 
@@ -28,7 +28,7 @@ class Corridor(gym.Env[int, int]):
         return self.cell, float(done), done, self.steps >= 10 and not done, {}
 
     def situation(self) -> Situation:
-        return Words("Walk to the end of the corridor.", f"You are in cell {self.cell}.", ("left", "right"))
+        return Situation("Walk to the end of the corridor.", f"You are in cell {self.cell}.", ("left", "right"))
 
     def first_action(self, plan: tuple[str, ...]) -> int | None:
         return {"left": 0, "right": RIGHT}.get(plan[0]) if plan else None

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any
 
 
-class Stop:
+class GracefulStop:
     """While it is entered, says whether somebody wants the work to stop.
 
     Attributes:
@@ -19,7 +19,7 @@ class Stop:
         self.wanted = False
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> Stop:
+    def __enter__(self) -> GracefulStop:
         """Takes the signals; outside of the main thread, where nobody may, nothing changes."""
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._on) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -8,7 +8,7 @@ import pytest
 from wean.agents.skill_react import AgentPolicy
 from wean.errors import UsageError
 from wean.evaluation.episodes import play
-from wean.evaluation.query_stats import tell_tallies
+from wean.evaluation.query_stats import query_stats_report
 from wean.llm import open_model, scripted_model
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
@@ -47,12 +47,12 @@ def test_it_solves_the_room_with_one_question_a_decision() -> None:
     policy = AgentPolicy(scripted_model(answer), 7)  # type: ignore[arg-type]
     played = play(policy, _tasks(), 10, 10_000)
     assert played.successes.all()
-    questions = np.array([tally.questions for tally in policy.tallies])
+    questions = np.array([tally.questions for tally in policy.query_stats])
     assert len(questions) == 10
     assert (questions < played.lengths).all(), "a skill runs on without a question"
     assert questions.min() >= 4
-    assert all(tally.failed == 0 and tally.tokens > 50 * tally.questions for tally in policy.tallies)
-    assert set(tell_tallies(policy.tallies)) == {"questions", "failed", "tokens"}
+    assert all(tally.failed == 0 and tally.tokens > 50 * tally.questions for tally in policy.query_stats)
+    assert set(query_stats_report(policy.query_stats)) == {"questions", "failed", "tokens"}
     assert all("last decisions" not in text for text in asked)
 
 
@@ -62,8 +62,8 @@ def test_an_answer_that_names_nothing_that_can_be_done_is_counted_and_chance_dec
     played = play(policy, _tasks(), 5, 10_000)
     again = AgentPolicy(scripted_model(lambda asked: text), 7)
     assert (play(again, _tasks(count=2), 5, 10_000).lengths == played.lengths).all(), "the same chance every time"
-    failed = sum(tally.failed for tally in policy.tallies)
-    assert failed >= sum(tally.questions for tally in policy.tallies) * (0.5 if "open" in text else 1)
+    failed = sum(tally.failed for tally in policy.query_stats)
+    assert failed >= sum(tally.questions for tally in policy.query_stats) * (0.5 if "open" in text else 1)
 
 
 def test_a_history_tells_the_last_decisions_and_what_ended_them() -> None:

@@ -22,7 +22,7 @@ from wean.students.dense import DenseStudent
 from wean.tasks.vector import SerialTasks, Steps, Tasks
 
 
-class Tally:
+class QueryStats:
     """Pays 3 for every action left when it is chosen, and 5 for every member that has ended."""
 
     name = "tally"
@@ -58,7 +58,7 @@ def _student() -> DenseStudent:
 
 
 def test_the_terms_rewards_are_kept_apart_from_the_environments() -> None:
-    term = Tally()
+    term = QueryStats()
     collector = Collector(_student(), SerialTasks([Corridor] * 3), np.random.default_rng(0), (0, 10), term)
     rollout = collector.collect(40, with_term=True)
     assert set(np.unique(rollout.rewards)) <= {0.0, 1.0}
@@ -72,7 +72,7 @@ def test_the_terms_rewards_are_kept_apart_from_the_environments() -> None:
 
 
 def test_a_term_that_is_not_at_work_is_not_asked() -> None:
-    term = Tally()
+    term = QueryStats()
     collector = Collector(_student(), SerialTasks([Corridor]), np.random.default_rng(0), (0, 10), term)
     assert not collector.collect(20).term_rewards.any()
     assert term.begun == []
@@ -85,7 +85,7 @@ def _learn(**settings: Any) -> tuple[float, list[dict[str, float]]]:
         updates.append(update.metrics)
 
     config = PPOConfig(total_timesteps=6000, num_envs=8, num_steps=25, **settings)
-    PPO(student, SerialTasks([Corridor] * 8), config, seed=0, term=Tally()).learn(note)
+    PPO(student, SerialTasks([Corridor] * 8), config, seed=0, term=QueryStats()).learn(note)
     played = play(StudentPolicy(student, "greedy"), SerialTasks([Corridor] * 10), 20, 10_000)
     return float(played.successes.mean()), updates
 
@@ -106,10 +106,10 @@ def test_a_term_is_not_asked_once_its_weight_is_zero() -> None:
 
 
 def test_a_resumed_collector_goes_on_with_its_term() -> None:
-    whole = Collector(_student(), SerialTasks([Corridor] * 2), np.random.default_rng(0), (0, 10), Tally())
+    whole = Collector(_student(), SerialTasks([Corridor] * 2), np.random.default_rng(0), (0, 10), QueryStats())
     whole.collect(13, with_term=True)
     tensors, values = whole.state()
-    term = Tally()
+    term = QueryStats()
     resumed = Collector(_student(), SerialTasks([Corridor] * 2), np.random.default_rng(1), (0, 10), term)
     resumed.restore(tensors, values)
     one, other = whole.collect(30, with_term=True), resumed.collect(30, with_term=True)

@@ -8,16 +8,24 @@ from asking_tasks import errands
 from wean.agents.policy import Policy, StudentPolicy
 from wean.algorithms.when2ask import When2Ask, When2AskConfig
 from wean.evaluation.episodes import play
-from wean.evaluation.query_stats import always, at_plan_end, at_random, at_skill_end, never, on_change, tell_tallies
+from wean.evaluation.query_stats import (
+    always,
+    at_plan_end,
+    at_random,
+    at_skill_end,
+    never,
+    on_change,
+    query_stats_report,
+)
 from wean.students.saving import make_student
-from wean.teachers.ask_or_act import AskingCost, Tally
+from wean.teachers.ask_or_act import AskingCost, QueryStats
 
 
 def _judge(policy: Policy) -> tuple[float, float, float]:
     view = errands(10)
     played = play(policy, view, 20, 10_000)
-    tallies = [view.tallies[seed] for seed in range(10_000, 10_020)]
-    return played.successes.mean(), played.lengths.mean(), sum(t.questions for t in tallies) / 20
+    query_stats = [view.query_stats[seed] for seed in range(10_000, 10_020)]
+    return played.successes.mean(), played.lengths.mean(), sum(t.questions for t in query_stats) / 20
 
 
 def test_it_asks_when_something_new_is_heard_and_not_before() -> None:
@@ -45,7 +53,7 @@ def test_the_rules_ask_when_they_say() -> None:
 
 
 def test_tallies_become_means_with_intervals() -> None:
-    told = tell_tallies([Tally(2, 1, 0, 100), Tally(4, 1, 0, 300)])
+    told = query_stats_report([QueryStats(2, 1, 0, 100), QueryStats(4, 1, 0, 300)])
     assert told["questions"]["mean"] == 3.0
     assert told["tokens"] == {"mean": 200.0, "low": 100.0, "high": 300.0}
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from households import errand, right
-from wean.annotation.annotator import Annotator, Outcome, RecordedAnnotator, Tally
+from wean.annotation.annotator import Annotator, Outcome, QueryStats, RecordedAnnotator
 from wean.annotation.question import answer_text
 from wean.llm import scripted_model
 from wean.llm.answers import Message
@@ -92,7 +92,7 @@ def test_what_stays_incomplete_is_refused(answer: str) -> None:
     outcome = asked(answer)
     assert outcome.annotation is None
     assert outcome.questions == 2  # and no third one
-    tally = Tally()
+    tally = QueryStats()
     tally.add(outcome)
     assert (tally.refused, tally.second, tally.at_once, tally.repaired) == (1, 1, 0, 0)
 

@@ -113,7 +113,7 @@ def test_compare_lists_and_asks(run: Path, tmp_path: Path) -> None:
         (("train", "llm4teach", "--out", "/proc/run"), 1, "cannot write to /proc/run"),
         (("eval", "nowhere"), 2, "is no run folder"),
         (("eval", "random"), 2, "name one with --task"),
-        (("eval", "random", "--task", "SimpleDoorKey", "--acting", "loud"), 2, "sampled, greedy or unlooped"),
+        (("eval", "random", "--task", "SimpleDoorKey", "--acting", "loud"), 2, "sampled, greedy or no_repeat"),
         (("eval", "random", "--task", "SimpleDoorKey", "--with", "run"), 2, "is for students in words; random is none"),
         (("eval", "oracle", "--task", "ScienceWorld", "--with", "run", "--variations", "1"), 2, "run; oracle is none"),
         (("compare", "nowhere"), 2, "nowhere"),

@@ -67,7 +67,7 @@ def test_a_student_that_asks_says_what_it_asks_and_needs(tmp_path: Path, monkeyp
     assert set(step["probabilities"]) == {"go on", "ask"}
     used = _use(out, monkeypatch)
     assert used["ended"]
-    assert used["tasks"].tallies[10_000].questions >= 1  # type: ignore[attr-defined]
+    assert used["tasks"].query_stats[10_000].questions >= 1  # type: ignore[attr-defined]
 
 
 def test_a_student_of_skills_is_used_through_its_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from wean.errors import UsageError, WeanError
 from wean.evaluation.demonstrate import demonstrate
 from wean.evaluation.demonstration_player import Playing
 from wean.tasks.registration import make_task
-from wean.tasks.situation import Situation, Words
+from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
 
 
@@ -48,7 +48,7 @@ class Doors(gym.Env[str, str]):
         return f"{self.doors} doors {'!' * self.doors}"
 
     def situation(self) -> Situation:
-        return Words("Open the right door.", self.words(), tuple(f"open door {n + 1}" for n in range(self.doors)))
+        return Situation("Open the right door.", self.words(), tuple(f"open door {n + 1}" for n in range(self.doors)))
 
     def best_actions(self) -> list[str]:
         return ["open door 1"]

@@ -17,10 +17,10 @@ from wean.students.dense import DenseStudent
 from wean.students.q_table import TableValues
 from wean.students.q_text import PairHead, TextValues
 from wean.students.saving import load_student, save_student
-from wean.tasks.situation import Situation, Words
+from wean.tasks.situation import Situation
 
-HALL = Words("Get out.", "You are in a hall.", ("north", "south", "wait"))
-CAVE = Words("Get out.", "You are in a cave.", ("north", "out"))
+HALL = Situation("Get out.", "You are in a hall.", ("north", "south", "wait"))
+CAVE = Situation("Get out.", "You are in a cave.", ("north", "out"))
 SIZE = 16
 
 
@@ -119,7 +119,7 @@ def test_values_are_the_heads_on_whitened_vectors_whatever_the_batch() -> None:
 
 def test_settling_whitens() -> None:
     student = _text()
-    places = [Words("Get out.", f"You are in room {room}.", ("north",)) for room in range(200)]
+    places = [Situation("Get out.", f"You are in room {room}.", ("north",)) for room in range(200)]
     student.meet(places)
     student.settle()
     white = student._white

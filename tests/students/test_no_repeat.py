@@ -10,7 +10,7 @@ from wean.agents.policy import StudentPolicy, policy_of
 from wean.errors import UsageError
 from wean.evaluation.episodes import play
 from wean.students.dense import DenseStudent
-from wean.students.no_repeat import Unlooped
+from wean.students.no_repeat import NoRepeat
 from wean.students.q_table import TableValues
 from wean.tasks.vector import SerialTasks
 
@@ -18,12 +18,12 @@ from wean.tasks.vector import SerialTasks
 def test_in_the_same_sight_the_next_probable_action_is_due() -> None:
     one, other = np.array([[1, 0]], np.uint8), np.array([[0, 1]], np.uint8)
     chances = np.array([0.2, 0.5, 0.3, 0.0])
-    acting = Unlooped()
+    acting = NoRepeat()
     assert [acting.choose(one, chances) for _ in range(2)] == [1, 2]
     assert acting.choose(other, chances) == 1
     assert acting.choose(one, chances) == 0
     assert acting.choose(one, chances) == 1, "all that are possible were taken: from the beginning"
-    assert Unlooped().choose(one, chances) == 1, "another episode"
+    assert NoRepeat().choose(one, chances) == 1, "another episode"
 
 
 def _turning_back() -> DenseStudent:
@@ -44,10 +44,10 @@ def _turning_back() -> DenseStudent:
 def test_a_student_that_goes_in_circles_gets_out_of_them() -> None:
     student, tasks = _turning_back(), SerialTasks([Corridor] * 3)
     assert play(StudentPolicy(student, "greedy"), tasks, 6, 10_000).successes.mean() == 0
-    played = play(StudentPolicy(student, "unlooped"), tasks, 6, 10_000)
+    played = play(StudentPolicy(student, "no_repeat"), tasks, 6, 10_000)
     assert played.successes.mean() == 1
     assert set(played.lengths.tolist()) == {7}  # 0 1 0; there left, to no avail; both were taken: right, 1 2 3 4
-    actor, env = Actor(student, "unlooped"), Corridor()
+    actor, env = Actor(student, "no_repeat"), Corridor()
     for _ in range(2):
         actor.reset()
         observation, _ = env.reset()
@@ -60,5 +60,5 @@ def test_a_student_that_goes_in_circles_gets_out_of_them() -> None:
 
 def test_a_student_of_values_does_not_act_so() -> None:
     with pytest.raises(UsageError, match="acts greedy or sampled"):
-        policy_of(TableValues(4), "unlooped")
-    assert isinstance(policy_of(DenseStudent(5, 2, discrete=True), "unlooped"), StudentPolicy)
+        policy_of(TableValues(4), "no_repeat")
+    assert isinstance(policy_of(DenseStudent(5, 2, discrete=True), "no_repeat"), StudentPolicy)

@@ -11,25 +11,25 @@ from gymnasium.utils.env_checker import check_env
 
 from small_tasks import Corridor
 from wean.errors import UsageError
-from wean.tasks import DescribedTask, Words
+from wean.tasks import DescribedTask, Situation
 from wean.tasks.registration import ROOMS, make_task, task_id, task_names
 from wean.tasks.vector import SerialTasks
 
 LAKE_MOVES = ("left", "down", "right", "up")
 
 
-def lake_words(env: gym.Env[Any, Any]) -> Words:
+def lake_words(env: gym.Env[Any, Any]) -> Situation:
     row, column = divmod(int(env.unwrapped.s), 4)
-    return Words("Cross the frozen lake.", f"You stand in row {row}, column {column}.", LAKE_MOVES)
+    return Situation("Cross the frozen lake.", f"You stand in row {row}, column {column}.", LAKE_MOVES)
 
 
 def lake() -> DescribedTask:
     return DescribedTask(gym.make("FrozenLake-v1", is_slippery=False), lake_words)
 
 
-def cart_words(env: gym.Env[Any, Any]) -> Words:
+def cart_words(env: gym.Env[Any, Any]) -> Situation:
     side = "left" if env.unwrapped.state[2] < 0 else "right"
-    return Words("Keep the pole upright.", f"The pole leans to the {side}.", ("push left", "push right"))
+    return Situation("Keep the pole upright.", f"The pole leans to the {side}.", ("push left", "push right"))
 
 
 def test_frozenlake_speaks_and_takes_action_names() -> None:
@@ -86,7 +86,7 @@ def test_a_described_task_can_be_made_again_from_its_spec() -> None:
 def test_words_are_written_only_when_read() -> None:
     calls = []
 
-    def describe(env: gym.Env[Any, Any]) -> Words:
+    def describe(env: gym.Env[Any, Any]) -> Situation:
         calls.append(1)
         return lake_words(env)
 
@@ -104,7 +104,7 @@ def test_only_discrete_actions_can_be_named() -> None:
 
 
 def test_every_action_needs_a_name() -> None:
-    task = DescribedTask(gym.make("FrozenLake-v1"), lambda _: Words("goal", "text", ("left", "right")))
+    task = DescribedTask(gym.make("FrozenLake-v1"), lambda _: Situation("goal", "text", ("left", "right")))
     task.reset(seed=0)
     with pytest.raises(UsageError, match=r"2 choices for 4 actions.*in order"):
         task.first_action(["right"])
@@ -134,8 +134,8 @@ def registered() -> Iterator[list[str]]:
         gym.registry.pop(name, None)
 
 
-def describe_corridor(env: gym.Env[Any, Any]) -> Words:
-    return Words("Walk to the end.", f"You are in cell {env.unwrapped.cell}.", ("left", "right"))
+def describe_corridor(env: gym.Env[Any, Any]) -> Situation:
+    return Situation("Walk to the end.", f"You are in cell {env.unwrapped.cell}.", ("left", "right"))
 
 
 class Silent(gym.Env[int, int]):

@@ -11,7 +11,7 @@ import pytest
 from wean.llm import open_model
 from wean.tasks.grid.kinds import KINDS
 from wean.tasks.registration import ROOMS, make_task
-from wean.tasks.situation import LazyWords, Situation, Words
+from wean.tasks.situation import LazySituation, Situation
 from wean.teachers.elicitation import messages, verbalized
 
 ONE_KEY = """\
@@ -322,20 +322,20 @@ def test_questions_are_those_of_the_recorded_file_to_the_letter(met: tuple[str, 
 def test_lazy_words_are_built_only_when_read() -> None:
     built: list[str] = []
 
-    def write(key: Hashable) -> str:
+    def write() -> str:
         built.append("text")
-        return f"text of {key}"
+        return "text of k"
 
-    def choose(key: Hashable) -> tuple[str, ...]:
+    def choose() -> tuple[str, ...]:
         built.append("choices")
-        return (str(key),)
+        return ("k",)
 
-    lazy = LazyWords("k", "the goal", write, choose)
+    lazy = LazySituation("k", "the goal", write, choose)
     assert (lazy.key, lazy.goal, built) == ("k", "the goal", [])
     assert (lazy.text, lazy.choices) == ("text of k", ("k",))
     assert built == ["text", "choices"]
 
 
 def test_the_key_of_words_is_their_text_unless_given() -> None:
-    assert Words("goal", "a text", ()).key == "a text"
-    assert Words("goal", "a text", (), key=("a", 1)).key == ("a", 1)
+    assert Situation("goal", "a text", ()).key == "a text"
+    assert Situation("goal", "a text", (), key=("a", 1)).key == ("a", 1)

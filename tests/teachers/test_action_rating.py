@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from small_tasks import RIGHT, Corridor
 from wean.llm import scripted_model
 from wean.tasks.registration import make_task
-from wean.tasks.situation import Situation, Words
+from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
-from wean.teachers.action_rating import Judge, Verdict, parse_ratings, question, rate
+from wean.teachers.action_rating import ActionRating, Verdict, parse_ratings, question, rate
 
 CHOICES = ("explore", "go to key", "pick up key")
-SITUATION = Words("Fetch the key.", "The robot has seen a key.", CHOICES)
+SITUATION = Situation("Fetch the key.", "The robot has seen a key.", CHOICES)
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_each_situation_is_one_question() -> None:
 # --- the reward shift ------------------------------------------------------------------------------------------------
 
 
-def always(ratings: dict[str, int]) -> Judge:
-    return Judge(lambda situations: [Verdict(ratings)] * len(situations))
+def always(ratings: dict[str, int]) -> ActionRating:
+    return ActionRating(lambda situations: [Verdict(ratings)] * len(situations))
 
 
 def test_an_action_takes_the_rating_of_what_it_begins() -> None:
@@ -109,11 +109,11 @@ def test_each_distinct_situation_is_asked_once_and_kept_by_a_resumed_run() -> No
 
     tasks = SerialTasks([Corridor] * 3)
     tasks.reset([0, 1, 2], [0, 0, 0])
-    judge = Judge(ask)  # type: ignore[arg-type]
+    judge = ActionRating(ask)  # type: ignore[arg-type]
     for _ in range(4):
         judge.before(tasks, np.array([RIGHT] * 3))
     assert asked == ["You are in cell 0."]
-    resumed = Judge(ask)  # type: ignore[arg-type]
+    resumed = ActionRating(ask)  # type: ignore[arg-type]
     resumed.restore(tasks, json.loads(json.dumps(judge.state())))
     assert resumed.before(tasks, np.array([RIGHT, 0, 0])).tolist() == [1.0, 0.0, 0.0]
     assert asked == ["You are in cell 0."]
@@ -125,7 +125,7 @@ def test_without_a_readable_rating_the_shift_is_zero_said_once_and_counted(said:
     tasks = SerialTasks([Corridor] * 2)
     tasks.reset([0, 1], [0, 0])
     with scripted_model(lambda _: said) as model:
-        judge = Judge(lambda situations: rate(model, situations))
+        judge = ActionRating(lambda situations: rate(model, situations))
         with pytest.warns(UserWarning, match="no readable rating"):
             shifts = judge.before(tasks, np.array([RIGHT, 0]))
         for _ in range(2):  # a second warning would be an error here

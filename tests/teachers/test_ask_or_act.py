@@ -7,14 +7,14 @@ from asking_tasks import PLANS, Errand, errands
 from small_tasks import Corridor
 from wean.errors import UsageError
 from wean.tasks.vector import SerialTasks
-from wean.teachers.ask_or_act import ASK, GO_ON, NEVER_ASK, AskingCost, AskingTasks, Tally
+from wean.teachers.ask_or_act import ASK, GO_ON, NEVER_ASK, AskingCost, AskOrAct, QueryStats
 from wean.teachers.plans import Advice
 from wean.teachers.teacher import Teacher
 
 COST = AskingCost(first=0.01, change=0.0, repeat=0.06)
 
 
-def _play(view: AskingTasks, actions: list[int]) -> list[float]:
+def _play(view: AskOrAct, actions: list[int]) -> list[float]:
     view.reset([0], [0])
     return [float(view.step([0], [action]).rewards[0]) for action in actions]
 
@@ -29,7 +29,7 @@ def test_the_first_question_is_forced_a_repeated_one_costs_more_and_a_new_plan_l
     view = errands(cost=COST)
     # Cell 1: forced, walk to 2, where the bell rings. Ask: turn back to 1. Ask once more: the same plan, to 0, home.
     assert _play(view, [GO_ON, ASK, ASK]) == pytest.approx([-0.01, 0.0, 1 - 3 / 15 - 0.06])
-    assert view.tallies == {0: Tally(questions=3, forced=1, repeated=1, tokens=10 + 7 + 7)}
+    assert view.query_stats == {0: QueryStats(questions=3, forced=1, repeated=1, tokens=10 + 7 + 7)}
     assert view.questions == 3
 
 
@@ -37,7 +37,7 @@ def test_a_plan_is_followed_to_its_end_and_then_a_question_is_forced() -> None:
     view = errands()
     rewards = _play(view, [GO_ON] * 9)  # four steps to the wall, a forced question, five steps home
     assert rewards[-1] == pytest.approx(1 - 9 / 15)
-    assert view.tallies[0][:3] == (2, 2, 0)
+    assert view.query_stats[0][:3] == (2, 2, 0)
 
 
 def test_who_never_asks_acts_at_random_when_the_plan_is_over_and_the_same_way_every_time() -> None:
@@ -49,7 +49,7 @@ def test_who_never_asks_acts_at_random_when_the_plan_is_over_and_the_same_way_ev
         for _ in range(11):
             view.step([0], [NEVER_ASK])
         moves.append([primitive for primitive, _ in view.histories()[0][1]])
-        assert view.tallies[3].questions == 1
+        assert view.query_stats[3].questions == 1
     assert moves[0] == moves[1]
     assert moves[0][:4] == [1] * 4
     assert set(moves[0][4:]) == {0, 1}
@@ -57,7 +57,7 @@ def test_who_never_asks_acts_at_random_when_the_plan_is_over_and_the_same_way_ev
 
 def test_who_may_wait_has_a_third_choice_and_the_first_question_all_the_same() -> None:
     tasks = SerialTasks([Errand])
-    view = AskingTasks(tasks, errands()._teacher, waits=True)
+    view = AskOrAct(tasks, errands()._teacher, waits=True)
     assert view.action_space.n == len(view.action_names()) == 3
     assert errands().action_space.n == 2
     view.reset([0], [3])
@@ -70,7 +70,7 @@ def test_who_may_wait_has_a_third_choice_and_the_first_question_all_the_same() -
 def test_no_advice_is_counted_and_asked_for_again(advice: Advice) -> None:
     view = errands(answer=lambda situation: advice)
     _play(view, [GO_ON] * 12)
-    assert next(iter(view.tallies.values())).questions >= 5
+    assert next(iter(view.query_stats.values())).questions >= 5
     assert view._teacher.unadvised == view.questions
 
 
@@ -105,7 +105,7 @@ def test_a_replayed_view_goes_on_as_before_and_asks_nobody() -> None:
     view.reset([0, 1], [5, 6])
     for actions in ([0, 0], [1, 0], [0, 0]):
         view.step([0, 1], actions)
-    other = AskingTasks(SerialTasks([Errand] * 2), Teacher(refuse, "argmax"))
+    other = AskOrAct(SerialTasks([Errand] * 2), Teacher(refuse, "argmax"))
     seen = other.replay(view.histories())
     assert seen.tolist() == view._observe([0, 1]).tolist()
     one, two = view.step([1], [GO_ON]), other.step([1], [GO_ON])
@@ -116,6 +116,6 @@ def test_a_replayed_view_goes_on_as_before_and_asks_nobody() -> None:
 def test_what_does_not_fit_is_one_line() -> None:
     teacher = Teacher(lambda situations: [PLANS["Silence."]] * len(situations), "argmax")
     with pytest.raises(UsageError, match=r"does not list its skills; give it `skill_names`"):
-        AskingTasks(SerialTasks([Corridor]), teacher)
+        AskOrAct(SerialTasks([Corridor]), teacher)
     with pytest.raises(UsageError, match=r"one at a time; set advice.mode=argmax"):
-        AskingTasks(SerialTasks([Errand]), Teacher(lambda situations: [], "soft"))
+        AskOrAct(SerialTasks([Errand]), Teacher(lambda situations: [], "soft"))

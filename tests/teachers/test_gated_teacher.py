@@ -9,7 +9,7 @@ import pytest
 from small_tasks import Corridor
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
-from wean.teachers.gated_teacher import Moments, Rule, SparingTeacher, wanted
+from wean.teachers.gated_teacher import GatedTeacher, QueryContext, QueryRule, wanted
 from wean.teachers.plans import Advice
 from wean.teachers.teacher import Teacher
 
@@ -18,31 +18,31 @@ STUDENT = np.array([[0.5, 0.5], [1.0, 0.0], [0.9, 0.1]])
 ADVICE = np.array([[0.0, 1.0], [0.0, 0.0], [1.0, 0.0]], np.float32)
 
 
-def moments(step: int = 0) -> Moments:
-    return Moments(step, np.array([True, False, False]), STUDENT, ADVICE)
+def moments(step: int = 0) -> QueryContext:
+    return QueryContext(step, np.array([True, False, False]), STUDENT, ADVICE)
 
 
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [
-        (Rule("always"), [True, True, True]),
-        (Rule("new"), [True, False, False]),
+        (QueryRule("always"), [True, True, True]),
+        (QueryRule("new"), [True, False, False]),
         # Normalised entropies: 1, 0 and (0.9 ln(10/9) + 0.1 ln 10) / ln 2 = 0.469.
-        (Rule("uncertain", min_entropy=0.4), [True, False, True]),
-        (Rule("uncertain", min_entropy=0.5), [True, False, False]),
-        (Rule("uncertain", min_entropy=0.0), [True, True, True]),
+        (QueryRule("uncertain", min_entropy=0.4), [True, False, True]),
+        (QueryRule("uncertain", min_entropy=0.5), [True, False, False]),
+        (QueryRule("uncertain", min_entropy=0.0), [True, True, True]),
         # Total variation: 0.5, nothing known, 0.1.
-        (Rule("disagree", min_disagreement=0.5), [True, True, False]),
-        (Rule("disagree", min_disagreement=0.6), [False, True, False]),
-        (Rule("disagree", min_disagreement=0.05), [True, True, True]),
+        (QueryRule("disagree", min_disagreement=0.5), [True, True, False]),
+        (QueryRule("disagree", min_disagreement=0.6), [False, True, False]),
+        (QueryRule("disagree", min_disagreement=0.05), [True, True, True]),
     ],
 )
-def test_the_rules_by_hand(rule: Rule, expected: list[bool]) -> None:
+def test_the_rules_by_hand(rule: QueryRule, expected: list[bool]) -> None:
     assert wanted(rule, moments()).tolist() == expected
 
 
 def test_every_nth_step_begins_with_the_first() -> None:
-    asked = [bool(wanted(Rule("every", every=3), moments(step)).all()) for step in range(7)]
+    asked = [bool(wanted(QueryRule("every", every=3), moments(step)).all()) for step in range(7)]
     assert asked == [True, False, False, True, False, False, True]
 
 
@@ -52,12 +52,12 @@ def test_every_nth_step_begins_with_the_first() -> None:
 class Asked:
     """Three members of a corridor, and what the teacher behind a rule was really asked."""
 
-    def __init__(self, rule: Rule, advice: Advice = RIGHT) -> None:
+    def __init__(self, rule: QueryRule, advice: Advice = RIGHT) -> None:
         self.texts: list[str] = []
         self._advice = advice
         self.tasks = SerialTasks([Corridor] * 3)
         self.tasks.reset([0, 1, 2], [0, 1, 2])
-        self.sparing = SparingTeacher(Teacher(self._ask), rule)
+        self.sparing = GatedTeacher(Teacher(self._ask), rule)
 
     def _ask(self, situations: Sequence[Situation]) -> list[Advice]:
         self.texts += [situation.text for situation in situations]
@@ -73,7 +73,7 @@ class Asked:
 
 
 def test_with_memory_each_distinct_situation_is_one_question() -> None:
-    asked = Asked(Rule())
+    asked = Asked(QueryRule())
     assert [asked.step(), asked.step(), asked.step()] == [[True] * 3] * 3
     assert asked.texts == ["You are in cell 0.", "You are in cell 1.", "You are in cell 2."]
     assert asked.sparing.counts == {"moments": 9, "advised": 9, "questions": 3, "not_asked": 0, "over_limit": 0}
@@ -81,7 +81,7 @@ def test_with_memory_each_distinct_situation_is_one_question() -> None:
 
 
 def test_without_memory_each_moment_is_a_question_but_nobody_pays_twice() -> None:
-    asked = Asked(Rule(memory=False))
+    asked = Asked(QueryRule(memory=False))
     asked.step()
     asked.step()
     assert asked.sparing.counts["questions"] == 6
@@ -89,7 +89,7 @@ def test_without_memory_each_moment_is_a_question_but_nobody_pays_twice() -> Non
 
 
 def test_new_without_memory_advises_only_at_the_first_meeting() -> None:
-    asked = Asked(Rule("new", memory=False))
+    asked = Asked(QueryRule("new", memory=False))
     assert asked.step() == [True, False, False]
     assert asked.step() == [True, False, False]  # member 0 is in cell 1 now
     assert asked.step(go=()) == [True, False, False]
@@ -100,7 +100,7 @@ def test_new_without_memory_advises_only_at_the_first_meeting() -> None:
 
 @pytest.mark.parametrize("memory", [False, True])
 def test_an_uncertain_student_asks_for_itself_and_memory_is_free(memory: bool) -> None:
-    asked = Asked(Rule("uncertain", min_entropy=0.9, memory=memory))
+    asked = Asked(QueryRule("uncertain", min_entropy=0.9, memory=memory))
     sure, unsure = [1.0, 0.0], [0.5, 0.5]
     assert asked.step(np.array([sure, sure, sure])) == [False, False, False]
     assert asked.step(np.array([sure, sure, unsure]), go=()) == [False, memory, True]  # member 1 stands where 2 does
@@ -109,7 +109,7 @@ def test_an_uncertain_student_asks_for_itself_and_memory_is_free(memory: bool) -
 
 
 def test_a_student_that_agrees_with_the_last_advice_does_not_ask_again() -> None:
-    asked = Asked(Rule("disagree", min_disagreement=0.5, memory=False))
+    asked = Asked(QueryRule("disagree", min_disagreement=0.5, memory=False))
     right, left = [0.0, 1.0], [1.0, 0.0]
     assert asked.step(np.array([right, right, right]), go=()) == [True, True, True]  # nothing is known yet
     assert asked.step(np.array([right, left, right]), go=()) == [False, True, False]
@@ -118,7 +118,7 @@ def test_a_student_that_agrees_with_the_last_advice_does_not_ask_again() -> None
 
 @pytest.mark.parametrize("memory", [False, True])
 def test_the_cap_ends_new_advice_and_says_so_once(memory: bool) -> None:
-    asked = Asked(Rule(max_questions=2, memory=memory))
+    asked = Asked(QueryRule(max_questions=2, memory=memory))
     first = asked.step()
     assert first == ([True] * 3 if memory else [True, True, False])
     later = [asked.step() for _ in range(3)]
@@ -132,7 +132,7 @@ def test_the_cap_ends_new_advice_and_says_so_once(memory: bool) -> None:
 
 
 def test_a_budget_of_nothing_asks_nothing_and_says_so_once() -> None:
-    asked = Asked(Rule(max_questions=0))
+    asked = Asked(QueryRule(max_questions=0))
     assert [asked.step(), asked.step()] == [[False] * 3] * 2
     assert asked.texts == []
     assert asked.sparing.counts == {"moments": 6, "advised": 0, "questions": 0, "not_asked": 6, "over_limit": 6}
@@ -144,7 +144,7 @@ def test_a_budget_of_nothing_asks_nothing_and_says_so_once() -> None:
 
 @pytest.mark.parametrize("nonsense", [Advice((), ("What a lovely day!",)), Advice(((("fly to the moon",), 1.0),))])
 def test_nonsense_is_no_advice_and_said_once(nonsense: Advice) -> None:
-    asked = Asked(Rule(), nonsense)
+    asked = Asked(QueryRule(), nonsense)
     assert asked.step() == [False] * 3
     asked.sparing.note_silence()
     asked.step()
@@ -159,14 +159,14 @@ def test_nonsense_is_no_advice_and_said_once(nonsense: Advice) -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        Rule(),
-        Rule("new", memory=False),
-        Rule("every", every=3, memory=False),
-        Rule("disagree", memory=False, max_questions=9),
-        Rule(max_questions=2),
+        QueryRule(),
+        QueryRule("new", memory=False),
+        QueryRule("every", every=3, memory=False),
+        QueryRule("disagree", memory=False, max_questions=9),
+        QueryRule(max_questions=2),
     ],
 )
-def test_a_resumed_run_asks_as_if_it_had_not_been_stopped(rule: Rule) -> None:
+def test_a_resumed_run_asks_as_if_it_had_not_been_stopped(rule: QueryRule) -> None:
     student = np.array([[0.2, 0.8], [0.9, 0.1], [0.5, 0.5]])
     whole, begun, resumed = Asked(rule), Asked(rule), Asked(rule)
     for asked in (whole, begun):

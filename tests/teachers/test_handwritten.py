@@ -6,12 +6,12 @@ import pytest
 
 from wean.errors import UsageError, WeanError
 from wean.llm import open_model
-from wean.tasks import Words
+from wean.tasks import Situation
 from wean.teachers.elicitation import verbalized
 from wean.teachers.handwritten import write_answers
 
-NORTH = Words("Drive.", "The stop is north.", ("north", "south"))
-KEY = Words("Open the door.", "A key lies there.", ("explore", "go to key"))
+NORTH = Situation("Drive.", "The stop is north.", ("north", "south"))
+KEY = Situation("Open the door.", "A key lies there.", ("explore", "go to key"))
 
 
 def test_what_is_written_is_what_the_teacher_says(tmp_path: Path) -> None:

@@ -13,16 +13,16 @@ import pytest
 from small_tasks import Corridor
 from wean.errors import UsageError
 from wean.llm import open_model, scripted_model
-from wean.tasks.situation import Situation, Words
+from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
 from wean.teachers.priors import Prior, Proposals, logprobs, messages, samples, verbalized
 
-HALL = Words("Get out.", "You are in a hall.", ("go north", "go south", "wait"))
+HALL = Situation("Get out.", "You are in a hall.", ("go north", "go south", "wait"))
 STATED = '{"choices": [{"choice": "go north", "probability": 0.8}, {"choice": "wait", "probability": 0.2}]}'
 
 
-def _places(count: int) -> list[Words]:
-    return [Words("Get out.", f"You are in room {room}.", ("north", "south")) for room in range(count)]
+def _places(count: int) -> list[Situation]:
+    return [Situation("Get out.", f"You are in room {room}.", ("north", "south")) for room in range(count)]
 
 
 def _fixed(*weights: float) -> Prior:
@@ -99,7 +99,7 @@ def test_each_situation_is_asked_about_once_and_not_again_after_a_resume() -> No
     prior, places = Prior(ask), _places(3)
     prior.count([*places, places[0]])
     prior.propose(places)
-    prior.propose([Words(place.goal, place.text, place.choices, key=number) for number, place in enumerate(places)])
+    prior.propose([Situation(place.goal, place.text, place.choices, key=number) for number, place in enumerate(places)])
     assert asked == [place.text for place in places]
     resumed = Prior(ask)
     resumed.count(places[:1])  # as a learner does that is built anew

@@ -11,7 +11,7 @@ from wean.tasks.registration import make_task
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
 from wean.teachers.plans import Advice, Plan
-from wean.teachers.subgoal_reward import Beacons
+from wean.teachers.subgoal_reward import SubgoalReward
 
 
 class Story:
@@ -24,7 +24,7 @@ class Story:
             self.asked += [situation.text for situation in situations]
             return [Advice(weighted)] * len(situations)
 
-        self.beacons = Beacons(advise)  # type: ignore[arg-type]
+        self.beacons = SubgoalReward(advise)  # type: ignore[arg-type]
         self.tasks = SerialTasks([lambda: make_stock("MiniGrid-ObstructedMaze-1Dlh-v0")])
         self.tasks.reset([0], [seed])
         self.beacons.begin(self.tasks, [0])
@@ -100,7 +100,7 @@ def test_the_plan_is_that_of_the_situation_where_the_step_is_taken() -> None:
 def test_opening_the_door_of_a_room_needs_no_sub_goal() -> None:
     tasks = SerialTasks([lambda: make_task("SimpleDoorKey")])
     tasks.reset([0], [3])
-    beacons = Beacons(lambda situations: [Advice(((("go to key", "pick up key"), 1.0),))] * len(situations))
+    beacons = SubgoalReward(lambda situations: [Advice(((("go to key", "pick up key"), 1.0),))] * len(situations))
     beacons.begin(tasks, [0])
     paid, reward = 0.0, 0.0
     plan = ("go to key", "pick up key", "explore")

@@ -13,7 +13,7 @@ from wean.tasks.registration import make_task
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
 from wean.teachers.plans import Advice, Plan
-from wean.teachers.subgoal_tasks import GoalTasks
+from wean.teachers.subgoal_tasks import SubgoalTasks
 
 PLAN = ("go to key", "pick up key", "go to door", "open door")
 
@@ -33,7 +33,7 @@ def _rooms(count: int = 1) -> SerialTasks:
     return SerialTasks([partial(make_task, "SimpleDoorKey")] * count)
 
 
-def _follow(view: GoalTasks, steps: int) -> list[tuple[str | None, np.ndarray, np.ndarray]]:
+def _follow(view: SubgoalTasks, steps: int) -> list[tuple[str | None, np.ndarray, np.ndarray]]:
     """Does what the sub-goal says; each sub-goal with its map and channel, as they were shown."""
     found = []
     seen = view.reset([0], [3])
@@ -50,7 +50,7 @@ def _follow(view: GoalTasks, steps: int) -> list[tuple[str | None, np.ndarray, n
 
 
 def test_position_marks_the_seen_thing_of_the_sub_goal_on_the_map() -> None:
-    moments = _follow(GoalTasks(_rooms(), Planner(((*PLAN, "explore"), 1.0)), "position"), 150)
+    moments = _follow(SubgoalTasks(_rooms(), Planner(((*PLAN, "explore"), 1.0)), "position"), 150)
     order = list(dict.fromkeys(goal for goal, _, _ in moments))
     assert order == ["explore", "go to key", "pick up key", "go to door", "open door", None]
     for goal, shown, marks in moments:
@@ -63,14 +63,14 @@ def test_position_marks_the_seen_thing_of_the_sub_goal_on_the_map() -> None:
 
 
 def test_words_stand_in_the_first_cells() -> None:
-    for goal, _, channel in _follow(GoalTasks(_rooms(), Planner(((*PLAN, "explore"), 1.0)), "words"), 150):
+    for goal, _, channel in _follow(SubgoalTasks(_rooms(), Planner(((*PLAN, "explore"), 1.0)), "words"), 150):
         assert channel.ravel()[:4].tolist() == list(numbers_of(goal or ""))
         assert not channel.ravel()[4:].any()
 
 
 def test_the_most_probable_plan_counts_and_another_where_it_can_do_nothing() -> None:
     # Nothing is seen yet: there is no key to go to.
-    view = GoalTasks(_rooms(), Planner((("pick up key", "go to key"), 0.6), (("explore",), 0.4)), "words")
+    view = SubgoalTasks(_rooms(), Planner((("pick up key", "go to key"), 0.6), (("explore",), 0.4)), "words")
     goals = [goal for goal, _, _ in _follow(view, 40)]
     assert goals[0] == "explore"
     assert "pick up key" in goals
@@ -80,13 +80,13 @@ def test_the_most_probable_plan_counts_and_another_where_it_can_do_nothing() -> 
 
 def test_without_a_plan_that_can_act_there_is_no_sub_goal() -> None:
     for planner in (Planner(), Planner((("dance",), 1.0))):
-        view = GoalTasks(_rooms(), planner, "words")
+        view = SubgoalTasks(_rooms(), planner, "words")
         assert not view.reset([0], [0])[..., 4].any()
         assert view.sub_goals([0]) == [None]
 
 
 def test_maps_rewards_and_ends_are_the_tasks_own_and_a_replay_shows_the_same() -> None:
-    plain, view = _rooms(2), GoalTasks(_rooms(2), Planner((PLAN, 0.5), (("explore",), 0.5)), "position")
+    plain, view = _rooms(2), SubgoalTasks(_rooms(2), Planner((PLAN, 0.5), (("explore",), 0.5)), "position")
     seen = view.reset([0, 1], [1, 2])
     assert (seen[..., :4] == plain.reset([0, 1], [1, 2])).all()
     rng = np.random.default_rng(0)
@@ -97,16 +97,16 @@ def test_maps_rewards_and_ends_are_the_tasks_own_and_a_replay_shows_the_same() -
         assert mine.rewards.tolist() == other.rewards.tolist()
         assert mine.truncated.tolist() == other.truncated.tolist()
     assert view.best_actions([0]) == plain.best_actions([0])
-    again = GoalTasks(_rooms(2), Planner((PLAN, 0.5), (("explore",), 0.5)), "position")
+    again = SubgoalTasks(_rooms(2), Planner((PLAN, 0.5), (("explore",), 0.5)), "position")
     assert (again.replay(view.histories()) == mine.observations).all()
 
 
 def test_an_episode_counts_a_question_for_each_of_its_situations_and_none_for_its_end() -> None:
     planner = Planner(((*PLAN, "explore"), 1.0))
-    view = GoalTasks(_rooms(), planner, "words")
+    view = SubgoalTasks(_rooms(), planner, "words")
     _follow(view, 150)
     distinct = set(planner.asked)
-    assert view.tallies[3] == (len(distinct), len(distinct), 0, 5 * len(distinct))
+    assert view.query_stats[3] == (len(distinct), len(distinct), 0, 5 * len(distinct))
     asked = len(planner.asked)
     view.reset([0], [4])
     assert len(planner.asked) == asked + 1
@@ -114,4 +114,4 @@ def test_an_episode_counts_a_question_for_each_of_its_situations_and_none_for_it
 
 def test_what_shows_no_map_is_one_line() -> None:
     with pytest.raises(UsageError, match=r"remembered map \(W, H, 4\).*set student.goal=none"):
-        GoalTasks(SerialTasks([Errand]), Planner(), "words")
+        SubgoalTasks(SerialTasks([Errand]), Planner(), "words")

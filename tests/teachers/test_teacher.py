@@ -8,7 +8,7 @@ import pytest
 
 from small_tasks import Corridor
 from wean.llm import scripted_model
-from wean.tasks.situation import Situation, Words
+from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
 from wean.teachers.elicitation import logprobs, messages, samples, verbalized
 from wean.teachers.plans import Advice
@@ -94,7 +94,7 @@ def test_a_restored_teacher_asks_nothing_again_and_draws_on() -> None:
     assert first.table() == second.table()
 
 
-KEY = Words("Open the door.", "You see a key.", ("explore", "go to key"))
+KEY = Situation("Open the door.", "You see a key.", ("explore", "go to key"))
 
 
 def test_verbalized_asks_once_with_goal_and_text() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from wean.errors import UsageError
 from wean.students.action_values import ActionValues
-from wean.students.no_repeat import Acting, Unlooped
+from wean.students.no_repeat import Acting, NoRepeat
 from wean.students.saving import load_student
 from wean.students.student import Student
 from wean.tasks.situation import Situation
@@ -27,7 +27,7 @@ class Actor:
     Args:
         student: The trained student.
         acting: Draws actions (`sampled`), takes the most probable one (`greedy`), or that without going in circles
-            (`unlooped`).
+            (`no_repeat`).
         seed: Seeds the draws.
     """
 
@@ -52,7 +52,7 @@ class Actor:
         """Begins an episode: what it remembers of the one before is forgotten."""
         self._state = self.student.first_state(1)
         self._fresh = np.ones(1, bool)
-        self._unlooped = Unlooped()
+        self._unlooped = NoRepeat()
 
     def act(self, observation: Any) -> int:
         """Chooses the action for an observation as the environment gives it."""
@@ -63,7 +63,7 @@ class Actor:
             )
         probabilities, self._state = self.student.probabilities(seen, self._state, self._fresh)
         self._fresh = np.zeros(1, bool)
-        if self.acting == "unlooped":
+        if self.acting == "no_repeat":
             return self._unlooped.choose(seen, probabilities[0])
         if self.acting == "greedy":
             return int(probabilities[0].argmax())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from wean.errors import UsageError
 from wean.students.action_values import ActionValues
-from wean.students.no_repeat import Acting, Unlooped
+from wean.students.no_repeat import Acting, NoRepeat
 from wean.students.student import Student
 from wean.tasks.vector import Tasks
 from wean.teachers.priors import Prior
@@ -53,7 +53,7 @@ class StudentPolicy:
         """See `Policy.begin`."""
         self._state = self._student.first_state(episodes)
         self._fresh = np.ones(episodes, bool)
-        self._unlooped = [Unlooped() for _ in range(episodes)] if self._acting == "unlooped" else []
+        self._unlooped = [NoRepeat() for _ in range(episodes)] if self._acting == "no_repeat" else []
 
     def act(
         self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
@@ -106,8 +106,8 @@ def policy_of(student: Student | ActionValues, acting: Acting) -> Policy:
     """
     if not isinstance(student, ActionValues):
         return StudentPolicy(student, acting)
-    if acting == "unlooped":
-        raise UsageError("a student of action values acts greedy or sampled; leave acting=unlooped out")
+    if acting == "no_repeat":
+        raise UsageError("a student of action values acts greedy or sampled; leave acting=no_repeat out")
     return ValuesPolicy(student, acting == "greedy")
 
 

@@ -24,7 +24,7 @@ _INSTRUCTION = (
 )
 
 
-class AgentTally(NamedTuple):
+class AgentQueryStats(NamedTuple):
     """What was asked in an episode.
 
     Attributes:
@@ -75,14 +75,14 @@ class AgentPolicy:
         self.name = "llm-agent"
         self._model, self._num_actions = model, num_actions
         self._history, self._temperature = history, temperature
-        self.tallies: list[AgentTally] = []
+        self.query_stats: list[AgentQueryStats] = []
         """What was asked in each episode, in the order in which they began."""
 
     def begin(self, episodes: int) -> None:
         """See `Policy.begin`."""
         self._members = [_Member() for _ in range(episodes)]
-        self._first = len(self.tallies)
-        self.tallies += [AgentTally()] * episodes
+        self._first = len(self.query_stats)
+        self.query_stats += [AgentQueryStats()] * episodes
 
     def act(
         self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
@@ -131,9 +131,9 @@ class AgentPolicy:
             failed = tasks.first_actions([index], [[(skill,)]])[0][0] is None
             if failed:
                 skill = able[place][min(int(draws[place] * len(able[place])), len(able[place]) - 1)]
-            member, was = self._members[index], self.tallies[self._first + index]
+            member, was = self._members[index], self.query_stats[self._first + index]
             member.skill, member.chosen_in = skill, situations[place].key
-            self.tallies[self._first + index] = AgentTally(
+            self.query_stats[self._first + index] = AgentQueryStats(
                 was.questions + 1, was.failed + failed, was.tokens + tokens_used(request, answer)
             )
 

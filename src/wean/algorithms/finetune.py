@@ -19,7 +19,7 @@ from wean.students.text.examples import Batch, Lesson, batched, collate, epoch
 from wean.students.text.student import TextStudent
 
 
-class SubgoalsConfig(BaseModel):
+class FinetuneConfig(BaseModel):
     """Settings of sub-goal distillation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -144,7 +144,7 @@ class Seq2SeqLoss(nn.Module):
         return nn.functional.cross_entropy(logits, batch.labels), logits.argmax(-1) == batch.labels
 
 
-class SubgoalDistillation:
+class Finetuning:
     """Trains a text student on lessons; checkpoints are chosen by the lessons for that.
 
     Args:
@@ -158,7 +158,7 @@ class SubgoalDistillation:
     def __init__(
         self,
         student: TextStudent,
-        config: SubgoalsConfig,
+        config: FinetuneConfig,
         passes: Sequence[Sequence[Lesson]],
         dev: Sequence[Lesson],
         seed: int = 0,
@@ -284,7 +284,7 @@ def _fast_halves() -> bool:
     return bool(known.get("amx_bf16", False))
 
 
-def _adamw(model: Any, config: SubgoalsConfig) -> torch.optim.AdamW:
+def _adamw(model: Any, config: FinetuneConfig) -> torch.optim.AdamW:
     """AdamW (1711.05101); vectors (norms, biases) do not decay."""
     matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     vectors = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]

@@ -19,7 +19,7 @@ from wean.data.demonstrations import Demonstrations, read_demonstrations
 from wean.data.replay import Transitions
 from wean.errors import UsageError
 from wean.students.action_values import ActionValues
-from wean.tasks.situation import Words
+from wean.tasks.situation import Situation
 from wean.teachers.priors import Prior
 
 _UPDATES = 1000  # calls of `on_update` in a run
@@ -120,7 +120,7 @@ class Offline:
         after = list(zip(steps.next_text, steps.next_choices, strict=True))
         # Where the task ended, what follows does not count: nobody is asked about it.
         after = [was if over else then for was, then, over in zip(before, after, steps.terminated, strict=True)]
-        situations = [Words(steps.goal, text, choices, (text, choices)) for text, choices in (*before, *after)]
+        situations = [Situation(steps.goal, text, choices, (text, choices)) for text, choices in (*before, *after)]
         numbers: NDArray[np.int64] = self.student.meet(situations)
         if self.prior is not None:
             self.prior.count(situations[: len(steps)])

@@ -49,7 +49,7 @@ class PPOConfig(BaseModel):
     update_epochs: int = Field(4, gt=0)
     """Passes over each rollout."""
     num_minibatches: int = Field(4, gt=0)
-    """Parts that each pass is cut into."""
+    """Components that each pass is cut into."""
     clip_coef: float = Field(0.2, gt=0)
     """How far a probability ratio may leave 1 before its gradient stops."""
     vf_coef: float = Field(0.5, ge=0)
@@ -71,7 +71,7 @@ class PPOConfig(BaseModel):
 
 
 class Losses(NamedTuple):
-    """Parts of PPO's loss, each a scalar tensor."""
+    """Components of PPO's loss, each a scalar tensor."""
 
     policy: Tensor
     value: Tensor

@@ -17,7 +17,7 @@ from wean.tasks.vector import Steps, Tasks
 
 
 class RewardTerm(Protocol):
-    """Something that rewards beside the environment; see `wean.teachers.action_rating` and `wean.teachers.subgoal_reward`.
+    """A reward beside the environment's; see `wean.teachers.action_rating` and `wean.teachers.subgoal_reward`.
 
     Attributes:
         name: What reports call it.

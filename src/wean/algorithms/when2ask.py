@@ -1,6 +1,6 @@
 r"""When2Ask (2306.03604): a policy that learns when a question to the language model is worth its price.
 
-PPO, unchanged, on a view of the tasks (`wean.teachers.ask_or_act.AskingTasks`) whose actions are "go on with the plan"
+PPO, unchanged, on a view of the tasks (`wean.teachers.ask_or_act.AskOrAct`) whose actions are "go on with the plan"
 and "ask for a new plan first", and whose reward is
 
     r'_t = r_t - c_t,
@@ -29,7 +29,7 @@ from wean.algorithms.algorithm import Update
 from wean.algorithms.ppo import PPO, PPOConfig
 from wean.algorithms.teacher_loss import Schedule
 from wean.students.student import Student
-from wean.teachers.ask_or_act import AskingCost, AskingTasks, Sight
+from wean.teachers.ask_or_act import AskingCost, AskOrAct, Sight
 
 
 class When2AskConfig(PPOConfig):
@@ -60,7 +60,7 @@ class When2Ask(PPO):
         seed: Seeds actions, episodes and minibatches.
     """
 
-    def __init__(self, student: Student, tasks: AskingTasks, config: When2AskConfig, seed: int = 0) -> None:
+    def __init__(self, student: Student, tasks: AskOrAct, config: When2AskConfig, seed: int = 0) -> None:
         self._view = tasks
         super().__init__(student, tasks, config, None, seed)
 

@@ -41,7 +41,7 @@ class Outcome(NamedTuple):
 
 
 @dataclass
-class Tally:
+class QueryStats:
     """How many demonstrations needed what.
 
     Attributes:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from wean.annotation.annotator import Annotates, Outcome, Request, Tally
+from wean.annotation.annotator import Annotates, Outcome, QueryStats, Request
 from wean.annotation.choosing import most_telling
 from wean.annotation.propagation import Propagator
 from wean.annotation.segmentation import Example
@@ -44,7 +44,7 @@ class Result:
     """
 
     annotations: dict[Key, Annotation]
-    tally: Tally
+    tally: QueryStats
     missing: list[Trajectory]
     problems: list[str]
 
@@ -175,7 +175,7 @@ class _State:
         there = {trajectory.key for trajectory in trajectories}
         self.known = {key: one for key, one in known.items() if key in there and one.origin != "propagated"}
         self.tried: set[Key] = set()
-        self.tally = Tally()
+        self.tally = QueryStats()
         self.problems: list[str] = []
         self._outside = list(examples)
 

@@ -32,7 +32,7 @@ def evaluate(
     episodes: Annotated[int, typer.Option(min=1, help="Episodes to play.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="Reset seed of the first; held-out ones are 10000 and up.")] = 10_000,
     acting: Annotated[
-        str | None, typer.Option(help="sampled, greedy or unlooped; as the run ships it by default.")
+        str | None, typer.Option(help="sampled, greedy or no_repeat; as the run ships it by default.")
     ] = None,
     mode: Annotated[str, typer.Option(help="The teacher's mode: soft, sampled or argmax.")] = "soft",
     elicitation: Annotated[str, typer.Option(help="How the teacher is asked: verbalized, samples, logprobs.")] = (
@@ -75,13 +75,13 @@ def evaluate(
     from wean.agents.skill_react import AgentPolicy
     from wean.errors import UsageError
     from wean.evaluation.episodes import play, summarize
-    from wean.evaluation.query_stats import tell_tallies
+    from wean.evaluation.query_stats import query_stats_report
     from wean.experiment.build import llm_counts, success_return
     from wean.experiment.settings import advice_settings
     from wean.tasks.registration import make_task, short_name
     from wean.tasks.vector import SerialTasks
-    from wean.teachers.ask_or_act import AskingTasks
-    from wean.teachers.subgoal_tasks import GoalTasks
+    from wean.teachers.ask_or_act import AskOrAct
+    from wean.teachers.subgoal_tasks import SubgoalTasks
 
     if variations is not None or is_text_run(Path(who)):
         from wean.cli.evaluate_text import evaluate_text
@@ -108,8 +108,8 @@ def evaluate(
         return
     if others:
         raise UsageError(f"--with is for students in words; {who} is none")
-    if acting not in (None, "sampled", "greedy", "unlooped"):
-        raise UsageError(f"--acting is sampled, greedy or unlooped, not {acting!r}")
+    if acting not in (None, "sampled", "greedy", "no_repeat"):
+        raise UsageError(f"--acting is sampled, greedy or no_repeat, not {acting!r}")
     if support and who != "prior":
         raise UsageError("--support is for a prior: wean eval prior --support")
     advice = advice_settings(mode=mode, elicitation=elicitation, temperature=temperature)
@@ -125,10 +125,10 @@ def evaluate(
         threshold = success_return(name)
         found = play(policy, tasks, episodes, seed, threshold, lambda done: progress.update(bar, completed=done))
     result = summarize(found, name, policy.name, seed, llm_counts(asked))
-    if isinstance(tasks, AskingTasks | GoalTasks):
-        result["asking"] = tell_tallies([tasks.tallies[seed + number] for number in range(episodes)])
+    if isinstance(tasks, AskOrAct | SubgoalTasks):
+        result["asking"] = query_stats_report([tasks.query_stats[seed + number] for number in range(episodes)])
     if isinstance(policy, AgentPolicy):
-        result["asking"] = tell_tallies(policy.tallies)
+        result["asking"] = query_stats_report(policy.query_stats)
     if support and isinstance(policy, PriorPolicy):
         result["support"] = {"moments": policy.moments, "silent": policy.silent, "astray": policy.astray}
     if as_json:

@@ -21,13 +21,13 @@ def lessons(
 
     from rich.console import Console
 
-    from wean.algorithms.finetune import SubgoalsConfig
+    from wean.algorithms.finetune import FinetuneConfig
     from wean.errors import WeanError
     from wean.experiment.finetuning import read_demonstrations
     from wean.students.text.sft import lesson_rows
 
     console = Console(stderr=True)
-    settings = SubgoalsConfig(data=data, annotations=str(annotations or ""), subgoals=not flat)
+    settings = FinetuneConfig(data=data, annotations=str(annotations or ""), subgoals=not flat)
     found, known = read_demonstrations(data, settings, lambda note: console.print(f"note: {note}", highlight=False))
     count = 0
     try:

@@ -32,7 +32,7 @@ def train(
     """Train a student; writes a run folder with the student, its scores and a report."""
     from rich.console import Console
 
-    from wean.algorithms.finetune import SubgoalsConfig
+    from wean.algorithms.finetune import FinetuneConfig
     from wean.experiment.runner import Training
     from wean.experiment.settings import resolve
     from wean.llm import Budget
@@ -42,7 +42,7 @@ def train(
     folder = out or Path("runs") / f"{config.method}-{config.task.split('/')[-1].removesuffix('-v0')}-{seed}"
     budget = Budget(calls=max_calls, tokens=max_tokens, dollars=max_dollars)
     console = Console(stderr=True)
-    if isinstance(config.algorithm, SubgoalsConfig):
+    if isinstance(config.algorithm, FinetuneConfig):
         from wean.cli.train_text import distill
 
         distill(config, folder, resume, console)

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.agents.skill_react import AgentTally
+from wean.agents.skill_react import AgentQueryStats
 from wean.evaluation.episodes import Episodes
 from wean.evaluation.statistics import bootstrap_mean, paired_difference
 from wean.tasks.vector import Tasks
-from wean.teachers.ask_or_act import ASK, NEVER_ASK, AskingTasks, Tally
+from wean.teachers.ask_or_act import ASK, NEVER_ASK, AskOrAct, QueryStats
 
-Rule = Callable[[AskingTasks, Sequence[int]], NDArray[np.float64]]
+Rule = Callable[[AskOrAct, Sequence[int]], NDArray[np.float64]]
 
 
 class AskingRule:
-    """A policy for `AskingTasks` that asks by a rule.
+    """A policy for `AskOrAct` that asks by a rule.
 
     Args:
         name: Its name.
@@ -36,7 +36,7 @@ class AskingRule:
         self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """See `Policy.act`."""
-        assert isinstance(tasks, AskingTasks)
+        assert isinstance(tasks, AskOrAct)
         asking = self._rule(tasks, which)
         probabilities = np.zeros((len(which), 3))
         probabilities[:, ASK] = np.nan_to_num(asking)
@@ -79,7 +79,7 @@ def at_random(share: float) -> AskingRule:
     return AskingRule("random", lambda tasks, which: np.full(len(which), share))
 
 
-def rules(student: Sequence[Tally], steps: int) -> tuple[AskingRule, ...]:
+def rules(student: Sequence[QueryStats], steps: int) -> tuple[AskingRule, ...]:
     """Who learned asking is compared with; the random rule asks as often a step as the student chose to.
 
     Args:
@@ -91,7 +91,7 @@ def rules(student: Sequence[Tally], steps: int) -> tuple[AskingRule, ...]:
 
 
 def paired(
-    student: Episodes, asked: Sequence[Tally], other: Episodes, other_asked: Sequence[Tally]
+    student: Episodes, asked: Sequence[QueryStats], other: Episodes, other_asked: Sequence[QueryStats]
 ) -> dict[str, dict[str, float]]:
     """What a student has more of than another policy on the same episodes, with 95 % bootstrap intervals of the pairs.
 
@@ -113,6 +113,9 @@ def paired(
     return {name: difference.as_dict() for name, difference in differences.items()}
 
 
-def tell_tallies(tallies: Sequence[Tally] | Sequence[AgentTally]) -> dict[str, dict[str, float]]:
+def query_stats_report(query_stats: Sequence[QueryStats] | Sequence[AgentQueryStats]) -> dict[str, dict[str, float]]:
     """Means per episode with 95 % bootstrap intervals, as summaries and `wean-eval/1` carry them."""
-    return {name: bootstrap_mean([getattr(tally, name) for tally in tallies]).as_dict() for name in tallies[0]._fields}
+    return {
+        name: bootstrap_mean([getattr(stats, name) for stats in query_stats]).as_dict()
+        for name in query_stats[0]._fields
+    }

@@ -23,7 +23,7 @@ from wean.algorithms.algorithm import Algorithm
 from wean.algorithms.cloning import Cloning, CloningConfig
 from wean.algorithms.cql import CQL, CQLConfig
 from wean.algorithms.dqn import DQN, DQNConfig
-from wean.algorithms.finetune import SubgoalsConfig
+from wean.algorithms.finetune import FinetuneConfig
 from wean.algorithms.imitation import Imitation, ImitationConfig
 from wean.algorithms.offline import OfflineConfig
 from wean.algorithms.ppo import PPO, PPOConfig
@@ -42,16 +42,16 @@ from wean.students.student import Student
 from wean.tasks.registration import make_task, task_id
 from wean.tasks.vector import SerialTasks, ShownTasks
 from wean.tasks.wrappers.options import OptionTasks
-from wean.teachers.action_rating import Judge, rate
-from wean.teachers.ask_or_act import AskingTasks
+from wean.teachers.action_rating import ActionRating, rate
+from wean.teachers.ask_or_act import AskOrAct
 from wean.teachers.elicitation import logprobs, samples, verbalized
-from wean.teachers.gated_teacher import Rule, SparingTeacher
+from wean.teachers.gated_teacher import GatedTeacher, QueryRule
 from wean.teachers.priors import Prior
 from wean.teachers.priors import logprobs as propose_logprobs
 from wean.teachers.priors import samples as propose_samples
 from wean.teachers.priors import verbalized as propose_verbalized
-from wean.teachers.subgoal_reward import Beacons
-from wean.teachers.subgoal_tasks import GoalTasks
+from wean.teachers.subgoal_reward import SubgoalReward
+from wean.teachers.subgoal_tasks import SubgoalTasks
 from wean.teachers.teacher import Teacher
 
 MakeTask = Callable[[], gym.Env[Any, Any]]
@@ -60,7 +60,7 @@ _JUDGES = 100  # episodes of an evaluation that are played side by side
 
 
 @dataclass
-class Parts:
+class Components:
     """The parts of one run.
 
     Attributes:
@@ -82,13 +82,13 @@ class Parts:
     student: Student | ActionValues
     algorithm: Algorithm
     teacher: Teacher | Prior | None
-    asking: SparingTeacher | None
+    asking: GatedTeacher | None
     model: LanguageModel | None
     success_return: float | None
     term: RewardTerm | None = None
 
     @property
-    def guide(self) -> SparingTeacher | Prior | None:
+    def guide(self) -> GatedTeacher | Prior | None:
         """Who guides the algorithm: the teacher, where the settings say, or the prior."""
         return self.asking or (self.teacher if isinstance(self.teacher, Prior) else None)
 
@@ -127,7 +127,7 @@ def build(
     strict: bool = False,
     budget: Budget | None = None,
     answers: Mapping[str, Any] | None = None,
-) -> Parts:
+) -> Components:
     """Puts the parts of a run together.
 
     Args:
@@ -141,7 +141,7 @@ def build(
     Raises:
         UsageError: If the settings name something that does not exist or does not fit the task.
     """
-    assert not isinstance(config.algorithm, SubgoalsConfig), "text students are trained by wean.experiment.finetuning"
+    assert not isinstance(config.algorithm, FinetuneConfig), "text students are trained by wean.experiment.finetuning"
     make = make or partial(make_task, config.task)
     model = open_model(config.model, ledger=ledger, strict=strict, budget=budget) if config.model else None
     judged = config.rewards.term == "judge"  # who rates actions is not asked for plans
@@ -155,7 +155,7 @@ def build(
             prior.restore(answers)
     elif model and not judged:
         teacher = make_teacher(model, config.advice, config.seed)
-        asking = SparingTeacher(teacher, asking_rule(config.advice))
+        asking = GatedTeacher(teacher, asking_rule(config.advice))
         if answers and config.student.goal != "none":
             asking.restore(dict(answers))  # the first observations show sub-goals
         view = partial(view_of, config, teacher)
@@ -173,7 +173,7 @@ def build(
         case CloningConfig() as settings, ActionValues():
             algorithm = Cloning(student, settings, config.seed)
         case When2AskConfig() as settings, Student():
-            assert isinstance(tasks, AskingTasks)
+            assert isinstance(tasks, AskOrAct)
             algorithm = When2Ask(student, tasks, settings, config.seed)
         case ImitationConfig() as settings, Student():
             algorithm = Imitation(student, tasks, settings, asking, config.seed)
@@ -182,7 +182,7 @@ def build(
     judging = min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes))
     judges = view(SerialTasks([make] * judging))
     threshold = success_return(config.task) if registered(config.task) else None
-    return Parts(tasks, judges, view, student, algorithm, teacher or prior, asking, model, threshold, term)
+    return Components(tasks, judges, view, student, algorithm, teacher or prior, asking, model, threshold, term)
 
 
 def view_of(
@@ -190,7 +190,7 @@ def view_of(
     teacher: Teacher | None,
     tasks: SerialTasks,
     priced: bool = False,
-    asking: SparingTeacher | None = None,
+    asking: GatedTeacher | None = None,
 ) -> ShownTasks:
     """Shows tasks as the student of a run sees them.
 
@@ -209,12 +209,12 @@ def view_of(
             raise UsageError(
                 "when2ask chooses when to ask, at a price; leave student.chooses and rewards.* alone, and student.goal"
             )
-        if asking_rule(config.advice) != Rule():
+        if asking_rule(config.advice) != QueryRule():
             raise UsageError(
                 "when2ask learns itself when to ask; set cost.*, and leave the advice's rules and caps alone"
             )
         assert teacher is not None, "the preset names a model"
-        return AskingTasks(
+        return AskOrAct(
             tasks, teacher, config.algorithm.cost if priced else None, config.algorithm.sees, config.algorithm.waits
         )
     if config.student.goal != "none":
@@ -222,7 +222,7 @@ def view_of(
     return OptionTasks(tasks) if config.student.chooses == "skills" else tasks
 
 
-def _with_goals(config: RunConfig, teacher: Teacher | SparingTeacher | None, tasks: SerialTasks) -> GoalTasks:
+def _with_goals(config: RunConfig, teacher: Teacher | GatedTeacher | None, tasks: SerialTasks) -> SubgoalTasks:
     """Shows tasks to a student that sees its sub-goal.
 
     Raises:
@@ -235,9 +235,9 @@ def _with_goals(config: RunConfig, teacher: Teacher | SparingTeacher | None, tas
         )
     if config.student.chooses != "actions":
         raise UsageError("who chooses skills sees no sub-goals; leave student.goal or student.chooses out")
-    if asking_rule(config.advice) != Rule():
+    if asking_rule(config.advice) != QueryRule():
         raise UsageError("who sees sub-goals needs plans at every moment; leave the advice's rules and caps alone")
-    return GoalTasks(tasks, teacher.advise, "position" if config.student.goal == "position" else "words")
+    return SubgoalTasks(tasks, teacher.advise, "position" if config.student.goal == "position" else "words")
 
 
 def seen_by_run(folder: str | Path, make: MakeTask | None = None) -> ShownTasks:
@@ -271,10 +271,10 @@ def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, see
     return Teacher(partial(elicit, model, temperature=advice.temperature), advice.mode, seed)
 
 
-def asking_rule(advice: AdviceSettings) -> Rule:
+def asking_rule(advice: AdviceSettings) -> QueryRule:
     """When the teacher of a learning student is asked."""
-    names = [field.name for field in dataclasses.fields(Rule)]
-    return Rule(**{name: getattr(advice, name) for name in names})
+    names = [field.name for field in dataclasses.fields(QueryRule)]
+    return QueryRule(**{name: getattr(advice, name) for name in names})
 
 
 def make_prior(model: LanguageModel, settings: PriorSettings | None = None, seed: int = 0) -> Prior:
@@ -321,7 +321,7 @@ def _check_choices(task: str, tasks: ShownTasks) -> None:
         )
 
 
-def make_term(config: RunConfig, model: LanguageModel | None, asking: SparingTeacher | None) -> RewardTerm | None:
+def make_term(config: RunConfig, model: LanguageModel | None, asking: GatedTeacher | None) -> RewardTerm | None:
     """Makes the reward term that the settings name.
 
     Raises:
@@ -335,9 +335,9 @@ def make_term(config: RunConfig, model: LanguageModel | None, asking: SparingTea
     if model is None:
         raise UsageError(f"{config.method} asks no language model; take the method beacons or lmgt")
     if term == "judge":
-        return Judge(partial(rate, model, temperature=config.advice.temperature))
+        return ActionRating(partial(rate, model, temperature=config.advice.temperature))
     assert asking is not None
-    return Beacons(asking.advise)
+    return SubgoalReward(asking.advise)
 
 
 def llm_counts(model: LanguageModel | None) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from wean.agents.policy import Policy, PriorPolicy, TeacherPolicy
 from wean.evaluation.episodes import Episodes, play, summarize
-from wean.evaluation.query_stats import paired, rules, tell_tallies
+from wean.evaluation.query_stats import paired, query_stats_report, rules
 from wean.evaluation.recording import record
-from wean.experiment.build import Parts, llm_counts, registered
+from wean.experiment.build import Components, llm_counts, registered
 from wean.experiment.run_folder import RunFolder, write_json, write_text
 from wean.experiment.settings import RunConfig, command_line
 from wean.report.card import student_card
@@ -19,30 +19,30 @@ from wean.students.grid import GridStudent
 from wean.students.no_repeat import Acting
 from wean.students.saving import save_student, weight_bytes
 from wean.tasks.splits import FINAL_SEED
-from wean.teachers.ask_or_act import AskingTasks, Tally
-from wean.teachers.subgoal_tasks import GoalTasks
+from wean.teachers.ask_or_act import AskOrAct, QueryStats
+from wean.teachers.subgoal_tasks import SubgoalTasks
 
 
-def judge(parts: Parts, policy: Policy, episodes: int, seed: int) -> Episodes:
+def judge(parts: Components, policy: Policy, episodes: int, seed: int) -> Episodes:
     """Plays episodes of a run's task with a policy."""
     return play(policy, parts.judges, episodes, seed, parts.success_return)
 
 
-def asking(parts: Parts, episodes: int, seed: int) -> dict[str, Any]:
+def asking(parts: Components, episodes: int, seed: int) -> dict[str, Any]:
     """What was asked in the episodes that were judged last, as `asking`; nothing where the student does not ask."""
-    found = _tallies(parts, episodes, seed)
-    return {"asking": tell_tallies(found)} if found else {}
+    found = _query_stats(parts, episodes, seed)
+    return {"asking": query_stats_report(found)} if found else {}
 
 
-def _tallies(parts: Parts, episodes: int, seed: int) -> list[Tally]:
+def _query_stats(parts: Components, episodes: int, seed: int) -> list[QueryStats]:
     """What was asked in each of the episodes that were judged last."""
-    if not isinstance(parts.judges, AskingTasks | GoalTasks):
+    if not isinstance(parts.judges, AskOrAct | SubgoalTasks):
         return []
-    return [parts.judges.tallies[seed + number] for number in range(episodes)]
+    return [parts.judges.query_stats[seed + number] for number in range(episodes)]
 
 
 def conclude(
-    config: RunConfig, folder: RunFolder, parts: Parts, learned: Mapping[str, Any], asked_before: Mapping[str, Any]
+    config: RunConfig, folder: RunFolder, parts: Components, learned: Mapping[str, Any], asked_before: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Judges the student and its references on held-out episodes and writes the run's last files.
 
@@ -65,7 +65,7 @@ def conclude(
     shipped = parts.policy(acting)
     played = judge(parts, shipped, config.evaluation.episodes, FINAL_SEED)
     final = _told(config, parts, shipped, played, asked_before)
-    if isinstance(parts.judges, AskingTasks):
+    if isinstance(parts.judges, AskOrAct):
         references = _rules(config, parts, played, asked_before)
     else:
         references = _references(config, parts, asked_before)
@@ -85,7 +85,7 @@ def conclude(
         "student_parameters": student.parameter_count(),
         "student_bytes": weight_bytes(folder.student),
         "acting": acting,
-        "chooses": "when to ask" if isinstance(parts.judges, AskingTasks) else config.student.chooses,
+        "chooses": "when to ask" if isinstance(parts.judges, AskOrAct) else config.student.chooses,
         "final": final,
         **{
             name: _judged(config, parts, parts.policy(other), asked_before)
@@ -112,18 +112,18 @@ def conclude(
     return summary
 
 
-def _other_ways(parts: Parts, acting: Acting) -> dict[str, Acting]:
+def _other_ways(parts: Components, acting: Acting) -> dict[str, Acting]:
     """How else the student is judged; without circles only where it sees a map, which holds all that was seen."""
     ways: dict[str, Acting] = {"final_other": "sampled" if acting == "greedy" else "greedy"}
-    remembers = isinstance(parts.student, GridStudent) and not isinstance(parts.judges, AskingTasks)
-    if remembers and acting != "unlooped":
-        ways["final_unlooped"] = "unlooped"
+    remembers = isinstance(parts.student, GridStudent) and not isinstance(parts.judges, AskOrAct)
+    if remembers and acting != "no_repeat":
+        ways["final_no_repeat"] = "no_repeat"
     return ways
 
 
-def _advice_counts(parts: Parts, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _advice_counts(parts: Components, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What became of the moments at which a teacher was wanted; nothing for a run whose student has no guide."""
-    if parts.asking is None or isinstance(parts.judges, AskingTasks):
+    if parts.asking is None or isinstance(parts.judges, AskOrAct):
         return {}
     unparsed = sum(bool(row["answer"]) and not row["advised"] for row in table)
     return {**parts.asking.counts, "unparsed": unparsed, "notes": parts.asking.notes}
@@ -137,34 +137,34 @@ def add_counts(counts: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str
     return added
 
 
-def _judged(config: RunConfig, parts: Parts, policy: Policy, asked_before: Mapping[str, Any]) -> dict[str, Any]:
+def _judged(config: RunConfig, parts: Components, policy: Policy, asked_before: Mapping[str, Any]) -> dict[str, Any]:
     """Plays the held-out episodes."""
     played = judge(parts, policy, config.evaluation.episodes, FINAL_SEED)
     return _told(config, parts, policy, played, asked_before)
 
 
 def _told(
-    config: RunConfig, parts: Parts, policy: Policy, episodes: Episodes, asked_before: Mapping[str, Any]
+    config: RunConfig, parts: Components, policy: Policy, episodes: Episodes, asked_before: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Sums up the held-out episodes that were played last."""
-    asks = isinstance(policy, TeacherPolicy | PriorPolicy) or isinstance(parts.judges, AskingTasks | GoalTasks)
+    asks = isinstance(policy, TeacherPolicy | PriorPolicy) or isinstance(parts.judges, AskOrAct | SubgoalTasks)
     counts = add_counts(llm_counts(parts.model), asked_before) if asks else llm_counts(None)
     result = summarize(episodes, config.task, policy.name, FINAL_SEED, counts)
     return result | asking(parts, len(episodes.returns), FINAL_SEED)
 
 
-def _references(config: RunConfig, parts: Parts, asked_before: Mapping[str, Any]) -> dict[str, Any]:
+def _references(config: RunConfig, parts: Components, asked_before: Mapping[str, Any]) -> dict[str, Any]:
     """The run's references, on the student's episodes."""
     return {name: _judged(config, parts, policy, asked_before) for name, policy in parts.references().items()}
 
 
-def _rules(config: RunConfig, parts: Parts, student: Episodes, asked_before: Mapping[str, Any]) -> dict[str, Any]:
+def _rules(config: RunConfig, parts: Components, student: Episodes, asked_before: Mapping[str, Any]) -> dict[str, Any]:
     """The rules that learned asking is compared with; `paired` is the shipped student minus each."""
     episodes = len(student.returns)
-    asked = _tallies(parts, episodes, FINAL_SEED)
+    asked = _query_stats(parts, episodes, FINAL_SEED)
     found = {}
     for rule in rules(asked, int(student.lengths.sum())):
         other = judge(parts, rule, episodes, FINAL_SEED)
-        pairs = paired(student, asked, other, _tallies(parts, episodes, FINAL_SEED))
+        pairs = paired(student, asked, other, _query_stats(parts, episodes, FINAL_SEED))
         found[rule.name] = _told(config, parts, rule, other, asked_before) | {"paired": pairs}
     return found

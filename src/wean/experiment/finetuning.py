@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from wean.algorithms.finetune import SubgoalDistillation, SubgoalsConfig
+from wean.algorithms.finetune import FinetuneConfig, Finetuning
 from wean.data.annotations import Annotation, match_annotations, read_annotations
 from wean.data.augmentation.drop_distractors import places_of, thinned
 from wean.data.augmentation.inject_mistakes import astray, roads_of
@@ -23,7 +23,7 @@ from wean.data.trajectories import Key, Trajectory, read_trajectories
 from wean.errors import UsageError, WeanError
 from wean.experiment.run_folder import RunFolder, write_json, write_text
 from wean.experiment.settings import RunConfig, command_line
-from wean.graceful_stop import Stop
+from wean.graceful_stop import GracefulStop
 from wean.students.text.examples import Lesson, drawn, split_dev, tell, texts
 from wean.students.text.lora import add_adapters, merged
 from wean.students.text.rules.mining import habits_of
@@ -60,7 +60,7 @@ class Distilling:
         progress: Callable[[float, dict[str, float]], None] | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
-        assert isinstance(config.algorithm, SubgoalsConfig)
+        assert isinstance(config.algorithm, FinetuneConfig)
         self._run_config, self.config, self.folder = config, config.algorithm, RunFolder(out)
         self._resume = resume
         self._progress = progress or (lambda done, metrics: None)
@@ -85,7 +85,7 @@ class Distilling:
             return finished
         student = self._student(learn, annotations)
         passes, dev = self._passes(student, learn, annotations), self._lessons(student, choose, annotations)
-        algorithm = SubgoalDistillation(student, self.config, passes, dev, self._run_config.seed)
+        algorithm = Finetuning(student, self.config, passes, dev, self._run_config.seed)
         self._continue(algorithm)
         every = math.ceil(algorithm.total / self.config.measurements)
 
@@ -101,7 +101,7 @@ class Distilling:
                     f"stopped after {algorithm.updates} steps; the same command with --resume goes on from there"
                 )
 
-        with Stop() as stop:
+        with GracefulStop() as stop:
             algorithm.learn(on_update)
         return self._conclude(algorithm, learn, choose)
 
@@ -175,7 +175,7 @@ class Distilling:
 
     # --- checkpoints ---------------------------------------------------------------------------------------------
 
-    def _measure(self, algorithm: SubgoalDistillation) -> None:
+    def _measure(self, algorithm: Finetuning) -> None:
         """Reads the dev demonstrations; keeps the student if it is the best so far; writes a checkpoint."""
         started = time.perf_counter()
         point = {
@@ -192,11 +192,11 @@ class Distilling:
             save_text_student(merged(algorithm.student), self.folder.student)
         self._checkpoint(algorithm)
 
-    def _checkpoint(self, algorithm: SubgoalDistillation) -> None:
+    def _checkpoint(self, algorithm: Finetuning) -> None:
         tensors, values = algorithm.state()
         self.folder.save_checkpoint(algorithm.updates, tensors, {"algorithm": values, "curve": self._curve})
 
-    def _continue(self, algorithm: SubgoalDistillation) -> None:
+    def _continue(self, algorithm: Finetuning) -> None:
         found = self.folder.load_checkpoint()
         if found is None:
             self.folder.rewind_metrics(-1)
@@ -213,7 +213,7 @@ class Distilling:
         self.folder.rewind_metrics(algorithm.updates)
 
     def _conclude(
-        self, algorithm: SubgoalDistillation, learn: Sequence[Trajectory], choose: Sequence[Trajectory]
+        self, algorithm: Finetuning, learn: Sequence[Trajectory], choose: Sequence[Trajectory]
     ) -> dict[str, Any]:
         best = max(self._curve, key=_merit)
         summary = {
@@ -243,7 +243,7 @@ class Distilling:
 
 
 def read_demonstrations(
-    name: str, config: SubgoalsConfig, say: Callable[[str], None]
+    name: str, config: FinetuneConfig, say: Callable[[str], None]
 ) -> tuple[list[Trajectory], dict[Key, Annotation]]:
     """Reads demonstrations and their sub-goals, as the settings want them.
 

@@ -14,11 +14,11 @@ import torch
 from wean.algorithms.algorithm import Update
 from wean.algorithms.ppo import PPOConfig
 from wean.errors import WeanError
-from wean.experiment.build import MakeTask, Parts, build, llm_counts
+from wean.experiment.build import Components, MakeTask, build, llm_counts
 from wean.experiment.final_evaluation import add_counts, asking, conclude, judge
 from wean.experiment.run_folder import RunFolder
 from wean.experiment.settings import RunConfig
-from wean.graceful_stop import Stop
+from wean.graceful_stop import GracefulStop
 from wean.llm import Budget, Ledger
 from wean.report.report import write_report
 from wean.tasks.splits import CHOOSING_SEED
@@ -58,7 +58,7 @@ class Training:
         self.config, self.folder = config, RunFolder(out)
         self._resume, self._strict, self._ledger, self._progress = resume, strict, ledger, progress
         self._make, self._budget, self._say = make, budget, say
-        self._stop = Stop()
+        self._stop = GracefulStop()
         self._curve: list[dict[str, Any]] = []
         self._teacher_success = 0.0
         self._seconds_before = 0.0
@@ -112,7 +112,7 @@ class Training:
 
     # --- learning ------------------------------------------------------------------------------------------------
 
-    def _learn(self, parts: Parts) -> None:
+    def _learn(self, parts: Components) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         if _matches_teacher(self.config) and parts.teacher is not None and not self._teacher_success:
@@ -146,7 +146,7 @@ class Training:
         finally:
             writer.close()
 
-    def _tell(self, parts: Parts) -> None:
+    def _tell(self, parts: Components) -> None:
         """Says what there is to say of the teacher and was not said yet."""
         if parts.asking is None:
             return
@@ -156,7 +156,7 @@ class Training:
             if self._say is not None:
                 self._say(note)
 
-    def _measure(self, parts: Parts) -> None:
+    def _measure(self, parts: Components) -> None:
         """Adds a point to the learning curve, on the seeds for choices."""
         policy = parts.policy(self.config.evaluation.acting)
         judged = judge(parts, policy, self.config.evaluation.curve_episodes, CHOOSING_SEED)
@@ -179,7 +179,7 @@ class Training:
 
     # --- stopping and going on -----------------------------------------------------------------------------------
 
-    def _checkpoint(self, parts: Parts) -> None:
+    def _checkpoint(self, parts: Components) -> None:
         tensors, values = parts.algorithm.state()
         tensors |= {f"student.{name}": value for name, value in parts.student.state_dict().items()}
         tensors["torch.random"] = torch.get_rng_state()
@@ -195,7 +195,7 @@ class Training:
         }
         self.folder.save_checkpoint(parts.algorithm.env_steps, tensors, everything)
 
-    def _continue(self, parts: Parts, found: tuple[dict[str, torch.Tensor], dict[str, Any]] | None) -> None:
+    def _continue(self, parts: Components, found: tuple[dict[str, torch.Tensor], dict[str, Any]] | None) -> None:
         """Goes on from the newest checkpoint, if one was found."""
         if found is None:
             self.folder.rewind_metrics(-1)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from wean.algorithms.cloning import CloningConfig
 from wean.algorithms.cql import CQLConfig
 from wean.algorithms.dqn import DQNConfig
-from wean.algorithms.finetune import SubgoalsConfig
+from wean.algorithms.finetune import FinetuneConfig
 from wean.algorithms.imitation import ImitationConfig
 from wean.algorithms.ppo import PPOConfig
 from wean.algorithms.when2ask import When2AskConfig
@@ -24,7 +24,7 @@ from wean.students.subgoal_encoding import Goal
 
 SCHEMA = "wean-config/1"
 
-AnyConfig = PPOConfig | ImitationConfig | When2AskConfig | DQNConfig | CQLConfig | CloningConfig | SubgoalsConfig
+AnyConfig = PPOConfig | ImitationConfig | When2AskConfig | DQNConfig | CQLConfig | CloningConfig | FinetuneConfig
 
 
 class StudentSettings(BaseModel):
@@ -162,7 +162,7 @@ ALGORITHMS: dict[str, type[AnyConfig]] = {
     "dqn": DQNConfig,
     "cql": CQLConfig,
     "cloning": CloningConfig,
-    "subgoals": SubgoalsConfig,
+    "subgoals": FinetuneConfig,
 }
 SECTIONS: dict[str, type[BaseModel]] = {
     "student": StudentSettings,

@@ -58,7 +58,7 @@ Held-out episodes ({final["episodes"]}, reset seeds from {final["seed"]}; 95 % i
 
 def other_ways(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The results of a run's student acting otherwise than it ships."""
-    return [summary[name] for name in ("final_other", "final_unlooped") if name in summary]
+    return [summary[name] for name in ("final_other", "final_no_repeat") if name in summary]
 
 
 _USE = """\

@@ -37,13 +37,13 @@ def as_interval(value: object) -> Interval | None:
 def _policies(summary: Data) -> list[tuple[str, str, str, Data]]:
     """(name, remark, CSS class, result) of the student, its other way of acting, and the references."""
     acting = summary.get("acting") or ""
-    other = {"sampled": "greedy", "greedy": "sampled", "unlooped": "greedy"}.get(acting, "the other way")
-    way = "greedy actions without circles" if acting == "unlooped" else f"{acting} actions"
+    other = {"sampled": "greedy", "greedy": "sampled", "no_repeat": "greedy"}.get(acting, "the other way")
+    way = "greedy actions without circles" if acting == "no_repeat" else f"{acting} actions"
     shipped = f"{way}, as shipped" if acting else "as shipped"
     rows: list[tuple[str, str, str, Any]] = [
         ("Student", shipped, "student", summary.get("final")),
         ("Student", f"{other} actions", "student", summary.get("final_other")),
-        ("Student", "greedy, without going in circles", "student", summary.get("final_unlooped")),
+        ("Student", "greedy, without going in circles", "student", summary.get("final_no_repeat")),
     ]
     told = {
         "teacher": "its advice, followed",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from wean.students.posterior import posterior
 from wean.tasks.situation import Situation
-from wean.tasks.situation_index import Moments
+from wean.tasks.situation_index import SituationIndex
 
 Propose = Callable[[Sequence[Situation]], Sequence[NDArray[np.float64]]]
 
@@ -43,7 +43,7 @@ class ActionValues(nn.Module):
         super().__init__()
         self.config = config
         self.temperature = temperature
-        self.moments = Moments()
+        self.moments = SituationIndex()
         self.propose: Propose | None = None
         self._prior = np.zeros((0, 1), np.float32)
         self._advised = np.zeros(0, bool)
@@ -106,7 +106,7 @@ class ActionValues(nn.Module):
         return found
 
     def get_extra_state(self) -> Tensor:
-        """Moments and proposals as JSON bytes (uint8), so that they are saved with the weights."""
+        """SituationIndex and proposals as JSON bytes (uint8), so that they are saved with the weights."""
         moments = self.moments
         rows = [[int(moments.text[m]), moments.choices[m, : moments.counts[m]].tolist()] for m in range(len(moments))]
         proposals = {
@@ -118,7 +118,7 @@ class ActionValues(nn.Module):
     def set_extra_state(self, state: Tensor) -> None:
         """Takes up what `get_extra_state` gave."""
         told = json.loads(bytes(state.numpy().tobytes()))
-        texts, self.moments = told["texts"], Moments()
+        texts, self.moments = told["texts"], SituationIndex()
         for text, choices in told["moments"]:
             self.moments.add(texts[text], [texts[choice] for choice in choices])
         self._prior, self._advised = np.zeros((0, 1), np.float32), np.zeros(0, bool)

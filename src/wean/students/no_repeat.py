@@ -7,11 +7,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Acting = Literal["sampled", "greedy", "unlooped"]
-"""How a student acts: draws from its policy; takes the most probable action; or that, but see `Unlooped`."""
+Acting = Literal["sampled", "greedy", "no_repeat"]
+"""How a student acts: draws from its policy; takes the most probable action; or that, but see `NoRepeat`."""
 
 
-class Unlooped:
+class NoRepeat:
     """Takes the most probable action, except those that were taken in the same sight before in this episode.
 
     Where an observation holds all that an episode has shown so far, as a remembered map does, and nothing is left to

@@ -21,7 +21,7 @@ class DescribedTask(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
 
     Args:
         env: The environment, with a `Discrete` action space.
-        describe: Maps the environment to a `Situation`, e.g. `Words(goal, text, choices)`.
+        describe: Maps the environment to a `Situation`, e.g. `Situation(goal, text, choices)`.
 
     Raises:
         UsageError: If the action space is not `Discrete`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from enum import IntEnum
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import gymnasium as gym
@@ -13,7 +14,7 @@ from gymnasium.envs.toy_text.frozen_lake import MAPS, FrozenLakeEnv, generate_ra
 from numpy.typing import NDArray
 
 from wean.errors import UsageError
-from wean.tasks.situation import LazyWords, Situation
+from wean.tasks.situation import LazySituation, Situation
 from wean.tasks.splits import Split, draw_in_split, split_of_seed
 
 HORIZONS = {"4x4": 100, "8x8": 200}
@@ -132,7 +133,8 @@ class FrozenLake(gym.Env[Any, Any]):
 
     def situation(self) -> Situation:
         """Says in words what the lake looks like, where the player stands and what is around."""
-        return LazyWords((self.rows, int(self.lake.s)), self.goal, _write, _choose)
+        key = (self.rows, int(self.lake.s))
+        return LazySituation(key, self.goal, partial(_write, key), partial(_choose, key))
 
     def first_action(self, plan: Sequence[str]) -> int | None:
         """Turns the first item of a plan, a direction, into its action number; None if it names none."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from wean.tasks.situation import Situation
 
 
-class Moments:
+class SituationIndex:
     """Numbers each distinct situation (its text and its choices) 0, 1, ... in the order met.
 
     Learners from text keep these numbers instead of words: a transition is a few integers, and each text is encoded

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.errors import WeanError
-from wean.tasks.situation import Situation, Words
+from wean.tasks.situation import Situation
 from wean.tasks.vector import MakeTask, Plan, SerialTasks, Steps
 
 
@@ -40,7 +40,7 @@ def _serve(pipe: Connection, makers: Sequence[MakeTask]) -> None:
         try:
             result = getattr(tasks, method)(*arguments)
             if method == "situations":  # lazy ones hold functions: what crosses a pipe is the words themselves
-                result = [Words(s.goal, s.text, s.choices, s.key) for s in result]
+                result = [Situation(s.goal, s.text, s.choices, s.key) for s in result]
             pipe.send((True, result))
         except Exception as error:  # whatever a task raises belongs to the process that asked
             pipe.send((False, _one_line(error)))

@@ -110,7 +110,7 @@ def _number(value: Any) -> int | None:
     return round(max(-1.0, min(1.0, number))) if math.isfinite(number) else None
 
 
-class Judge:
+class ActionRating:
     """A reward term (see `wean.algorithms.rewards`): the rating of the action that each member is about to take.
 
     Each distinct situation is asked about once; every later meeting is answered from memory. Where the judge gave no

@@ -48,7 +48,7 @@ class AskingCost(BaseModel):
         return self.repeat if plan == before else self.change
 
 
-class Tally(NamedTuple):
+class QueryStats(NamedTuple):
     """What was asked in an episode.
 
     Attributes:
@@ -80,11 +80,11 @@ class _Member:
     skill_ended: bool = True
     asked: tuple[Hashable, tuple[str, ...]] = (None, ())
     """Key and choices of the situation in which the plan was asked for."""
-    tally: Tally = field(default_factory=Tally)
+    tally: QueryStats = field(default_factory=QueryStats)
     history: list[tuple[int, Plan | None]] = field(default_factory=list)
 
 
-class AskingTasks(TaskView):
+class AskOrAct(TaskView):
     """A view of tasks whose actions are 0, go on with the plan, and 1, ask for a new plan first.
 
     Each step then takes the primitive action that the plan begins with. A question is forced where there is no plan
@@ -134,7 +134,7 @@ class AskingTasks(TaskView):
         self._choices = ["go on", "ask", "go on at random"][: 3 if waits else 2]
         self.action_space: gym.Space[Any] = gym.spaces.Discrete(len(self._choices))
         self._primitives = int(tasks.action_space.n)  # type: ignore[attr-defined]
-        self.tallies: dict[int, Tally] = {}
+        self.query_stats: dict[int, QueryStats] = {}
         """What was asked in each finished episode, by its reset seed."""
         self.questions = 0
         """What was asked in all."""
@@ -164,7 +164,7 @@ class AskingTasks(TaskView):
             member, answered[place] = members[place], plan
             costs[place] = self._cost.of(member.plan, plan)
             was = member.tally
-            member.tally = Tally(
+            member.tally = QueryStats(
                 was.questions + 1,
                 was.forced + (actions[place] != ASK),
                 was.repeated + (plan == member.plan),
@@ -178,7 +178,7 @@ class AskingTasks(TaskView):
         stepped = self._tasks.step(which, primitives)
         self._advance(which, stepped.observations)
         ended = stepped.terminated | stepped.truncated
-        self.tallies |= {m.seed: m.tally for m, over in zip(members, ended, strict=True) if over}
+        self.query_stats |= {m.seed: m.tally for m, over in zip(members, ended, strict=True) if over}
         return stepped._replace(observations=self._observe(which), rewards=stepped.rewards - costs)
 
     def first_actions(self, which: Sequence[int], plans: Sequence[Sequence[Sequence[str]]]) -> list[list[int | None]]:

@@ -23,7 +23,7 @@ When = Literal["always", "new", "uncertain", "disagree", "every"]
 
 
 @dataclass(frozen=True)
-class Rule:
+class QueryRule:
     """When to ask.
 
     Attributes:
@@ -45,7 +45,7 @@ class Rule:
     memory: bool = True
 
 
-class Moments(NamedTuple):
+class QueryContext(NamedTuple):
     """What a rule may look at, of N members at one step.
 
     Attributes:
@@ -61,7 +61,7 @@ class Moments(NamedTuple):
     advice: NDArray[np.float32]
 
 
-def wanted(rule: Rule, moments: Moments) -> NDArray[np.bool_]:
+def wanted(rule: QueryRule, moments: QueryContext) -> NDArray[np.bool_]:
     """Where advice is worth a question, by the rule alone; memory and cap are not its business.
 
     Returns:
@@ -82,7 +82,7 @@ def wanted(rule: Rule, moments: Moments) -> NDArray[np.bool_]:
     return np.ones(members, bool)
 
 
-class SparingTeacher:
+class GatedTeacher:
     """A teacher that is asked by a rule: the guide of a learning student.
 
     Args:
@@ -90,13 +90,13 @@ class SparingTeacher:
         rule: When it is asked.
 
     Attributes:
-        counts: Moments at which guidance was wanted, those of them that were advised, those that nobody was asked
+        counts: QueryContext at which guidance was wanted, those of them that were advised, those that nobody was asked
             about (`not_asked`, of which `over_limit` only because of the cap), and questions (see the module).
         notes: What people should be told, each thing once.
     """
 
-    def __init__(self, teacher: Teacher, rule: Rule | None = None) -> None:
-        self.teacher, self.rule = teacher, rule or Rule()
+    def __init__(self, teacher: Teacher, rule: QueryRule | None = None) -> None:
+        self.teacher, self.rule = teacher, rule or QueryRule()
         self.counts = dict.fromkeys(("moments", "advised", "questions", "not_asked", "over_limit"), 0)
         self.notes: list[str] = []
         self._step = 0
@@ -124,7 +124,7 @@ class SparingTeacher:
         if self.rule.when == "disagree":
             known = [place for place, situation in enumerate(situations) if situation.key in self._asked]
             advice[known] = self._guidance(tasks, which, situations, known, num_actions).probabilities
-        worth = wanted(self.rule, Moments(self._step, new, student, advice))
+        worth = wanted(self.rule, QueryContext(self._step, new, student, advice))
         asked = {place for place in np.flatnonzero(worth).tolist() if self._ask(situations[place])}
         remembered = {place for place, s in enumerate(situations) if self.rule.memory and s.key in self._asked}
         places = sorted(asked | remembered)

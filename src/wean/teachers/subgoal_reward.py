@@ -1,8 +1,8 @@
 """Words as Beacons (2410.08632): the skills of a language model's plan are sub-goals, and reaching one is rewarded.
 
 The plan is the teacher's for the situation in which a step is taken (one question for each distinct situation), so it
-is made anew as soon as there is something new to know. Whether a sub-goal was reached is told by the task from what the
-agent has observed (`achieved()`). Unless the student is to see its sub-goal (`wean.teachers.subgoal_tasks`), it learns from the
+is made anew as soon as there is something new to know. The task says which sub-goals were reached, from what the agent
+has observed (`achieved()`). Unless the student sees its sub-goal (`wean.teachers.subgoal_tasks`), it learns from the
 rewards alone and needs neither plan nor language model when it acts.
 """
 
@@ -23,14 +23,14 @@ _ARTICLES = {"the", "a", "an"}
 _PAID_EVERY_TIME = "explore"
 
 
-class Beacons:
+class SubgoalReward:
     """A reward term (see `wean.algorithms.rewards`): 1 for a sub-goal reached, once an episode for each.
 
     Sub-goals count in the order of their plan: one is paid only if all that stand before it were reached earlier in the
     episode. Where the teacher weighs several plans, each pays its share. Where there is no plan nothing is paid.
 
     Args:
-        advise: Gives the plans for situations, e.g. `SparingTeacher.advise`.
+        advise: Gives the plans for situations, e.g. `GatedTeacher.advise`.
     """
 
     name = "beacons"

@@ -20,7 +20,7 @@ from wean.tasks.grid.phrases import PARTS, numbers_of, thing_of
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Plan, SerialTasks, Steps
 from wean.tasks.view import TaskView
-from wean.teachers.ask_or_act import Tally
+from wean.teachers.ask_or_act import QueryStats
 from wean.teachers.plans import Advice
 
 Advise = Callable[[Sequence[Situation]], list[Advice]]
@@ -35,7 +35,7 @@ class _Member:
     """Tokens of the plan for each situation of this episode."""
 
 
-class GoalTasks(TaskView):
+class SubgoalTasks(TaskView):
     """A view of grid tasks that shows the current sub-goal; actions and rewards are the tasks' own.
 
     Observation: the remembered map with a fifth channel, uint8 (W, H, 5). Shown by `position`, the channel is 1 where
@@ -62,7 +62,7 @@ class GoalTasks(TaskView):
             raise UsageError(f"sub-goals are shown on a remembered map (W, H, 4), not {space}; set student.goal=none")
         self.observation_space: gym.Space[Any] = gym.spaces.Box(0, 255, (*shape[:2], 5), np.uint8)
         self.action_space: gym.Space[Any] = tasks.action_space
-        self.tallies: dict[int, Tally] = {}
+        self.query_stats: dict[int, QueryStats] = {}
         """What was asked in each finished episode, by its reset seed: a question for each of its situations."""
 
     def reset(self, which: Sequence[int], seeds: Sequence[int]) -> NDArray[Any]:
@@ -79,7 +79,7 @@ class GoalTasks(TaskView):
             if over:
                 member = self._members[index]
                 questions = len(member.asked)
-                self.tallies[member.seed] = Tally(questions, questions, 0, sum(member.asked.values()))
+                self.query_stats[member.seed] = QueryStats(questions, questions, 0, sum(member.asked.values()))
         return stepped._replace(observations=seen)
 
     def best_actions(self, which: Sequence[int]) -> list[list[Any]]:

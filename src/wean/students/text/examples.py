@@ -40,7 +40,7 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Mistakes:
-    """Parts of a demonstration that are told as what the student said, and not learnt, by the numbers of actions.
+    """Components of a demonstration that are told as what the student said, and not learnt, by the numbers of actions.
 
     Attributes:
         goals: With which a wrong sub-goal begins.
@@ -219,7 +219,7 @@ def collate(windows: Sequence[Window], pad: int) -> Batch:
 
 
 def split_dev(trajectories: Sequence[Trajectory], share: float) -> tuple[list[Trajectory], list[Trajectory]]:
-    """Parts demonstrations: the last variations of every task are kept for choosing the checkpoint.
+    """Components demonstrations: the last variations of every task are kept for choosing the checkpoint.
 
     Args:
         trajectories: All of them.

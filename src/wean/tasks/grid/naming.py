@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import cast
 
 from minigrid.core.constants import COLOR_TO_IDX, IDX_TO_COLOR, IDX_TO_OBJECT, OBJECT_TO_IDX, STATE_TO_IDX
 
-from wean.tasks.situation import LazyWords
+from wean.tasks.situation import LazySituation
 
 _CANONICAL = ("red", "green", "blue", "purple", "yellow", "grey")
 _COLOR = "|".join(COLOR_TO_IDX)
@@ -95,7 +96,7 @@ class Naming:
         return self._colors[color]
 
 
-def situation(mission: str, seen: set[str], held: str | None) -> LazyWords:
+def situation(mission: str, seen: set[str], held: str | None) -> LazySituation:
     """A moment in words.
 
     Args:
@@ -104,7 +105,7 @@ def situation(mission: str, seen: set[str], held: str | None) -> LazyWords:
         held: The name of what it holds.
     """
     key = (mission, tuple(sorted(seen, key=_place)), held)
-    return LazyWords(key, GOAL, _write, _choose)
+    return LazySituation(key, GOAL, partial(_write, key), partial(_choose, key))
 
 
 def _place(name: str) -> tuple[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -18,7 +19,7 @@ from wean.errors import UsageError
 from wean.tasks.grid import references, skills
 from wean.tasks.grid.kinds import KINDS, Cell
 from wean.tasks.grid.vision import STEP, geometry, visible
-from wean.tasks.situation import LazyWords, Situation
+from wean.tasks.situation import LazySituation, Situation
 
 T = TypeVar("T")
 
@@ -138,7 +139,7 @@ class Room(MiniGridEnv):  # type: ignore[misc]
         """Says in words what the agent has seen and what it holds."""
         seen = set(self._things.values())
         key = (tuple(name for name in self.kind.things if name in seen), self._held)
-        return LazyWords(key, self.kind.goal, _write, _choose)
+        return LazySituation(key, self.kind.goal, partial(_write, key), partial(_choose, key))
 
     @property
     def skill_names(self) -> tuple[str, ...]:

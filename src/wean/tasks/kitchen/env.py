@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import gymnasium as gym
@@ -15,7 +16,7 @@ from wean.tasks.kitchen import picture, solver, view, words
 from wean.tasks.kitchen.layout import RECIPES, fixed_layout, random_layout
 from wean.tasks.kitchen.macros import macros_of, perform
 from wean.tasks.kitchen.world import World
-from wean.tasks.situation import LazyWords, Situation
+from wean.tasks.situation import LazySituation, Situation
 from wean.tasks.splits import Split, split_of_seed
 
 
@@ -108,7 +109,8 @@ class Kitchen(gym.Env[NDArray[np.float32], Any]):
 
     def situation(self) -> Situation:
         """Says in words what the cook sees; equal keys are equal words, also between kitchens."""
-        return LazyWords(view.look(self.world, self.sight), self.goal, self._write, self._choose)
+        key = view.look(self.world, self.sight)
+        return LazySituation(key, self.goal, partial(self._write, key), partial(self._choose, key))
 
     def first_action(self, plan: Sequence[str]) -> int | None:
         """Turns the first item of a plan into the macro-action's number; None if it is not among the choices."""

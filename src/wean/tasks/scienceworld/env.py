@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -15,7 +13,7 @@ from gymnasium import spaces
 from wean.errors import UsageError, WeanError, did_you_mean
 from wean.tasks.scienceworld.server import Server, ServerLost
 from wean.tasks.scienceworld.variations import FOLD_OF_SPLIT, Task, find_task
-from wean.tasks.situation import Situation
+from wean.tasks.situation import LazySituation, Situation
 from wean.tasks.splits import Split, split_of_seed
 
 ScoreRule = Literal["paper", "official"]
@@ -45,26 +43,6 @@ _DESCRIPTION = "Task Description:\n"
 _TEXTS = spaces.Text(50_000, min_length=0, charset=string.printable)
 _COMMANDS = spaces.Text(300, min_length=1, charset=string.ascii_letters + string.digits + " ,-'()")
 _LOST = "The simulator was lost; the episode is over."
-
-
-@dataclass(frozen=True)
-class _Moment:
-    """A moment of an episode; words and choices are asked for when they are read."""
-
-    key: Hashable
-    goal: str
-    write: Callable[[], str]
-    choose: Callable[[], tuple[str, ...]]
-
-    @property
-    def text(self) -> str:
-        """The task, what was answered last, what can be seen and what is carried."""
-        return self.write()
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """The commands that ScienceWorld lists as valid, or the numbers that answer its question."""
-        return self.choose()
 
 
 class ScienceWorld(gym.Env[str, str]):
@@ -223,7 +201,7 @@ class ScienceWorld(gym.Env[str, str]):
         """
         key = (self.task, self.variation, self._said, self._observation)
         turn = len(self._said)
-        return _Moment(key, self.goal, partial(self._write, turn), partial(self._choose, turn))
+        return LazySituation(key, self.goal, partial(self._write, turn), partial(self._choose, turn))
 
     def look(self) -> str:
         """What can be seen; costs nothing."""

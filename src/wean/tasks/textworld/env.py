@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -13,7 +12,7 @@ import gymnasium as gym
 from gymnasium import spaces
 
 from wean.errors import UsageError
-from wean.tasks.situation import Situation
+from wean.tasks.situation import LazySituation, Situation
 from wean.tasks.splits import Split, split_of_seed
 from wean.tasks.textworld.games import GAMES, family, game_file, load_rules
 from wean.tasks.textworld.machine import LONGEST, Machine, Turn
@@ -39,21 +38,6 @@ _RECIPE = re.compile(r"Ingredients:.*Directions:.*prepare meal", re.DOTALL)
 _MOVED = re.compile(r"go (north|south|east|west)")
 _TEXTS = spaces.Text(20_000, min_length=0, charset=string.printable)
 _COMMANDS = spaces.Text(LONGEST, min_length=1, charset=string.ascii_letters + string.digits + " '-")
-
-
-@dataclass(frozen=True)
-class _Moment:
-    """A moment of a game; its choices are computed when they are read, even after the game has gone on."""
-
-    key: Hashable
-    goal: str
-    text: str
-    choose: Callable[[], tuple[str, ...]]
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """The commands that do something here."""
-        return self.choose()
 
 
 class TextWorld(gym.Env[str, str]):
@@ -163,7 +147,8 @@ class TextWorld(gym.Env[str, str]):
 
     def situation(self) -> Situation:
         """Says in words where the player is, what is there and what is carried; choices are the admissible commands."""
-        return _Moment(self._text, self.goal, self._text, partial(_choose, self._progress, self._progress.turn))
+        text = self._text
+        return LazySituation(self._text, self.goal, lambda: text, partial(_choose, self._progress, self._progress.turn))
 
     def first_action(self, plan: Sequence[str]) -> str | None:
         """Gives the first item of a plan if it is among the choices, else None."""

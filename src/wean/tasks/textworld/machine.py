@@ -20,7 +20,7 @@ _PROMPT = re.compile(r"\n>\s.*\Z", re.DOTALL)  # with the status line after it
 _SUCCEEDED = " - succeeded"
 _WON, _LOST = "*** The End ***", "*** You lost! ***"
 
-# Words that speak to the machine instead of to the game, and marks that make several commands of one.
+# Situation that speak to the machine instead of to the game, and marks that make several commands of one.
 _TO_MACHINE = (
     *("quit", "q", "restart", "restore", "save", "undo", "script", "transcript", "unscript"),
     *("verify", "version", "notify", "superbrief", "brief", "verbose", "oops", "again", "g"),

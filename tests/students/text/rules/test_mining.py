@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from wean.algorithms.finetune import SubgoalsConfig
+from wean.algorithms.finetune import FinetuneConfig
 from wean.data.annotations import parse_annotation
 from wean.data.trajectories import Moment, Trajectory
 from wean.students.text.rules.mining import habits_of, longest_goal, repeats
 from word_demos import NOTHING, demonstration
 
-CONFIG = SubgoalsConfig()
+CONFIG = FinetuneConfig()
 
 
 def test_names_are_said_once_they_were_told_and_other_words_without() -> None:

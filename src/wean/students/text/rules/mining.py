@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from wean.algorithms.finetune import SubgoalsConfig
+from wean.algorithms.finetune import FinetuneConfig
 from wean.data.annotations import Annotation
 from wean.data.trajectories import Key, Trajectory
 from wean.students.text.examples import steps_of, tell
@@ -73,7 +73,7 @@ class _Notes(EpisodeText):
 
 
 def habits_of(
-    trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation], config: SubgoalsConfig
+    trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation], config: FinetuneConfig
 ) -> Habits:
     """Reads the habits of demonstrations.
 
