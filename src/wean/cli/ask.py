@@ -68,7 +68,7 @@ def _situations(task: str, episodes: int) -> dict[Hashable, tuple[Situation, int
             return super().act(tasks, which, observations, draws)
 
     tasks = SerialTasks([partial(make_task, task)] * min(50, episodes))
-    play(Noting(int(tasks.action_space.n)), tasks, episodes, 0)  # type: ignore[attr-defined]
+    play(Noting(num_actions(tasks.action_space)), tasks, episodes, 0)
     return met
 
 

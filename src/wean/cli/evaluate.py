@@ -200,7 +200,9 @@ def make_policy(
         settings = PriorSettings(elicitation=advice.elicitation, temperature=advice.temperature)
         asked = open_model(model_name, strict=strict)
         return PriorPolicy(make_prior(asked, settings), ExpertPolicy() if support else None), tasks, asked
-    actions = int(tasks.action_space.n)  # type: ignore[attr-defined]
+    from wean.tasks.vector import num_actions
+
+    actions = num_actions(tasks.action_space)
     if who == "explorer":
         return ExplorerPolicy(actions), tasks, None
     if who == "random":
@@ -223,6 +225,7 @@ def _student(
     from wean.llm import open_model
     from wean.students.action_values import ActionValues
     from wean.students.saving import load_student
+    from wean.tasks.vector import num_actions
 
     student, model = load_student(folder / "student"), None
     policy = policy_of(student, cast("Acting | None", acting) or config.evaluation.acting)
@@ -231,7 +234,7 @@ def _student(
     if asks_at_work(config):
         model = open_model(model_name or config.model or "", strict=strict)
     tasks = view_of(config, make_teacher(model, config.advice, config.seed) if model else None, played)
-    actions = int(tasks.action_space.n)  # type: ignore[attr-defined]
+    actions = num_actions(tasks.action_space)
     if student.num_actions != actions:
         raise UsageError(f"the student of {folder} has {student.num_actions} actions, the task {actions}")
     return policy, tasks, model

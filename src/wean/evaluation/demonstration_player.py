@@ -15,7 +15,7 @@ from wean.data.columns import Step
 from wean.evaluation.episodes import succeeded
 from wean.tasks.situation import Situation
 from wean.tasks.splits import CHOOSING_SEED, FINAL_SEED
-from wean.tasks.vector import MakeTask, SerialTasks
+from wean.tasks.vector import MakeTask, SerialTasks, num_actions
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Player:
         if not self._numbered:
             return ()
         plans = [(choice,) for choice in situation.choices]
-        actions = range(int(self._tasks.action_space.n))  # type: ignore[attr-defined]
+        actions = range(num_actions(self._tasks.action_space))
         if self._tasks.first_actions([0], [plans])[0] == list(actions):
             return ()
         return tuple(self._tasks.action_names()) or tuple(f"action {number}" for number in actions)

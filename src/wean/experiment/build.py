@@ -40,7 +40,7 @@ from wean.students.q_text import TextValues
 from wean.students.saving import make_student
 from wean.students.student import Student
 from wean.tasks.registration import make_task, task_id
-from wean.tasks.vector import SerialTasks, ShownTasks
+from wean.tasks.vector import SerialTasks, ShownTasks, num_actions
 from wean.tasks.wrappers.options import OptionTasks
 from wean.teachers.action_rating import ActionRating, rate
 from wean.teachers.ask_or_act import AskOrAct
@@ -105,7 +105,7 @@ class Components:
         if self.teacher is None:
             return {}
         if not isinstance(self.teacher, Prior):
-            actions = int(self.tasks.action_space.n)  # type: ignore[attr-defined]
+            actions = num_actions(self.tasks.action_space)
             return {"teacher": TeacherPolicy(self.teacher, actions), "random-skills": RandomSkillsPolicy(actions)}
         alone: dict[str, Policy] = {"teacher": PriorPolicy(self.teacher)}
         if isinstance(self.student, ActionValues):

@@ -1,6 +1,7 @@
 """How a student of a grid map reads its current sub-goal: the three encodings of Words as Beacons (2410.08632).
 
-`wean.teachers.subgoal_tasks` defines the fifth channel of the map. Each encoding becomes a vector that is added to the student's first hidden layer. All begin at zero: a new student acts as one that sees no sub-goal.
+`wean.teachers.subgoal_tasks` defines the fifth channel of the map. Each encoding becomes a vector that is
+added to the student's first hidden layer. All begin at zero: a new student acts as one that sees no sub-goal.
 """
 
 from __future__ import annotations

@@ -114,6 +114,17 @@ def student_space(space: gym.Space[Any]) -> gym.Space[Any]:
     return space
 
 
+def num_actions(space: gym.Space[Any]) -> int:
+    """The number of actions of a `Discrete` action space.
+
+    Raises:
+        UsageError: The actions are not numbered.
+    """
+    if not isinstance(space, gym.spaces.Discrete):
+        raise UsageError(f"the actions are {space} and not numbered; a Discrete action space is needed")
+    return int(space.n)
+
+
 def chosen(tasks: Tasks, which: Sequence[int], numbers: NDArray[np.int64]) -> list[Any]:
     """Turns places among the situations' choices into what `step` takes: the numbers, or the texts of a text task.
 

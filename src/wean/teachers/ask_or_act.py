@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from wean.errors import UsageError
 from wean.tasks.situation import Situation
-from wean.tasks.vector import SerialTasks, Steps
+from wean.tasks.vector import SerialTasks, Steps, num_actions
 from wean.tasks.view import TaskView
 from wean.teachers.plans import Plan
 from wean.teachers.teacher import Teacher
@@ -133,7 +133,7 @@ class AskOrAct(TaskView):
             self.observation_space = gym.spaces.Box(0, 1, (4 * len(self._index) + 1,), np.float32)
         self._choices = ["go on", "ask", "go on at random"][: 3 if waits else 2]
         self.action_space: gym.Space[Any] = gym.spaces.Discrete(len(self._choices))
-        self._primitives = int(tasks.action_space.n)  # type: ignore[attr-defined]
+        self._primitives = num_actions(tasks.action_space)
         self.query_stats: dict[int, QueryStats] = {}
         """What was asked in each finished episode, by its reset seed."""
         self.questions = 0

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.errors import UsageError
-from wean.tasks.vector import Plan, SerialTasks, Steps
+from wean.tasks.vector import Plan, SerialTasks, Steps, num_actions
 from wean.tasks.view import TaskView
 
 
@@ -67,7 +67,7 @@ class OptionTasks(TaskView):
             raise UsageError(f"a map of {shape[0]} x {shape[1]} cells has no room for {len(self._skills)} skills")
         self.observation_space: gym.Space[Any] = gym.spaces.Box(0, 255, (*shape[:2], 5), np.uint8)
         self.action_space: gym.Space[Any] = gym.spaces.Discrete(len(self._skills))
-        self._primitives = int(tasks.action_space.n)  # type: ignore[attr-defined]
+        self._primitives = num_actions(tasks.action_space)
 
     def reset(self, which: Sequence[int], seeds: Sequence[int]) -> NDArray[Any]:
         """See `Tasks.reset`."""
