@@ -3,7 +3,7 @@
 from wean.annotation.question import answer_text
 from wean.data.annotations import Annotation
 from wean.data.subgoals import Chunk, parse_subgoal
-from wean.data.trajectories import Trajectory, TrajectoryStep
+from wean.data.trajectories import PathStep, Trajectory
 from wean.llm.answers import Message
 
 ROOMS = ("kitchen", "cellar", "attic", "garden")
@@ -16,7 +16,7 @@ def errand(variation: int, task: str = "fetch") -> Trajectory:
     other = ROOMS[(variation + 1) % len(ROOMS)]
     actions = [f"open door to {room}"] * (variation % 2)
     actions += [f"go to {room}", "look around", f"pick up {thing}", f"go to {other}", f"move {thing} to red box"]
-    return Trajectory(task, variation, f"Your task is to bring the {thing}.", tuple(map(TrajectoryStep, actions)))
+    return Trajectory(task, variation, f"Your task is to bring the {thing}.", tuple(map(PathStep, actions)))
 
 
 def right(errand: Trajectory) -> Annotation:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from wean.data.annotations import Annotation, parse_annotation
-from wean.data.trajectories import Trajectory, TrajectoryStep
+from wean.data.trajectories import PathStep, Trajectory
 
 KITCHEN = (
     "This room is called the kitchen. In it, you see: \n\tthe agent\n\ta lamp\nYou also see:\n\tA door to the hall"
@@ -20,18 +20,18 @@ NOTHING, LAMP = "In your inventory, you see:\n", "In your inventory, you see:\n\
 
 def demonstration(variation: int = 0, back: int = 1, task: str = "carry") -> tuple[Trajectory, Annotation]:
     """Takes a lamp to another room, and walks there and back some times before."""
-    path = [TrajectoryStep("look around", KITCHEN, KITCHEN, NOTHING, 0)]
+    path = [PathStep("look around", KITCHEN, KITCHEN, NOTHING, 0)]
     chunks: list[list[Any]] = [["find(lamp)", 1]]
     for _ in range(back):
         path += [
-            TrajectoryStep("go to hall", "You move to the hall.", KITCHEN, NOTHING, 0),
-            TrajectoryStep("go to kitchen", "You move to the kitchen.", HALL, NOTHING, 0),
+            PathStep("go to hall", "You move to the hall.", KITCHEN, NOTHING, 0),
+            PathStep("go to kitchen", "You move to the kitchen.", HALL, NOTHING, 0),
         ]
         chunks.append(["walk(hall, kitchen)", 2])
     path += [
-        TrajectoryStep("pick up lamp", "You move the lamp to the inventory.", KITCHEN, NOTHING, 50),
-        TrajectoryStep("go to hall", "You move to the hall.", EMPTY, LAMP, 50),
-        TrajectoryStep(f"move lamp to box {variation}", "You move the lamp to the box.", HALL, LAMP, 100),
+        PathStep("pick up lamp", "You move the lamp to the inventory.", KITCHEN, NOTHING, 50),
+        PathStep("go to hall", "You move to the hall.", EMPTY, LAMP, 50),
+        PathStep(f"move lamp to box {variation}", "You move the lamp to the box.", HALL, LAMP, 100),
     ]
     chunks += [["take(lamp)", 1], [f"put(lamp, box {variation})", 2]]
     row = {"task": task, "variation": variation, "subgoals": chunks}

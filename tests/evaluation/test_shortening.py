@@ -6,7 +6,7 @@ import pytest
 
 from wean.data.annotations import Annotation, match_annotations, parse_annotation
 from wean.data.shipped import shipped
-from wean.data.trajectories import Trajectory, TrajectoryStep
+from wean.data.trajectories import PathStep, Trajectory
 from wean.evaluation import shortening
 from wean.evaluation.shortening import ShorterPaths, annotated, shortened
 from wean.tasks.scienceworld.server import ServerLost
@@ -24,7 +24,7 @@ def demonstration() -> tuple[Trajectory, Annotation]:
     def said(action: str) -> str:
         return "The door is already open." if action.startswith("open door") else "Done."
 
-    path = tuple(TrajectoryStep(action, said(action), "a room", "", 0.0) for _, actions in WALKED for action in actions)
+    path = tuple(PathStep(action, said(action), "a room", "", 0.0) for _, actions in WALKED for action in actions)
     rows = [[subgoal, len(actions)] for subgoal, actions in WALKED]
     trajectory = Trajectory("watch", 0, "Watch the block.", path)
     values = {"task": "watch", "variation": 0, "subgoals": rows, "digest": trajectory.digest}
@@ -56,7 +56,7 @@ def test_sub_goals_end_with_the_path_that_was_replayed() -> None:
     example = demonstration()
     for often, length in ((3, 10), (3, 6), (None, 12), (None, 2)):
         actions = shortened(*example, often).actions[:length]
-        replayed = Trajectory("watch", 0, "Watch the block.", tuple(TrajectoryStep(action) for action in actions))
+        replayed = Trajectory("watch", 0, "Watch the block.", tuple(PathStep(action) for action in actions))
         found = annotated(replayed, example)
         assert found.ends[-1] == length
         assert not match_annotations([found], [replayed])[1]

@@ -9,7 +9,7 @@ import pytest
 
 from households import errand, errands, right
 from wean.data.annotations import parse_annotation
-from wean.data.trajectories import TrajectoryStep
+from wean.data.trajectories import PathStep
 from wean.errors import WeanError
 from wean.report.annotation_page import write_annotation_page
 
@@ -36,7 +36,7 @@ def test_what_is_on_the_page(tmp_path: Path) -> None:
 
 def test_actions_cannot_break_out_of_the_page(tmp_path: Path) -> None:
     one = errand(0)
-    evil = replace(one, path=(TrajectoryStep("</script><script>alert(1)</script>"), *one.path[1:]))
+    evil = replace(one, path=(PathStep("</script><script>alert(1)</script>"), *one.path[1:]))
     html = write_annotation_page(tmp_path / "page.html", [evil], {one.key: right(one)}, 0.7).read_text(encoding="utf-8")
     assert "<script>alert" not in html
 

@@ -55,7 +55,7 @@ def _situations(task: str, episodes: int) -> dict[Hashable, tuple[Situation, int
     from wean.agents.policy import RandomSkillsPolicy
     from wean.evaluation.episodes import play
     from wean.tasks.registration import make_task
-    from wean.tasks.vector import SerialTasks, Tasks
+    from wean.tasks.vector import SerialTasks, Tasks, num_actions
 
     met: dict[Hashable, tuple[Situation, int]] = {}
 

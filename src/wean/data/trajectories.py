@@ -18,7 +18,7 @@ Key = tuple[str, int]
 """Names a demonstration: its task and variation."""
 
 
-class TrajectoryStep(NamedTuple):
+class PathStep(NamedTuple):
     """One action, and what was there to be read around it; texts are empty where the file has none.
 
     Attributes:
@@ -51,7 +51,7 @@ class Trajectory:
     task: str
     variation: int
     description: str
-    path: tuple[TrajectoryStep, ...]
+    path: tuple[PathStep, ...]
     version: str = ""
 
     @property
@@ -151,7 +151,7 @@ def _trajectory(row: Mapping[str, Any], counted: Counter[str]) -> Trajectory:
     return Trajectory(task, variation, description, tuple(map(_moment, path)), version)
 
 
-def _moment(step: Any) -> TrajectoryStep:
+def _moment(step: Any) -> PathStep:
     if isinstance(step, str):
         step = {"action": step}
     if not isinstance(step, Mapping) or not isinstance(step.get("action"), str) or not step["action"].strip():
@@ -162,7 +162,7 @@ def _moment(step: Any) -> TrajectoryStep:
         raise UsageError('"observation", "look" and "inventory" must be texts')
     if score is not None and (not isinstance(score, int | float) or isinstance(score, bool)):
         raise UsageError(f'"score" is a number, not {score!r}')
-    return TrajectoryStep(step["action"].strip(), observation, look, inventory, score)
+    return PathStep(step["action"].strip(), observation, look, inventory, score)
 
 
 def by_task(trajectories: Sequence[Trajectory]) -> dict[str, list[Trajectory]]:

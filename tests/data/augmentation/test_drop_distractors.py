@@ -3,7 +3,7 @@
 import numpy as np
 
 from wean.data.augmentation.drop_distractors import places_of, thinned
-from wean.data.trajectories import Trajectory, TrajectoryStep
+from wean.data.trajectories import PathStep, Trajectory
 from word_demos import demonstration
 
 YARD = (
@@ -12,8 +12,8 @@ YARD = (
 )
 AWAKE = YARD.replace("asleep", "awake")
 PATH = (
-    TrajectoryStep("open door to hall", "The door is already open.", YARD, "an orange", 0.0),
-    TrajectoryStep("focus on tortoise", "You focus on it.\n\tan axe", AWAKE, "an orange", 100.0),
+    PathStep("open door to hall", "The door is already open.", YARD, "an orange", 0.0),
+    PathStep("focus on tortoise", "You focus on it.\n\tan axe", AWAKE, "an orange", 100.0),
 )
 TRAJECTORY = Trajectory("longest", 0, "Find the animal that lives longest and put it into the red box.", PATH)
 PLACES = frozenset({"yard", "hall"})

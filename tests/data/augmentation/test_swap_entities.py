@@ -6,7 +6,7 @@ import numpy as np
 
 from wean.data.annotations import Annotation, parse_annotation
 from wean.data.augmentation.swap_entities import Names, given_names, renamed
-from wean.data.trajectories import Key, Trajectory, TrajectoryStep
+from wean.data.trajectories import Key, PathStep, Trajectory
 
 
 def slide(variation: int, surface: str, task: str = "slide") -> Trajectory:
@@ -15,8 +15,8 @@ def slide(variation: int, surface: str, task: str = "slide") -> Trajectory:
         "A door to the hall (that is open)"
     )
     path = (
-        TrajectoryStep(f"slide block down {surface} surface", f"{surface.title()} is rough.", look, "an orange", 100.0),
-        TrajectoryStep("put block on bench", "Done.", look, "an orange", 100.0),
+        PathStep(f"slide block down {surface} surface", f"{surface.title()} is rough.", look, "an orange", 100.0),
+        PathStep("put block on bench", "Done.", look, "an orange", 100.0),
     )
     return Trajectory(task, variation, f"In the hall, slide a block down the {surface} surface.", path)
 
@@ -76,7 +76,7 @@ def test_a_demonstration_gets_other_names_everywhere_alike() -> None:
 
 
 def worded(task: str, variation: int, description: str, *subgoals: str) -> tuple[Trajectory, Annotation]:
-    path = tuple(TrajectoryStep(subgoal, "Done.", "a shed", "", 100.0) for subgoal in subgoals)
+    path = tuple(PathStep(subgoal, "Done.", "a shed", "", 100.0) for subgoal in subgoals)
     rows = [[subgoal, 1] for subgoal in subgoals]
     one = Trajectory(task, variation, description, path)
     return one, parse_annotation({"task": task, "variation": variation, "subgoals": rows, "digest": one.digest})
@@ -128,7 +128,7 @@ def house(room: str, other: str) -> Trajectory:
     looks = (f"This room is called the {room}. In it, you see:\na cup\nA door to the hall (that is open)",)
     looks += (f"This room is called the hall. In it, you see:\nA door to the {room}\nA door to the {other}",)
     looks += (f"This room is called the {other}. In it, you see:\nA door to the hall (that is open)",)
-    path = tuple(TrajectoryStep(f"go to {room}", "You move.", look, "", 0.0) for look in looks)
+    path = tuple(PathStep(f"go to {room}", "You move.", look, "", 0.0) for look in looks)
     return Trajectory("walk", 0, f"Bring the cup from the {room}.", path)
 
 

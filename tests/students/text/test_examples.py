@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from wean.agents.text_agent import TextAgent
-from wean.data.trajectories import Trajectory, TrajectoryStep
+from wean.data.trajectories import PathStep, Trajectory
 from wean.errors import UsageError
 from wean.students.text.decoder import Said
 from wean.students.text.examples import (
@@ -340,12 +340,10 @@ def test_the_last_variations_choose_the_checkpoint() -> None:
 
 def test_what_finds_its_end_reached_is_left_out_and_a_rise_that_came_with_it_is_told_later(tokenizer: Any) -> None:
     moments = [
-        TrajectoryStep("go to hall", "You move to the hall.", "hall:\na box", NOTHING, 0),
-        TrajectoryStep("open box", "The box is already open.", "hall:\na box", NOTHING, 30),
-        TrajectoryStep(
-            "activate lamp", "The lamp appears broken, and can't be activated.", "hall:\na box", NOTHING, 30
-        ),
-        TrajectoryStep("go to kitchen", "You move to the kitchen.", "hall:\na box", NOTHING, 30),
+        PathStep("go to hall", "You move to the hall.", "hall:\na box", NOTHING, 0),
+        PathStep("open box", "The box is already open.", "hall:\na box", NOTHING, 30),
+        PathStep("activate lamp", "The lamp appears broken, and can't be activated.", "hall:\na box", NOTHING, 30),
+        PathStep("go to kitchen", "You move to the kitchen.", "hall:\na box", NOTHING, 30),
     ]
     walked = Trajectory("walk", 0, "Walk.", tuple(moments))
     (window,) = tell(walked, None, student(tokenizer).episode(), 100).windows

@@ -16,7 +16,7 @@ import numpy as np
 
 from wean.data.annotations import Annotation
 from wean.data.augmentation.swap_entities import any_of, words_of
-from wean.data.trajectories import Trajectory, TrajectoryStep
+from wean.data.trajectories import PathStep, Trajectory
 from wean.students.text.prompt import is_idle, place_of
 
 _THING = re.compile(r"[^(.,:]*")
@@ -71,7 +71,6 @@ def thinned(
         return "\n".join([first, *filter(stays, others)])
 
     path = tuple(
-        TrajectoryStep(one.action, kept(one.observation), kept(one.look), one.inventory, one.score)
-        for one in trajectory.path
+        PathStep(one.action, kept(one.observation), kept(one.look), one.inventory, one.score) for one in trajectory.path
     )
     return replace(trajectory, path=path)

@@ -17,7 +17,7 @@ import numpy as np
 
 from wean.data.annotations import Annotation
 from wean.data.subgoals import Chunk, SubGoal
-from wean.data.trajectories import Key, Trajectory, TrajectoryStep
+from wean.data.trajectories import Key, PathStep, Trajectory
 from wean.students.text.examples import Mistakes
 from wean.students.text.normalize import phrase
 from wean.students.text.prompt import is_idle, place_of
@@ -84,7 +84,7 @@ def astray(
     Returns:
         Both anew, and which of their parts are mistakes.
     """
-    path: list[TrajectoryStep] = []
+    path: list[PathStep] = []
     starts: dict[int, SubGoal] = {}
     goals, actions, dones = set[int](), set[int](), set[int]()
     seen: dict[str, str] = {}
@@ -134,9 +134,7 @@ def _out(here: str, seen: Mapping[str, str], roads: Roads, generator: np.random.
     return out
 
 
-def _trip(
-    before: TrajectoryStep, now: TrajectoryStep, out: Sequence[str], seen: Mapping[str, str], roads: Roads
-) -> list[TrajectoryStep]:
+def _trip(before: PathStep, now: PathStep, out: Sequence[str], seen: Mapping[str, str], roads: Roads) -> list[PathStep]:
     """From the first place to the last, and the same way back."""
     ways = pairwise([*out, *out[-2::-1]])
-    return [TrajectoryStep(*roads.steps[one, other], seen[one], now.inventory, before.score) for one, other in ways]
+    return [PathStep(*roads.steps[one, other], seen[one], now.inventory, before.score) for one, other in ways]

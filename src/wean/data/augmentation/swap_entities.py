@@ -23,7 +23,7 @@ import numpy as np
 
 from wean.data.annotations import Annotation
 from wean.data.subgoals import Chunk, SubGoal
-from wean.data.trajectories import Key, Trajectory, TrajectoryStep, by_task
+from wean.data.trajectories import Key, PathStep, Trajectory, by_task
 
 _WORD = re.compile(r"[A-Za-z]+")
 _DOUBLED = 0.2
@@ -139,7 +139,7 @@ def renamed(
         return name_of_thing.sub(lambda match: others[match[0].lower()], text)
 
     path = tuple(
-        TrajectoryStep(told(one.action), told(one.observation), told(one.look), told(one.inventory), one.score)
+        PathStep(told(one.action), told(one.observation), told(one.look), told(one.inventory), one.score)
         for one in trajectory.path
     )
     again = replace(trajectory, description=told(trajectory.description), path=path)

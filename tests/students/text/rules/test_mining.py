@@ -6,7 +6,7 @@ import pytest
 
 from wean.algorithms.finetune import FinetuneConfig
 from wean.data.annotations import parse_annotation
-from wean.data.trajectories import Trajectory, TrajectoryStep
+from wean.data.trajectories import PathStep, Trajectory
 from wean.students.text.rules.mining import habits_of, longest_goal, repeats
 from word_demos import NOTHING, demonstration
 
@@ -28,7 +28,7 @@ def test_the_longest_sub_goal_counts_what_is_learnt() -> None:
 
 def hunt(variation: int, thing: str, first: str = "hall:\na door") -> tuple[Trajectory, Any]:
     looks = (first, f"attic:\na {thing}", f"attic:\na {thing}")
-    path = tuple(TrajectoryStep(f"do {number}", "Done.", look, "", 0.0) for number, look in enumerate(looks))
+    path = tuple(PathStep(f"do {number}", "Done.", look, "", 0.0) for number, look in enumerate(looks))
     one = Trajectory("hunt", variation, f"Find the {thing}.", path)
     rows = [[f"find({thing})", 1], [f"take({thing})", 1], ["sing(hall)", 1]]
     return one, parse_annotation({"task": "hunt", "variation": variation, "subgoals": rows, "digest": one.digest})
@@ -64,8 +64,7 @@ def test_sub_goals_that_bring_their_thing_are_known_by_their_first_word(
 ) -> None:
     """A moment has what is carried before its action."""
     path = tuple(
-        TrajectoryStep(f"do {number}", "Done.", "hall:\na cup\na lamp", held, 0.0)
-        for number, held in enumerate(carried)
+        PathStep(f"do {number}", "Done.", "hall:\na cup\na lamp", held, 0.0) for number, held in enumerate(carried)
     )
     one = Trajectory("bring", 0, "Bring it.", path)
     rows = [["get(cup)", 1], ["get(lamp)", 1], ["sing(hall)", 1]]
@@ -109,9 +108,9 @@ def test_whether_ways_lead_back_before_anything_else_was_done_is_known(goals: tu
     leads = {"walk(hall)": "hall:\na lamp", "walk(kitchen)": "kitchen:\na pot"}
     path, here = [], "kitchen:\na pot"
     for number, goal in enumerate(goals):
-        path.append(TrajectoryStep(f"do {number}", "Done.", here, "", 0.0))
+        path.append(PathStep(f"do {number}", "Done.", here, "", 0.0))
         here = leads.get(goal, here)
-    path.append(TrajectoryStep("rest", "Done.", here, "", 0.0))
+    path.append(PathStep("rest", "Done.", here, "", 0.0))
     one = Trajectory("walk", 0, "Walk.", tuple(path))
     rows = [*([goal, 1] for goal in goals), ["rest(here)", 1]]
     annotation = parse_annotation({"task": "walk", "variation": 0, "subgoals": rows, "digest": one.digest})
@@ -147,11 +146,11 @@ def test_what_is_done_more_than_once_in_the_same_moment_is_known_by_its_first_wo
         ("wait for 10", "You wait.", *kitchen),
         ("go to hall", "You move.", "kitchen:\na cup", NOTHING, 0.0),
     ]
-    assert repeats([Trajectory("rest", 0, "Rest.", tuple(TrajectoryStep(*one) for one in done))]) == {"wait": 3}
+    assert repeats([Trajectory("rest", 0, "Rest.", tuple(PathStep(*one) for one in done))]) == {"wait": 3}
 
 
 @pytest.mark.parametrize(("patient", "found"), [(1, {}), (2, {"wait": 4})])
 def test_what_one_demonstration_of_a_hundred_repeats_is_no_habit(patient: int, found: dict[str, int]) -> None:
-    moments = [TrajectoryStep("wait", "Time passes.", "hall", "", 0.0)] * 4
+    moments = [PathStep("wait", "Time passes.", "hall", "", 0.0)] * 4
     many = [Trajectory("rest", n, "Rest.", tuple(moments if n < patient else moments[:1])) for n in range(100)]
     assert repeats(many) == found
