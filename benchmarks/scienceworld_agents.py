@@ -23,7 +23,7 @@ from training_runs import chosen_lines, options, runs_of
 from wean.data.lines import read_lines
 from wean.evaluation.text_episodes import Setup, play_all
 from wean.evaluation.text_scores import SCHEMA, cases, interval_text, stratified, summarize
-from wean.experiment.finetuning import Distilling
+from wean.experiment.runner import Runner
 
 NAME, TASK = "scienceworld_agents", "ScienceWorld"
 LINES = (
@@ -35,8 +35,15 @@ LINES = (
     Line("smaller", "subgoals", "sub-goals, a student of half the width", (TASK,), 1, ("hidden=128",)),
 )
 FEEDINGS = (
-    Line("few", "subgoals", "one sequence a demonstration", (TASK,), 1, ("data=scienceworld", "epochs=20")),
-    Line("few-step", "subgoals-step", "one prompt a step (the paper's)", (TASK,), 1, ("data=scienceworld", "epochs=1")),
+    Line("few", "subgoals", "one sequence a demonstration", (TASK,), 1, ("data=scienceworld", "num_epochs=20")),
+    Line(
+        "few-step",
+        "subgoals-step",
+        "one prompt a step (the paper's)",
+        (TASK,),
+        1,
+        ("data=scienceworld", "num_epochs=1"),
+    ),
 )
 TOGETHER = (2, 3)
 """Seeds of the students of a line that also act together."""
@@ -46,7 +53,7 @@ GIVEN = {
     "random-first": "a random first sub-goal given",
     "random-things": "its sub-goals about random things",
 }
-QUICK = ("data=scienceworld", "epochs=2", "hidden=128", "layers=2", "measurements=2")
+QUICK = ("data=scienceworld", "num_epochs=2", "hidden=128", "layers=2", "measurements=2")
 
 
 def main() -> None:
@@ -67,7 +74,7 @@ def main() -> None:
             for line in lines:
                 if seed <= line.seeds:
                     out = finished.path(line, TASK, seed)
-                    Distilling(line.config(TASK, seed), out, resume=True).run()
+                    Runner(line.config(TASK, seed), out, resume=True).run()
                     if line.name in playing:
                         setup = Setup(TASK, (str(out / "student"),))
                         play_all(setup, cases(TASK, "test", variations), out / file, arguments.workers)

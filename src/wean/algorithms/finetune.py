@@ -185,7 +185,8 @@ class Finetuning:
         ordered = sorted((window for lesson in dev for window in lesson.windows), key=lambda window: len(window.ids))
         self._dev = batched(ordered, config.token_budget)
         self.done = 0
-        self.seconds = 0.0
+        self.matched = 0.0
+        self.spent = 0.0
         """Spent in gradient steps."""
         self.tokens = 0
         """Read in gradient steps, padding not counted."""
@@ -197,7 +198,22 @@ class Finetuning:
         """Gradient steps of the whole run."""
         return len(self._batches)
 
-    def learn(self, on_update: Callable[[Update], None]) -> None:
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Where the time went."""
+        return {"learning": self.spent}
+
+    @property
+    def teacher_weight(self) -> float:
+        """Always 0: no teacher is asked."""
+        return 0.0
+
+    @property
+    def matching(self) -> bool:
+        """Whether a schedule reads `matched`."""
+        return False
+
+    def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
         """Goes on to the end; calls `on_update` after every gradient step.
 
         Raises:
@@ -220,10 +236,11 @@ class Finetuning:
                     "and train anew, the last checkpoint stays"
                 ) from None
             self.done += 1
-            self.seconds += time.perf_counter() - started
+            self.spent += time.perf_counter() - started
             self._count(windows)
             metrics = {"loss": float(loss.detach()), "accuracy": float(right.float().mean()), "learning_rate": rate}
-            on_update(Update(self.done, {"tokens": self.tokens, **metrics}))
+            if on_update is not None:
+                on_update(Update(self.done, {"tokens": self.tokens, **metrics}))
 
     @torch.inference_mode()
     def measure(self) -> dict[str, float]:
@@ -252,7 +269,7 @@ class Finetuning:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that learning needs to go on: tensors, and values."""
-        counts = {"updates": self.done, "seconds": self.seconds, "tokens": self.tokens, "flops": self.flops}
+        counts = {"updates": self.done, "seconds": self.spent, "tokens": self.tokens, "flops": self.flops}
         weights = {f"student.{name}": value for name, value in _own_tensors(self.student.model).items()}
         return {**optimizer_tensors(self._optimizer), **weights}, counts
 
@@ -261,7 +278,7 @@ class Finetuning:
         weights = {name[8:]: value for name, value in tensors.items() if name.startswith("student.")}
         self.student.model.load_state_dict(weights, strict=False)
         load_optimizer_tensors(self._optimizer, tensors)
-        self.done, self.seconds = values["updates"], values["seconds"]
+        self.done, self.spent = values["updates"], values["seconds"]
         self.tokens, self.flops = values["tokens"], values["flops"]
 
     def _moved(self, batch: Batch) -> Batch:
