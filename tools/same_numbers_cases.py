@@ -37,8 +37,8 @@ _RUN = (
     *("student/model.safetensors", "checkpoints/*/state.safetensors"),
 )
 _JUDGED = "evaluation.curve_points=3 evaluation.curve_episodes=2 evaluation.episodes=4 evaluation.recorded_episodes=1"
-_FEW = f"total_timesteps=1536 num_envs=8 num_steps=16 student.hidden=16 {_JUDGED}"
-_LABELS = f"total_timesteps=1536 num_envs=8 student.hidden=16 updates=60 {_JUDGED}"
+_FEW = f"total_timesteps=1024 num_envs=8 num_steps=16 student.hidden=16 {_JUDGED}"
+_LABELS = f"total_timesteps=1024 num_envs=8 student.hidden=16 updates=60 {_JUDGED}"
 _VALUES = f"total_timesteps=400 student.hidden=16 learning_starts=40 student.encoder=../shared/encoder {_JUDGED}"
 _TABLE = f"total_timesteps=600 learning_starts=40 {_JUDGED}"
 _FILE = f"total_timesteps=300 student.hidden=16 {_JUDGED}"
@@ -47,6 +47,7 @@ _WORDS = (
     "data=../shared/demos.jsonl annotations=../shared/subgoals.jsonl"
 )
 _COIN = "--task TextWorldCoin --split train --variations 2 --max-moves 8"
+_ONE_COIN = _COIN.replace("--variations 2", "--variations 1")
 _HOUSE = "--task ScienceWorld --split dev --variations 1 --only find-animal,boil --max-moves 12"
 
 
@@ -80,8 +81,8 @@ _TRAININGS = [
     *_training("lmgt", f"lmgt {_FEW}"),
     *_training("bc", f"bc {_LABELS}"),
     *_training("dagger", f"dagger {_LABELS} rounds=6", kill=True),
-    *_training("when2ask", f"when2ask {_FEW} advice.mode=sampled total_timesteps=1024", kill=True),
-    *_training("option-ppo", f"option-ppo {_FEW} total_timesteps=1024"),
+    *_training("when2ask", f"when2ask {_FEW} advice.mode=sampled", kill=True),
+    *_training("option-ppo", f"option-ppo {_FEW}"),
     *_training("dqn", f"dqn --task FrozenLake4x4 {_TABLE}"),
     *_training("dqn-text", f"dqn {_VALUES}", needs=("transformers",)),
     *_training("dqn-prior", f"dqn-prior --task FrozenLake4x4 {_TABLE} n_step=2 prioritized=0.6 prior.k=3", kill=True),
@@ -178,9 +179,9 @@ _EVALUATIONS = [
     _evaluations("run-options", "option-ppo --episodes 4", after=("train-option-ppo",)),
     _in_words("games", f"random {_COIN}", f"llm-agent {_COIN} --model scripted:small_world:any_command",
               f"oracle {_COIN} --data paths.parquet", after=("demos-paths",), needs=("textworld",)),
-    _in_words("students", f"subgoals-coin {_COIN}", f"subgoals-coin {_COIN} --with subgoals-coin",
-              f"subgoals-coin {_COIN} --goals oracle --data paths.parquet --annotations paths.subgoals.jsonl",
-              f"subgoals-coin {_COIN} --goals random --data paths.parquet --annotations paths.subgoals.jsonl",
+    _in_words("students", f"subgoals-coin {_ONE_COIN}", f"subgoals-coin {_ONE_COIN} --with subgoals-coin",
+              f"subgoals-coin {_ONE_COIN} --goals oracle --data paths.parquet --annotations paths.subgoals.jsonl",
+              f"subgoals-coin {_ONE_COIN} --goals random --data paths.parquet --annotations paths.subgoals.jsonl",
               after=("train-subgoals-coin",), needs=("textworld", "transformers")),
     _in_words("house", f"random {_HOUSE}", f"oracle {_HOUSE} --data scienceworld-dev",
               f"llm-agent {_HOUSE} --model scripted:small_world:any_command", needs=("scienceworld", "java")),
