@@ -44,7 +44,7 @@ from wean.teachers.judging import rate
 
 HEAVY = ("TextWorldCooking", "TextWorldTreasure", "TextWorldCoin", "ScienceWorld")
 SEEDS = (0, 10_000)
-STEPS = 60
+STEPS = 100
 
 # ---- Helpers: all that knows wean's modules and classes ---------------------------------------------------------
 
@@ -224,18 +224,23 @@ def environments() -> dict[str, Any]:
 
 
 def _trace(name: str, seed: int) -> dict[str, Any]:
-    """Sixty pseudo-random actions; a task that ends is reset with the next seed."""
+    """Some steps, half at random; a task that ends is reset with the next seed."""
     tasks, draw = tasks_of(name), random.Random(f"{name} {seed}")
-    seen: dict[str, list[Any]] = {key: [] for key in ("observations", "steps", "words", "best", "explorer")}
+    kinds = ("observations", "steps", "words", "skills", "best", "explorer", "achieved", "cells")
+    seen: dict[str, list[Any]] = {kind: [] for kind in kinds}
     observation, episode = tasks.reset([0], [seed])[0], 0
     for _ in range(STEPS):
         (now,) = tasks.situations([0])
         seen["observations"].append([str(observation.dtype), observation.shape, observation.tobytes().hex()])
         seen["words"].append([now.goal, now.text, now.choices])
+        (leading,) = tasks.first_actions([0], [[(choice,) for choice in now.choices]])
+        seen["skills"].append(leading)
         seen["best"].append(known_or_none(tasks.best_actions))
         seen["explorer"].append(known_or_none(tasks.scripted_actions))
-        number = draw.randrange(int(tasks.action_space.n))
+        seen["cells"].append(known_or_none(tasks.named_cells))
+        number = _pick(draw, int(tasks.action_space.n), seen["best"][-1] or [], leading)
         stepped = tasks.step([0], [number])
+        seen["achieved"].append(known_or_none(tasks.achieved))
         ended = bool(stepped.terminated[0]), bool(stepped.truncated[0])
         success = float(stepped.successes[0])
         told = [number, float(stepped.rewards[0]), *ended, None if success != success else success]
@@ -246,8 +251,15 @@ def _trace(name: str, seed: int) -> dict[str, Any]:
             observation = tasks.reset([0], [seed + episode])[0]
     again = tasks_of(name).replay(tasks.histories())[0]
     assert again.tobytes() == observation.tobytes(), "replayed, a task is where it was"
-    last = seen["words"][-1]
-    return {"hashes": {key: digest(value) for key, value in seen.items()}, "text": last[1], "choices": last[2]}
+    hashes = {kind: digest(value) for kind, value in seen.items() if any(one is not None for one in value)}
+    last = {"text": seen["words"][-1][1], "choices": seen["words"][-1][2]}
+    return {"hashes": hashes, "ended": episode, "rewards": _rounded(sum(one[1] for one in seen["steps"])), **last}
+
+
+def _pick(draw: random.Random, count: int, best: Sequence[int], leading: Sequence[int | None]) -> int:
+    """An action: half at random, else one of the best, or one with which a skill begins."""
+    wanted = best or [action for action in leading if action is not None]
+    return draw.choice(wanted) if wanted and draw.random() < 0.5 else draw.randrange(count)
 
 
 def situations_of(name: str, episodes: int = 3, steps: int = 80) -> list[Any]:
