@@ -414,7 +414,7 @@ def presets() -> dict[str, Any]:
     found = {}
     for name, method in METHODS.items():
         by_task = {task: digest(settings(name, task)) for task in light_tasks()}
-        found[name] = {"home": settings(name, method.home), "hashes": by_task}
+        found[name] = {"full": settings(name, method.home), "hashes": by_task}
     return found
 
 
