@@ -87,8 +87,6 @@ _TRAININGS = [
     *_training("dqn-text", f"dqn {_VALUES}", needs=("transformers",)),
     *_training("dqn-prior", f"dqn-prior --task FrozenLake4x4 {_TABLE} n_step=2 prioritized=0.6 prior.k=3", kill=True),
     *_training("dqn-prior-text", f"dqn-prior {_VALUES} temperature=0.1 backup=kl", needs=("transformers",)),
-    *_training("dqn-prior-games", f"dqn-prior --task TextWorldCoin --model scripted:small_world:answer {_VALUES} "
-               "total_timesteps=120", needs=("transformers", "textworld")),
     *_training("cql", f"cql --task FrozenLake4x4 {_FILE} student.values=table data=lake.parquet", ("demos-expert",)),
     *_training("cql-prior", f"cql-prior --task FrozenLake4x4 {_FILE} student.values=table data=lake.parquet",
                ("demos-expert",), kill=True),
