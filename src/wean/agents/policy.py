@@ -16,7 +16,7 @@ from wean.students.no_repeat import Acting, NoRepeat
 from wean.students.saving import load_student
 from wean.students.student import Student
 from wean.tasks.situation import Situation
-from wean.tasks.vector import Tasks, chosen, student_observation
+from wean.tasks.vector import Steps, Tasks, chosen, student_observation
 
 
 class Case(NamedTuple):
@@ -81,8 +81,8 @@ class Policy:
         numbers = sample(self.probabilities(tasks, which, observations, draws[:, 0]), draws[:, 1])
         return chosen(tasks, which, numbers)
 
-    def observe(self, tasks: Tasks, which: Sequence[int], infos: Sequence[Mapping[str, Any]]) -> None:
-        """Called after each step of the members with its `info`; the final step of an episode included."""
+    def observe(self, tasks: Tasks, which: Sequence[int], steps: Steps) -> None:
+        """Called with what each step of n members gave, the last one of an episode included."""
 
     def episode_stats(self) -> list[dict[str, Any]]:
         """Returns what each member's episode took (questions, tokens, loops, ...); empty for a policy without."""

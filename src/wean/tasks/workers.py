@@ -6,24 +6,23 @@ On two cores this does not pay for the grid rooms (a step there is cheaper than 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing as mp
-import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.errors import WeanError
+from wean.errors import UsageError, WeanError
+from wean.processes import start
 from wean.tasks.situation import Situation
-from wean.tasks.vector import MakeTask, Plan, SerialTasks, Steps
+from wean.tasks.text_task import TextTask
+from wean.tasks.vector import MakeTask, Options, Plan, SerialTasks, Steps
 
 
 def _serve(pipe: Connection, makers: Sequence[MakeTask]) -> None:
     """Runs in the worker: answers one (method, arguments) after the other until told to close."""
-    # Ctrl-C reaches every process of a terminal; whether to stop is for the one that owns the tasks to say.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         tasks = SerialTasks(makers)
     except Exception as error:
@@ -41,6 +40,8 @@ def _serve(pipe: Connection, makers: Sequence[MakeTask]) -> None:
             result = getattr(tasks, method)(*arguments)
             if method == "situations":  # lazy ones hold functions: what crosses a pipe is the words themselves
                 result = [Situation(s.goal, s.text, s.choices, s.key) for s in result]
+            if method == "step":  # what else an environment says need not survive pickling
+                result = result._replace(infos=())
             pipe.send((True, result))
         except Exception as error:  # whatever a task raises belongs to the process that asked
             pipe.send((False, _one_line(error)))
@@ -60,20 +61,19 @@ class WorkerTasks:
         workers: Number of processes.
     """
 
+    query_stats: ClassVar[Mapping[int, Any]] = {}
+
     def __init__(self, makers: Sequence[MakeTask], workers: int = 2) -> None:
         self.num = len(makers)
-        context = mp.get_context("spawn")
         blocks = np.array_split(np.arange(self.num), min(workers, self.num))
         self._home = {int(index): (w, place) for w, block in enumerate(blocks) for place, index in enumerate(block)}
         self._pipes: list[Connection] = []
         self._processes = []
         for block in blocks:
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, [makers[i] for i in block]), daemon=True)
-            process.start()
+            ours, theirs = Pipe()
+            self._processes.append(start(_serve, theirs, [makers[i] for i in block]))
             theirs.close()
             self._pipes.append(ours)
-            self._processes.append(process)
         try:
             self.observation_space, self.action_space = self._receive(range(len(blocks)))[0]
         except WeanError:
@@ -112,14 +112,16 @@ class WorkerTasks:
             self._send(w, method, members, *[[column[p] for p in places[w]] for column in columns])
         results: list[Any] = [None] * len(which)
         for w, answer in zip(busy, self._receive(busy), strict=True):
-            rows = list(zip(*answer, strict=True)) if isinstance(answer, Steps) else list(answer)
+            rows = list(zip(*answer[:-1], strict=True)) if isinstance(answer, Steps) else list(answer)
             for place, row in zip(places[w], rows, strict=True):
                 results[place] = row
         return results
 
-    def reset(self, which: Sequence[int], seeds: Sequence[int]) -> NDArray[Any]:
+    def reset(
+        self, which: Sequence[int], seeds: Sequence[int], options: Sequence[Options] | None = None
+    ) -> NDArray[Any]:
         """See `Tasks.reset`."""
-        return np.stack(self._call("reset", which, seeds))
+        return np.stack(self._call("reset", which, seeds, options or [None] * len(which)))
 
     def step(self, which: Sequence[int], actions: Sequence[Any]) -> Steps:
         """See `Tasks.step`."""
@@ -146,6 +148,10 @@ class WorkerTasks:
     def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
         """See `Tasks.achieved`."""
         return self._call("achieved", which)
+
+    def text_task(self, index: int) -> TextTask:
+        """See `Tasks.text_task`; always refused."""
+        raise UsageError("tasks in worker processes cannot be played in words; play them in this process")
 
     def histories(self) -> list[tuple[int, list[Any]]]:
         """See `Tasks.histories`."""
