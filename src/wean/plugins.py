@@ -1,56 +1,44 @@
-"""What installed packages add to wean, through their entry points."""
+"""What other packages add to wean, by entry points: tasks, methods, students and models."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import cache, partial
 from importlib import metadata
 from typing import Any
 
 from wean.errors import UsageError
 
 
-@dataclass(frozen=True)
-class Plugin:
-    """One entry point of an installed package.
+@cache
+def entry_points(group: str) -> dict[str, Callable[[], Any]]:
+    """Names that installed packages declare in a group, each with a function that imports what it stands for.
 
-    Attributes:
-        name: The name that the package claims.
-        package: The package's name.
-        value: Where the object is, `module:attribute`.
-    """
-
-    name: str
-    package: str
-    value: str
-    group: str
-
-    def load(self) -> Any:
-        """Imports the object.
-
-        Raises:
-            UsageError: If the package's code cannot be imported, in one line that names the package.
-        """
-        try:
-            return metadata.EntryPoint(self.name, self.value, self.group).load()
-        except Exception as error:  # the package's own code may fail in any way
-            told = " ".join(f"{type(error).__name__}: {error}".split())
-            raise UsageError(
-                f"{self.name!r} of the package {self.package} cannot be imported ({told}); repair or uninstall it"
-            ) from None
-
-
-def entry_points(group: str) -> dict[str, Plugin]:
-    """The entry points of a group by name, e.g. of `wean.tasks`; nothing is imported.
+    Args:
+        group: `wean.tasks`, `wean.methods`, `wean.students` or `wean.models`.
 
     Raises:
-        UsageError: If two packages claim the same name.
+        UsageError: Two packages declare one name. The functions raise it where an import fails.
     """
-    found: dict[str, Plugin] = {}
-    for point in metadata.entry_points(group=group):
-        package = point.dist.name if point.dist is not None else point.module
-        plugin = Plugin(point.name, package, point.value, group)
-        other = found.setdefault(point.name, plugin)
-        if other.package != plugin.package:
-            both = f"{other.package} and {package}"
-            raise UsageError(f"the packages {both} both claim {point.name!r} in {group}; uninstall one of them")
-    return found
+    found: dict[str, metadata.EntryPoint] = {}
+    for entry in metadata.entry_points(group=group):
+        other = found.setdefault(entry.name, entry)
+        if other.value != entry.value:
+            raise UsageError(
+                f"{_package(other)} and {_package(entry)} both declare {entry.name!r} in {group}; uninstall one of them"
+            )
+    return {name: partial(_load, entry) for name, entry in found.items()}
+
+
+def _load(entry: metadata.EntryPoint) -> Any:
+    try:
+        return entry.load()
+    except Exception as error:  # the package is somebody else's, and may fail in any way
+        raise UsageError(
+            f"cannot import {entry.name!r} of the package {_package(entry)} ({type(error).__name__}: {error}); "
+            "mend or uninstall it"
+        ) from None
+
+
+def _package(entry: metadata.EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else entry.module

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -145,11 +146,11 @@ def listed_tasks() -> dict[str, Listed]:
     Raises:
         UsageError: If two packages claim the same name, or one of wean's.
     """
-    added = entry_points(GROUP)
-    for name in added.keys() & TASKS.keys():
-        raise UsageError(f"the package {added[name].package} claims {name!r}, a task of wean's; uninstall it")
-    others = {name: Listed(one.value, f"from the package {one.package}") for name, one in added.items()}
-    return {**TASKS, **others}
+    added = {entry.name: entry for entry in metadata.entry_points(group=GROUP) if entry.name in entry_points(GROUP)}
+    packages = {name: entry.dist.name if entry.dist else entry.module for name, entry in added.items()}
+    for name in packages.keys() & TASKS.keys():
+        raise UsageError(f"{packages[name]} declares {name!r} in {GROUP}, a task of wean's; uninstall that package")
+    return {**TASKS, **{name: Listed(one.value, f"from the package {packages[name]}") for name, one in added.items()}}
 
 
 def task_names() -> tuple[str, ...]:
@@ -177,8 +178,8 @@ def task_id(name: str) -> str:
         return name
     if f"wean/{name}-v0" in gym.registry:
         return f"wean/{name}-v0"
-    if added := entry_points(GROUP).get(name):
-        gym.register(name, _maker(added.load))
+    if load := entry_points(GROUP).get(name):
+        gym.register(name, lambda **kwargs: load()(**kwargs))  # the package's code is imported only then
         return name
     hint = did_you_mean(name, [*task_names(), *gym.registry], "`wean list tasks` shows those there are")
     raise UsageError(f"unknown task {name!r}; {hint}")
@@ -249,11 +250,6 @@ def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
         return make_stock(registered, **kwargs)
     env = gym.make(registered, disable_env_checker=True, **kwargs)
     return env.env if isinstance(env, gym.wrappers.OrderEnforcing) else env
-
-
-def _maker(load: Callable[[], Callable[..., gym.Env[Any, Any]]]) -> Callable[..., gym.Env[Any, Any]]:
-    """Makes an environment of a package, whose code is imported only then."""
-    return lambda **kwargs: load()(**kwargs)
 
 
 def _import(module: str, name: str) -> None:
