@@ -35,9 +35,9 @@ def list_(
 
 
 def _tasks() -> list[dict[str, Any]]:
-    from wean.tasks.registration import TASKS, task_id
+    from wean.tasks.registration import listed_tasks, task_id
 
-    return [{"name": name, "id": task_id(name), "what": task.what} for name, task in TASKS.items()]
+    return [{"name": name, "id": task_id(name), "what": task.what} for name, task in listed_tasks().items()]
 
 
 def _methods() -> list[dict[str, Any]]:

@@ -24,7 +24,8 @@ from wean.errors import UsageError, WeanError
 from wean.tasks.registration import make_task
 from wean.tasks.scienceworld.env import ScienceWorld
 from wean.tasks.scienceworld.server import ServerLost
-from wean.tasks.scienceworld.variations import TASKS, VERSION, Fold, find_task, first_seed
+from wean.tasks.scienceworld.variations import TASKS, VERSION, find_task
+from wean.tasks.splits import Fold, first_seed
 
 Wanted = tuple[str, int]
 """A task and which of its variations; for TextWorld the number is the reset seed."""

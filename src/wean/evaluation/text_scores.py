@@ -10,7 +10,8 @@ import numpy as np
 from wean.evaluation.statistics import Interval, bootstrap_mean
 from wean.evaluation.text_episodes import Case
 from wean.tasks.registration import short_name
-from wean.tasks.scienceworld.variations import TASKS, find_task, first_seed, fold_of
+from wean.tasks.scienceworld.variations import TASKS, find_task
+from wean.tasks.splits import first_seed, fold_of
 
 SCHEMA = "wean-text-eval/1"
 

@@ -12,9 +12,9 @@ from gymnasium import spaces
 
 from wean.errors import UsageError, WeanError, did_you_mean
 from wean.tasks.scienceworld.server import Server, ServerLost
-from wean.tasks.scienceworld.variations import FOLD_OF_SPLIT, Task, find_task
+from wean.tasks.scienceworld.variations import Task, find_task
 from wean.tasks.situation import LazySituation, Situation
-from wean.tasks.splits import Split, split_of_seed
+from wean.tasks.splits import FOLD_OF_SPLIT, Split, split_of_seed
 
 ScoreRule = Literal["paper", "official"]
 
