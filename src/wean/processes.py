@@ -15,7 +15,9 @@ from typing import Any
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
-def executor(workers: int, initializer: Callable[..., object] | None = None, initargs: tuple[Any, ...] = ()) -> Executor:
+def executor(
+    workers: int, initializer: Callable[..., object] | None = None, initargs: tuple[Any, ...] = ()
+) -> Executor:
     """Returns a pool of processes; with one worker everything runs in this process, when it is submitted.
 
     Args:

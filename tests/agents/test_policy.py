@@ -3,9 +3,9 @@
 import numpy as np
 
 from small_tasks import Corridor
-from wean.agents.experts import ExpertPolicy
-from wean.agents.policy import PriorPolicy
-from wean.evaluation.episodes import play
+from wean.agents.references import ExpertPolicy
+from wean.agents.references import PriorPolicy
+from wean.evaluation.evaluate import play_seeds
 from wean.tasks.vector import SerialTasks
 from wean.teachers.priors import Prior, Proposals
 
@@ -31,13 +31,13 @@ def test_the_prior_draws_from_its_proposals_and_acts_at_random_without() -> None
 
 def test_moments_whose_best_action_the_prior_leaves_out_are_counted() -> None:
     right = PriorPolicy(_prior(dict.fromkeys("0123", (0.0, 1.0))), ExpertPolicy())
-    play(right, SerialTasks([Solved]), 3, 0)
+    play_seeds(right, SerialTasks([Solved]), 3, 0)
     assert (right.moments, right.silent, right.astray) == (12, 0, 0)
     # Steps to cell 1, and then back and forth until ten steps are over.
     astray = PriorPolicy(_prior({"0": (0, 1), "1": (1, 0)}), ExpertPolicy())
-    play(astray, SerialTasks([Solved]), 1, 0)
+    play_seeds(astray, SerialTasks([Solved]), 1, 0)
     assert (astray.moments, astray.silent, astray.astray) == (10, 0, 5)
     silent = PriorPolicy(_prior(dict.fromkeys("0123", (0.0, 0.0))), ExpertPolicy())
-    play(silent, SerialTasks([Solved]), 1, 0)
+    play_seeds(silent, SerialTasks([Solved]), 1, 0)
     assert silent.moments == silent.silent > 3
     assert silent.astray == 0

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from small_tasks import Corridor
-from wean.agents.experts import ExpertPolicy
+from wean.agents.references import ExpertPolicy
 from wean.agents.policy import Policy
 from wean.data.demonstrations import Demonstrations, read_demonstrations
 from wean.data.shards import BLOCK, Shards

@@ -7,7 +7,7 @@ import gymnasium as gym
 import pytest
 
 from small_tasks import Corridor
-from wean.agents.policy import RandomPolicy
+from wean.agents.references import RandomPolicy
 from wean.evaluation.recording import record
 
 
@@ -26,7 +26,7 @@ def steps_of(task: str) -> list[dict[str, Any]]:
 
 
 def test_a_room_is_recorded_with_pictures_and_words() -> None:
-    steps = record(RandomPolicy(7), "SimpleDoorKey", [10_000])["episodes"][0]["steps"]
+    steps = record(RandomPolicy(), "SimpleDoorKey", [10_000])["episodes"][0]["steps"]
     assert all(step["frame"].startswith("data:image/png;base64,") for step in steps)
     assert steps[0]["text"].startswith("The robot has seen ")
     assert steps[0]["action"] in steps[0]["probabilities"]

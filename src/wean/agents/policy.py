@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,23 +16,8 @@ from wean.students.no_repeat import Acting, NoRepeat
 from wean.students.saving import load_student
 from wean.students.student import Student
 from wean.tasks.situation import Situation
+from wean.tasks.splits import Case
 from wean.tasks.vector import Steps, Tasks, chosen, student_observation
-
-
-class Case(NamedTuple):
-    """One episode of a task.
-
-    Attributes:
-        task: Name of the task that its scores are counted under.
-        variation: Number of the variation; the seed, for a task that has no variations.
-        seed: Reset seed.
-        options: Reset options.
-    """
-
-    task: str = ""
-    variation: int = 0
-    seed: int = 0
-    options: Mapping[str, Any] | None = None
 
 
 class Policy:

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.agents.policy import Case, Policy
+from wean.agents.policy import Policy
 from wean.errors import UsageError
 from wean.llm.answers import Answer, Message
 from wean.llm.model import LanguageModel
 from wean.llm.question import tokens_used
 from wean.tasks.situation import Situation
+from wean.tasks.splits import Case
 from wean.tasks.text_task import TextTask
 from wean.tasks.vector import Steps, Tasks, has_numbered_actions, num_actions
 from wean.teachers.plans import last_named

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.agents.policy import Case, Policy, one_hot
+from wean.agents.policy import Policy, one_hot
 from wean.errors import UsageError, did_you_mean
+from wean.tasks.splits import Case
 from wean.tasks.vector import Tasks, has_numbered_actions, num_actions
 from wean.teachers.priors import Prior
 from wean.teachers.teacher import Teacher

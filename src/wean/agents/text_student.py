@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.agents.policy import Case, Policy
+from wean.agents.policy import Policy
 from wean.agents.subgoal_source import Planner
 from wean.agents.text_agent import TextAgent
 from wean.students.text.student import TextStudent
+from wean.tasks.splits import Case
 from wean.tasks.vector import Steps, Tasks
 
 

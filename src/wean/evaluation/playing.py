@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.agents.policy import Case, Policy
+from wean.agents.policy import Policy
+from wean.tasks.splits import Case
 from wean.tasks.vector import Steps, Tasks, has_numbered_actions
 
 SILENT = 40

@@ -11,14 +11,8 @@ from typing import Any
 
 import gymnasium as gym
 
-from wean.agents.policy import (
-    Policy,
-    PriorPolicy,
-    RandomSkillsPolicy,
-    TeacherPolicy,
-    ValuesPolicy,
-    policy_of,
-)
+from wean.agents.policy import Policy, ValuesPolicy, policy_of
+from wean.agents.references import PriorPolicy, RandomSkillsPolicy, TeacherPolicy
 from wean.algorithms.algorithm import Algorithm
 from wean.algorithms.cloning import Cloning, CloningConfig
 from wean.algorithms.cql import CQL, CQLConfig
@@ -30,6 +24,7 @@ from wean.algorithms.ppo import PPO, PPOConfig
 from wean.algorithms.rewards import RewardTerm
 from wean.algorithms.when2ask import When2Ask, When2AskConfig
 from wean.errors import UsageError
+from wean.evaluation.scores import ANY_RETURN
 from wean.experiment.settings import AdviceSettings, PriorSettings, RunConfig, from_yaml
 from wean.llm import Budget, Ledger, open_model
 from wean.llm.model import LanguageModel
@@ -40,7 +35,7 @@ from wean.students.q_text import TextValues
 from wean.students.saving import make_student
 from wean.students.student import Student
 from wean.tasks.registration import make_task, task_id
-from wean.tasks.vector import SerialTasks, ShownTasks, num_actions
+from wean.tasks.vector import SerialTasks, ShownTasks
 from wean.tasks.wrappers.options import OptionTasks
 from wean.teachers.action_rating import ActionRating, rate
 from wean.teachers.ask_or_act import AskOrAct
@@ -55,7 +50,6 @@ from wean.teachers.subgoal_tasks import SubgoalTasks
 from wean.teachers.teacher import Teacher
 
 MakeTask = Callable[[], gym.Env[Any, Any]]
-_NO_LLM = {"model": None, "asked": 0, "replayed": 0, "distinct": 0, "unanswered": 0, "tokens": 0, "cost_usd": 0.0}
 _JUDGES = 100  # episodes of an evaluation that are played side by side
 
 
@@ -72,7 +66,7 @@ class Components:
         teacher: Who guides it, if anybody.
         asking: The same, asked only where the settings say: the algorithm's guide.
         model: The teacher's language model, if it has one.
-        success_return: The return from which an episode counts as success; None counts every positive one.
+        success_return: The return from which an episode counts as success where the task does not say what is one.
         term: What rewards beside the environment, if anything.
     """
 
@@ -84,7 +78,7 @@ class Components:
     teacher: Teacher | Prior | None
     asking: GatedTeacher | None
     model: LanguageModel | None
-    success_return: float | None
+    success_return: float
     term: RewardTerm | None = None
 
     @property
@@ -105,8 +99,7 @@ class Components:
         if self.teacher is None:
             return {}
         if not isinstance(self.teacher, Prior):
-            actions = num_actions(self.tasks.action_space)
-            return {"teacher": TeacherPolicy(self.teacher, actions), "random-skills": RandomSkillsPolicy(actions)}
+            return {"teacher": TeacherPolicy(self.teacher), "random-skills": RandomSkillsPolicy()}
         alone: dict[str, Policy] = {"teacher": PriorPolicy(self.teacher)}
         if isinstance(self.student, ActionValues):
             alone["without-prior"] = ValuesPolicy(self.student, greedy=True, use_prior=False)
@@ -182,6 +175,7 @@ def build(
     judging = min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes))
     judges = view(SerialTasks([make] * judging))
     threshold = success_return(config.task) if registered(config.task) else None
+    threshold = ANY_RETURN if threshold is None else threshold
     return Components(tasks, judges, view, student, algorithm, teacher or prior, asking, model, threshold, term)
 
 
@@ -338,11 +332,6 @@ def make_term(config: RunConfig, model: LanguageModel | None, asking: GatedTeach
         return ActionRating(partial(rate, model, temperature=config.advice.temperature))
     assert asking is not None
     return SubgoalReward(asking.advise)
-
-
-def llm_counts(model: LanguageModel | None) -> dict[str, Any]:
-    """What was asked of a model so far, as summaries and evaluations write it."""
-    return dict(_NO_LLM) if model is None else {"model": model.name, **dataclasses.asdict(model.counts)}
 
 
 def success_return(task: str) -> float | None:

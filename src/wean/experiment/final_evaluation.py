@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wean.agents.policy import Policy, PriorPolicy, TeacherPolicy
-from wean.evaluation.episodes import Episodes, play, summarize
-from wean.evaluation.query_stats import paired, query_stats_report, rules
+from wean.agents.policy import Policy
+from wean.agents.references import PriorPolicy, TeacherPolicy
+from wean.evaluation.evaluate import play_seeds
+from wean.evaluation.query_policies import paired, query_policies
 from wean.evaluation.recording import record
-from wean.experiment.build import Components, llm_counts, registered
+from wean.evaluation.scores import Episodes, Scores, add_counts, llm_counts, query_stats_report
+from wean.experiment.build import Components, registered
 from wean.experiment.run_folder import RunFolder, write_json, write_text
 from wean.experiment.settings import RunConfig, command_line
 from wean.report.card import student_card
@@ -19,26 +21,19 @@ from wean.students.grid import GridStudent
 from wean.students.no_repeat import Acting
 from wean.students.saving import save_student, weight_bytes
 from wean.tasks.splits import FINAL_SEED
-from wean.teachers.ask_or_act import AskOrAct, QueryStats
+from wean.teachers.ask_or_act import AskOrAct
 from wean.teachers.subgoal_tasks import SubgoalTasks
 
 
 def judge(parts: Components, policy: Policy, episodes: int, seed: int) -> Episodes:
     """Plays episodes of a run's task with a policy."""
-    return play(policy, parts.judges, episodes, seed, parts.success_return)
+    return play_seeds(policy, parts.judges, episodes, seed, parts.success_return)
 
 
-def asking(parts: Components, episodes: int, seed: int) -> dict[str, Any]:
-    """What was asked in the episodes that were judged last, as `asking`; nothing where the student does not ask."""
-    found = _query_stats(parts, episodes, seed)
-    return {"asking": query_stats_report(found)} if found else {}
-
-
-def _query_stats(parts: Components, episodes: int, seed: int) -> list[QueryStats]:
-    """What was asked in each of the episodes that were judged last."""
-    if not isinstance(parts.judges, AskOrAct | SubgoalTasks):
-        return []
-    return [parts.judges.query_stats[seed + number] for number in range(episodes)]
+def asking(played: Episodes) -> dict[str, Any]:
+    """What was asked in episodes, as `asking`; nothing where the student does not ask."""
+    stats = [episode.stats for episode in played.played]
+    return {"asking": query_stats_report(stats)} if "questions" in stats[0] else {}
 
 
 def conclude(
@@ -129,14 +124,6 @@ def _advice_counts(parts: Components, table: Sequence[Mapping[str, Any]]) -> dic
     return {**parts.asking.counts, "unparsed": unparsed, "notes": parts.asking.notes}
 
 
-def add_counts(counts: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """Adds what was asked before a resume; an unknown price stays unknown."""
-    added = dict(counts)
-    for name, value in before.items():
-        added[name] = None if value is None or counts[name] is None else counts[name] + value
-    return added
-
-
 def _judged(config: RunConfig, parts: Components, policy: Policy, asked_before: Mapping[str, Any]) -> dict[str, Any]:
     """Plays the held-out episodes."""
     played = judge(parts, policy, config.evaluation.episodes, FINAL_SEED)
@@ -149,8 +136,7 @@ def _told(
     """Sums up the held-out episodes that were played last."""
     asks = isinstance(policy, TeacherPolicy | PriorPolicy) or isinstance(parts.judges, AskOrAct | SubgoalTasks)
     counts = add_counts(llm_counts(parts.model), asked_before) if asks else llm_counts(None)
-    result = summarize(episodes, config.task, policy.name, FINAL_SEED, counts)
-    return result | asking(parts, len(episodes.returns), FINAL_SEED)
+    return Scores(config.task, policy.name, episodes, counts, {"seed": FINAL_SEED}).as_dict()
 
 
 def _references(config: RunConfig, parts: Components, asked_before: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,11 +146,8 @@ def _references(config: RunConfig, parts: Components, asked_before: Mapping[str,
 
 def _rules(config: RunConfig, parts: Components, student: Episodes, asked_before: Mapping[str, Any]) -> dict[str, Any]:
     """The rules that learned asking is compared with; `paired` is the shipped student minus each."""
-    episodes = len(student.returns)
-    asked = _query_stats(parts, episodes, FINAL_SEED)
     found = {}
-    for rule in rules(asked, int(student.lengths.sum())):
-        other = judge(parts, rule, episodes, FINAL_SEED)
-        pairs = paired(student, asked, other, _query_stats(parts, episodes, FINAL_SEED))
-        found[rule.name] = _told(config, parts, rule, other, asked_before) | {"paired": pairs}
+    for rule in query_policies(student):
+        other = judge(parts, rule, len(student.returns), FINAL_SEED)
+        found[rule.name] = _told(config, parts, rule, other, asked_before) | {"paired": paired(student, other)}
     return found

@@ -14,8 +14,9 @@ import torch
 from wean.algorithms.algorithm import Update
 from wean.algorithms.ppo import PPOConfig
 from wean.errors import WeanError
-from wean.experiment.build import Components, MakeTask, build, llm_counts
-from wean.experiment.final_evaluation import add_counts, asking, conclude, judge
+from wean.evaluation.scores import add_counts, llm_counts
+from wean.experiment.build import Components, MakeTask, build
+from wean.experiment.final_evaluation import asking, conclude, judge
 from wean.experiment.run_folder import RunFolder
 from wean.experiment.settings import RunConfig
 from wean.graceful_stop import GracefulStop
@@ -174,7 +175,7 @@ class Training:
                 "questions": parts.asking.counts["questions"] if parts.asking else 0,
                 "episodes": len(judged.returns),
             }
-            | asking(parts, len(judged.returns), CHOOSING_SEED)
+            | asking(judged)
         )
 
     # --- stopping and going on -----------------------------------------------------------------------------------

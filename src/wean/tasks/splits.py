@@ -29,8 +29,8 @@ _PARTS = 4  # half of all layouts for training, a quarter each for choosing and 
 _SPLIT_OF_PART: tuple[Split, ...] = ("training", "choosing", "training", "final")
 
 
-class Episode(NamedTuple):
-    """One episode of an evaluation.
+class Case(NamedTuple):
+    """One episode to play.
 
     Attributes:
         task: The name that its score is counted under.
@@ -39,9 +39,9 @@ class Episode(NamedTuple):
         options: The reset options.
     """
 
-    task: str
-    variation: int
-    seed: int
+    task: str = ""
+    variation: int = 0
+    seed: int = 0
     options: dict[str, Any] | None = None
 
 

@@ -275,10 +275,22 @@ class SerialTasks:
         spec = self._envs[index].spec
         return str(spec.id if spec is not None else self._envs[index])
 
+    @property
+    def name(self) -> str:
+        """The registered id of the first task, or what it calls itself."""
+        return self._name(0)
+
+    @property
+    def reward_threshold(self) -> float | None:
+        """The return from which an episode counts as success, as the first task was registered; None for none."""
+        spec = self._envs[0].spec
+        return None if spec is None else spec.reward_threshold
+
     def action_names(self) -> list[str]:
         """The names of the actions, where the first task has an `actions` enumeration as MiniGrid's do; else none."""
         first = self._envs[0]
-        return [action.name for action in first.get_wrapper_attr("actions")] if first.has_wrapper_attr("actions") else []
+        actions = first.get_wrapper_attr("actions") if first.has_wrapper_attr("actions") else ()
+        return [action.name for action in actions]
 
     def skill_names(self) -> tuple[str, ...]:
         """Every skill that a situation can name: what the first task lists as its `skill_names`.
