@@ -6,13 +6,88 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import Any, Protocol, TypeVar
+
+from wean.errors import WeanError
+
+Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
 
 _CONTEXT = multiprocessing.get_context("spawn")
+
+
+class Worker(Protocol[Result_co]):
+    """Does one piece of work after the other, with what it holds on to meanwhile."""
+
+    def __call__(self, *args: Any) -> Result_co:
+        """Does a piece of work."""
+
+    def close(self) -> None:
+        """Lets go of what it holds."""
+
+
+def work(
+    make: Callable[[], Worker[Result]], pieces: Iterable[tuple[Any, ...]], workers: int, remedy: str
+) -> Iterator[Result]:
+    """Has workers do pieces of work, in this process or in several; yields the results in the order of the pieces.
+
+    Pieces are taken at most two per worker ahead, so that later ones can depend on results.
+
+    Args:
+        make: Makes the worker of a process; with several processes it, the pieces and the results must survive
+            pickling.
+        pieces: The arguments of each call of a worker.
+        workers: Number of processes; with one it is this process.
+        remedy: What the error of a process that died says can be done.
+
+    Raises:
+        WeanError: A process died.
+    """
+    pieces = iter(pieces)
+    if workers <= 1:
+        worker: Worker[Result] | None = None
+        try:
+            for piece in pieces:
+                worker = worker or make()
+                yield worker(*piece)
+        finally:
+            if worker is not None:
+                worker.close()
+        return
+    pool = executor(workers, _set_maker, (make,))
+    ahead: deque[Future[Result]] = deque()
+    try:
+        while True:
+            ahead.extend(pool.submit(_do, piece) for piece in islice(pieces, 2 * workers - len(ahead)))
+            if not ahead:
+                break
+            yield ahead.popleft().result()
+    except BrokenProcessPool:
+        raise WeanError(f"a worker process died; {remedy}") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_make: Callable[[], Worker[Any]]  # of a worker process
+_worker: Worker[Any] | None = None
+
+
+def _set_maker(make: Callable[[], Worker[Any]]) -> None:
+    global _make
+    _make = make
+
+
+def _do(piece: tuple[Any, ...]) -> Any:
+    global _worker
+    _worker = _worker or _make()
+    return _worker(*piece)
 
 
 def executor(

@@ -20,7 +20,7 @@ def plain() -> Iterator[str]:
 
 
 def steps_of(task: str) -> list[dict[str, Any]]:
-    recorded = record(RandomPolicy(gym.make(task).action_space.n), task, [1])
+    recorded = record(RandomPolicy(), task, [1])
     (episode,) = recorded["episodes"]
     return list(episode["steps"])
 

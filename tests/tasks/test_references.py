@@ -99,7 +99,7 @@ def test_where_there_is_no_reference_one_line_says_so() -> None:
         ("ColoredDoorKey", ExpertPolicy(), "rooms with one key on the floor, not ColoredDoorKey"),
         ("KeyInBox", ExpertPolicy(), "rooms with one key on the floor, not KeyInBox"),
         ("SimpleDoorKey", ExplorerPolicy(), "explorer for TwoDoor, not for SimpleDoorKey"),
-        ("FrozenLake", ExplorerPolicy(4), "has no scripted explorer"),
+        ("FrozenLake", ExplorerPolicy(), "has no scripted explorer"),
     ):
         tasks = SerialTasks([partial(make_task, name)])
         with pytest.raises(UsageError, match=says) as caught:

@@ -173,22 +173,28 @@ class TeacherPolicy(Policy):
 class PriorPolicy(Policy):
     """The prior alone: draws from what it proposes; without a proposal it acts at random.
 
+    With an expert, `episode_stats` counts `moments` (decisions), `silent` (those in which the prior proposed nothing)
+    and `unsupported` (those in which it proposed something, but no best action).
+
     Args:
         prior: The prior.
-        expert: Knows the best actions, so that situations are counted in which the prior rules them out; None counts
-            nothing.
-
-    Attributes:
-        moments: Decisions, and
-        silent: those in which the prior proposed nothing, and
-        unsupported: those in which it proposed something, but no best action. All count with an expert only.
+        expert: Knows the best actions; None counts nothing.
     """
 
     name = "prior"
 
     def __init__(self, prior: Prior, expert: Policy | None = None) -> None:
-        self.moments = self.silent = self.unsupported = 0
         self._prior, self._expert = prior, expert
+        self._stats: list[dict[str, Any]] = []
+
+    def begin(self, members: Sequence[Case]) -> None:
+        """See `Policy.begin`."""
+        if self._expert is not None:
+            self._stats = [dict.fromkeys(("moments", "silent", "unsupported"), 0) for _ in members]
+
+    def episode_stats(self) -> list[dict[str, Any]]:
+        """See `Policy.episode_stats`."""
+        return self._stats
 
     def probabilities(
         self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
@@ -200,9 +206,12 @@ class PriorPolicy(Policy):
             probability[: len(row)] = row if row.any() else 1 / len(row)
         if self._expert is not None:
             best = self._expert.probabilities(tasks, which, observations, draws)
-            self.moments += len(rows)
-            self.silent += sum(not row.any() for row in rows)
-            self.unsupported += int((~((best > 0) & (probabilities > 0)).any(1)).sum())
+            supported = ((best > 0) & (probabilities > 0)).any(1)
+            for index, row, fine in zip(which, rows, supported, strict=True):
+                stats = self._stats[index]
+                stats["moments"] += 1
+                stats["silent"] += int(not row.any())
+                stats["unsupported"] += int(not fine)
         return probabilities
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import torch
 
 from wean.agents.policy import Policy
 from wean.agents.references import reference
@@ -18,7 +18,7 @@ from wean.errors import UsageError, WeanError
 from wean.evaluation.playing import Episode, Observer, play
 from wean.evaluation.scores import Episodes, Scores, llm_counts
 from wean.llm.model import LanguageModel
-from wean.processes import executor
+from wean.processes import work
 from wean.tasks.registration import make_task, short_name
 from wean.tasks.splits import FINAL_SEED, Case
 from wean.tasks.vector import MakeTask, SerialTasks, Steps, Tasks, has_numbered_actions
@@ -197,16 +197,26 @@ def _play(plan: Plan, workers: int) -> Iterator[_Result]:
             player.close()
         return
     members = min(plan.members, -(-len(plan.cases) // workers))
-    batches = [plan.cases[first : first + members] for first in range(0, len(plan.cases), members)]
-    pool = executor(workers, _begin_worker, (plan.open_player, members))
-    try:
-        futures: list[Future[list[_Result]]] = [pool.submit(_play_in_worker, one, plan.max_moves) for one in batches]
-        for future in as_completed(futures):
-            yield from future.result()
-    except BrokenProcessPool:
-        raise WeanError("a process that played episodes died; repeat the command with fewer --workers") from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+    make = partial(_CasePlayer, plan.open_player, members, plan.max_moves)
+    batches = ((plan.cases[first : first + members],) for first in range(0, len(plan.cases), members))
+    for results in work(make, batches, workers, "repeat the command with fewer --workers"):
+        yield from results
+
+
+class _CasePlayer:
+    """Plays episodes in a worker process."""
+
+    def __init__(self, open_player: Callable[[int], Player], members: int, max_moves: int | None) -> None:
+        torch.set_num_threads(1)
+        self._player, self._max_moves = open_player(members), max_moves
+
+    def __call__(self, cases: Sequence[Case]) -> list[_Result]:
+        """Returns the episodes."""
+        return list(_play_here(self._player, cases, self._max_moves))
+
+    def close(self) -> None:
+        """Lets go of the tasks and of the model."""
+        self._player.close()
 
 
 def _play_here(player: Player, cases: Sequence[Case], max_moves: int | None) -> Iterator[_Result]:
@@ -216,21 +226,6 @@ def _play_here(player: Player, cases: Sequence[Case], max_moves: int | None) -> 
         for note in notes:
             note.add_to(episode)
         yield _Result(episode, os.getpid(), player.policy.name, llm_counts(player.model))
-
-
-_player: Player  # of a worker process
-
-
-def _begin_worker(open_player: Callable[[int], Player], members: int) -> None:
-    import torch
-
-    global _player
-    torch.set_num_threads(1)
-    _player = open_player(members)
-
-
-def _play_in_worker(cases: Sequence[Case], max_moves: int | None) -> list[_Result]:
-    return list(_play_here(_player, cases, max_moves))
 
 
 def _is_in_words(tasks: Tasks) -> bool:

@@ -34,7 +34,7 @@ class Steps(NamedTuple):
         successes: (N,) float64, 1 or 0 as `info["is_success"]` says, NaN where the task does not say.
         primitive_steps: (N,) int64, steps of the task's own clock as `info["primitive_steps"]` says, 1 where the task
             does not say.
-        infos: What the environments say beside that, one mapping a member; empty from worker processes.
+        infos: What the environments say beside that in texts and numbers, one mapping a member.
     """
 
     observations: NDArray[Any]
@@ -222,7 +222,7 @@ class SerialTasks:
             rewards[place] = float(reward)
             successes[place] = info.get("is_success", np.nan)
             primitive_steps[place] = info.get("primitive_steps", 1)
-            infos.append(info)
+            infos.append({key: value for key, value in info.items() if isinstance(value, str | int | float)})
             observations.append(student_observation(observation))
         return Steps(np.stack(observations), rewards, terminated, truncated, successes, primitive_steps, infos)
 

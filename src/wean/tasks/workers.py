@@ -40,8 +40,6 @@ def _serve(pipe: Connection, makers: Sequence[MakeTask]) -> None:
             result = getattr(tasks, method)(*arguments)
             if method == "situations":  # lazy ones hold functions: what crosses a pipe is the words themselves
                 result = [Situation(s.goal, s.text, s.choices, s.key) for s in result]
-            if method == "step":  # what else an environment says need not survive pickling
-                result = result._replace(infos=())
             pipe.send((True, result))
         except Exception as error:  # whatever a task raises belongs to the process that asked
             pipe.send((False, _one_line(error)))
@@ -112,7 +110,7 @@ class WorkerTasks:
             self._send(w, method, members, *[[column[p] for p in places[w]] for column in columns])
         results: list[Any] = [None] * len(which)
         for w, answer in zip(busy, self._receive(busy), strict=True):
-            rows = list(zip(*answer[:-1], strict=True)) if isinstance(answer, Steps) else list(answer)
+            rows = list(zip(*answer, strict=True)) if isinstance(answer, Steps) else list(answer)
             for place, row in zip(places[w], rows, strict=True):
                 results[place] = row
         return results
@@ -125,9 +123,8 @@ class WorkerTasks:
 
     def step(self, which: Sequence[int], actions: Sequence[Any]) -> Steps:
         """See `Tasks.step`."""
-        rows = self._call("step", which, actions)
-        observations, *columns = zip(*rows, strict=True)
-        return Steps(np.stack(observations), *(np.array(column) for column in columns))
+        observations, *columns, infos = zip(*self._call("step", which, actions), strict=True)
+        return Steps(np.stack(observations), *(np.array(column) for column in columns), list(infos))
 
     def situations(self, which: Sequence[int]) -> list[Situation]:
         """See `Tasks.situations`."""
