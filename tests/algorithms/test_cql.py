@@ -16,7 +16,7 @@ from wean.algorithms.offline import Offline
 from wean.data.columns import Step
 from wean.data.demonstrations import write_demonstrations
 from wean.errors import UsageError, WeanError
-from wean.evaluation.episodes import play
+from wean.evaluation.evaluate import play_seeds
 from wean.students.q_table import TableValues
 from wean.tasks.vector import SerialTasks
 from wean.teachers.priors import Prior, Proposals
@@ -56,7 +56,7 @@ def _cloning(file: Path, prior: Prior | None = None, **changes: object) -> Cloni
 
 
 def _solves(algorithm: Offline) -> bool:
-    return bool(play(ValuesPolicy(algorithm.student), SerialTasks([Corridor]), 2, 10_000).lengths.max() == 4)
+    return bool(play_seeds(ValuesPolicy(algorithm.student), SerialTasks([Corridor]), 2, 10_000).lengths.max() == 4)
 
 
 def test_the_conservative_term_by_hand() -> None:

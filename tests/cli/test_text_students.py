@@ -13,7 +13,7 @@ from wean.agents.subgoal_source import drawing
 from wean.agents.text_agent import TextAgent
 from wean.errors import UsageError, WeanError
 from wean.evaluation.text_episodes import Case, Setup, play_all
-from wean.evaluation.text_scores import cases, interval_text, stratified, summarize
+from wean.evaluation.scores import cases, interval_text, stratified, summarize
 from wean.experiment.runner import Progress, Runner
 from wean.experiment.settings import resolve
 from wean.report.timeline import write_timeline

@@ -46,9 +46,11 @@ def _with(word: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _tasks(word: str) -> list[dict[str, Any]]:
-    from wean.tasks.registration import TASKS, task_id
+    from wean.tasks.registration import listed_tasks, task_id
 
-    return _with(word, [{"name": name, "id": task_id(name), "what": task.what} for name, task in TASKS.items()])
+    return _with(
+        word, [{"name": name, "id": task_id(name), "what": task.what} for name, task in listed_tasks().items()]
+    )
 
 
 def _methods(word: str) -> list[dict[str, Any]]:

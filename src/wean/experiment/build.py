@@ -13,7 +13,8 @@ import gymnasium as gym
 from wean.algorithms.algorithm import Given
 from wean.algorithms.rewards import RewardTerm
 from wean.errors import UsageError
-from wean.experiment.components import Resources, RLComponents, llm_counts, registered
+from wean.evaluation.scores import ANY_RETURN
+from wean.experiment.components import Resources, RLComponents, registered
 from wean.experiment.settings import AdviceConfig, PriorConfig, RunConfig, from_yaml
 from wean.llm import open_model
 from wean.llm.model import LanguageModel
@@ -36,7 +37,6 @@ from wean.teachers.subgoal_reward import SubgoalReward
 from wean.teachers.subgoal_tasks import SubgoalTasks
 from wean.teachers.teacher import Teacher
 
-__all__ = ["build", "llm_counts", "make_prior", "make_teacher", "seen_by_run", "success_return", "view_of"]
 _JUDGES = 100  # episodes of an evaluation that are played side by side
 
 
@@ -82,7 +82,17 @@ def build(config: RunConfig, resources: Resources | None = None) -> RLComponents
     judges = view(SerialTasks([make] * judging))
     threshold = success_return(config.task) if registered(config.task) else None
     return RLComponents(
-        config, tasks, judges, view, student, algorithm, teacher or prior, asking, model, threshold, term
+        config,
+        tasks,
+        judges,
+        view,
+        student,
+        algorithm,
+        teacher or prior,
+        asking,
+        model,
+        ANY_RETURN if threshold is None else threshold,
+        term,
     )
 
 

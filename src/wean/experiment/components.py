@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,20 +11,15 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from wean.agents.policy import (
-    Policy,
-    PriorPolicy,
-    RandomSkillsPolicy,
-    TeacherPolicy,
-    ValuesPolicy,
-    policy_of,
-)
+from wean.agents.policy import Policy, ValuesPolicy, policy_of
+from wean.agents.references import PriorPolicy, RandomSkillsPolicy, TeacherPolicy
 from wean.algorithms.algorithm import Algorithm
 from wean.algorithms.rewards import RewardTerm
 from wean.errors import UsageError
-from wean.evaluation.episodes import Episodes, play, summarize
-from wean.evaluation.query_stats import paired, query_stats_report, rules
+from wean.evaluation.evaluate import play_seeds
+from wean.evaluation.query_policies import paired, query_policies
 from wean.evaluation.recording import record
+from wean.evaluation.scores import Episodes, Scores, add_counts, llm_counts, query_stats_report
 from wean.experiment.run_folder import RunFolder, write_json, write_text
 from wean.experiment.settings import RunConfig
 from wean.llm import Budget, Ledger
@@ -38,8 +32,8 @@ from wean.students.saving import save_student, weight_bytes
 from wean.students.student import Student
 from wean.tasks.registration import task_id
 from wean.tasks.splits import CHOOSING_SEED, FINAL_SEED
-from wean.tasks.vector import MakeTask, SerialTasks, ShownTasks, num_actions
-from wean.teachers.ask_or_act import AskOrAct, QueryStats
+from wean.tasks.vector import MakeTask, SerialTasks, ShownTasks
+from wean.teachers.ask_or_act import AskOrAct
 from wean.teachers.gated_teacher import GatedTeacher
 from wean.teachers.priors import Prior
 from wean.teachers.subgoal_tasks import SubgoalTasks
@@ -48,7 +42,6 @@ from wean.teachers.teacher import Teacher
 Point = dict[str, Any]
 _FIRST_POINT = 0.005  # share of a run before the first point of a geometric learning curve
 _TEACHER_EPISODES = 100  # on which a student is compared with its teacher while it learns
-_NO_LLM = {"model": None, "asked": 0, "replayed": 0, "distinct": 0, "unanswered": 0, "tokens": 0, "cost_usd": 0.0}
 
 
 @dataclass(frozen=True)
@@ -131,7 +124,7 @@ class RLComponents:
         teacher: The teacher or the prior, if there is one.
         asking: The teacher, asked only where the settings want it: the algorithm's guide.
         model: The teacher's language model, if it has one.
-        success_return: The return from which an episode counts as success; None counts every positive one.
+        success_return: The return from which an episode counts as success where the task does not say what is one.
         term: What rewards beside the environment, if anything.
     """
 
@@ -144,7 +137,7 @@ class RLComponents:
     teacher: Teacher | Prior | None
     asking: GatedTeacher | None
     model: LanguageModel | None
-    success_return: float | None
+    success_return: float
     term: RewardTerm | None = None
     shown: Sequence[str] = ("success",)
     _asked_before: Mapping[str, Any] = field(default_factory=dict)
@@ -179,8 +172,7 @@ class RLComponents:
         if self.teacher is None:
             return {}
         if not isinstance(self.teacher, Prior):
-            actions = num_actions(self.tasks.action_space)
-            return {"teacher": TeacherPolicy(self.teacher, actions), "random-skills": RandomSkillsPolicy(actions)}
+            return {"teacher": TeacherPolicy(self.teacher), "random-skills": RandomSkillsPolicy()}
         alone: dict[str, Policy] = {"teacher": PriorPolicy(self.teacher)}
         if isinstance(self.student, ActionValues):
             alone["without-prior"] = ValuesPolicy(self.student, greedy=True, use_prior=False)
@@ -213,7 +205,7 @@ class RLComponents:
             "teacher_weight": self.algorithm.teacher_weight,
             "questions": self.asking.counts["questions"] if self.asking else 0,
             "episodes": episodes,
-        } | self._asking(episodes, CHOOSING_SEED)
+        } | _asking(judged)
 
     def notes(self) -> Sequence[str]:
         """See `Components.notes`."""
@@ -299,39 +291,24 @@ class RLComponents:
                 write_json(folder.path / f"{name}.json", table)
 
     def _play(self, policy: Policy, episodes: int, seed: int) -> Episodes:
-        return play(policy, self.judges, episodes, seed, self.success_return)
+        return play_seeds(policy, self.judges, episodes, seed, self.success_return)
 
     def _judged(self, policy: Policy) -> dict[str, Any]:
         """The result of a policy on the held-out episodes."""
         return self._result(policy, self._play(policy, self.config.evaluation.episodes, FINAL_SEED))
 
     def _result(self, policy: Policy, episodes: Episodes) -> dict[str, Any]:
-        """Sums up the held-out episodes that were played last."""
+        """The result of a policy in the held-out episodes that it has played."""
         asks = isinstance(policy, TeacherPolicy | PriorPolicy) or isinstance(self.judges, AskOrAct | SubgoalTasks)
         counts = self._llm() if asks else llm_counts(None)
-        result = summarize(episodes, self.config.task, policy.name, FINAL_SEED, counts)
-        return result | self._asking(len(episodes.returns), FINAL_SEED)
-
-    def _asking(self, episodes: int, seed: int) -> dict[str, Any]:
-        """What was asked in the episodes that were played last, as `asking`; nothing where the student does not ask."""
-        found = self._query_stats(episodes, seed)
-        return {"asking": query_stats_report(found)} if found else {}
-
-    def _query_stats(self, episodes: int, seed: int) -> list[QueryStats]:
-        """What was asked in each of the episodes that were played last."""
-        if not isinstance(self.judges, AskOrAct | SubgoalTasks):
-            return []
-        return [self.judges.query_stats[seed + number] for number in range(episodes)]
+        return Scores(self.config.task, policy.name, episodes, counts, {"seed": FINAL_SEED}).as_dict()
 
     def _rules(self, student: Episodes) -> dict[str, Any]:
         """The rules that learned asking is compared with; `paired` is the shipped student minus each."""
-        episodes = len(student.returns)
-        asked = self._query_stats(episodes, FINAL_SEED)
         found = {}
-        for rule in rules(asked, int(student.lengths.sum())):
-            other = self._play(rule, episodes, FINAL_SEED)
-            pairs = paired(student, asked, other, self._query_stats(episodes, FINAL_SEED))
-            found[rule.name] = self._result(rule, other) | {"paired": pairs}
+        for rule in query_policies(student):
+            other = self._play(rule, len(student.returns), FINAL_SEED)
+            found[rule.name] = self._result(rule, other) | {"paired": paired(student, other)}
         return found
 
     def _other_ways(self) -> dict[str, Acting]:
@@ -352,15 +329,13 @@ class RLComponents:
 
     def _llm(self) -> dict[str, Any]:
         """What was asked of the model, also before a resume; an unknown price stays unknown."""
-        counts = llm_counts(self.model)
-        for name, before in self._asked_before.items():
-            counts[name] = None if before is None or counts[name] is None else counts[name] + before
-        return counts
+        return add_counts(llm_counts(self.model), self._asked_before)
 
 
-def llm_counts(model: LanguageModel | None) -> dict[str, Any]:
-    """What was asked of a model so far, as summaries and evaluations write it."""
-    return dict(_NO_LLM) if model is None else {"model": model.name, **dataclasses.asdict(model.counts)}
+def _asking(played: Episodes) -> dict[str, Any]:
+    """What was asked in episodes, as `asking`; nothing where the student does not ask."""
+    stats = [episode.stats for episode in played.played]
+    return {"asking": query_stats_report(stats)} if "questions" in stats[0] else {}
 
 
 def registered(task: str) -> bool:
