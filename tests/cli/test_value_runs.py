@@ -23,7 +23,6 @@ from wean.tasks.registration import make_task
 
 TASK = "FrozenLake4x4"
 SMALL = (
-    "total_timesteps=240",
     "evaluation.curve_points=6",
     "evaluation.curve_episodes=2",
     "evaluation.episodes=4",
@@ -65,7 +64,8 @@ def _train(
         if kill_at is not None and env_steps >= kill_at:
             raise Killed
 
-    config = resolve(method, task, seed=3, overrides=[*SMALL, *extra])
+    length = "total_timesteps=240" if "dqn" in method or "ppo" in method else "gradient_steps=240"
+    config = resolve(method, task, seed=3, overrides=[length, *SMALL, *extra])
     return Training(config, out, resume=resume, progress=progress, make=make).run()
 
 
@@ -94,7 +94,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(
 
 def test_cloning_learns_from_the_same_file(tmp_path: Path, walks: Path) -> None:
     summary = _train(
-        tmp_path / "run", "offline-bc", f"data={walks}", "student.values=table", "total_timesteps=60", "share=0.5"
+        tmp_path / "run", "offline-bc", f"data={walks}", "student.values=table", "gradient_steps=60", "share=0.5"
     )
     assert summary["env_steps"] == 60
     assert summary["references"] == {}
@@ -147,7 +147,7 @@ def _breaking() -> Breaking:
 
 
 def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(WeanError, match=r"the loss became nan at step 2\d\d, batch \d+; lower") as error:
+    with pytest.raises(WeanError, match=r"the loss became nan after 2\d\d environment steps; lower") as error:
         _train(
             tmp_path / "run", "dqn", "total_timesteps=400", "learning_starts=40", make=lambda: Breaking(make_task(TASK))
         )
@@ -208,6 +208,7 @@ def test_a_file_that_is_not_right_is_one_line(
         ("cql", TASK, (), "no demonstrations to learn from; write some with `wean demos` and name them with data=FILE"),
         ("dqn", "SimpleDoorKey", (), "the choices of SimpleDoorKey are skills and not its actions"),
         ("ppo-prior", "SimpleDoorKey", (), "the choices of SimpleDoorKey are skills and not its actions"),
+        ("cql", TASK, ("total_timesteps=9",), "total_timesteps is now called gradient_steps"),
         ("dqn", TASK, ("backup=kl",), "needs a temperature above 0"),
         ("dqn", TASK, ("prioritized=2",), "prioritized: .* less than or equal to 1"),
     ],

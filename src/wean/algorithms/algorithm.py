@@ -1,17 +1,25 @@
-"""What a run needs of any learning rule: it learns, says where it stands, and can be stopped and continued."""
+"""The contract of every learning rule: it learns, reports its progress, and can be stopped and continued."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
+Unit = Literal["env_steps", "gradient_steps", "tokens"]
+"""What progress is counted in: steps of the environment (all members counted), gradient steps, or tokens read."""
+
 
 class Update(NamedTuple):
-    """What one update reports: environment steps so far, and metrics by name."""
+    """What one update reports.
 
-    env_steps: int
+    Attributes:
+        done: Progress so far, in the algorithm's unit.
+        metrics: Measured values by name.
+    """
+
+    done: int
     metrics: dict[str, float]
 
 
@@ -25,16 +33,24 @@ class Algorithm(Protocol):
     matched: float
 
     @property
-    def env_steps(self) -> int:
-        """Environment steps so far, all members counted."""
+    def unit(self) -> Unit:
+        """What `done` and `total` count."""
+
+    @property
+    def done(self) -> int:
+        """Progress so far, in `unit`."""
+
+    @property
+    def total(self) -> int:
+        """Progress at which learning ends, in `unit`."""
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Where the time went."""
+        """Seconds spent so far, by activity."""
 
     @property
     def teacher_weight(self) -> float:
-        """The weight of the teacher's guidance now."""
+        """The current weight of the teacher's guidance."""
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
         """Trains to the end; calls `on_update` after every update."""

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from wean.algorithms.dqn import Backup, needs_temperature, next_values, td_errors
 from wean.algorithms.offline import Offline, OfflineConfig, columns
+from wean.data.demonstrations import Demonstrations
 from wean.data.replay import Transitions
-from wean.students.action_values import ActionValues
-from wean.students.posterior import tilted
+from wean.students.action_values import ActionValues, tilted
 from wean.teachers.priors import Prior
 
 
@@ -65,20 +65,28 @@ class CQL(Offline):
 
     Args:
         student: Trained in place.
+        demonstrations: The recorded episodes.
         config: Settings.
         prior: Proposes actions; None leaves all of them alike.
         seed: Draws the episodes and the minibatches.
     """
 
-    def __init__(self, student: ActionValues, config: CQLConfig, prior: Prior | None = None, seed: int = 0) -> None:
-        super().__init__(student, config, prior, seed, config.gamma)
+    def __init__(
+        self,
+        student: ActionValues,
+        demonstrations: Demonstrations,
+        config: CQLConfig,
+        prior: Prior | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(student, demonstrations, config, prior, seed, config.gamma)
         self.config = config
         self.target = copy.deepcopy(student.head)
 
     def loss(self, batch: Transitions) -> tuple[Tensor, dict[str, float]]:
         """0.5 TD error squared + cql_coef * conservative term."""
         student, config = self.student, self.config
-        if self.env_steps % config.target_network_frequency == 0:
+        if self.done % config.target_network_frequency == 0:
             self.target.load_state_dict(student.head.state_dict())
         actions, rewards, discounts = columns(batch)
         with torch.no_grad():

@@ -66,13 +66,13 @@ class When2Ask(PPO):
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
         """See `PPO.learn`; the metrics also tell the share of steps with a question."""
-        asked, steps = self._view.questions, self.env_steps
+        asked, steps = self._view.questions, self.done
 
         def tell(update: Update) -> None:
             nonlocal asked, steps
-            share = (self._view.questions - asked) / (update.env_steps - steps)
-            asked, steps = self._view.questions, update.env_steps
+            share = (self._view.questions - asked) / (update.done - steps)
+            asked, steps = self._view.questions, update.done
             if on_update is not None:
-                on_update(Update(update.env_steps, {**update.metrics, "rollout/asking_share": share}))
+                on_update(Update(update.done, {**update.metrics, "rollout/asking_share": share}))
 
         super().learn(tell)

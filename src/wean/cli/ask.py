@@ -29,14 +29,15 @@ def ask(
     """Ask a teacher about every situation that random skills meet in a task."""
     import json
 
-    from wean.experiment.build import llm_counts, make_teacher
+    from wean.experiment.build import llm_counts
     from wean.experiment.settings import advice_settings
     from wean.llm import open_model
+    from wean.teachers.teacher import Teacher
 
     advice = advice_settings(elicitation=elicitation, temperature=temperature)
     found = _situations(task, episodes)
     opened = open_model(model, strict=strict)
-    teacher = make_teacher(opened, advice)
+    teacher = Teacher(opened, advice)
     teacher.advise([situation for situation, _ in found.values()])
     for key, (_, count) in found.items():
         teacher.met[key] = count

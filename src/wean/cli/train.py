@@ -33,6 +33,7 @@ def train(
     from rich.console import Console
 
     from wean.algorithms.finetune import FinetuneConfig
+    from wean.algorithms.offline import OfflineConfig
     from wean.experiment.runner import Training
     from wean.experiment.settings import resolve
     from wean.llm import Budget
@@ -47,7 +48,9 @@ def train(
 
         distill(config, folder, resume, console)
         return
-    with _Progress(console, config.algorithm.total_timesteps) as progress:
+    algorithm = config.algorithm
+    total = algorithm.gradient_steps if isinstance(algorithm, OfflineConfig) else algorithm.total_timesteps
+    with _Progress(console, total) as progress:
         training = Training(
             config,
             folder,

@@ -16,6 +16,7 @@ def distill(config: RunConfig, folder: Path, resume: bool, console: Console) -> 
     from rich.console import Console as Printed
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from wean.algorithms.finetune import FinetuneConfig
     from wean.experiment.finetuning import Distilling
 
     bar = Progress(
@@ -28,7 +29,8 @@ def distill(config: RunConfig, folder: Path, resume: bool, console: Console) -> 
         transient=True,
         disable=not console.is_terminal,
     )
-    shown = bar.add_task("training", total=config.algorithm.total_timesteps, note="")
+    assert isinstance(config.algorithm, FinetuneConfig)
+    shown = bar.add_task("training", total=config.algorithm.epochs, note="")
 
     def update(done: float, metrics: dict[str, float]) -> None:
         right = f", {100 * metrics['exact']:.1f} % of dev answers right" if "exact" in metrics else ""

@@ -20,36 +20,31 @@ from wean.agents.policy import (
     policy_of,
 )
 from wean.algorithms.algorithm import Algorithm
-from wean.algorithms.cloning import Cloning, CloningConfig
 from wean.algorithms.cql import CQL, CQLConfig
 from wean.algorithms.dqn import DQN, DQNConfig
 from wean.algorithms.finetune import FinetuneConfig
 from wean.algorithms.imitation import Imitation, ImitationConfig
-from wean.algorithms.offline import OfflineConfig
+from wean.algorithms.offline import Cloning, CloningConfig, OfflineConfig
 from wean.algorithms.ppo import PPO, PPOConfig
 from wean.algorithms.rewards import RewardTerm
 from wean.algorithms.when2ask import When2Ask, When2AskConfig
+from wean.data.demonstrations import Demonstrations, read_demonstrations
 from wean.errors import UsageError
-from wean.experiment.settings import AdviceSettings, PriorSettings, RunConfig, from_yaml
+from wean.experiment.settings import RunConfig, from_yaml
 from wean.llm import Budget, Ledger, open_model
 from wean.llm.model import LanguageModel
-from wean.students.action_values import ActionValues
+from wean.students.action_values import ActionValues, TableValues
 from wean.students.no_repeat import Acting
-from wean.students.q_table import TableValues
-from wean.students.q_text import TextValues
 from wean.students.saving import make_student
 from wean.students.student import Student
+from wean.students.text_values import TextValues
 from wean.tasks.registration import make_task, task_id
 from wean.tasks.vector import SerialTasks, ShownTasks, num_actions
 from wean.tasks.wrappers.options import OptionTasks
 from wean.teachers.action_rating import ActionRating, rate
 from wean.teachers.ask_or_act import AskOrAct
-from wean.teachers.elicitation import logprobs, samples, verbalized
-from wean.teachers.gated_teacher import GatedTeacher, QueryRule
+from wean.teachers.gated_teacher import GatedTeacher
 from wean.teachers.priors import Prior
-from wean.teachers.priors import logprobs as propose_logprobs
-from wean.teachers.priors import samples as propose_samples
-from wean.teachers.priors import verbalized as propose_verbalized
 from wean.teachers.subgoal_reward import SubgoalReward
 from wean.teachers.subgoal_tasks import SubgoalTasks
 from wean.teachers.teacher import Teacher
@@ -150,12 +145,12 @@ def build(
     valued = isinstance(config.algorithm, DQNConfig | OfflineConfig)
     by_prior = valued or (isinstance(config.algorithm, PPOConfig) and config.algorithm.guidance == "prior")
     if model and by_prior:
-        prior = make_prior(model, config.prior, config.seed)
+        prior = Prior(model, config.prior, config.seed)
         if answers:
             prior.restore(answers)
     elif model and not judged:
-        teacher = make_teacher(model, config.advice, config.seed)
-        asking = GatedTeacher(teacher, asking_rule(config.advice))
+        teacher = Teacher(model, config.advice, config.seed)
+        asking = GatedTeacher(teacher)
         if answers and config.student.goal != "none":
             asking.restore(dict(answers))  # the first observations show sub-goals
         view = partial(view_of, config, teacher)
@@ -169,9 +164,9 @@ def build(
         case DQNConfig() as settings, ActionValues():
             algorithm = DQN(student, tasks, settings, prior, config.seed)
         case CQLConfig() as settings, ActionValues():
-            algorithm = CQL(student, settings, prior, config.seed)
+            algorithm = CQL(student, _demonstrations(settings), settings, prior, config.seed)
         case CloningConfig() as settings, ActionValues():
-            algorithm = Cloning(student, settings, config.seed)
+            algorithm = Cloning(student, _demonstrations(settings), settings, config.seed)
         case When2AskConfig() as settings, Student():
             assert isinstance(tasks, AskOrAct)
             algorithm = When2Ask(student, tasks, settings, config.seed)
@@ -209,7 +204,7 @@ def view_of(
             raise UsageError(
                 "when2ask chooses when to ask, at a price; leave student.chooses and rewards.* alone, and student.goal"
             )
-        if asking_rule(config.advice) != QueryRule():
+        if not config.advice.asks_everywhere:
             raise UsageError(
                 "when2ask learns itself when to ask; set cost.*, and leave the advice's rules and caps alone"
             )
@@ -235,7 +230,7 @@ def _with_goals(config: RunConfig, teacher: Teacher | GatedTeacher | None, tasks
         )
     if config.student.chooses != "actions":
         raise UsageError("who chooses skills sees no sub-goals; leave student.goal or student.chooses out")
-    if asking_rule(config.advice) != QueryRule():
+    if not config.advice.asks_everywhere:
         raise UsageError("who sees sub-goals needs plans at every moment; leave the advice's rules and caps alone")
     return SubgoalTasks(tasks, teacher.advise, "position" if config.student.goal == "position" else "words")
 
@@ -255,7 +250,7 @@ def seen_by_run(folder: str | Path, make: MakeTask | None = None) -> ShownTasks:
     except OSError:
         raise UsageError(f"{folder} is no run folder; name one that `wean train` wrote") from None
     asks = asks_at_work(config)
-    teacher = make_teacher(open_model(config.model or ""), config.advice, config.seed) if asks else None
+    teacher = Teacher(config.model or "", config.advice, config.seed) if asks else None
     return view_of(config, teacher, SerialTasks([make or partial(make_task, config.task)]))
 
 
@@ -264,34 +259,20 @@ def asks_at_work(config: RunConfig) -> bool:
     return isinstance(config.algorithm, When2AskConfig) or config.student.goal != "none"
 
 
-def make_teacher(model: LanguageModel, advice: AdviceSettings | None = None, seed: int = 0) -> Teacher:
-    """Makes a teacher that asks a model as the settings say; `seed` is for the mode "sampled"."""
-    advice = advice or AdviceSettings()
-    elicit = {"verbalized": verbalized, "samples": samples, "logprobs": logprobs}[advice.elicitation]
-    return Teacher(partial(elicit, model, temperature=advice.temperature), advice.mode, seed)
+def _demonstrations(config: OfflineConfig) -> Demonstrations:
+    """Reads the file that an offline method learns from.
 
-
-def asking_rule(advice: AdviceSettings) -> QueryRule:
-    """When the teacher of a learning student is asked."""
-    names = [field.name for field in dataclasses.fields(QueryRule)]
-    return QueryRule(**{name: getattr(advice, name) for name in names})
-
-
-def make_prior(model: LanguageModel, settings: PriorSettings | None = None, seed: int = 0) -> Prior:
-    """Makes a prior that asks a model as the settings say; `seed` draws its `k` proposals."""
-    settings = settings or PriorSettings()
-    if settings.elicitation == "samples":
-        ask = partial(propose_samples, model, k=settings.k or 5, temperature=settings.temperature)
-        return Prior(ask, epsilon=settings.epsilon, seed=seed)
-    elicit = {"verbalized": propose_verbalized, "logprobs": propose_logprobs}[settings.elicitation]
-    return Prior(partial(elicit, model, temperature=settings.temperature), settings.k, settings.epsilon, seed)
+    Raises:
+        UsageError: If no file is named, or it holds no demonstrations.
+    """
+    if not config.data:
+        raise UsageError("no demonstrations to learn from; write some with `wean demos` and name them with data=FILE")
+    return read_demonstrations(Path(config.data))
 
 
 def make_network(config: RunConfig, tasks: ShownTasks) -> Student:
     """Makes the student that acts on the tasks' observations, as the settings say."""
-    told = {"hidden", "recurrent", "reach", "edges", "census", "mirror", "goal", "encoder"}
-    settings = config.student.model_dump(include=told)
-    return make_student(tasks.observation_space, tasks.action_space, **settings)
+    return make_student(tasks.observation_space, tasks.action_space, config.student, tasks.observation)
 
 
 def make_values(config: RunConfig, tasks: ShownTasks) -> ActionValues:

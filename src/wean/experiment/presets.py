@@ -47,14 +47,14 @@ _PPO = {"total_timesteps": 200_000, "num_envs": 64, "num_steps": 16, "num_miniba
 _LONG = {"total_timesteps": 400_000, "num_steps": 32}
 _LONGER = {"total_timesteps": 600_000, "num_steps": 32}
 # A room that fills a large map: how far off its edges are says where the middle is, and there is less to look at.
-_FAR = {**_LONGER, "student.reach": 6, "student.edges": True}
+_FAR = {**_LONGER, "student.view_radius": 6, "student.border_distances": True}
 # Which key fits is a matter of colours: more to learn, so a wider student that knows what there is and for which left
 # and right are one, and a gentler PPO, or what the teacher taught is lost when its weight is gone.
 _FITTING = {
     **_LONG,
     "student.hidden": 192,
-    "student.census": True,
-    "student.mirror": True,
+    "student.object_set": True,
+    "student.reflection": True,
     "gamma": 0.98,
     "num_minibatches": 4,
     "update_epochs": 8,
@@ -144,7 +144,7 @@ _TABLE = {
     "target_network_frequency": 100,
 }
 _DQN_TASKS = {task: _TABLE for task in _LAKES if task != "FrozenLakeRandom"}
-_OFFLINE = {**_VALUED, "total_timesteps": 3000, "evaluation.curve_points": 12}
+_OFFLINE = {**_VALUED, "gradient_steps": 3000, "evaluation.curve_points": 12}
 # With 1 the values of a hundred episodes overfit, and greedy success fell to 0 within 2,000 steps (seed 1).
 _CQL = {**_OFFLINE, "cql_coef": 5.0}
 # With gamma = 0.99 PPO prefers to chop and spill the tomato for ever, see docs/tasks/kitchen.md.

@@ -118,26 +118,24 @@ class Training:
         if _matches_teacher(self.config) and parts.teacher is not None and not self._teacher_success:
             judged = judge(parts, parts.references()["teacher"], 100, CHOOSING_SEED)
             self._teacher_success = float(judged.successes.mean())
-        writer = SummaryWriter(str(self.folder.path), purge_step=parts.algorithm.env_steps)
+        writer = SummaryWriter(str(self.folder.path), purge_step=parts.algorithm.done)
         points = self.config.evaluation.curve_points
 
         def on_update(update: Update) -> None:
-            self.folder.append_metrics({"env_steps": update.env_steps, **update.metrics})
+            self.folder.append_metrics({"env_steps": update.done, **update.metrics})
             for name, value in update.metrics.items():
-                writer.add_scalar(name, value, update.env_steps)
+                writer.add_scalar(name, value, update.done)
             self._tell(parts)
-            if update.env_steps >= _due(self.config, len(self._curve)):
+            if update.done >= _due(self.config, parts.algorithm.total, len(self._curve)):
                 self._measure(parts)
-                writer.add_scalar("evaluation/success", self._curve[-1]["success"], update.env_steps)
+                writer.add_scalar("evaluation/success", self._curve[-1]["success"], update.done)
                 self._checkpoint(parts)
             if self._progress is not None:
                 success = {"success": self._curve[-1]["success"]} if self._curve else {}
-                self._progress(update.env_steps, {**update.metrics, **success})
+                self._progress(update.done, {**update.metrics, **success})
             if self._stop.wanted:
                 self._checkpoint(parts)
-                raise WeanError(
-                    f"stopped at step {update.env_steps}; the same command with --resume goes on from there"
-                )
+                raise WeanError(f"stopped at step {update.done}; the same command with --resume goes on from there")
 
         try:
             if not self._curve and points:
@@ -165,7 +163,7 @@ class Training:
             parts.algorithm.matched = success / self._teacher_success
         self._curve.append(
             {
-                "env_steps": parts.algorithm.env_steps,
+                "env_steps": parts.algorithm.done,
                 "wall_seconds": self._seconds,
                 "success": success,
                 "return": float(judged.returns.mean()),
@@ -193,7 +191,7 @@ class Training:
             "teacher_success": self._teacher_success,
             "wall_seconds": self._seconds,
         }
-        self.folder.save_checkpoint(parts.algorithm.env_steps, tensors, everything)
+        self.folder.save_checkpoint(parts.algorithm.done, tensors, everything)
 
     def _continue(self, parts: Components, found: tuple[dict[str, torch.Tensor], dict[str, Any]] | None) -> None:
         """Goes on from the newest checkpoint, if one was found."""
@@ -217,12 +215,12 @@ class Training:
                 f"the newest checkpoint in {self.folder.checkpoints} does not fit this run ({type(error).__name__}); "
                 "delete it to go on from the one before"
             ) from None
-        self.folder.rewind_metrics(parts.algorithm.env_steps)
+        self.folder.rewind_metrics(parts.algorithm.done)
 
 
-def _due(config: RunConfig, point: int) -> float:
+def _due(config: RunConfig, total: int, point: int) -> float:
     """The step at which a point of the learning curve is due; the point 0 is that of the untrained student."""
-    points, total = config.evaluation.curve_points, config.algorithm.total_timesteps
+    points = config.evaluation.curve_points
     if not points:
         return float("inf")
     if config.evaluation.curve_spacing == "linear" or points == 1 or not point:

@@ -42,9 +42,16 @@ class Steps(NamedTuple):
 
 
 class Tasks(Protocol):
-    """A small vector of tasks. `which` names members by index, everywhere."""
+    """A small vector of tasks. `which` names members by index, everywhere.
+
+    Attributes:
+        num: How many members there are.
+        observation: What the observations are: `map`, a remembered grid map, uint8 (W, H, 4); `map+actions` and
+            `map+subgoal`, the same with a fifth channel; or `array`, anything else.
+    """
 
     num: int
+    observation: str
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
 
@@ -147,6 +154,7 @@ class SerialTasks:
         self.num = len(self._envs)
         self.observation_space = student_space(self._envs[0].observation_space)
         self.action_space = self._envs[0].action_space
+        self.observation = str(self._envs[0].metadata.get("observation", "array"))
 
     def reset(self, which: Sequence[int], seeds: Sequence[int]) -> NDArray[Any]:
         """See `Tasks.reset`."""

@@ -28,6 +28,7 @@ class TaskView:
     def __init__(self, tasks: SerialTasks) -> None:
         self._tasks = tasks
         self.num = tasks.num
+        self.observation = tasks.observation
 
     def situations(self, which: Sequence[int]) -> list[Situation]:
         """See `Tasks.situations`."""
