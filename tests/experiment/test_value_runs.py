@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
-
 from wean.agents.acting import TextActor
+
 from wean.cli import app
 from wean.errors import UsageError, WeanError
 from wean.experiment.run_folder import RunFolder
@@ -152,7 +152,7 @@ def _breaking() -> Breaking:
 
 
 def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(WeanError, match=r"the loss became nan at step 2\d\d, batch \d+; lower") as error:
+    with pytest.raises(WeanError, match=r"the loss became nan after 2\d\d environment steps; lower") as error:
         _train(
             tmp_path / "run", "dqn", "total_timesteps=400", "learning_starts=40", make=lambda: Breaking(make_task(TASK))
         )
@@ -213,6 +213,7 @@ def test_a_file_that_is_not_right_is_one_line(
         ("cql", TASK, (), "no demonstrations to learn from; write some with `wean demos` and name them with data=FILE"),
         ("dqn", "SimpleDoorKey", (), "the choices of SimpleDoorKey are skills and not its actions"),
         ("ppo-prior", "SimpleDoorKey", (), "the choices of SimpleDoorKey are skills and not its actions"),
+        ("cql", TASK, ("total_timesteps=9",), "total_timesteps is now called gradient_steps"),
         ("dqn", TASK, ("backup=kl",), "needs a temperature above 0"),
         ("dqn", TASK, ("prioritized=2",), "prioritized: .* less than or equal to 1"),
     ],

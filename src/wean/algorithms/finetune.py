@@ -153,6 +153,7 @@ class Finetuning:
 
     Config = FinetuneConfig
     needs = Needs()
+    matching = False
     unit: ClassVar[Unit] = "gradient_steps"
 
     def __init__(
@@ -207,11 +208,6 @@ class Finetuning:
     def teacher_weight(self) -> float:
         """Always 0: no teacher is asked."""
         return 0.0
-
-    @property
-    def matching(self) -> bool:
-        """Whether a schedule reads `matched`."""
-        return False
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
         """Goes on to the end; calls `on_update` after every gradient step.
