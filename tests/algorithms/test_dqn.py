@@ -12,8 +12,8 @@ from small_tasks import RIGHT, Corridor
 from wean.agents.policy import ValuesPolicy
 from wean.algorithms.dqn import DQN, DQNConfig, Exploration, next_values, td_errors
 from wean.errors import WeanError
-from wean.evaluation.episodes import play
-from wean.students.q_table import TableValues
+from wean.evaluation.evaluate import play_seeds
+from wean.students.action_values import TableValues
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
 from wean.teachers.priors import Prior, Proposals
@@ -94,11 +94,11 @@ def test_a_backup_by_the_posterior_needs_a_temperature(backup: str) -> None:
 def test_solves_a_corridor_and_knows_what_it_is_worth(plain: tuple[DQN, TableValues], options: bool) -> None:
     changes = {"n_step": 3, "prioritized": 0.6, "backup": "kl", "temperature": 0.01}
     algorithm, student = _trained(SMALL.model_copy(update=changes)) if options else plain
-    assert algorithm.env_steps == 800
-    played = play(ValuesPolicy(student), SerialTasks([Corridor] * 5), 10, 10_000)
+    assert algorithm.done == 800
+    played = play_seeds(ValuesPolicy(student), SerialTasks([Corridor] * 5), 10, 10_000)
     assert played.successes.all()
     assert played.lengths.max() == 4
-    cells = [student.moments.add(f"You are in cell {cell}.", ("left", "right")) for cell in range(4)]
+    cells = [student.situations.add(f"You are in cell {cell}.", ("left", "right")) for cell in range(4)]
     right = student(np.array(cells))[:, RIGHT]
     assert right.tolist() == pytest.approx([0.729, 0.81, 0.9, 1.0], abs=0.05)  # gamma^(steps left)
 
@@ -116,14 +116,14 @@ def test_a_prior_acts_at_once_and_rules_out_what_it_does_not_propose() -> None:
     right.learn()
     assert set(moves) == {RIGHT}
     # It carries the proposals, and so acts on them without the language model.
-    assert play(ValuesPolicy(student), SerialTasks([Corridor]), 2, 10_000).lengths.tolist() == [4, 4]
+    assert play_seeds(ValuesPolicy(student), SerialTasks([Corridor]), 2, 10_000).lengths.tolist() == [4, 4]
     _, wrong = _trained(SMALL, _prior(1, 0))
-    assert not play(ValuesPolicy(wrong), SerialTasks([Corridor]), 2, 10_000).successes.any()
+    assert not play_seeds(ValuesPolicy(wrong), SerialTasks([Corridor]), 2, 10_000).successes.any()
 
 
 def test_a_wrong_prior_that_rules_nothing_out_is_overruled() -> None:
     _, student = _trained(SMALL, _prior(0.55, 0.45))
-    assert play(ValuesPolicy(student), SerialTasks([Corridor]), 2, 10_000).successes.all()
+    assert play_seeds(ValuesPolicy(student), SerialTasks([Corridor]), 2, 10_000).successes.all()
 
 
 def test_a_uniform_prior_changes_nothing_and_is_asked_once_about_each_situation(plain: tuple[DQN, TableValues]) -> None:
@@ -155,7 +155,9 @@ def test_a_loss_that_is_no_number_stops_before_it_does_harm() -> None:
 
     student = TableValues(2, rows=8)
     algorithm = DQN(student, SerialTasks([Broken] * 4), SMALL)
-    with pytest.raises(WeanError, match=r"the loss became nan at step \d+, batch \d+; lower learning_rate") as error:
+    with pytest.raises(
+        WeanError, match=r"the loss became nan after \d+ environment steps; lower learning_rate"
+    ) as error:
         algorithm.learn()
     assert "\n" not in str(error.value)
     assert torch.isfinite(student.head.weight).all()

@@ -10,10 +10,11 @@ import typer
 
 if TYPE_CHECKING:
     from wean.agents.policy import Policy
-    from wean.experiment.settings import AdviceSettings, RunConfig
+    from wean.experiment.settings import RunConfig
     from wean.llm.model import LanguageModel
     from wean.students.no_repeat import Acting
     from wean.tasks.vector import SerialTasks, Tasks
+    from wean.teachers.config import AdviceConfig
 
 _REFERENCES = ("random", "teacher", "random-skills", "expert", "explorer", "prior", "llm-agent")
 _RECORDED = {"teacher": "recorded:doorkey", "llm-agent": "recorded:react"}
@@ -175,7 +176,7 @@ def make_policy(
     config: RunConfig | None,
     model_name: str | None,
     acting: str | None,
-    advice: AdviceSettings,
+    advice: AdviceConfig,
     strict: bool,
     tasks: SerialTasks,
     history: int = 0,
@@ -188,18 +189,19 @@ def make_policy(
     from wean.agents.policy import PriorPolicy, RandomPolicy, RandomSkillsPolicy, TeacherPolicy
     from wean.agents.skill_react import AgentPolicy
     from wean.errors import UsageError
-    from wean.experiment.build import make_prior, make_teacher
-    from wean.experiment.settings import PriorSettings
     from wean.llm import open_model
+    from wean.teachers.config import PriorConfig
+    from wean.teachers.priors import Prior
+    from wean.teachers.teacher import Teacher
 
     if who == "expert":
         return ExpertPolicy(), tasks, None
     if who == "prior":
         if model_name is None:
             raise UsageError("name the prior's language model with --model, e.g. recorded:kitchen")
-        settings = PriorSettings(elicitation=advice.elicitation, temperature=advice.temperature)
+        settings = PriorConfig(elicitation=advice.elicitation, temperature=advice.temperature)
         asked = open_model(model_name, strict=strict)
-        return PriorPolicy(make_prior(asked, settings), ExpertPolicy() if support else None), tasks, asked
+        return PriorPolicy(Prior(asked, settings), ExpertPolicy() if support else None), tasks, asked
     from wean.tasks.vector import num_actions
 
     actions = num_actions(tasks.action_space)
@@ -212,7 +214,7 @@ def make_policy(
     model = open_model(model_name or _RECORDED[who], strict=strict)
     if who == "llm-agent":
         return AgentPolicy(model, actions, history, advice.temperature), tasks, model
-    return TeacherPolicy(make_teacher(model, advice), actions), tasks, model
+    return TeacherPolicy(Teacher(model, advice), actions), tasks, model
 
 
 def _student(
@@ -221,11 +223,12 @@ def _student(
     """Loads the student of a run, and opens the model that it asks, if it is one that asks."""
     from wean.agents.policy import policy_of
     from wean.errors import UsageError
-    from wean.experiment.build import asks_at_work, make_teacher, view_of
+    from wean.experiment.build import asks_at_work, view_of
     from wean.llm import open_model
     from wean.students.action_values import ActionValues
     from wean.students.saving import load_student
     from wean.tasks.vector import num_actions
+    from wean.teachers.teacher import Teacher
 
     student, model = load_student(folder / "student"), None
     policy = policy_of(student, cast("Acting | None", acting) or config.evaluation.acting)
@@ -233,7 +236,7 @@ def _student(
         return policy, played, None
     if asks_at_work(config):
         model = open_model(model_name or config.model or "", strict=strict)
-    tasks = view_of(config, make_teacher(model, config.advice, config.seed) if model else None, played)
+    tasks = view_of(config, Teacher(model, config.advice, config.seed) if model else None, played)
     actions = num_actions(tasks.action_space)
     if student.num_actions != actions:
         raise UsageError(f"the student of {folder} has {student.num_actions} actions, the task {actions}")

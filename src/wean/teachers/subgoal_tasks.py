@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from wean.errors import UsageError
 from wean.tasks.grid.phrases import PARTS, numbers_of, thing_of
 from wean.tasks.situation import Situation
-from wean.tasks.vector import Plan, SerialTasks, Steps
-from wean.tasks.view import TaskView
+from wean.tasks.vector import Options, Plan, SerialTasks, Steps, TaskView
 from wean.teachers.ask_or_act import QueryStats
 from wean.teachers.plans import Advice
 
@@ -58,16 +57,19 @@ class SubgoalTasks(TaskView):
         self._members: dict[int, _Member] = {}
         space = tasks.observation_space
         shape = space.shape or ()
-        if len(shape) != 3 or shape[2] != 4 or space.dtype != np.uint8 or shape[0] * shape[1] < PARTS:
+        if tasks.observation != "map" or shape[0] * shape[1] < PARTS:
             raise UsageError(f"sub-goals are shown on a remembered map (W, H, 4), not {space}; set student.goal=none")
+        self.observation = "map+subgoal"
         self.observation_space: gym.Space[Any] = gym.spaces.Box(0, 255, (*shape[:2], 5), np.uint8)
         self.action_space: gym.Space[Any] = tasks.action_space
         self.query_stats: dict[int, QueryStats] = {}
         """What was asked in each finished episode, by its reset seed: a question for each of its situations."""
 
-    def reset(self, which: Sequence[int], seeds: Sequence[int]) -> NDArray[Any]:
+    def reset(
+        self, which: Sequence[int], seeds: Sequence[int], options: Sequence[Options] | None = None
+    ) -> NDArray[Any]:
         """See `Tasks.reset`."""
-        observations = self._tasks.reset(which, seeds)
+        observations = self._tasks.reset(which, seeds, options)
         self._members |= {index: _Member(int(seed)) for index, seed in zip(which, seeds, strict=True)}
         return self._observe(which, observations)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from gymnasium import spaces
@@ -40,7 +40,7 @@ def _mission() -> str:
     return "open the door"
 
 
-class Room(MiniGridEnv):  # type: ignore[misc]
+class Room(MiniGridEnv):
     """A door-key room with LLM4Teach's "historical" observation.
 
     Observation: a dict with `image`, uint8 of shape (W, H, 4) indexed [x, y], and `mission`. Channels 0 to 2 are
@@ -64,6 +64,8 @@ class Room(MiniGridEnv):  # type: ignore[misc]
     Raises:
         UsageError: If there is no such kind.
     """
+
+    metadata: ClassVar[dict[str, Any]] = {**MiniGridEnv.metadata, "observation": "map"}
 
     def __init__(
         self,

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.errors import UsageError
-from wean.tasks.vector import Plan, SerialTasks, Steps, num_actions
-from wean.tasks.view import TaskView
+from wean.tasks.vector import Options, Plan, SerialTasks, Steps, TaskView, num_actions
 
 
 @dataclass
@@ -61,17 +60,20 @@ class OptionTasks(TaskView):
         self._members: dict[int, _Member] = {}
         space = tasks.observation_space
         shape = space.shape or ()
-        if len(shape) != 3 or shape[2] != 4 or space.dtype != np.uint8:
+        if tasks.observation != "map":
             raise UsageError(f"who chooses skills sees a remembered map (W, H, 4), not {space}")
+        self.observation = "map+actions"
         if shape[0] * shape[1] < len(self._skills):
             raise UsageError(f"a map of {shape[0]} x {shape[1]} cells has no room for {len(self._skills)} skills")
         self.observation_space: gym.Space[Any] = gym.spaces.Box(0, 255, (*shape[:2], 5), np.uint8)
         self.action_space: gym.Space[Any] = gym.spaces.Discrete(len(self._skills))
         self._primitives = num_actions(tasks.action_space)
 
-    def reset(self, which: Sequence[int], seeds: Sequence[int]) -> NDArray[Any]:
+    def reset(
+        self, which: Sequence[int], seeds: Sequence[int], options: Sequence[Options] | None = None
+    ) -> NDArray[Any]:
         """See `Tasks.reset`."""
-        observations = self._tasks.reset(which, seeds)
+        observations = self._tasks.reset(which, seeds, options)
         self._members |= {index: _Member(int(seed)) for index, seed in zip(which, seeds, strict=True)}
         return self._observe(which, observations)
 
