@@ -217,13 +217,7 @@ def resolve(
         for key, value in source.items():
             _put(tree, key, value, config_type)
     for item in overrides:
-        key, sign, text = item.partition("=")
-        if not sign:
-            raise UsageError(f"{item!r} is not key=value; write e.g. total_timesteps=60000")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise UsageError(f"the value of {key} cannot be read: {text!r}; quote it for your shell") from None
+        key, value = _read(item)
         _put(tree, key, value, config_type)
     try:
         return RunConfig(
@@ -293,6 +287,36 @@ def advice_settings(**values: Any) -> AdviceSettings:
         return AdviceSettings(**values)
     except ValidationError as error:
         raise UsageError(_first_error(error)) from None
+
+
+def read_section(section: str, overrides: Sequence[str]) -> Any:
+    """Reads the settings of one section, e.g. `advice.mode=argmax` of `advice`.
+
+    Raises:
+        UsageError: If a key is none of the section's, or a value is wrong.
+    """
+    known = [f"{section}.{name}" for name in SECTIONS[section].model_fields]
+    values = {}
+    for key, value in map(_read, overrides):
+        if key not in known:
+            hint = did_you_mean(key, known, f"there are {', '.join(known)}")
+            raise UsageError(f"no setting {key!r} here; {hint}")
+        values[key.partition(".")[2]] = value
+    try:
+        return SECTIONS[section](**values)
+    except ValidationError as error:
+        raise UsageError(f"{section}.{_first_error(error)}") from None
+
+
+def _read(item: str) -> tuple[str, Any]:
+    """Key and value of a `key=value` string."""
+    key, sign, text = item.partition("=")
+    if not sign:
+        raise UsageError(f"{item!r} is not key=value; write e.g. total_timesteps=60000")
+    try:
+        return key, yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UsageError(f"the value of {key} cannot be read: {text!r}; quote it for your shell") from None
 
 
 def _put(tree: dict[str, Any], key: str, value: Any, config_type: type[BaseModel]) -> None:
