@@ -12,8 +12,9 @@ import pytest
 from wean.agents.subgoal_source import drawing
 from wean.agents.text_agent import TextAgent
 from wean.errors import UsageError, WeanError
-from wean.evaluation.text_episodes import Case, Setup, play_all
-from wean.evaluation.scores import cases, interval_text, stratified, summarize
+from wean.evaluation.evaluate import Plan, Player, episode_of, episode_row, evaluate_plan
+from wean.evaluation.playing import Episode
+from wean.evaluation.scores import Episodes, Scores, interval_text, stratified
 from wean.experiment.runner import Progress, Runner
 from wean.experiment.settings import resolve
 from wean.report.timeline import write_timeline
@@ -21,6 +22,7 @@ from wean.students.text.ensemble import load_together
 from wean.students.text.normalize import phrase
 from wean.students.text.sft import lesson_rows
 from wean.students.text.student import load_text_student
+from wean.tasks.splits import Case
 from word_demos import Replayed, demonstration, write
 
 TINY = ["hidden=48", "layers=2", "heads=2", "vocabulary=400", "context=512", "token_budget=2048"]
@@ -202,49 +204,51 @@ def test_lessons_are_written_for_other_trainers() -> None:
     assert rows[1]["messages"][0]["content"].startswith("<task>your task is to carry lamp to box 0 .<look>kitchen :")
 
 
-def line(task: str, variation: int, score: float) -> dict[str, object]:
-    counts = {"moves": 10, "actions": 10, "matched": 1, "loops": 0, "seconds": 0.1, "tokens": 50, "trace": []}
-    return {"schema": "wean-text-episode/1", "task": task, "variation": variation, "score": score, **counts}
+def episode(task: str, variation: int, score: float) -> Episode:
+    stats = {"score": score, "actions": 10, "matched": 1, "loops": 0, "seconds": 0.1, "tokens": 50, "trace": []}
+    return Episode(Case(task, variation, variation), moves=10, length=10, seconds_per_action=0.01, stats=stats)
+
+
+def summarize(episodes: list[Episode]) -> dict[str, Any]:
+    return Scores("ScienceWorld", "somebody", Episodes.of(episodes, None)).as_dict()
 
 
 def test_an_evaluation_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    def nobody(members: int) -> Player:
+        raise AssertionError("nothing is to be played")
+
     file = tmp_path / "episodes.jsonl"
-    file.write_text(json.dumps(line("boil", 21, 40.0)) + "\n" + json.dumps(line("boil", 22, 7.0)) + '\n{"schema": "we')
-    played = play_all(Setup("none"), [Case("boil", 22, 22), Case("boil", 21, 21)], file)
-    assert [one["score"] for one in played] == [7.0, 40.0]  # nothing was played again
+    rows = [episode_row(episode("boil", 21, 40.0)), episode_row(episode("boil", 22, 7.0))]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"schema": "we')
+    plan = Plan("ScienceWorld", [Case("boil", 22, 22), Case("boil", 21, 21)], nobody, about={"policy": "run"})
+    played = evaluate_plan(plan, out=file).episodes.played
+    assert [one.stats["score"] for one in played] == [7.0, 40.0]  # nothing was played again
     assert len(file.read_text().splitlines()) == 2
+    assert [episode_row(episode_of(row)) for row in rows] == rows
     file.write_text('{"schema": "other/1"}\n')
     with pytest.raises(UsageError, match="holds no episodes of this wean"):
-        play_all(Setup("none"), [], file)
+        evaluate_plan(plan, out=file)
 
 
 def test_scores_are_means_over_tasks_and_spoilt_tasks_count_nothing(tmp_path: Path) -> None:
-    lines = [line("boil", 1, 100.0), line("boil", 2, -100.0), line("find-plant", 1, 20.0)]
-    found = summarize(lines)
-    assert found["overall"]["mean"] == pytest.approx((50 + 20) / 2)
+    played = [episode("boil", 1, 100.0), episode("boil", 2, -100.0), episode("find-plant", 1, 20.0)]
+    found = summarize(played)
+    assert found["score"]["mean"] == pytest.approx((50 + 20) / 2)
     assert found["groups"]["long"]["mean"] == 50
     assert found["groups"]["short"]["mean"] == 20
     assert found["ms_per_action"] == pytest.approx(10)
     assert found["solved"] == pytest.approx(1 / 3)
-    many = [line("boil", number, 7.0 * number) for number in range(9)]
+    many = [episode("boil", number, 7.0 * number) for number in range(9)]
     assert summarize(many) == summarize(many[::-1])
     assert stratified([[10.0], [30.0]]).as_dict() == {"mean": 20.0, "low": 20.0, "high": 20.0}
-    page = write_timeline(tmp_path / "page.html", {"who": "r", "task": "ScienceWorld", **found}, lines)
+    page = write_timeline(tmp_path / "page.html", found, [episode_row(one) for one in played])
     assert "find-plant" in page.read_text()
     assert "no question to a language model" in page.read_text()
 
 
 def test_one_episode_of_each_task_leaves_no_interval(tmp_path: Path) -> None:
-    one = summarize([line("boil", 1, 40.0), line("find-plant", 1, 20.0)])
-    assert interval_text(one["overall"]) == ""
+    one = summarize([episode("boil", 1, 40.0), episode("find-plant", 1, 20.0)])
+    assert interval_text(one["score"]) == ""
     assert interval_text({"mean": 5.0, "low": 1.25, "high": 7.0}) == "1.2 to 7.0"
-    page = write_timeline(tmp_path / "page.html", {"who": "r", "task": "ScienceWorld", **one}, [])
+    page = write_timeline(tmp_path / "page.html", one, [])
     assert "score 30.0 of 100." in page.read_text()
-
-
-def test_the_papers_episodes_are_271_of_the_test_variations() -> None:
-    found = cases("ScienceWorld", "test", 10)
-    assert len(found) == 271
-    assert (found[0].task, found[0].variation) == ("boil", 21)
-    with pytest.raises(UsageError, match="no split 'exam'"):
-        cases("ScienceWorld", "exam", 10)
