@@ -46,15 +46,15 @@ def evaluate_text(
     from wean.evaluation.text_scores import SCHEMA, cases, summarize
     from wean.lm.identity import identity_of
     from wean.report.timeline import write_timeline
-    from wean.students.text.ensemble import load_together
+    from wean.students.text.student import load_ensemble
 
     if goals not in GOALS:
         raise UsageError(f"--goals is one of {', '.join(GOALS)}, not {goals!r}")
     if others and who in WHO:
         raise UsageError(f"--with is for a student's run; {who} is none")
     students = [] if who in WHO else [Path(run) / "student" for run in (who, *others)]
-    habits = load_together(students)[0].habits if students else None
-    if goals != "student" and (habits is None or not habits.subgoals):
+    prompt = load_ensemble(students)[0].prompt if students else None
+    if goals != "student" and (prompt is None or not prompt.subgoals):
         raise UsageError(f"--goals={goals} is for a student that learnt sub-goals; {who} did not")
     wanted = cases(task, split, variations, [name.strip() for name in only.split(",")] if only else [])
     setup = Setup(task, tuple(map(str, students)), max_moves)
@@ -84,7 +84,7 @@ def evaluate_text(
         "who": who,
         "goals": goals,
         **({"with": others} if others else {}),
-        **({"subgoals": habits.subgoals} if habits else {}),
+        **({"subgoals": prompt.subgoals} if prompt else {}),
         "task": task,
         "split": split,
         "variations": variations,

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wean.agents.subgoal_source import Drawn, Planner, drawing, given
+from wean.agents.subgoal_source import Drawn, SubgoalSource, drawing, given
 from wean.agents.text_agent import Played, TextAgent, take
 from wean.agents.text_react import LanguageAgent
 from wean.data.lines import read_lines
 from wean.errors import UsageError, WeanError
+from wean.students.text.seq2seq_decoder import decoder_for
 
 SCHEMA = "wean-text-episode/1"
 
@@ -78,12 +79,12 @@ class Player:
 
     def __init__(self, setup: Setup) -> None:
         from wean.llm import open_model
-        from wean.students.text.ensemble import load_together
+        from wean.students.text.student import load_ensemble
         from wean.tasks.registration import make_task
 
         self._setup = setup
         self._task: Any = make_task(setup.make)
-        self._students = load_together([Path(student) for student in setup.students]) if setup.students else []
+        self._students = load_ensemble([Path(student) for student in setup.students]) if setup.students else []
         self._model = open_model(setup.model, strict=setup.strict) if setup.model else None
 
     def play(self, case: Case) -> dict[str, Any]:
@@ -100,11 +101,12 @@ class Player:
         elif not self._students:
             played = play_randomly(self._task, self._setup.max_moves, case.variation)
         else:
-            agent = TextAgent(self._students[0], self._planner(case), self._students[1:])
+            student, *others = self._students
+            agent = TextAgent(student, self._subgoals(case), decoder_for(student, others))
             played = agent.play(self._task, self._setup.max_moves)
         return {"schema": SCHEMA, "task": case.task, "variation": case.variation} | asdict(played)
 
-    def _planner(self, case: Case) -> Planner | None:
+    def _subgoals(self, case: Case) -> SubgoalSource | None:
         setup = self._setup
         if setup.goals is not None:
             goals = setup.goals.get((case.task, case.variation))

@@ -5,39 +5,31 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from wean.algorithms.algorithm import Update
 from wean.algorithms.finetune import FinetuneConfig, Finetuning
-from wean.data.annotations import Annotation, match_annotations, read_annotations
-from wean.data.augmentation.drop_distractors import places_of, thinned
-from wean.data.augmentation.inject_mistakes import astray, roads_of
-from wean.data.augmentation.swap_entities import given_names, renamed
-from wean.data.shipped import CHOSEN_BY, is_shipped, shipped
-from wean.data.trajectories import Key, Trajectory, read_trajectories
+from wean.data.annotations import Annotation
+from wean.data.augmentation import Augmentation
+from wean.data.shipped import Demonstrations, TrainingData, annotated, demonstrations, training_data
+from wean.data.trajectories import Key, Trajectory
 from wean.errors import UsageError, WeanError
 from wean.experiment.run_folder import RunFolder, write_json, write_text
 from wean.experiment.settings import RunConfig, command_line
 from wean.graceful_stop import GracefulStop
-from wean.students.text.examples import Lesson, drawn, split_dev, tell, texts
-from wean.students.text.lora import add_adapters, merged
-from wean.students.text.rules.mining import habits_of
-from wean.students.text.student import (
-    Size,
-    TextStudent,
-    new_student,
-    pretrained_student,
-    save_text_student,
-)
-from wean.students.text.tokenizer import load_tokenizer, train_tokenizer
+from wean.students.text.creation import Size, merged, new_student, pretrained_student, train_tokenizer
+from wean.students.text.examples import Example, augmented_passes, encode_episode, prompt_texts
+from wean.students.text.prompt import PromptConfig
+from wean.students.text.rules import mine_patterns
+from wean.students.text.student import TextStudent, load_tokenizer, save_text_student
 
 SCHEMA = "wean-distillation/1"
-_NAMED = 4  # tasks that a message names
 
 
 class Distilling:
@@ -84,21 +76,22 @@ class Distilling:
             finished: dict[str, Any] = json.loads(self.folder.summary.read_text())
             return finished
         student = self._student(learn, annotations)
-        passes, dev = self._passes(student, learn, annotations), self._lessons(student, choose, annotations)
+        passes, dev = self._passes(student, learn, annotations), self._examples(student, choose, annotations)
         algorithm = Finetuning(student, self.config, passes, dev, self._run_config.seed)
         self._continue(algorithm)
         every = math.ceil(algorithm.total / self.config.measurements)
 
-        def on_update(metrics: dict[str, float]) -> None:
-            self.folder.append_metrics({"env_steps": algorithm.updates, "tokens": algorithm.tokens, **metrics})
-            if algorithm.updates % every == 0 or algorithm.updates == algorithm.total:
+        def on_update(update: Update) -> None:
+            metrics = update.metrics
+            self.folder.append_metrics({"env_steps": algorithm.done, **metrics})
+            if algorithm.done % every == 0 or algorithm.done == algorithm.total:
                 self._measure(algorithm)
             latest = {"exact": self._curve[-1]["exact"]} if self._curve and "exact" in self._curve[-1] else {}
-            self._progress(algorithm.updates / algorithm.total * self.config.epochs, {**metrics, **latest})
-            if stop.wanted and algorithm.updates < algorithm.total:
+            self._progress(algorithm.done / algorithm.total * self.config.num_epochs, {**metrics, **latest})
+            if stop.wanted and algorithm.done < algorithm.total:
                 self._checkpoint(algorithm)
                 raise WeanError(
-                    f"stopped after {algorithm.updates} steps; the same command with --resume goes on from there"
+                    f"stopped after {algorithm.done} steps; the same command with --resume goes on from there"
                 )
 
         with GracefulStop() as stop:
@@ -107,71 +100,62 @@ class Distilling:
 
     # --- what is learnt from -------------------------------------------------------------------------------------
 
-    def _read(self) -> tuple[list[Trajectory], list[Trajectory], Mapping[Key, Annotation]]:
+    def _read(self) -> TrainingData:
         """The demonstrations to learn from and to choose by, and their sub-goals."""
-        found, annotations = read_demonstrations(self.config.data, self.config, self._say)
-        dev = self.config.dev or (CHOSEN_BY.get(self.config.data, "") if is_shipped(self.config.data) else "")
-        if dev:
-            learn, (choose, more) = found, read_demonstrations(dev, self.config, self._say)
-            if {one.key for one in learn} & {one.key for one in choose}:
-                raise UsageError(f"{dev} and {self.config.data} share demonstrations; keep them apart")
-            return learn, choose, {**annotations, **more}
-        learn, choose = split_dev(found, self.config.dev_share)
-        return learn, choose, annotations
+        config = self.config
+        read = partial(read_demonstrations, config=config, note=self._say)
+        return training_data(config.data, read, config.dev, config.dev_share)
 
     def _student(self, learn: Sequence[Trajectory], annotations: Mapping[Key, Annotation]) -> TextStudent:
-        config = self.config
-        habits = habits_of(learn, annotations, config)
+        config, seed = self.config, self._run_config.seed
+        prompt = PromptConfig(config.feeding, config.subgoals, config.context)
+        optional = config.subgoals and config.drop_subgoals > 0
+        patterns = mine_patterns(learn, annotations, config.actions, optional)
         if config.model != "scratch":
-            student = pretrained_student(config.model, habits, self._run_config.seed)
-            if config.lora_rank:
-                add_adapters(student, config.lora_rank)
-            return student
+            return pretrained_student(config.model, prompt, seed, patterns, config.lora_rank)
         if config.lora_rank:
             raise UsageError("adapters are for a pretrained model; name one with model=hf:NAME, or leave lora_rank out")
         path = self.folder.path / "tokenizer.json"
         if not path.exists():
-            tokenizer = train_tokenizer(texts(learn, annotations), config.vocabulary)
+            tokenizer = train_tokenizer(prompt_texts(learn, annotations), config.vocabulary)
             write_text(path, tokenizer.to_str())
-        return new_student(
-            load_tokenizer(self.folder.path),
-            Size(config.hidden, config.layers, config.heads),
-            habits,
-            self._run_config.seed,
-        )
+        size = Size(config.hidden, config.layers, config.heads)
+        return new_student(load_tokenizer(self.folder.path), size, prompt, seed, patterns)
 
-    def _lessons(
+    def _examples(
         self, student: TextStudent, trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation]
-    ) -> list[Lesson]:
+    ) -> list[Example]:
         return [
-            tell(one, annotations.get(one.key), student.episode(strict=True), self.config.actions)
+            encode_episode(one, annotations.get(one.key), student.episode(strict=True), self.config.actions)
             for one in trajectories
         ]
 
     def _passes(
         self, student: TextStudent, learn: Sequence[Trajectory], annotations: Mapping[Key, Annotation]
-    ) -> list[list[Lesson]]:
-        """The lessons of each pass, with other names, other mistakes and other things to see in each."""
-        config, habits = self.config, student.habits
-        plain = self._lessons(student, learn, annotations)  # refuses what does not fit
-        generator = np.random.default_rng(self._run_config.seed)
-        if not any((config.renamed, config.astray, config.thinned, config.unnamed)):
-            return [[plain[number] for number in drawn(plain, generator)] for _ in range(config.epochs)]
-        names = given_names(learn, annotations, habits.unprompted)
-        roads = roads_of(learn, annotations, habits.ways)
-        places = places_of(learn)
-
-        def lesson(one: Trajectory) -> Lesson:
-            annotation = annotations.get(one.key)
-            right = thinned(one, annotation, places, config.thinned, generator)
-            one, annotation, mistakes = astray(right, annotation, roads, config.astray, generator)
-            actions = config.actions + len(one.path) - len(right.path)  # so that they do not cost the end
-            if generator.random() < config.renamed:
-                one, annotation = renamed(one, annotation, names, generator)
-            unnamed = set(np.flatnonzero(generator.random(len(one.path)) < config.unnamed).tolist())
-            return tell(one, annotation, student.episode(), actions, mistakes, unnamed)
-
-        return [[lesson(learn[number]) for number in drawn(plain, generator)] for _ in range(config.epochs)]
+    ) -> list[list[Example]]:
+        """The examples of each pass, each a new variant of a demonstration."""
+        config, augmentation = self.config, None
+        examples = self._examples(student, learn, annotations)  # refuses what does not fit
+        if any((config.swap_entities, config.drop_distractors, config.inject_mistakes, config.drop_subgoals)):
+            augmentation = Augmentation(
+                learn,
+                annotations,
+                swapped=config.swap_entities,
+                distractors=config.drop_distractors,
+                mistakes=config.inject_mistakes,
+                dropped=config.drop_subgoals,
+                destinations=student.patterns.destinations,
+                unprompted=student.patterns.unprompted,
+            )
+        return augmented_passes(
+            learn,
+            examples,
+            augmentation,
+            student.episode,
+            config.actions,
+            config.num_epochs,
+            np.random.default_rng(self._run_config.seed),
+        )
 
     # --- checkpoints ---------------------------------------------------------------------------------------------
 
@@ -179,10 +163,10 @@ class Distilling:
         """Reads the dev demonstrations; keeps the student if it is the best so far; writes a checkpoint."""
         started = time.perf_counter()
         point = {
-            "updates": algorithm.updates,
+            "updates": algorithm.done,
             "tokens": algorithm.tokens,
             "flops": algorithm.flops,
-            "seconds": algorithm.seconds,
+            "seconds": algorithm.spent,
             **algorithm.measure(),
         }
         point["measuring_seconds"] = time.perf_counter() - started
@@ -194,7 +178,7 @@ class Distilling:
 
     def _checkpoint(self, algorithm: Finetuning) -> None:
         tensors, values = algorithm.state()
-        self.folder.save_checkpoint(algorithm.updates, tensors, {"algorithm": values, "curve": self._curve})
+        self.folder.save_checkpoint(algorithm.done, tensors, {"algorithm": values, "curve": self._curve})
 
     def _continue(self, algorithm: Finetuning) -> None:
         found = self.folder.load_checkpoint()
@@ -210,7 +194,7 @@ class Distilling:
                 f"the newest checkpoint in {self.folder.checkpoints} does not fit this run ({type(error).__name__}); "
                 "delete it to go on from the one before"
             ) from None
-        self.folder.rewind_metrics(algorithm.updates)
+        self.folder.rewind_metrics(algorithm.done)
 
     def _conclude(
         self, algorithm: Finetuning, learn: Sequence[Trajectory], choose: Sequence[Trajectory]
@@ -226,12 +210,12 @@ class Distilling:
             "dev_demonstrations": len(choose),
             "tasks": sorted({one.task for one in learn}),
             "student_parameters": merged(algorithm.student).parameter_count(),
-            "updates": algorithm.updates,
+            "updates": algorithm.done,
             "tokens": algorithm.tokens,
-            "tokens_per_demonstration": algorithm.tokens / self.config.epochs / len(learn),
-            "tokens_per_second": algorithm.tokens / algorithm.seconds,
+            "tokens_per_demonstration": algorithm.tokens / self.config.num_epochs / len(learn),
+            "tokens_per_second": algorithm.tokens / algorithm.spent,
             "flops": algorithm.flops,
-            "seconds": algorithm.seconds,
+            "seconds": algorithm.spent,
             "threads": self._run_config.threads,
             "device": str(algorithm.student.model.device),
             "best": best,
@@ -242,48 +226,11 @@ class Distilling:
         return summary
 
 
-def read_demonstrations(
-    name: str, config: FinetuneConfig, say: Callable[[str], None]
-) -> tuple[list[Trajectory], dict[Key, Annotation]]:
-    """Reads demonstrations and their sub-goals, as the settings want them.
-
-    Args:
-        name: A file, or the name of some that come with wean.
-        config: Says where the sub-goals are, whether there must be any, and what becomes of those without.
-        say: Called with what is left out.
-
-    Raises:
-        UsageError: Some have no sub-goals, and the settings do not leave them out.
-    """
-    annotations: dict[Key, Annotation] = {}
-    if is_shipped(name):
-        trajectories, own = shipped(name)
-        annotations = dict(own)
-    else:
-        trajectories, problems = read_trajectories(Path(name))
-        for problem in problems:
-            say(problem)
+def read_demonstrations(name: str, config: FinetuneConfig, note: Callable[[str], None]) -> Demonstrations:
+    """Reads demonstrations, with sub-goals if the settings want any; `note` is called with what is left out."""
     if not config.subgoals:
-        return trajectories, {}
-    if config.annotations:
-        read = read_annotations(Path(config.annotations))
-        fitting, problems = match_annotations(read.found, trajectories)
-        for problem in [*read.problems, *problems]:
-            say(problem)
-        annotations |= fitting
-    lacking = Counter(one.task for one in trajectories if one.key not in annotations)
-    if not lacking:
-        return trajectories, annotations
-    tasks = ", ".join(f"{task} {count}" for task, count in lacking.most_common(_NAMED))
-    more = ", ..." if len(lacking) > _NAMED else ""
-    text = f"{lacking.total()} of {len(trajectories)} demonstrations of {name} have no sub-goals ({tasks}{more})"
-    if config.missing == "refuse" or lacking.total() == len(trajectories):
-        raise UsageError(
-            f"{text}; write them with `wean annotate` and name the file with annotations=, "
-            "leave them out with missing=skip, or learn the actions alone with subgoals=false"
-        )
-    say(f"{text}; they are left out")
-    return [one for one in trajectories if one.key in annotations], annotations
+        return demonstrations(name, note=note)._replace(annotations={})
+    return annotated(name, Path(config.annotations) if config.annotations else None, config.missing, note)
 
 
 def _merit(point: Mapping[str, Any]) -> tuple[float, float]:
