@@ -65,6 +65,8 @@ class Replayed:
         self._choices = choices
         self.done: list[str] = []
         self.irrevocable: tuple[str, ...] = ()
+        self.idle: tuple[str, ...] = ()
+        self.refusal_is_free = False
 
     def look(self) -> str:
         return self._path[0].look if self._at < 0 else self._after[self._at].look

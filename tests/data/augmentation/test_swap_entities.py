@@ -136,7 +136,9 @@ def test_places_whose_doors_lead_to_the_same_places_are_exchanged_and_every_way_
     names = find_entities([house("living room", "attic")], {})
     assert names.places == (("attic", "living room"),)
     names = Entities((("cup",),), names.places, {"walk": ("cup",)})
-    found = {swap_entities(house("living room", "attic"), None, names, np.random.default_rng(seed))[0] for seed in range(20)}
+    found = {
+        swap_entities(house("living room", "attic"), None, names, np.random.default_rng(seed))[0] for seed in range(20)
+    }
     assert {(one.description, one.path) for one in found} == {
         (one.description, one.path) for one in (house("living room", "attic"), house("attic", "living room"))
     }

@@ -9,11 +9,11 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from wean.errors import UsageError
-from wean.students.text.creation import Size, new_student, train_tokenizer
-from wean.students.text.prompt import PromptConfig
 from wean.students.text.copying import CopyHead, has_copy_head
+from wean.students.text.creation import Size, new_student, train_tokenizer
 from wean.students.text.decoder import CausalDecoder, greedy, likely_next
 from wean.students.text.incremental import CachedModel, LeanLlama, incremental
+from wean.students.text.prompt import PromptConfig
 from wean.students.text.student import TextStudent, load_text_student, save_text_student
 
 IDS = [20, 31, 45, 20, 7, 99, 13, 55]
@@ -21,7 +21,9 @@ IDS = [20, 31, 45, 20, 7, 99, 13, 55]
 
 @pytest.fixture
 def student() -> TextStudent:
-    made = new_student(train_tokenizer(["open door", "go north"], 320), Size(32, 2, 2), PromptConfig(context=256), seed=3)
+    made = new_student(
+        train_tokenizer(["open door", "go north"], 320), Size(32, 2, 2), PromptConfig(context=256), seed=3
+    )
     for layer in made.model.model.layers:
         torch.nn.init.uniform_(layer.self_attn.k_proj.mix)
     made.model.eval()
@@ -237,3 +239,9 @@ def test_where_one_token_was_told_all_that_is_copied_is_copied_from_it() -> None
     share = torch.sigmoid(torch.tensor(-1.0))
     known = (1 - share) / 4
     torch.testing.assert_close(found.exp()[0], torch.stack([known, known, known, known + share]))
+
+
+def test_mixed_keys_work_in_half_precision(student: TextStudent) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        halves = student.model(torch.tensor([[1, 2, 3]])).logits.float()
+    assert torch.allclose(halves, student.model(torch.tensor([[1, 2, 3]])).logits, atol=0.05)

@@ -33,9 +33,8 @@ def _logits(student: TextStudent) -> torch.Tensor:
 
 
 def test_adapters_and_embeddings_alone_are_trained(model: str) -> None:
-    student = pretrained_student(model, PromptConfig(context=512), seed=1)
-    before = _logits(student)
-    add_adapters(student, 4)
+    before = _logits(pretrained_student(model, PromptConfig(context=512), seed=1))
+    student = pretrained_student(model, PromptConfig(context=512), seed=1, lora_rank=4)
     torch.testing.assert_close(_logits(student), before)  # B is zero at first
     trained = {name for name, one in student.model.named_parameters() if one.requires_grad}
     assert {name.split(".")[-4] for name in trained if "lora_" in name} == {
@@ -45,8 +44,7 @@ def test_adapters_and_embeddings_alone_are_trained(model: str) -> None:
 
 
 def test_merging_changes_nothing_that_it_says(model: str) -> None:
-    student = pretrained_student(model, PromptConfig(context=512), seed=1)
-    add_adapters(student, 4)
+    student = pretrained_student(model, PromptConfig(context=512), seed=1, lora_rank=4)
     for name, one in student.model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(one, std=0.05)

@@ -18,7 +18,8 @@ from wean.students.text.rules import DemonstratedPatterns
 from wean.students.text.student import PAD, TextStudent
 
 _INITIAL_SPREAD = 0.6
-"""Spread of the initial weights times the root of the width; with 0.02, as for wide models, small ones learn copying late."""
+"""Standard deviation of the initial weights times the root of the width; with the usual 0.02, made for wide models, a
+small one learns to copy late."""
 _WORD = r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s"
 
 

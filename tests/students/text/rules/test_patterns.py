@@ -10,7 +10,6 @@ from wean.students.text.rules.patterns import longest_goal, mine_patterns, repea
 from word_demos import NOTHING, demonstration
 
 
-
 def test_names_are_said_once_they_were_told_and_other_words_without() -> None:
     many = [demonstration(number) for number in range(2)]
     patterns = mine_patterns([one for one, _ in many], {one.key: annotation for one, annotation in many}, 100)
