@@ -35,9 +35,8 @@ from wean.experiment.settings import AdviceSettings, PriorSettings, resolve
 from wean.llm import Ledger, scripted_model
 from wean.llm.question import Question
 from wean.llm.transfer import export_answers
-from wean.students.text.examples import tell
-from wean.students.text.prompt import EpisodeText
-from wean.students.text.sft import lesson_rows
+from wean.students.text.examples import encode_episode, sft_rows
+from wean.students.text.prompt import EpisodeEncoder, PromptConfig
 from wean.tasks.registration import TASKS, make_task
 from wean.tasks.vector import SerialTasks, chosen
 from wean.teachers.action_rating import rate
@@ -139,13 +138,13 @@ def demonstrations(name: str = "scienceworld") -> list[tuple[Any, Any]]:
 def student_rows(trajectory: Any, annotation: Any, form: str) -> list[Any]:
     """A demonstration as a student that is fed step by step reads it."""
     known = {trajectory.key: annotation} if annotation else {}
-    return [list(row.values()) for row in lesson_rows([trajectory], known, form)]
+    return [list(row.values()) for row in sft_rows([trajectory], known, form)]
 
 
 def told_whole(trajectory: Any, annotation: Any) -> list[str]:
     """A demonstration as a student that is fed in sequence reads it: its windows."""
-    episode = EpisodeText(lambda text: list(map(ord, text)), 6000, "sequence")
-    return ["".join(map(chr, window.ids)) for window in tell(trajectory, annotation, episode, 100).windows]
+    episode = EpisodeEncoder(lambda text: list(map(ord, text)), PromptConfig(context=6000))
+    return ["".join(map(chr, window.ids)) for window in encode_episode(trajectory, annotation, episode, 100).windows]
 
 
 def propagated(examples: Sequence[Any], others: Sequence[Any]) -> list[Any]:
