@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from wean.agents.subgoal_source import Drawn, Planner
+    from wean.agents.subgoal_source import Drawn, SubgoalSource
     from wean.evaluation.evaluate import Player
     from wean.experiment.settings import RunConfig
     from wean.students.no_repeat import Acting
@@ -55,9 +55,9 @@ class Who:
     @property
     def plans_subgoals(self) -> bool:
         """Whether a text student has learnt to plan sub-goals."""
-        from wean.students.text.ensemble import load_together
+        from wean.students.text.student import load_ensemble
 
-        return load_together(self.students)[0].habits.subgoals
+        return load_ensemble(self.students)[0].prompt.subgoals
 
 
 class Kind(NamedTuple):
@@ -144,9 +144,9 @@ def _text_student(who: Who, tasks: SerialTasks) -> Player:
     from wean.agents.text_student import TextStudentPolicy
     from wean.errors import UsageError
     from wean.evaluation.evaluate import Player
-    from wean.students.text.ensemble import load_together
+    from wean.students.text.student import load_ensemble
 
-    def planner(case: Case) -> Planner | None:
+    def planner(case: Case) -> SubgoalSource | None:
         if who.goals is not None:
             goals = who.goals.get((case.task, case.variation))
             if goals is None:
@@ -154,7 +154,7 @@ def _text_student(who: Who, tasks: SerialTasks) -> Player:
             return given(goals)
         return drawing(who.pool, who.drawn, case.variation) if who.drawn is not None else None
 
-    return Player(TextStudentPolicy(load_together(who.students), planner), tasks)
+    return Player(TextStudentPolicy(load_ensemble(who.students), planner), tasks)
 
 
 def _reference(who: Who, tasks: SerialTasks) -> Player:

@@ -19,8 +19,7 @@ from wean.experiment.settings import resolve
 from wean.llm import Budget, Ledger
 from wean.llm.model import LanguageModel
 from wean.students.no_repeat import Acting
-from wean.students.text.ensemble import load_together
-from wean.students.text.student import is_text_student
+from wean.students.text.student import is_text_student, load_ensemble
 from wean.tasks.registration import short_name
 from wean.tasks.vector import MakeTask
 from wean.teachers.priors import Prior
@@ -135,7 +134,7 @@ def load(path: str | Path, acting: Acting | None = None) -> Policy:
     folder = Path(path)
     student = folder / "student" if (folder / "config.yaml").exists() else folder
     if is_text_student(student):
-        return TextStudentPolicy(load_together([student]))
+        return TextStudentPolicy(load_ensemble([student]))
     if acting is None and (student.parent / "config.yaml").exists():
         acting = read_config(student.parent).evaluation.acting
     return load_policy(student, acting)
