@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-
 from wean.agents.acting import Actor
+from wean.evaluation.episodes import play
+
 from wean.agents.policy import StudentPolicy
 from wean.algorithms.ppo import PPO, PPOConfig
 from wean.errors import UsageError, WeanError
-from wean.evaluation.episodes import play
 from wean.students.config import StudentConfig
 from wean.students.dense import DenseStudent
 from wean.students.grid import GridStudent, border_distances, egocentric_index

@@ -13,7 +13,7 @@ from wean.algorithms.rewards import RewardTerm
 from wean.data.demonstrations import Demonstrations, read_demonstrations
 from wean.errors import UsageError
 from wean.evaluation.scores import ANY_RETURN
-from wean.experiment.components import Resources, RLComponents, registered
+from wean.experiment.components import Resources, RLComponents
 from wean.experiment.settings import RunConfig, from_yaml
 from wean.llm import open_model
 from wean.llm.model import LanguageModel
@@ -48,11 +48,8 @@ def build(config: RunConfig, resources: Resources | None = None) -> RLComponents
     learner, settings = config.method.learner, config.algorithm
     make = resources.make or partial(make_task, config.task)
     source: Any = resources.teacher
-    model = None
     if source is None and config.model:
-        source = model = open_model(
-            config.model, ledger=resources.ledger, strict=resources.strict, budget=resources.budget
-        )
+        source = open_model(config.model, ledger=resources.ledger, strict=resources.strict, budget=resources.budget)
     prior = teacher = asking = None
     if source is not None and settings.guidance == "prior":
         prior = source if isinstance(source, Prior) else Prior(source, config.prior, config.seed)
@@ -63,9 +60,12 @@ def build(config: RunConfig, resources: Resources | None = None) -> RLComponents
         asking = GatedTeacher(teacher)
         if resources.answers and config.student.goal != "none":
             asking.restore(dict(resources.answers))  # the first observations show sub-goals
+    guide = teacher or prior
+    model = guide.model if guide else source
     term = make_term(config, model, asking)
     view = partial(view_of, config, teacher)
-    tasks = view(SerialTasks([make] * settings.num_envs), learning=True, asking=asking)
+    played = SerialTasks([make] * settings.num_envs)
+    tasks = view(played, learning=True, asking=asking)
     if settings.guidance == "prior":
         _check_choices(config.task, tasks)
     student = resources.student
@@ -75,19 +75,20 @@ def build(config: RunConfig, resources: Resources | None = None) -> RLComponents
     algorithm = learner.make(Given(settings, student, tasks, asking or prior, demonstrations, term, config.seed))
     judging = min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes))
     judges = view(SerialTasks([make] * judging))
-    threshold = success_return(config.task) if registered(config.task) else None
     return RLComponents(
         config,
+        make,
         tasks,
         judges,
         view,
         student,
         algorithm,
-        teacher or prior,
+        guide,
         asking,
         model,
-        ANY_RETURN if threshold is None else threshold,
+        ANY_RETURN if played.reward_threshold is None else played.reward_threshold,
         term,
+        keeps_model=resources.teacher is not None,
     )
 
 
@@ -236,11 +237,10 @@ def make_term(config: RunConfig, model: LanguageModel | None, asking: GatedTeach
         return None
     if not config.method.learner.needs.rewards:
         raise UsageError(f"{config.method.name} learns from labels, not from rewards; leave rewards.term out")
-    if model is None:
-        raise UsageError(f"{config.method.name} asks no language model; take the method beacons or lmgt")
-    if term == "judge":
+    if term == "judge" and model is not None:
         return ActionRating(partial(rate, model, temperature=config.advice.temperature))
-    assert asking is not None
+    if asking is None:
+        raise UsageError(f"{config.method.name} asks no language model; take the method beacons or lmgt")
     return SubgoalReward(asking.advise)
 
 

@@ -220,6 +220,23 @@ def advice_settings(**values: Any) -> AdviceConfig:
         raise UsageError(_first_error(error)) from None
 
 
+def read_section(section: str, overrides: Sequence[str]) -> Any:
+    """Reads the settings of one section, e.g. `advice.mode=argmax` of `advice`.
+
+    Raises:
+        UsageError: If a key is none of the section's, or a value is wrong.
+    """
+    known = [f"{section}.{name}" for name in SECTIONS[section].model_fields]
+    values = {}
+    for key, value in map(_read, overrides):
+        _check(key, value, known)
+        values[key.partition(".")[2]] = value
+    try:
+        return SECTIONS[section](**values)
+    except ValidationError as error:
+        raise UsageError(f"{section}.{_first_error(error)}") from None
+
+
 def _read(item: str) -> tuple[str, Any]:
     """Key and value of a `key=value` string."""
     key, sign, text = item.partition("=")
@@ -246,19 +263,23 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _put(tree: dict[str, Any], key: str, value: Any, config_type: type[BaseModel]) -> None:
     """Puts a value at a dotted key, after checking that the key exists."""
-    known = _keys(config_type)
-    if key not in known or f"{key}={value}" in RENAMED:
-        now = RENAMED.get(f"{key}={value}", RENAMED.get(key, ""))
-        if now.partition("=")[0] in known:
-            raise UsageError(f"{key if key not in known else f'{key}={value}'} is now called {now}")
-        hint = did_you_mean(key, known, f"there are {', '.join(known)}")
-        raise UsageError(f"unknown key {key!r}; {hint}")
+    _check(key, value, _keys(config_type))
     path = key.split(".")
     if path[0] not in SECTIONS and key not in _TOP:
         path = ["algorithm", *path]
     for name in path[:-1]:
         tree = tree.setdefault(name, {})
     tree[path[-1]] = value
+
+
+def _check(key: str, value: Any, known: Sequence[str]) -> None:
+    """Checks that a key exists; one of an earlier version is answered with the name that it has now."""
+    for old in (f"{key}={value}", key):
+        if RENAMED.get(old, "").partition("=")[0] in known and (old != key or key not in known):
+            raise UsageError(f"{old} is now called {RENAMED[old]}")
+    if key not in known:
+        hint = did_you_mean(key, known, f"there are {', '.join(known)}")
+        raise UsageError(f"unknown key {key!r}; {hint}")
 
 
 def _keys(config_type: type[BaseModel]) -> list[str]:

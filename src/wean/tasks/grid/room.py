@@ -127,6 +127,7 @@ class Room(MiniGridEnv):
         observation, reward, terminated, truncated, info = super().step(action)
         if action == skills.TOGGLE and any(door.is_open for door in self._targets):
             reward, terminated = self._reward(), True
+        info["is_success"] = reward > 0
         return observation, float(reward), terminated, truncated and not terminated, info
 
     def gen_obs(self) -> dict[str, Any]:
