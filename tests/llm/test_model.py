@@ -240,13 +240,13 @@ def test_a_budget_never_overruns_with_many_threads(ask):
 
 
 def test_what_the_budget_left_unasked_can_be_exported(ask, ledger):
-    from wean.llm.stats import ledger_stats
+    from wean.llm.transfer import ledger_stats
 
     model = scripted_model(lambda messages: "yes", budget=Budget(calls=3), ledger=ledger, concurrency=4)
     with pytest.raises(BudgetError):
         model.generate([ask(f"{i}") for i in range(10)])
     stats = ledger_stats(ledger)
-    assert (stats.models[0].answers, stats.unanswered) == (3, 7)
+    assert (stats["models"][0]["answers"], stats["unanswered"]) == (3, 7)
 
 
 def test_progress_is_told(ask):

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.errors import UsageError
-from wean.llm.answers import Message
+from wean.llm.answers import Message, tokens_used
 from wean.llm.model import LanguageModel
-from wean.llm.question import tokens_used
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
 from wean.teachers.plans import last_named

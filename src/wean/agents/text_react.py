@@ -9,9 +9,8 @@ import time
 from collections.abc import Sequence
 
 from wean.agents.text_agent import SILENT, Played, WordsTask, take
-from wean.llm.answers import Message
+from wean.llm.answers import Message, tokens_used
 from wean.llm.model import LanguageModel
-from wean.llm.question import tokens_used
 from wean.teachers.plans import last_named
 from wean.teachers.proposals import project
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from wean.errors import UsageError, WeanError
 
-Messages = Sequence[dict[str, str]]
+Messages = Sequence[Mapping[str, Any]]
 
 _ROLES = ("system", "user", "assistant")
 
@@ -66,7 +66,7 @@ class PromptWriter:
             # Some templates refuse a system message: their documentation says to put it before the user's
             # words.
             merged = _without_system(messages)
-            if merged == list(messages):
+            if merged is messages:
                 raise
             return self._render(merged)
 
@@ -193,14 +193,14 @@ def _agreement(left: Sequence[int], right: Sequence[int]) -> int:
     return next(i for i in range(size) if left[i] != right[i])
 
 
-def _without_system(messages: Messages) -> list[dict[str, str]]:
+def _without_system(messages: Messages) -> Messages:
     """Move system messages to the front of the first user message."""
     system = [m["content"] for m in messages if m["role"] == "system"]
     rest = [dict(m) for m in messages if m["role"] != "system"]
     if not system or not rest:
-        return list(messages)
+        return messages
     first = next((m for m in rest if m["role"] == "user"), None)
     if first is None:
-        return list(messages)
+        return messages
     first["content"] = "\n\n".join([*system, first["content"]])
     return rest
