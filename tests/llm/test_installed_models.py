@@ -72,7 +72,7 @@ def test_weans_own_prefixes_come_first(install):
 
 def test_a_package_that_cannot_be_imported_is_named(install):
     install("brokenlab", "broken_models", "import no_such_module_at_all", "broken = broken_models:open")
-    with pytest.raises(UsageError, match="brokenlab.*no_such_module_at_all") as caught:
+    with pytest.raises(UsageError, match=r"brokenlab.*no_such_module_at_all") as caught:
         open_model("broken:x")
     assert "\n" not in str(caught.value)
 
@@ -80,7 +80,7 @@ def test_a_package_that_cannot_be_imported_is_named(install):
 def test_two_packages_that_claim_one_prefix_are_named(install):
     install("mylab", "mylab_models", BACKEND, "mylab = mylab_models:Echo")
     install("copylab", "mylab_copy", BACKEND, "mylab = mylab_copy:Echo")
-    with pytest.raises(UsageError, match="(?s)mylab.*copylab|copylab.*mylab"):
+    with pytest.raises(UsageError, match=r"(?s)mylab.*copylab|copylab.*mylab"):
         open_model("mylab:x")
 
 

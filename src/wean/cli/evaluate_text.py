@@ -44,7 +44,7 @@ def evaluate_text(
     from wean.errors import UsageError
     from wean.evaluation.text_episodes import Setup, play_all
     from wean.evaluation.text_scores import SCHEMA, cases, summarize
-    from wean.lm.identity import identity_of
+    from wean.lm.cache import identity_of
     from wean.report.timeline import write_timeline
     from wean.students.text.ensemble import load_together
 

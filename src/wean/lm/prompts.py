@@ -45,7 +45,7 @@ class PromptWriter:
         self._end_id: int | None = None
 
     def text(self, messages: Messages) -> str:
-        """Write messages as the model reads them, up to where its answer begins.
+        """Messages as the model reads them, up to where its answer begins.
 
         With a chat template: the template with the assistant's turn opened (thinking, where a template knows
         it, switched off). Without one: the contents, one per line.
@@ -63,8 +63,7 @@ class PromptWriter:
         try:
             return self._render(messages)
         except Exception:
-            # Some templates refuse a system message: their documentation says to put it before the user's
-            # words.
+            # Some templates refuse a system message: their documentation wants it before the user's words.
             merged = _without_system(messages)
             if merged is messages:
                 raise
@@ -75,20 +74,12 @@ class PromptWriter:
         return self._ids(self.text(messages))
 
     def question(self, messages: Messages, candidates: Sequence[str], *, end_of_turn: bool) -> Question:
-        """Tokenise candidates as answers to messages.
+        """Tokenises candidates as answers to messages; with `end_of_turn` the token that ends an answer is scored too.
 
-        Decoder-only models read prompt and answer as one string, so the full strings are tokenised: byte-pair
-        merges across the boundary come out as the model would see them. All candidates of a question start at
-        the same token, the last one at which every full string still agrees with the prompt; otherwise a
-        candidate that merges with the prompt's end would pay for characters that the others get for nothing.
-
-        Args:
-            messages: The request.
-            candidates: Answers, at least one, none empty.
-            end_of_turn: Whether the token that ends the answer is scored too.
-
-        Returns:
-            Prompt and answers as tokens.
+        Decoder-only models read prompt and answer as one string, so the full strings are tokenised: byte-pair merges
+        across the boundary come out as the model would see them. All candidates of a question start at the same token,
+        the last one at which every full string still agrees with the prompt; otherwise a candidate that merges with
+        the prompt's end would pay for characters that the others get for nothing.
 
         Raises:
             UsageError: No candidate, or an empty one.
@@ -107,8 +98,7 @@ class PromptWriter:
             return Question(prompt, [[*answer, *end] for answer in answers])
         full = self._full_ids(text, prompt, candidates)
         start = min(_agreement(prompt, ids) for ids in full)
-        # An answer needs a token to stand behind; a prompt that merges away entirely keeps its first one.
-        start = max(1, start)
+        start = max(1, start)  # an answer needs a token before it
         return Question(prompt[:start], [[*ids[start:], *end] for ids in full])
 
     @property
@@ -147,9 +137,8 @@ class PromptWriter:
         """Tokens of prompt plus candidate, for each candidate."""
         head, tail = self._split(text)
         if head:
-            # What stands before a special token cannot merge with what follows it, so only the tail is
-            # tokenised again for each candidate. The check keeps tokenizers honest that treat the start of a
-            # text in a way of their own.
+            # What stands before a special token cannot merge with what follows it, so only the tail is tokenised
+            # again for each candidate. The check finds tokenizers that treat the start of a text differently.
             head_ids: list[int] = self.tokenizer(head, add_special_tokens=False)["input_ids"]
             tails = self.tokenizer([tail, *(tail + c for c in candidates)], add_special_tokens=False)["input_ids"]
             whole = self._ids(text + candidates[0])
@@ -158,7 +147,7 @@ class PromptWriter:
         return [self._ids(text + candidate) for candidate in candidates]
 
     def _split(self, text: str) -> tuple[str, str]:
-        """Cut a templated prompt behind its last special token; the head is empty where there is none."""
+        """Cuts a templated prompt behind its last special token; the head is empty where there is none."""
         if not self.chat:
             return "", text
         cut = 0
@@ -185,16 +174,16 @@ class PromptWriter:
         raise WeanError("this model has no end-of-turn token: score with end_of_turn=False")
 
 
-def _agreement(left: Sequence[int], right: Sequence[int]) -> int:
+def _agreement(left: list[int], right: list[int]) -> int:
     """Number of leading tokens that two sequences share."""
     size = min(len(left), len(right))
-    if list(left[:size]) == list(right[:size]):
+    if left[:size] == right[:size]:
         return size
     return next(i for i in range(size) if left[i] != right[i])
 
 
 def _without_system(messages: Messages) -> Messages:
-    """Move system messages to the front of the first user message."""
+    """Moves system messages to the front of the first user message."""
     system = [m["content"] for m in messages if m["role"] == "system"]
     rest = [dict(m) for m in messages if m["role"] != "system"]
     if not system or not rest:
