@@ -57,12 +57,12 @@ def export(
 
     from wean.errors import UsageError
     from wean.llm.records import SCHEMA
-    from wean.llm.transfer import export_answers, export_unanswered, open_output
+    from wean.llm.transfer import export_lines, open_output
 
     if as_json and file == "-":
         raise UsageError("--json needs a file to export to: standard output cannot hold both")
     with _open(ledger) as opened, open_output(file, force=force) as out:
-        written = (export_unanswered if unanswered else export_answers)(opened, out, model)
+        written = export_lines(opened, out, model, unanswered=unanswered)
     what = "unanswered questions" if unanswered else "answers"
     if as_json:
         typer.echo(json.dumps({"schema": SCHEMA, "file": file, "what": what, "written": written}))

@@ -80,13 +80,20 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """A connection for reading; readers never wait for writers of other processes."""
-        with self._locked() as connection:
-            yield connection
+        if self._pid != os.getpid():
+            # After a fork the parent's connection must neither be used nor closed here, so it is only kept.
+            self._inherited.append(self._connection)
+            self._open()
+        with self._lock:
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                raise explain(error, self.path) from None
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction that is committed at the end, or rolled back where anything is raised inside."""
-        with self._locked() as connection, _transaction(connection):
+        with self.read() as connection, _transaction(connection):
             yield connection
 
     def close(self) -> None:
@@ -100,18 +107,6 @@ class Database:
         with suppress(Exception):
             if self._pid == os.getpid():
                 self._connection.close()
-
-    @contextmanager
-    def _locked(self) -> Iterator[sqlite3.Connection]:
-        if self._pid != os.getpid():
-            # After a fork the parent's connection must neither be used nor closed here, so it is only kept.
-            self._inherited.append(self._connection)
-            self._open()
-        with self._lock:
-            try:
-                yield self._connection
-            except sqlite3.Error as error:
-                raise explain(error, self.path) from None
 
     def _open(self) -> None:
         self._lock = threading.RLock()

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from wean.errors import UsageError, WeanError
 from wean.llm.answers import Answer, Question, Sample, estimate_tokens
 from wean.llm.prices import Price, find_price
-from wean.llm.retry import Pacer, Retrier, RetryPolicy, TransientError, explain_failure, scrub
+from wean.llm.retry import Retrier, TransientError, explain_failure, scrub
 
 _OPENAI_URL = "https://api.openai.com/v1"
 
@@ -58,29 +58,43 @@ class EndpointBackend:
 
     Args:
         name: The name that the user gave.
-        url: Base URL, usually ending in /v1.
+        url: Base URL, usually ending in /v1; None for $OPENAI_BASE_URL, else OpenAI's own.
         model: The model's name at the endpoint.
-        options: See `EndpointOptions`.
+        options: Fields of `EndpointOptions`.
+
+    Raises:
+        UsageError: The model is missing, the URL has no host, or an option is unknown.
     """
 
     batch_size = 1
     can_score = False
 
-    def __init__(self, name: str, url: str, model: str, options: EndpointOptions) -> None:
-        self.name = name
-        self.identity = model if options.revision is None else f"{model}@{options.revision}"
-        self.concurrency = options.concurrency
-        self.price = options.price or find_price(model)
-        self.extra = dict(options.extra_body)
-        parts = urlsplit(url)
-        self._host = parts.hostname or url
-        self._where = f"{self._host}:{parts.port}" if parts.port else self._host
-        self._url = url
+    def __init__(self, name: str, url: str | None, model: str, **options: Any) -> None:
+        known = {option.name for option in fields(EndpointOptions)}
+        if unknown := sorted(set(options) - known):
+            raise UsageError(f"an endpoint takes no option {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
+        self._options = chosen = EndpointOptions(**options)
+        self._url = url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL
+        parts = _parts(self._url)
+        if not model:
+            example = f"{self._url}#MODEL" if url else "openai:gpt-5"
+            raise UsageError(f"the model's name is missing; write {scrub(example, parts.password or '')}")
+        # A password in the address must not appear in logs.
+        self.name = name.replace(f"{parts.netloc.rpartition('@')[0]}@", "") if "@" in parts.netloc else name
+        self.identity = model if chosen.revision is None else f"{model}@{chosen.revision}"
+        self.concurrency = chosen.concurrency
+        self.price = chosen.price or find_price(model)
+        self.extra = dict(chosen.extra_body)
         self._model = model
-        self._options = options
-        self._key = (options.api_key or os.environ.get("OPENAI_API_KEY") or "").strip()
-        policy = RetryPolicy(attempts=options.retries + 1, base_seconds=options.retry_base)
-        self._retrier = Retrier(policy, Pacer(options.requests_per_minute), self._where)
+        self._host = parts.hostname or ""
+        self._where = f"{self._host}:{parts.port}" if parts.port else self._host
+        self._key = (chosen.api_key or os.environ.get("OPENAI_API_KEY") or "").strip()
+        self._retrier = Retrier(
+            self._where,
+            attempts=chosen.retries + 1,
+            base_seconds=chosen.retry_base,
+            requests_per_minute=chosen.requests_per_minute,
+        )
         # OpenAI's newer models know only the new name of the limit, most other servers only the old one.
         self._limit_name = "max_completion_tokens" if self._host == "api.openai.com" else "max_tokens"
         self._not_offered: set[str] = set()  # optional fields that this server refuses
@@ -238,37 +252,6 @@ class EndpointBackend:
             return []
 
 
-def open_endpoint(name: str, url: str | None, model: str, options: Mapping[str, Any]) -> EndpointBackend:
-    """Makes the backend of an endpoint's name.
-
-    Args:
-        name: What the user wrote.
-        url: Base URL; None for $OPENAI_BASE_URL, else OpenAI's own.
-        model: Model at the endpoint.
-        options: Fields of `EndpointOptions`.
-
-    Raises:
-        UsageError: The model is missing, the URL has no host, or an option is unknown.
-    """
-    known = {option.name for option in fields(EndpointOptions)}
-    if unknown := sorted(set(options) - known):
-        raise UsageError(f"an endpoint takes no option {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
-    base = url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL
-    try:
-        parts = urlsplit(base)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https"):
-        raise UsageError("an endpoint's address looks like http://localhost:8000/v1; check it (and OPENAI_BASE_URL)")
-    if not model:
-        example = f"{base}#MODEL" if url else "openai:gpt-5"
-        raise UsageError(f"the model's name is missing; write {scrub(example, parts.password or '')}")
-    # A password in the address must not appear in logs.
-    shown = name.replace(f"{parts.netloc.rpartition('@')[0]}@", "") if "@" in parts.netloc else name
-    return EndpointBackend(shown, base, model, EndpointOptions(**options))
-
-
 def served_something_else(asked: str, served: str) -> bool:
     """Whether a server answered with another model than the one asked for.
 
@@ -299,3 +282,15 @@ def _token_counts(usage: Any) -> tuple[int, int, int] | None:
 
 def _bare(name: str) -> str:
     return re.split(r"[/\\]", name.lower())[-1]
+
+
+def _parts(url: str) -> SplitResult:
+    """The parts of an endpoint's address."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.hostname and parts.scheme in ("http", "https") and (parts.port is None or parts.port >= 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError("an endpoint's address looks like http://localhost:8000/v1; check it (and OPENAI_BASE_URL)")
+    return parts

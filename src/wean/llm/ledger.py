@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ class Ledger:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Worker processes get the file's name and open it themselves.
-        return _reopen, (self.path, self.replay_only, self._claims.lifetime)
+        return partial(Ledger, replay_only=self.replay_only, claim_seconds=self._claims.lifetime), (self.path,)
 
     def close(self) -> None:
         """Closes the file; may be called twice."""
@@ -295,10 +296,6 @@ def _machine() -> str:
     except OSError:
         namespace = ""
     return platform.node() + namespace
-
-
-def _reopen(path: str, replay_only: bool, claim_seconds: float) -> Ledger:
-    return Ledger(path, replay_only=replay_only, claim_seconds=claim_seconds)
 
 
 def _answer(row: tuple[Any, ...]) -> Answer:

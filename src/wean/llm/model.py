@@ -8,15 +8,15 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from wean.errors import UsageError, WeanError
-from wean.llm.answers import Answer, Counts, Key, Message, Question, Sample, key_of
+from wean.llm.answers import Answer, Counts, Message, Question, Sample, key_of
 from wean.llm.asking import Backend, Budget, LiveAnswers, Progress
 from wean.llm.ledger import Ledger
 from wean.llm.local import LocalBackend, ScoreFunction, ScriptedBackend, import_function
 from wean.llm.prices import FREE, Price
-from wean.llm.recorded import find_recorded
+from wean.llm.recorded import RecordedAnswers, find_recorded
 from wean.llm.records import dump_line
 from wean.plugins import entry_points
 
@@ -79,43 +79,13 @@ def scripted_model(
         name: Name and identity; with a ledger on disk, give another one when the function changes.
         score: Takes messages and candidates, returns log-probabilities; without it the model cannot score.
         ledger: Default one in memory, which is forgotten at the end.
-        budget: Limits, as for any live model.
-        progress: Called with (answers so far, answers wanted).
+        budget: As in `open_model`.
+        progress: As in `open_model`.
         price: Price per token; None for "unknown".
         concurrency: How many calls may run at once.
     """
     backend = ScriptedBackend(function, name, score, price, concurrency)
     return _live(backend, ledger, budget, progress, in_memory=True)
-
-
-class Source(Protocol):
-    """Where a language model's answers come from: `LiveAnswers` or `RecordedAnswers`.
-
-    Attributes:
-        name: The name by which it was opened.
-        can_score: Whether it answers questions of kind "score".
-        extra: Settings of the model that become part of every question.
-        unanswered: Records of the questions that a recorded model lacked.
-    """
-
-    name: str
-    can_score: bool
-    extra: dict[str, Any]
-    unanswered: dict[Key, dict[str, Any]]
-
-    @property
-    def identity(self) -> str:
-        """Name and revision, or a digest; never a path or port."""
-
-    @property
-    def ledger_name(self) -> str:
-        """The model's name in questions, and so in the ledger's keys."""
-
-    def find(self, samples: Sequence[Sample]) -> dict[Key, Answer]:
-        """The answer to each sample."""
-
-    def close(self) -> None:
-        """Releases connections and memory."""
 
 
 class LanguageModel:
@@ -133,7 +103,9 @@ class LanguageModel:
         ledger: The ledger, or None.
     """
 
-    def __init__(self, source: Source, ledger: Ledger | None, *, close_ledger: bool = False) -> None:
+    def __init__(
+        self, source: LiveAnswers | RecordedAnswers, ledger: Ledger | None, *, close_ledger: bool = False
+    ) -> None:
         self.counts = Counts()
         self.ledger = ledger
         self._source = source
@@ -237,13 +209,13 @@ class LanguageModel:
         candidates: Sequence[Sequence[str]],
         normalisation: Normalisation = "sum",
     ) -> list[list[float]]:
-        """Log-probability of each candidate as the model's answer.
+        """Log-probability of each candidate as the model's answer to its question.
 
         Args:
             requests: The questions, each a chat.
             candidates: For each question its candidates.
-            normalisation: "sum" of the tokens' log-probabilities, or that divided by the number of tokens
-                ("token") or words ("word").
+            normalisation: "sum" of the tokens' log-probabilities, or that divided by the number of tokens ("token") or
+                words ("word").
 
         Returns:
             For each question one number (natural logarithm, <= 0) per candidate, in the order given.
@@ -316,10 +288,10 @@ def _open_backend(name: str, prefix: str, rest: str, options: dict[str, Any]) ->
     """The backend that a name means; wean's own prefixes come before those of installed packages."""
     match prefix:
         case "openai" | "http" | "https":
-            from wean.llm.endpoint import open_endpoint
+            from wean.llm.endpoint import EndpointBackend
 
             url, _, model = (None, "", rest) if prefix == "openai" else name.partition("#")
-            return open_endpoint(name, url, model, options)
+            return EndpointBackend(name, url, model, **options)
         case "hf":
             _check_options(name, options, ("batch_size", "device", "dtype"))
             return LocalBackend(rest, **options)

@@ -7,7 +7,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -42,25 +41,6 @@ class TransientError(Exception):
         self.hopeless_at_first = hopeless_at_first
 
 
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How often a call is tried and how long the pauses are."""
-
-    attempts: int = 6
-    """Tries in all."""
-    base_seconds: float = 0.5
-    """Pause after the first failure; doubles each time."""
-    longest_pause: float = 30.0
-    """Upper end of a pause that we choose."""
-    longest_asked: float = 120.0
-    """Longest Retry-After that is waited for; a longer one is an error with that number."""
-
-    def pause(self, failures: int) -> float:
-        """Seconds to wait after this many failures; drawn from the upper half, so that threads come back apart."""
-        whole = min(self.longest_pause, self.base_seconds * 2.0 ** (failures - 1))
-        return whole * random.uniform(0.5, 1.0)
-
-
 class Pacer:
     """Limits how fast requests start, and holds them all while the server asks for a pause.
 
@@ -91,19 +71,39 @@ class Pacer:
 
 
 class Retrier:
-    """Runs calls until they succeed, fail for good, or have failed too often.
+    """Runs calls until they succeed, fail for good, or have failed too often; shared by the threads that ask a server.
 
     Args:
-        policy: How often and how long.
-        pacer: Shared by all threads that ask the same server.
         where: Name of the server, for messages.
+        attempts: Tries in all.
+        base_seconds: Pause after the first failure; doubles each time.
+        longest_pause: Upper end of a pause that we choose.
+        longest_asked: Longest Retry-After that is waited for; a longer one is an error with that number.
+        requests_per_minute: Limit of `Pacer`; None for none.
     """
 
-    def __init__(self, policy: RetryPolicy, pacer: Pacer, where: str) -> None:
-        self._policy = policy
-        self._pacer = pacer
+    def __init__(
+        self,
+        where: str,
+        *,
+        attempts: int = 6,
+        base_seconds: float = 0.5,
+        longest_pause: float = 30.0,
+        longest_asked: float = 120.0,
+        requests_per_minute: float | None = None,
+    ) -> None:
         self._where = where
+        self._attempts = attempts
+        self._base_seconds = base_seconds
+        self._longest_pause = longest_pause
+        self._longest_asked = longest_asked
+        self._pacer = Pacer(requests_per_minute)
         self._succeeded = False
+
+    def pause(self, failures: int) -> float:
+        """Seconds to wait after this many failures; drawn from the upper half, so that threads come back apart."""
+        whole = min(self._longest_pause, self._base_seconds * 2.0 ** (failures - 1))
+        return whole * random.uniform(0.5, 1.0)
 
     def run(self, call: Callable[[], T]) -> T:
         """Returns what `call` returns.
@@ -124,7 +124,7 @@ class Retrier:
                 return result
 
     def _give_up_or_pause(self, error: TransientError, failures: int) -> None:
-        attempts = self._policy.attempts
+        attempts = self._attempts
         if error.hopeless_at_first and not self._succeeded:
             attempts = min(attempts, 2)
         if failures >= attempts:
@@ -133,13 +133,13 @@ class Retrier:
                 f"{self._where}: {error.reason} (tried {tries}); answers so far are in the ledger, so run again later"
             )
         asked = error.retry_after
-        if asked is not None and asked > self._policy.longest_asked:
+        if asked is not None and asked > self._longest_asked:
             raise WeanError(
                 f"{self._where}: {error.reason}; it asks to wait {asked:.0f} s: run again "
                 "after that (answers so far are in the ledger)"
             )
         if asked is None:
-            time.sleep(self._policy.pause(failures))
+            time.sleep(self.pause(failures))
             return
         # The server's request binds all threads, not only the one that received it; the jitter spreads their return.
         self._pacer.hold(asked)

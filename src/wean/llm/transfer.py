@@ -102,37 +102,23 @@ class Imported:
     unmatched: int = 0
 
 
-def export_answers(ledger: Ledger, out: TextIO, model: str | None = None) -> int:
+def export_lines(ledger: Ledger, out: TextIO, model: str | None = None, *, unanswered: bool = False) -> int:
     """Writes every answer, oldest first; the file can be imported, or used as a recorded model.
 
     Args:
         ledger: Where they are; it may be in use.
         out: Where they go.
         model: Only this model identity's.
+        unanswered: Write the questions that nobody could answer instead, with `answer` null, to be filled in and
+            imported.
 
     Returns:
         How many lines were written.
     """
     written = 0
     with ledger.database.read() as connection:
-        for row in connection.execute(_ANSWERS, (model,)):
-            text, prompt, completion, estimated, seconds, cost, finish, provenance, recorded = row[6:]
-            numbers = (prompt, completion, bool(estimated), seconds, cost, finish)
-            answer = Answer(text, *numbers, provenance=json.loads(provenance))
-            out.write(dump_line(answer_record(_sample(row), answer, recorded)))
-            written += 1
-    return written
-
-
-def export_unanswered(ledger: Ledger, out: TextIO, model: str | None = None) -> int:
-    """Writes every question that nobody could answer, with `answer` null, to be filled in and imported.
-
-    Arguments and result are those of `export_answers`.
-    """
-    written = 0
-    with ledger.database.read() as connection:
-        for row in connection.execute(_UNANSWERED, (model,)):
-            out.write(dump_line(question_record(_sample(row), row[6])))
+        for row in connection.execute(_UNANSWERED if unanswered else _ANSWERS, (model,)):
+            out.write(dump_line(question_record(_sample(row), row[6]) if unanswered else _answer_record(row)))
             written += 1
     return written
 
@@ -222,6 +208,12 @@ def _sample(row: tuple[Any, ...]) -> Sample:
     """The sample in the first columns of a row of `_ANSWERS` or `_UNANSWERED`."""
     digest, kind, model, messages, parameters, number = row[:6]
     return Question(kind, model, tuple(json.loads(messages)), json.loads(parameters), digest), number
+
+
+def _answer_record(row: tuple[Any, ...]) -> dict[str, Any]:
+    text, prompt, completion, estimated, seconds, cost, finish, provenance, recorded = row[6:]
+    counts = (prompt, completion, bool(estimated), seconds, cost, finish)
+    return answer_record(_sample(row), Answer(text, *counts, provenance=json.loads(provenance)), recorded)
 
 
 def _noted_by_messages(connection: sqlite3.Connection, model: str | None) -> dict[tuple[str, str], list[Sample]]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from wean.errors import UsageError, WeanError
 from wean.extras import require
 from wean.lm import cache, packages
+from wean.lm.generation import batches
 
 _BATCH_TOKENS = 8192
 
@@ -53,18 +54,9 @@ class SentenceEncoder:
         if not texts:
             return found
         ids = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)["input_ids"]
-        # Neighbours in length share a batch, so that little is padded.
-        order = sorted(range(len(texts)), key=lambda i: len(ids[i]))
         with self._lock, torch.inference_mode():
-            start = 0
-            while start < len(order):
-                group = [order[start]]
-                for position in order[start + 1 :]:
-                    if (len(group) + 1) * len(ids[position]) > _BATCH_TOKENS:
-                        break
-                    group.append(position)
+            for group in batches(list(map(len, ids)), max_rows=len(ids), max_tokens=_BATCH_TOKENS):
                 found[group] = self._batch([ids[i] for i in group])
-                start += len(group)
         return found
 
     def _batch(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:

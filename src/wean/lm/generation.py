@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-# Rows times padded length of one batch: bounds the memory of keys and values, not the result.
+# They bound the memory of keys and values, not the result.
 _BATCH_TOKENS = 16384
 _BATCH_ROWS = 64
 
@@ -51,20 +51,24 @@ class Sampling:
     """Same seed, same answers; None draws a fresh one."""
 
 
-def batches(lengths: Sequence[int], copies: int) -> Iterator[list[int]]:
-    """Groups prompts of similar length, each group small enough for memory.
+def batches(
+    lengths: Sequence[int], copies: int = 1, max_rows: int = _BATCH_ROWS, max_tokens: int = _BATCH_TOKENS
+) -> Iterator[list[int]]:
+    """Groups texts of similar length, each group small enough for memory.
 
     Args:
-        lengths: Tokens of each prompt with room for its answer.
-        copies: Rows that each prompt takes.
+        lengths: Tokens of each text, with room for its answer.
+        copies: Rows that each text takes.
+        max_rows: Most rows of a group.
+        max_tokens: Most rows times padded length.
 
     Yields:
-        Positions of prompts; every position once.
+        Positions of texts; every position once.
     """
     group: list[int] = []
     for position in sorted(range(len(lengths)), key=lambda i: lengths[i]):
         rows = (len(group) + 1) * copies
-        if group and (rows > _BATCH_ROWS or rows * lengths[position] > _BATCH_TOKENS):
+        if group and (rows > max_rows or rows * lengths[position] > max_tokens):
             yield group
             group = []
         group.append(position)
