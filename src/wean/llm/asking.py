@@ -26,23 +26,20 @@ _FIRST_POLL, _LONGEST_POLL = 0.01, 0.25  # seconds
 
 
 class Backend(Protocol):
-    """A live model that answers samples; whoever implements it knows nothing of the ledger.
-
-    Attributes:
-        name: The name that the user gave, without secrets.
-        concurrency: How many `ask` calls may run at once.
-        batch_size: How many samples one `ask` should get.
-        can_score: Whether it answers questions of kind "score".
-        price: Price per token; None where unknown.
-        extra: Settings of the backend that change its answers; they become part of every question.
-    """
+    """A live model that answers samples; a backend knows nothing of the ledger."""
 
     name: str
+    """The name that the user gave, without secrets."""
     concurrency: int
+    """How many `ask` calls may run at once."""
     batch_size: int
+    """How many samples one `ask` should get."""
     can_score: bool
+    """Whether it answers questions of kind "score"."""
     price: Price | None
+    """Price per token; None where unknown."""
     extra: dict[str, Any]
+    """Settings of the backend that change its answers; they become part of every question."""
 
     @property
     def identity(self) -> str:
@@ -64,13 +61,7 @@ class BudgetError(WeanError):
 
 @dataclass
 class Spending:
-    """What was spent, or is reserved for answers that are being asked.
-
-    Attributes:
-        calls: Answers.
-        tokens: Tokens read and written.
-        dollars: Dollars, as far as prices are known.
-    """
+    """Answers, tokens (read and written) and dollars (of known prices) that were spent or are reserved."""
 
     calls: int = 0
     tokens: int = 0
@@ -120,10 +111,7 @@ class Budget:
 
     @contextmanager
     def reserve(self, most: Spending) -> Iterator[Spending]:
-        """Reserves the most that some answers can cost while they are being asked for.
-
-        Yields:
-            A `Spending` to be filled with the real cost; it stays empty where no answer came.
+        """Reserves the most that some answers can cost; yields a `Spending` to be filled with their real cost.
 
         Raises:
             BudgetError: The limit cannot hold it, even after everything under way has come in.
@@ -164,13 +152,7 @@ class Budget:
 
 
 class LiveAnswers:
-    """Answers of one live model, through one ledger.
-
-    Args:
-        backend: The live model.
-        ledger: Where answers are looked up and kept.
-        budget: Limits, or None.
-        progress: Called as answers come in.
+    """Answers of one live model: those that the ledger has, and new ones within the budget.
 
     Raises:
         UsageError: The budget is in dollars and the model's price is unknown.
@@ -204,11 +186,11 @@ class LiveAnswers:
         return self._backend.identity
 
     def find(self, samples: Sequence[Sample]) -> dict[Key, Answer]:
-        """Answers all samples; those that the ledger has are not asked.
+        """The answer to each sample.
 
         Raises:
-            WeanError: The first failure that retrying could not mend; the answers of all other samples that were
-                under way are committed first.
+            WeanError: The first failure that retrying could not mend; the answers of all other samples that were under
+                way are committed first.
         """
         wanted = {key_of(sample): sample for sample in samples}
         found = self._ledger.find(wanted.values())

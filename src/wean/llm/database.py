@@ -63,9 +63,8 @@ class LedgerError(WeanError):
 class Database:
     """One connection to a ledger's file, shared by the threads of a process, and safe to use after a fork.
 
-    Args:
-        path: The file (created with its folder where missing), or ":memory:".
-        busy_seconds: How long to wait for another process's transaction.
+    The file is created, with its folder, where it is missing; `busy_seconds` is how long to wait for another process's
+    transaction.
 
     Raises:
         LedgerError: The file cannot be opened, is no ledger, or has a newer format.

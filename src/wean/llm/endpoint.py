@@ -102,12 +102,7 @@ class EndpointBackend:
         self._lock = threading.Lock()
 
     def ask(self, samples: Sequence[Sample]) -> list[Answer]:
-        """Asks each sample, and retries where that may help.
-
-        Raises:
-            WeanError: The endpoint refused for good, or failed too often.
-            UsageError: The key is missing, or the request cannot be answered as it stands.
-        """
+        """Asks each sample, and retries where that may help."""
         return [self._retrier.run(partial(self._attempt, *sample)) for sample in samples]
 
     def close(self) -> None:

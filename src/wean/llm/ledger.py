@@ -35,17 +35,14 @@ def default_ledger_path() -> Path:
 
 @dataclass
 class Claimed:
-    """The result of claiming some samples.
-
-    Attributes:
-        answered: Those that somebody had answered meanwhile.
-        mine: Those that the caller now has to ask, and then to commit or release.
-        theirs: Those that another thread or process is asking right now.
-    """
+    """The result of claiming some samples."""
 
     answered: dict[Key, Answer] = field(default_factory=dict)
+    """Those that somebody had answered meanwhile."""
     mine: list[Sample] = field(default_factory=list)
+    """Those that the caller now has to ask, and then to commit or release."""
     theirs: list[Sample] = field(default_factory=list)
+    """Those that another thread or process is asking right now."""
 
 
 class Ledger:
@@ -124,9 +121,8 @@ class Ledger:
     def commit(self, samples: Sequence[Sample], answers: Sequence[Answer]) -> dict[Key, Answer]:
         """Stores answers in one transaction and ends their claims.
 
-        An answer that is already there stays: the first one counts. Where the file cannot take the answers (disk
-        full, damaged) they are written to a JSONL file beside it or in the temporary folder, since they were paid
-        for.
+        An answer that is already there stays: the first one counts. Where the file cannot take the answers (disk full,
+        damaged) they are written to a JSONL file beside it or in the temporary folder, since they were paid for.
 
         Returns:
             The answers as stored, marked as asked live.

@@ -169,11 +169,7 @@ class ScriptedBackend:
 
 
 def import_function(path: str) -> Callable[..., str]:
-    """The function that "module:function" names.
-
-    Raises:
-        UsageError: There is none.
-    """
+    """The function that "module:function" names."""
     module, _, attribute = path.partition(":")
     if not module or not attribute:
         raise UsageError(

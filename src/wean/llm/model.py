@@ -37,17 +37,16 @@ def open_model(
     """Opens a language model.
 
     Args:
-        name: One of `openai:gpt-5`, `http://localhost:8000/v1#qwen3-32b`, `hf:directory-or-id-or-name`,
-            `recorded:doorkey`, `recorded:/path/file.jsonl`, `scripted:module:function`, or `prefix:name` with a
-            prefix that an installed package claims (entry points `wean.models`).
-        ledger: Where answers are kept; default the user's (`default_ledger_path`), none for recorded answers,
-            and one in memory for a scripted model.
+        name: `openai:gpt-5`, `http://localhost:8000/v1#qwen3-32b`, `hf:directory-or-id-or-name`, `recorded:doorkey`,
+            `recorded:/path/file.jsonl`, `scripted:module:function`, or `prefix:name` with a prefix that an installed
+            package claims (entry points `wean.models`: a function from the name behind the prefix and the options to
+            a `Backend`).
+        ledger: Where answers are kept; default the user's (`default_ledger_path`), none for recorded answers, one in
+            memory for a scripted model.
         strict: A question that recorded answers lack is an error instead of "no advice".
         budget: Limits on live answers.
         progress: Called with (answers so far, answers wanted) while a batch is being asked live.
-        options: Options of this kind of model. Endpoints: see `EndpointOptions`. `hf:`: `batch_size`, and `device`
-            and `dtype` as `wean.lm.model.load_model` has them. An installed package's function gets the name behind
-            the prefix and all options, and returns a `Backend`.
+        options: Of an endpoint: `EndpointOptions`. Of `hf:`: `batch_size`, and those of `wean.lm.load_model`.
 
     Raises:
         UsageError: The name has no known form, or an option is unknown.
@@ -93,14 +92,9 @@ class LanguageModel:
 
     Safe to use from several threads. Use it as a context manager, or call `close`, to release connections.
 
-    Args:
-        source: Where answers come from.
-        ledger: The ledger that the source uses, or None.
-        close_ledger: Whether closing the model closes the ledger too (it was made for this model).
-
     Attributes:
         counts: What was asked so far.
-        ledger: The ledger, or None.
+        ledger: The ledger, or None; closed with the model if it was made for it.
     """
 
     def __init__(
@@ -140,11 +134,7 @@ class LanguageModel:
         return list(self._source.unanswered.values())
 
     def save_unanswered(self, path: str | Path) -> int:
-        """Writes the unanswered questions as JSONL, to be answered and used as a recorded file; returns their number.
-
-        Raises:
-            WeanError: The file cannot be written.
-        """
+        """Writes the unanswered questions as JSONL, to be answered and used as a recorded file; returns how many."""
         rows = self.unanswered
         try:
             Path(path).write_text("".join(map(dump_line, rows)), encoding="utf-8")

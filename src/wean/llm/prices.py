@@ -50,14 +50,10 @@ def user_price_file() -> Path:
 
 
 def find_price(model: str, file: Path | None = None) -> Price | None:
-    """Looks a model up: exact name first, then without router prefix and snapshot date.
+    """The price of a model such as "gpt-5" or "openai/gpt-5-2025-08-07"; None for unknown (which is not "free").
 
-    Args:
-        model: The model's name, such as "gpt-5" or "openai/gpt-5-2025-08-07".
-        file: The user's table; default `user_price_file()`. Its entries win over the package's.
-
-    Returns:
-        The price, or None where no table has one (which is "unknown", not "free").
+    The exact name is looked up first, then the one without router prefix and snapshot date. Entries of the user's table
+    (`file`, default `user_price_file()`) win over the package's.
 
     Raises:
         UsageError: The user's table is not a table of prices.

@@ -53,11 +53,7 @@ def answer_record(sample: Sample, answer: Answer, recorded: float | None = None)
 
 
 def parse_question(record: Mapping[str, Any], model: str | None = None) -> Question:
-    """The question of a line; its `parameters` may be missing, then there are none.
-
-    Args:
-        record: The line.
-        model: Takes the place of the line's model.
+    """The question of a line; `model` takes the place of the line's, and missing `parameters` are none.
 
     Raises:
         UsageError: Something is missing or has the wrong type.
@@ -75,11 +71,7 @@ def parse_question(record: Mapping[str, Any], model: str | None = None) -> Quest
 
 
 def parse_sample(record: Mapping[str, Any], default: int = 0) -> int:
-    """The sample number of a line.
-
-    Raises:
-        UsageError: It is not a whole number from 0.
-    """
+    """The sample number of a line, a whole number from 0."""
     sample = record.get("sample", default)
     if not isinstance(sample, int) or isinstance(sample, bool) or sample < 0:
         raise UsageError(f'"sample" is a whole number from 0, not {sample!r}')
@@ -89,9 +81,7 @@ def parse_sample(record: Mapping[str, Any], default: int = 0) -> int:
 def parse_answer(record: Mapping[str, Any], question: Question | None = None) -> tuple[Answer, float]:
     """The answer of a line, and when it was recorded (seconds since 1970; now, where the line has no date).
 
-    Args:
-        record: The line.
-        question: Its question; the answer to a score must have one number for each candidate.
+    The answer to a `question` of kind "score" must have one number for each candidate.
 
     Raises:
         UsageError: The answer is not a text, a number or date is none, or scores are missing.

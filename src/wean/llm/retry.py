@@ -29,7 +29,7 @@ class TransientError(Exception):
 
     Args:
         reason: What happened, without secrets.
-        retry_after: Seconds that the server asked to wait; None where it gave none.
+        retry_after: Seconds that the server asked to wait, or None.
         hopeless_at_first: True for what seldom mends itself before the first success (an address that refuses
             connections is more likely misspelt than restarting), so that a wrong address fails in about a second.
     """
@@ -42,11 +42,7 @@ class TransientError(Exception):
 
 
 class Pacer:
-    """Limits how fast requests start, and holds them all while the server asks for a pause.
-
-    Args:
-        requests_per_minute: Limit; None for none.
-    """
+    """Limits how fast requests start, and holds them all while the server asks for a pause."""
 
     def __init__(self, requests_per_minute: float | None = None) -> None:
         self._gap = 60.0 / requests_per_minute if requests_per_minute else 0.0
@@ -147,11 +143,7 @@ class Retrier:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds that a response asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date.
-
-    Returns:
-        Seconds >= 0, or None where neither is there and readable.
-    """
+    """Seconds that a response asks to wait (`retry-after-ms`, or `retry-after` in seconds or as a date), or None."""
     try:
         return max(0.0, float(headers["retry-after-ms"]) / 1000.0)
     except (KeyError, ValueError):
@@ -186,11 +178,11 @@ def explain_failure(
     """Turns an exception of the `openai` SDK into one to retry or one to show.
 
     Args:
-        error: What the SDK raised.
+        error: The exception.
         where: Host and port, for the line.
         model: The model that was asked for.
         key: The key, which must not appear anywhere.
-        served_models: Asked for the models that there are, when ours is not among them.
+        served_models: Returns the models that the server has; called when ours is not among them.
     """
     import openai
 

@@ -87,33 +87,23 @@ def ledger_stats(ledger: Ledger) -> dict[str, Any]:
 
 @dataclass
 class Imported:
-    """The result of an import.
-
-    Attributes:
-        added: Answers that are new in the ledger.
-        kept: Answers to questions that the ledger had answered before; its own stay.
-        open: Lines whose answer is still null.
-        unmatched: Lines without parameters whose question nobody noted as unanswered.
-    """
+    """The result of an import."""
 
     added: int = 0
+    """Answers that are new in the ledger."""
     kept: int = 0
+    """Answers to questions that the ledger had answered before; its own stay."""
     open: int = 0
+    """Lines whose answer is still null."""
     unmatched: int = 0
+    """Lines without parameters whose question nobody noted as unanswered."""
 
 
 def export_lines(ledger: Ledger, out: TextIO, model: str | None = None, *, unanswered: bool = False) -> int:
-    """Writes every answer, oldest first; the file can be imported, or used as a recorded model.
+    """Writes the answers of a ledger (or of one model identity), oldest first; returns how many lines were written.
 
-    Args:
-        ledger: Where they are; it may be in use.
-        out: Where they go.
-        model: Only this model identity's.
-        unanswered: Write the questions that nobody could answer instead, with `answer` null, to be filled in and
-            imported.
-
-    Returns:
-        How many lines were written.
+    The file can be imported, or used as a recorded model. With `unanswered` it has the questions that nobody could
+    answer instead, with `answer` null, to be filled in and imported.
     """
     written = 0
     with ledger.database.read() as connection:
@@ -126,14 +116,9 @@ def export_lines(ledger: Ledger, out: TextIO, model: str | None = None, *, unans
 def import_answers(ledger: Ledger, path: Path, model: str | None = None) -> Imported:
     """Takes the answers of a JSONL file in, all or none.
 
-    A line with `parameters` (as exports have them) gives exactly the question that it answers. A line with messages
-    alone, such as one written by hand, answers the noted unanswered questions with those messages; several lines with
-    the same messages are samples 0, 1, ...
-
-    Args:
-        ledger: Where they go.
-        path: The file.
-        model: Takes the place of the lines' model; for lines with messages alone, only that model's questions count.
+    A line with `parameters` (as exports have them) gives exactly the question that it answers; `model` takes the place
+    of its model. A line with messages alone, such as one written by hand, answers the noted unanswered questions (of
+    `model`, if given) with those messages; several lines with the same messages are samples 0, 1, ...
 
     Raises:
         WeanError: The file cannot be read.
@@ -173,12 +158,8 @@ def import_answers(ledger: Ledger, path: Path, model: str | None = None) -> Impo
 def open_output(file: str, *, force: bool = False) -> Iterator[TextIO]:
     """Opens "-" (standard output) or a file that appears, whole, only when everything was written.
 
-    Args:
-        file: The name.
-        force: Whether a file of that name may be replaced.
-
     Raises:
-        UsageError: The file exists.
+        UsageError: The file exists, and may not be replaced (`force`).
         WeanError: It cannot be written.
     """
     if file == "-":

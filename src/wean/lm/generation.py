@@ -54,16 +54,13 @@ class Sampling:
 def batches(
     lengths: Sequence[int], copies: int = 1, max_rows: int = _BATCH_ROWS, max_tokens: int = _BATCH_TOKENS
 ) -> Iterator[list[int]]:
-    """Groups texts of similar length, each group small enough for memory.
+    """Groups texts of similar length, each group small enough for memory; yields their positions.
 
     Args:
         lengths: Tokens of each text, with room for its answer.
         copies: Rows that each text takes.
         max_rows: Most rows of a group.
         max_tokens: Most rows times padded length.
-
-    Yields:
-        Positions of texts; every position once.
     """
     group: list[int] = []
     for position in sorted(range(len(lengths)), key=lambda i: lengths[i]):
@@ -95,8 +92,7 @@ def generate_ids(
         sampling: How to draw.
         stop_ids: Tokens that end an answer.
         pad_id: Any token; it fills shorter prompts up and is masked.
-        limit: Longest sequence that the model reads (prompt and answer together for a causal model); None for
-            no limit.
+        limit: Longest sequence of a causal model, prompt and answer together; None for no limit.
 
     Returns:
         For each prompt n lists of tokens, the ending token included where one was written.

@@ -124,18 +124,16 @@ class LocalModel:
     ) -> list[list[float]]:
         """Log-probability of each candidate as the answer to its request.
 
-        By default the token that ends the turn is part of the answer: the number is the probability that the
-        model says the candidate and stops. So `go` and `go north` are different answers, and the
-        probabilities of all possible answers sum to one. With `end_of_turn=False` it is the probability that
-        the answer begins with the candidate, which for `go` is never smaller than for `go north`.
+        By default the token that ends the turn is part of the answer: the number is the probability that the model
+        writes the candidate and stops. So `go` and `go north` are different answers, and the probabilities of all
+        possible answers sum to one. With `end_of_turn=False` it is the probability that the answer begins with the
+        candidate, which for `go` is never smaller than for `go north`.
 
         Args:
-            requests: Each a list of messages. Where several begin with the same text, that is read and stored
-                once.
+            requests: Each a list of messages. What several begin with is read and stored once.
             candidates: For each request its candidates; repeated ones get equal numbers.
-            normalisation: `sum` is the log-probability; `token` divides it by the number of scored tokens
-                (the end of the turn is one of them where it is scored); `word` divides it by the candidate's
-                words, split at white space.
+            normalisation: `sum` is the log-probability; `token` divides it by the number of scored tokens (the end of
+                the turn is one of them where it is scored); `word` by the candidate's words, split at white space.
             end_of_turn: Whether the answer must end after the candidate.
 
         Returns:

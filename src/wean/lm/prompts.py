@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from wean.errors import UsageError, WeanError
@@ -42,16 +43,12 @@ class PromptWriter:
         self.encoder_decoder = encoder_decoder
         self.stop_ids = tuple(dict.fromkeys(stop_ids))
         self.chat = bool(getattr(tokenizer, "chat_template", None))
-        self._end_id: int | None = None
 
     def text(self, messages: Messages) -> str:
         """Messages as the model reads them, up to where its answer begins.
 
-        With a chat template: the template with the assistant's turn opened (thinking, where a template knows
-        it, switched off). Without one: the contents, one per line.
-
-        Raises:
-            UsageError: There is no message, or one has a wrong shape.
+        With a chat template: the template with the assistant's turn opened (thinking, where a template knows it,
+        switched off). Without one: the contents, one per line.
         """
         if not messages:
             raise UsageError("a request needs at least one message")
@@ -101,16 +98,27 @@ class PromptWriter:
         start = max(1, start)  # an answer needs a token before it
         return Question(prompt[:start], [[*ids[start:], *end] for ids in full])
 
-    @property
+    @cached_property
     def end_id(self) -> int:
         """The token with which the model ends its turn.
 
         Raises:
             WeanError: The model has none.
         """
-        if self._end_id is None:
-            self._end_id = self._find_end()
-        return self._end_id
+        if self.chat and not self.encoder_decoder:
+            # The template knows what closes a turn, which is not always the tokenizer's end-of-text token.
+            probe = "weanprobe"
+            messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": probe}]
+            closed = str(self.tokenizer.apply_chat_template(messages, tokenize=False))
+            after = closed[closed.rfind(probe) + len(probe) :] if probe in closed else ""
+            ids = self.tokenizer(after, add_special_tokens=False)["input_ids"] if after else []
+            if ids and ids[0] in {*self.stop_ids, *self.tokenizer.all_special_ids}:
+                return int(ids[0])
+        if self.tokenizer.eos_token_id is not None:
+            return int(self.tokenizer.eos_token_id)
+        if self.stop_ids:
+            return self.stop_ids[0]
+        raise WeanError("this model has no end-of-turn token: score with end_of_turn=False")
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of an answer, without special tokens."""
@@ -156,22 +164,6 @@ class PromptWriter:
             if at >= 0:
                 cut = max(cut, at + len(token))
         return text[:cut], text[cut:]
-
-    def _find_end(self) -> int:
-        if self.chat and not self.encoder_decoder:
-            # The template knows what closes a turn, which is not always the tokenizer's end-of-text token.
-            probe = "weanprobe"
-            messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": probe}]
-            closed = str(self.tokenizer.apply_chat_template(messages, tokenize=False))
-            after = closed[closed.rfind(probe) + len(probe) :] if probe in closed else ""
-            ids = self.tokenizer(after, add_special_tokens=False)["input_ids"] if after else []
-            if ids and ids[0] in {*self.stop_ids, *self.tokenizer.all_special_ids}:
-                return int(ids[0])
-        if self.tokenizer.eos_token_id is not None:
-            return int(self.tokenizer.eos_token_id)
-        if self.stop_ids:
-            return self.stop_ids[0]
-        raise WeanError("this model has no end-of-turn token: score with end_of_turn=False")
 
 
 def _agreement(left: list[int], right: list[int]) -> int:

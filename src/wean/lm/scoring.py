@@ -40,10 +40,9 @@ _SUMMED_ROWS = 16
 
 
 class Scorer:
-    """Scores the answers to questions with one model.
+    """Scores the answers to questions with one causal or encoder-decoder model of transformers.
 
     Attributes:
-        model: Causal or encoder-decoder model of transformers, in evaluation mode.
         strategy: `tree` or `rows`; None until the first call has found out what the model can do.
         nodes_run: Tokens of the last call that went through the model (encoder tokens not counted).
     """
