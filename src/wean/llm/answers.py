@@ -109,6 +109,10 @@ class Answer:
     provenance: Mapping[str, str] = field(default_factory=dict)
 
 
+ANSWER_FIELDS = ("prompt_tokens", "completion_tokens", "tokens_estimated", "seconds", "cost_usd", "finish_reason")
+"""Fields of an answer that are stored as columns of the ledger, and fields of its JSONL, under their own names."""
+
+
 @dataclass
 class Counts:
     """Answers of a run, by where they came from.

@@ -15,14 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wean.llm.answers import Answer, Key, Question, Sample, canonical_json, key_of
+from wean.llm.answers import ANSWER_FIELDS, Answer, Key, Question, Sample, canonical_json, key_of
 from wean.llm.database import Database, LedgerError
 from wean.llm.records import answer_record, dump_line
 
-_FIND = (
-    "SELECT answer, prompt_tokens, completion_tokens, tokens_estimated, seconds, cost_usd, finish_reason "
-    "FROM answers WHERE digest=? AND sample=?"
-)
+_FIND = f"SELECT answer, {', '.join(ANSWER_FIELDS)} FROM answers WHERE digest=? AND sample=?"
 
 
 def default_ledger_path() -> Path:
@@ -185,12 +182,7 @@ def insert(connection: sqlite3.Connection, sample: Sample, answer: Answer, recor
             *key,
             # A model that was cut in the middle of an emoji may give half of it, which is no text to SQLite.
             answer.text.encode("utf-8", "replace").decode(),
-            answer.prompt_tokens,
-            answer.completion_tokens,
-            int(answer.tokens_estimated),
-            answer.seconds,
-            answer.cost_usd,
-            answer.finish_reason,
+            *(getattr(answer, name) for name in ANSWER_FIELDS),
             recorded,
             canonical_json(answer.provenance),
         ),

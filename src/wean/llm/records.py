@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wean.errors import UsageError, WeanError
-from wean.llm.answers import Answer, Question, Sample
+from wean.llm.answers import ANSWER_FIELDS, Answer, Question, Sample
 
 SCHEMA = "wean-ledger/1"
 """Stands in every line that is written."""
@@ -41,12 +41,7 @@ def answer_record(sample: Sample, answer: Answer, recorded: float | None = None)
     when = datetime.fromtimestamp(time.time() if recorded is None else recorded, UTC)
     return question_record(sample) | {
         "answer": answer.text,
-        "prompt_tokens": answer.prompt_tokens,
-        "completion_tokens": answer.completion_tokens,
-        "tokens_estimated": answer.tokens_estimated,
-        "seconds": answer.seconds,
-        "cost_usd": answer.cost_usd,
-        "finish_reason": answer.finish_reason,
+        **{name: getattr(answer, name) for name in ANSWER_FIELDS},
         "recorded": when.isoformat(timespec="milliseconds"),
         "provenance": answer.provenance,
     }

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from wean.errors import UsageError, WeanError
-from wean.llm.answers import Answer, Question, Sample, canonical_json
+from wean.llm.answers import ANSWER_FIELDS, Answer, Question, Sample, canonical_json
 from wean.llm.database import FORMAT
 from wean.llm.ledger import Ledger, insert
 from wean.llm.records import (
@@ -30,9 +30,9 @@ from wean.llm.records import (
     read_jsonl,
 )
 
-_ANSWERS = """
-SELECT q.digest, q.kind, q.model, q.messages, q.parameters, a.sample, a.answer, a.prompt_tokens, a.completion_tokens,
-    a.tokens_estimated, a.seconds, a.cost_usd, a.finish_reason, a.provenance, a.recorded
+_ANSWERS = f"""
+SELECT q.digest, q.kind, q.model, q.messages, q.parameters, a.sample, a.answer, {", ".join(ANSWER_FIELDS)},
+    a.provenance, a.recorded
 FROM answers a JOIN questions q ON q.digest = a.digest WHERE ?1 IS NULL OR q.model = ?1
 ORDER BY a.recorded, a.digest, a.sample
 """
@@ -192,9 +192,9 @@ def _sample(row: tuple[Any, ...]) -> Sample:
 
 
 def _answer_record(row: tuple[Any, ...]) -> dict[str, Any]:
-    text, prompt, completion, estimated, seconds, cost, finish, provenance, recorded = row[6:]
-    counts = (prompt, completion, bool(estimated), seconds, cost, finish)
-    return answer_record(_sample(row), Answer(text, *counts, provenance=json.loads(provenance)), recorded)
+    fields: dict[str, Any] = dict(zip(ANSWER_FIELDS, row[7:-2], strict=True))
+    fields["tokens_estimated"] = bool(fields["tokens_estimated"])
+    return answer_record(_sample(row), Answer(row[6], provenance=json.loads(row[-2]), **fields), recorded=row[-1])
 
 
 def _noted_by_messages(connection: sqlite3.Connection, model: str | None) -> dict[tuple[str, str], list[Sample]]:
