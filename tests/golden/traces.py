@@ -33,7 +33,7 @@ from wean.experiment.build import make_prior, make_teacher
 from wean.experiment.presets import METHODS
 from wean.experiment.settings import AdviceSettings, PriorSettings, resolve
 from wean.llm import Ledger, scripted_model
-from wean.llm.question import Question
+from wean.llm.answers import Question
 from wean.llm.transfer import export_answers
 from wean.students.text.examples import encode_episode, sft_rows
 from wean.students.text.prompt import EpisodeEncoder, PromptConfig

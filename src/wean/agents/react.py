@@ -17,7 +17,7 @@ from wean.agents.policy import Policy
 from wean.errors import UsageError
 from wean.llm.answers import Answer, Message
 from wean.llm.model import LanguageModel
-from wean.llm.question import tokens_used
+from wean.llm.answers import tokens_used
 from wean.tasks.situation import Situation
 from wean.tasks.splits import Case
 from wean.tasks.text_task import TextTask

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wean.llm.answers import Answer, Message
+from wean.llm.answers import Answer, Message, tokens_used
 from wean.llm.model import LanguageModel
-from wean.llm.question import tokens_used
 from wean.tasks.situation import Situation
 from wean.teachers.plans import Advice, Plan, parse_plans
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wean.errors import UsageError
 from wean.llm.answers import Message
 from wean.llm.model import LanguageModel
-from wean.llm.opening import open_model
+from wean.llm.model import open_model
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
 from wean.teachers.config import PriorConfig

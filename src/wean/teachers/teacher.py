@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.llm.model import LanguageModel
-from wean.llm.opening import open_model
+from wean.llm.model import open_model
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
 from wean.teachers.config import AdviceConfig
