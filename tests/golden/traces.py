@@ -236,7 +236,8 @@ def _trace(name: str, seed: int) -> dict[str, Any]:
         seen["skills"].append(leading)
         seen["best"].append(known_or_none(tasks.best_actions))
         seen["explorer"].append(known_or_none(tasks.scripted_actions))
-        seen["cells"].append(known_or_none(tasks.named_cells))
+        cells = known_or_none(tasks.named_cells)
+        seen["cells"].append(cells if cells is None else sorted(cells))  # which first, is not promised
         number = _pick(draw, int(tasks.action_space.n), seen["best"][-1] or [], leading)
         stepped = tasks.step([0], [number])
         seen["achieved"].append(known_or_none(tasks.achieved))

@@ -9,13 +9,18 @@ import pytest
 from small_tasks import Corridor
 from wean.errors import UsageError
 from wean.tasks.frozen_lake import FrozenLake, Moves, best_moves, optimal_success
-from wean.tasks.kitchen import solver
 from wean.tasks.kitchen.env import Kitchen
 from wean.tasks.kitchen.macros import perform
+from wean.tasks.kitchen.solver import shared_solver, solver_of
 from wean.tasks.kitchen.world import World
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
 from wean.tasks.workers import WorkerTasks
+
+
+def left_in(kitchen: Kitchen) -> int:
+    """The macro-actions of a shortest solution from here."""
+    return solver_of(kitchen.world, kitchen.sight).left(kitchen.world)
 
 
 @pytest.mark.parametrize(
@@ -29,11 +34,11 @@ def test_the_papers_kitchens_take_as_many_actions_as_exhaustive_search_finds(
     fewest = set()
     for episode in range(30):
         kitchen.reset(seed=episode)
-        assert solver.fewest_actions(kitchen) == actions
+        assert left_in(kitchen) == actions
         for left in reversed(range(actions)):
             _, _, terminated, truncated, _ = kitchen.step(int(random.choice(kitchen.best_actions())))
             assert (terminated, truncated) == (left == 0, False)
-            assert left == 0 or solver.fewest_actions(kitchen) == left
+            assert left == 0 or left_in(kitchen) == left
         fewest.add(kitchen.primitive_steps)
     assert min(fewest) >= primitive
 
@@ -77,7 +82,7 @@ def test_the_solver_is_a_plain_search_from_any_moment_of_any_kitchen(name: str) 
             if kitchen.step(int(random.integers(len(kitchen.actions))))[2]:
                 kitchen.reset(seed=seed)
         found = breadth_first(kitchen)
-        assert (solver.fewest_actions(kitchen), kitchen.best_actions()) == found
+        assert (left_in(kitchen), kitchen.best_actions()) == found
         asked += len(found[1])
     assert asked
 
@@ -90,16 +95,16 @@ def test_the_solver_is_a_plain_search_in_the_large_kitchens() -> None:
             kitchen.reset(seed=seed)
             for _ in range(int(random.integers(25))):
                 kitchen.step(int(random.integers(8)))
-            assert (solver.fewest_actions(kitchen), kitchen.best_actions()) == breadth_first(kitchen)
+            assert (left_in(kitchen), kitchen.best_actions()) == breadth_first(kitchen)
 
 
 def test_random_kitchens_share_searches() -> None:
-    solver._make_solver.cache_clear()
+    shared_solver.cache_clear()
     kitchen = make_task("KitchenRandom")
     for seed in range(25):
         kitchen.reset(seed=seed)
         assert len(kitchen.best_actions()) >= 1
-    assert solver._make_solver.cache_info().currsize < 10
+    assert shared_solver.cache_info().currsize < 10
 
 
 def test_the_best_moves_of_a_lake_reach_its_optimum() -> None:

@@ -1,4 +1,4 @@
-"""The door-key rooms: what lies in each, and how it is told in words.
+"""The kinds of door-key rooms: the things in each, and its goal in words.
 
 Specification: the environments of the LLM4Teach release (2311.13373), and for the boxes and the random colours those
 of When2Ask's (2306.03604). Placement follows their order (door, agent, keys, extras; in TwoDoor doors, key, agent), on
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class EmptyRoom(Protocol):
-    """A room that is being furnished; see `wean.tasks.grid.room.Room`."""
+    """A room that is being furnished, see `wean.tasks.grid.room.Room`."""
 
     def pick(self, options: Sequence[T]) -> T:
         """Draws one of the options."""

@@ -1,4 +1,4 @@
-"""The games: which there are, and how each is made once and kept in the user's cache.
+"""The games: how many there are, and how each is made once and kept in the user's cache.
 
 ```
 $WEAN_CACHE (else $XDG_CACHE_HOME/wean, else ~/.cache/wean)
@@ -43,7 +43,7 @@ CHALLENGES: Mapping[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class Family:
-    """Games that are made alike.
+    """Games of one challenge with the same settings.
 
     Attributes:
         challenge: One of `CHALLENGES`.
@@ -61,7 +61,7 @@ class Family:
 
     @property
     def folder(self) -> Path:
-        """Where its games are kept."""
+        """The folder of its games."""
         digest = hashlib.sha256(json.dumps(self.settings).encode()).hexdigest()[:8]
         return cache_root() / "textworld" / version("textworld") / f"{self.challenge}-{digest}"
 
@@ -114,7 +114,7 @@ def _make(games: Family, number: int, path: Path) -> None:
     options = generator.GameOptions()
     options.seeds = number
     options.path = str(path)
-    options.grammar.only_last_action = True  # or the objective would say every step of the solution
+    options.grammar.only_last_action = True  # or the objective would name every step of the solution
     settings: dict[str, Any] = dict(games.settings)
     if games.challenge == "cooking":
         split: Split = next(split for split, (first, count) in GAMES.items() if first <= number < first + count)
@@ -124,7 +124,7 @@ def _make(games: Family, number: int, path: Path) -> None:
             warnings.simplefilter("ignore")
             game = challenges[f"tw-{games.challenge}"][1](settings, options)
             generator.compile_game(game, options)
-    except Exception as error:  # whatever the generator stumbles over
+    except Exception as error:  # the generator may fail in any way
         told = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         wanted = ", ".join(f"{name} {value}" for name, value in games.settings)
         raise WeanError(

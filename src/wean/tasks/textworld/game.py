@@ -1,17 +1,20 @@
-"""Plays a compiled TextWorld game in the Z-machine that comes with jericho.
+"""One game under way: the Z-machine that runs it, and what TextWorld's logic knows of it.
 
-The game itself is told to print the room, what is carried and the score after each turn, and to trace its events, from
-which the admissible commands can be computed later. TextWorld's own environment computes those in every turn.
+The game itself is asked to print the room, what is carried and the score after each turn, and to trace its events.
+From those the admissible commands, and the commands that lead to victory, are computed when they are read;
+TextWorld's own environment computes them in every turn.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from wean.extras import require
+from wean.tasks.textworld.games import load_rules
 
 _TOLD = ("description", "inventory", "score")
 _TAGGED = re.compile(r"<(description|inventory|score|moves)>\n(.*?)</\1>\n?", re.DOTALL)
@@ -20,7 +23,7 @@ _PROMPT = re.compile(r"\n>\s.*\Z", re.DOTALL)  # with the status line after it
 _SUCCEEDED = " - succeeded"
 _WON, _LOST = "*** The End ***", "*** You lost! ***"
 
-# Situation that speak to the machine instead of to the game, and marks that make several commands of one.
+# Words that speak to the machine instead of to the game, and marks that make several commands of one.
 _TO_MACHINE = (
     *("quit", "q", "restart", "restore", "save", "undo", "script", "transcript", "unscript"),
     *("verify", "version", "notify", "superbrief", "brief", "verbose", "oops", "again", "g"),
@@ -30,14 +33,14 @@ LONGEST = 100  # characters of a command
 
 
 class Turn(NamedTuple):
-    """What the game says after a command.
+    """The state of a game after a command.
 
     Attributes:
         feedback: Its answer.
         room: The room as it looks now.
-        carried: What the player carries.
+        carried: The player's inventory.
         score: Points so far.
-        events: What happened, in the words of the game's engine.
+        events: The events of this turn, in the words of the game's engine.
         won: Whether the game is won.
         lost: Whether it is lost.
     """
@@ -75,7 +78,7 @@ class Machine:
         return self._last
 
     def say(self, command: str) -> Turn:
-        """Gives a command; one that the game does not understand, or that is not for it, changes nothing."""
+        """Gives a command; one that the game does not understand, or that is for the machine, changes nothing."""
         if is_for_game(command):
             self._last = self._read(self._emulator.step(command)[0])
         else:
@@ -83,12 +86,12 @@ class Machine:
         return self._last
 
     def close(self) -> None:
-        """Lets go of the game."""
+        """Ends the machine."""
         if self._emulator is not None:
             self._emulator.close()
 
     def _read(self, answer: str) -> Turn:
-        """Takes an answer apart; what the game did not print anew is as it was."""
+        """Reads an answer; what the game did not print anew is unchanged."""
         told = {name: _EVENT.sub("", text).strip() for name, text in _TAGGED.findall(answer)}
         rest = _TAGGED.sub("", answer)
         events = tuple(
@@ -119,3 +122,62 @@ def is_for_game(command: str) -> bool:
         and not words[0].startswith("tw-")
         and not _SEVERAL.search(command.lower())
     )
+
+
+class Progress:
+    """The admissible and the winning commands of a game, from the events of its turns so far.
+
+    Args:
+        game: The compiled game.
+    """
+
+    def __init__(self, game: Path) -> None:
+        self._game = game
+        self._turns: list[Sequence[str]] = []  # the events of each turn
+        self._valid: list[Any] = []  # the valid actions before the first turn and after each one so far
+        self._known: dict[int, tuple[str, ...]] = {}
+        self._state: Any = None
+        self._quests: Any = None
+        self._quests_at = 0
+
+    @property
+    def turn(self) -> int:
+        """The number of turns so far."""
+        return len(self._turns)
+
+    def add(self, events: Sequence[str]) -> None:
+        """Adds the events of a turn."""
+        self._turns.append(events)
+
+    def commands(self, turn: int) -> tuple[str, ...]:
+        """The admissible commands after a number of turns, in alphabetical order."""
+        if turn not in self._known:
+            if self._state is None:
+                self._state = self._begin(quests=False)
+                self._valid.append(self._state.valid_actions)
+            while len(self._valid) <= turn:
+                self._follow(self._state, self._turns[len(self._valid) - 1])
+                self._valid.append(self._state.valid_actions)
+            self._known[turn] = tuple(sorted(set(self._engine.gen_commands_from_actions(self._valid[turn]))))
+        return self._known[turn]
+
+    def winning_commands(self) -> tuple[str, ...]:
+        """Commands that lead to victory from now on, though not always the fewest; none where it cannot be won."""
+        if self._quests is None:
+            self._quests = self._begin(quests=True)
+        for events in self._turns[self._quests_at :]:
+            self._follow(self._quests, events)
+        self._quests_at = len(self._turns)
+        actions = self._quests.winning_policy
+        return tuple(self._engine.gen_commands_from_actions(actions)) if actions else ()
+
+    def _begin(self, quests: bool) -> Any:
+        rules = load_rules(self._game)
+        self._engine = require("textworld.generator.inform7", extra="textworld").Inform7Game(rules)
+        return require("textworld.generator.game", extra="textworld").GameProgression(rules, track_quests=quests)
+
+    def _follow(self, state: Any, events: Sequence[str]) -> None:
+        for event in events:
+            action = self._engine.detect_action(event, state.valid_actions)
+            if action is not None:
+                state.update(action)
