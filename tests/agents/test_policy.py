@@ -7,7 +7,8 @@ from wean.agents.experts import ExpertPolicy
 from wean.agents.policy import PriorPolicy
 from wean.evaluation.episodes import play
 from wean.tasks.vector import SerialTasks
-from wean.teachers.priors import Prior, Proposals
+from wean.teachers.elicitation import Proposals
+from wean.teachers.priors import Prior
 
 
 class Solved(Corridor):

@@ -12,7 +12,7 @@ from wean.evaluation.query_stats import query_stats_report
 from wean.llm import open_model, scripted_model
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
-from wean.teachers.plans import last_named
+from wean.teachers.reading import last_named
 
 
 def _tasks(task: str = "SimpleDoorKey", count: int = 5) -> SerialTasks:

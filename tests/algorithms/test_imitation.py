@@ -11,7 +11,7 @@ from wean.evaluation.episodes import play
 from wean.students.config import StudentConfig
 from wean.students.dense import DenseStudent
 from wean.tasks.vector import SerialTasks
-from wean.teachers.plans import Advice
+from wean.teachers.elicitation import Advice
 from wean.teachers.teacher import Teacher
 
 

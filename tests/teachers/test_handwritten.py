@@ -7,7 +7,7 @@ import pytest
 from wean.errors import UsageError, WeanError
 from wean.llm import open_model
 from wean.tasks import Situation
-from wean.teachers.elicitation import verbalized
+from wean.teachers.elicitation import verbalized_plans
 from wean.teachers.handwritten import write_answers
 
 NORTH = Situation("Drive.", "The stop is north.", ("north", "south"))
@@ -18,7 +18,7 @@ def test_what_is_written_is_what_the_teacher_says(tmp_path: Path) -> None:
     file = tmp_path / "answers.jsonl"
     write_answers(file, {NORTH: {"north": 0.75, "South": 0.25}, KEY: {"go to key, pick up key": 1.0}})
     with open_model(f"recorded:{file}", strict=True) as model:
-        north, key = verbalized(model, [NORTH, KEY])
+        north, key = verbalized_plans(model, [NORTH, KEY])
     assert north.plans == ((("north",), 0.75), (("South",), 0.25))
     assert key.plans == ((("go to key", "pick up key"), 1.0),)
 

@@ -10,7 +10,8 @@ from wean.tasks.grid.stock import make_stock
 from wean.tasks.registration import make_task
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
-from wean.teachers.plans import Advice, Plan
+from wean.teachers.elicitation import Advice
+from wean.teachers.reading import Plan
 from wean.teachers.subgoal_reward import SubgoalReward
 
 

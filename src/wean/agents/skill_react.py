@@ -15,7 +15,7 @@ from wean.llm.model import LanguageModel
 from wean.llm.question import tokens_used
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
-from wean.teachers.plans import last_named
+from wean.teachers.reading import last_named
 
 # The wording under which wean's recorded answers were given: changing a letter of it orphans them.
 _INSTRUCTION = (

@@ -12,8 +12,7 @@ from wean.agents.text_agent import SILENT, Played, WordsTask, take
 from wean.llm.answers import Message
 from wean.llm.model import LanguageModel
 from wean.llm.question import tokens_used
-from wean.teachers.plans import last_named
-from wean.teachers.proposals import project
+from wean.teachers.reading import last_named, project
 
 _INSTRUCTION = (
     "Each turn you are told what you see, what you carry, and your last commands with what came of them. Then you give "
@@ -27,7 +26,7 @@ _OBSERVED = 600  # characters of an observation
 class LanguageAgent:
     """Asks a language model for every command.
 
-    An answer counts as the admissible command that it names (see `wean.teachers.proposals.project`). One that names
+    An answer counts as the admissible command that it names (see `wean.teachers.reading.project`). One that names
     none is not put to the task and costs no move, but the model is told; after forty commands in a row that cost no
     move the episode is given up.
 

@@ -41,8 +41,9 @@ from wean.students.text_values import TextValues
 from wean.tasks.registration import make_task, task_id
 from wean.tasks.vector import SerialTasks, ShownTasks, num_actions
 from wean.tasks.wrappers.options import OptionTasks
-from wean.teachers.action_rating import ActionRating, rate
+from wean.teachers.action_rating import ActionRating
 from wean.teachers.ask_or_act import AskOrAct
+from wean.teachers.elicitation import rate
 from wean.teachers.gated_teacher import GatedTeacher
 from wean.teachers.priors import Prior
 from wean.teachers.subgoal_reward import SubgoalReward

@@ -7,107 +7,17 @@ best rating of the skills that it begins.
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.llm.answers import Message
-from wean.llm.model import LanguageModel
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Steps, Tasks
-from wean.teachers.plans import objects_in
-
-# The wording under which wean's recorded answers were given: changing a letter of it orphans them.
-_RATE = (
-    "You judge what it does. You are also told which skills it could begin now. Rate each of them: 1 if it brings the "
-    "task closer, -1 if it leads away from it or is of no use now, 0 if it makes no difference or you cannot tell. "
-    "Rate each as if it could be done at once. Think in one or two sentences, then finish with one JSON object on a "
-    'line of its own: {"ratings": {"...": 0, "...": 0}}, with every skill that you were told, named exactly as you '
-    "were told."
-)
-
-
-class Verdict(NamedTuple):
-    """What a judge says of one situation.
-
-    Attributes:
-        ratings: -1, 0 or 1 for the choices that it rated; empty where nothing could be read.
-        unreadable: Ratings that were no numbers, e.g. NaN; they count as not given.
-        answer: The raw answer, for people to read.
-    """
-
-    ratings: Mapping[str, int]
-    unreadable: int = 0
-    answer: str = ""
-
-
-def question(situation: Situation) -> list[Message]:
-    """Writes the question about a situation: goal and instruction as system message, the case and the choices."""
-    told = "\n".join(f"- {choice}" for choice in situation.choices)
-    return [
-        {"role": "system", "content": f"{situation.goal} {_RATE}"},
-        {"role": "user", "content": f"{situation.text}\n\nIt could begin:\n{told}"},
-    ]
-
-
-def rate(model: LanguageModel, situations: Sequence[Situation], *, temperature: float | None = None) -> list[Verdict]:
-    """Asks once a situation.
-
-    Args:
-        model: The language model.
-        situations: What to ask about.
-        temperature: Sampling temperature; None leaves it to the model.
-
-    Returns:
-        One verdict a situation.
-    """
-    answers = model.generate([question(situation) for situation in situations], temperature=temperature)
-    return [
-        parse_ratings(row[0].text or "", situation.choices) for situation, row in zip(situations, answers, strict=True)
-    ]
-
-
-def parse_ratings(text: str, choices: Sequence[str]) -> Verdict:
-    """Reads the last JSON object in an answer that rates at least one of the choices.
-
-    Args:
-        text: The whole answer.
-        choices: What could be rated; other names are passed over.
-
-    Returns:
-        The verdict; numbers beyond 1 count as 1, those beyond -1 as -1, fractions by the nearest whole number.
-    """
-    names = {choice.lower(): choice for choice in choices}
-    verdict = Verdict({}, answer=text)
-    for value in objects_in(text):
-        rated = value.get("ratings", value) if isinstance(value, dict) else None
-        if not isinstance(rated, dict):
-            continue
-        found: dict[str, int] = {}
-        unreadable = 0
-        for name, said in rated.items():
-            choice = names.get(name.strip().lower())
-            rating = _number(said)
-            if choice is not None and rating is not None:
-                found[choice] = rating
-            unreadable += choice is not None and rating is None
-        if found or unreadable:
-            verdict = Verdict(found, unreadable, text)
-    return verdict
-
-
-def _number(value: Any) -> int | None:
-    """Reads 1, -1.0 and "+1"; None where no number stands there."""
-    try:
-        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
-    except (ValueError, OverflowError):
-        return None
-    return round(max(-1.0, min(1.0, number))) if math.isfinite(number) else None
+from wean.teachers.memory import AnswerMemory
+from wean.teachers.reading import Verdict
 
 
 class ActionRating:
@@ -124,10 +34,7 @@ class ActionRating:
 
     def __init__(self, ask: Callable[[Sequence[Situation]], list[Verdict]]) -> None:
         self._ask = ask
-        self._verdicts: dict[Hashable, Verdict] = {}
-        self._situations: dict[Hashable, Situation] = {}
-        self._met: Counter[Hashable] = Counter()
-        self._before: dict[str, tuple[Verdict, int]] = {}  # of a resumed run, by text
+        self._memory = AnswerMemory(self._ask_new)
         self.unrated = 0  # moments in which nothing was rated
         self._complained = False
 
@@ -138,7 +45,9 @@ class ActionRating:
         """The rating (N,) of each member's action where it stands: -1, 0 or 1."""
         members = list(range(tasks.num))
         situations = tasks.situations(members)
-        verdicts = self._judge(situations)
+        verdicts = self._memory.answers(situations)
+        self._memory.count(situations)
+        self.unrated += sum(not verdict.ratings for verdict in verdicts)
         plans = [[(choice,) for choice in verdict.ratings] for verdict in verdicts]
         firsts = tasks.first_actions(members, plans)
         shifts = np.zeros(tasks.num)
@@ -151,27 +60,13 @@ class ActionRating:
         """Nothing: an action is judged when it is chosen."""
         return np.zeros(tasks.num)
 
-    def _judge(self, situations: Sequence[Situation]) -> list[Verdict]:
-        new = {s.key: s for s in situations if s.key not in self._verdicts}
-        if new:
-            self._situations |= new
-            self._verdicts |= {key: self._before[s.text][0] for key, s in new.items() if s.text in self._before}
-            unasked = {key: s for key, s in new.items() if key not in self._verdicts}
-            if unasked:
-                self._verdicts |= zip(unasked, self._ask(list(unasked.values())), strict=True)
-                self._complain([self._verdicts[key] for key in unasked])
-        verdicts = []
-        for situation in situations:
-            self._met[situation.key] += 1
-            verdicts.append(self._verdicts[situation.key])
-            self.unrated += not verdicts[-1].ratings
-        return verdicts
-
-    def _complain(self, verdicts: Sequence[Verdict]) -> None:
-        """Says once that something was not rated."""
+    def _ask_new(self, situations: Sequence[Situation]) -> list[Verdict]:
+        """Asks; warns once where something was not rated."""
+        verdicts = self._ask(situations)
         if not self._complained and any(verdict.unreadable or not verdict.ratings for verdict in verdicts):
             self._complained = True
             warnings.warn("the judge gave no readable rating; the reward is not shifted there", stacklevel=2)
+        return verdicts
 
     def report(self) -> dict[str, Any]:
         """What a run's summary says of the judge."""
@@ -186,22 +81,16 @@ class ActionRating:
 
     def table(self) -> list[dict[str, Any]]:
         """Every situation met, most often first, with its ratings: for people to read."""
-        met = Counter({text: count for text, (_, count) in self._before.items()})
-        verdicts = {text: verdict for text, (verdict, _) in self._before.items()}
-        for key, situation in self._situations.items():
-            met[situation.text] += self._met[key]
-            verdicts[situation.text] = self._verdicts[key]
-        rows = [
+        return [
             {
                 "text": text,
                 "ratings": dict(verdict.ratings),
                 "unreadable": verdict.unreadable,
-                "met": met[text],
+                "met": met,
                 "answer": verdict.answer,
             }
-            for text, verdict in verdicts.items()
+            for (text,), verdict, met in self._memory.rows()
         ]
-        return sorted(rows, key=lambda row: (-met[str(row["text"])], row["text"]))
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs: the table with every answer."""
@@ -210,5 +99,7 @@ class ActionRating:
     def restore(self, tasks: Tasks, state: dict[str, Any]) -> None:
         """Continues from `state`, without asking again."""
         self.unrated, self._complained = state["unrated"], state["complained"]
-        for row in state["rows"]:
-            self._before[row["text"]] = Verdict(row["ratings"], row["unreadable"], row["answer"]), row["met"]
+        self._memory.restore(
+            ((row["text"],), Verdict(row["ratings"], row["unreadable"], row["answer"]), row["met"])
+            for row in state["rows"]
+        )

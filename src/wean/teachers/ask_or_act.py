@@ -20,7 +20,7 @@ from wean.errors import UsageError
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks, Steps, num_actions
 from wean.tasks.view import TaskView
-from wean.teachers.plans import Plan
+from wean.teachers.reading import Plan
 from wean.teachers.teacher import Teacher
 
 GO_ON, ASK, NEVER_ASK = range(3)

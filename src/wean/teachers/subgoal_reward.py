@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Steps, Tasks
-from wean.teachers.plans import Advice
+from wean.teachers.elicitation import Advice
 
 _ARTICLES = {"the", "a", "an"}
 # A new thing comes in sight only so many times, while any other sub-goal could be undone and reached again.

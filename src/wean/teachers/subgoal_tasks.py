@@ -21,7 +21,7 @@ from wean.tasks.situation import Situation
 from wean.tasks.vector import Plan, SerialTasks, Steps
 from wean.tasks.view import TaskView
 from wean.teachers.ask_or_act import QueryStats
-from wean.teachers.plans import Advice
+from wean.teachers.elicitation import Advice
 
 Advise = Callable[[Sequence[Situation]], list[Advice]]
 
