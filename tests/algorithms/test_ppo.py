@@ -14,7 +14,7 @@ from wean.algorithms.teacher_loss import Schedule
 from wean.errors import WeanError
 from wean.evaluation.episodes import play
 from wean.students.config import StudentConfig
-from wean.students.dense import DenseStudent
+from wean.students.student import DenseStudent
 from wean.tasks.vector import SerialTasks
 from wean.teachers.elicitation import Advice
 from wean.teachers.teacher import Teacher

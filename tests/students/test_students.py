@@ -16,10 +16,9 @@ from wean.algorithms.ppo import PPO, PPOConfig
 from wean.errors import UsageError, WeanError
 from wean.evaluation.episodes import play
 from wean.students.config import StudentConfig
-from wean.students.dense import DenseStudent
 from wean.students.grid import GridStudent, border_distances, egocentric_index
 from wean.students.saving import load_student, make_student, save_student, weight_bytes
-from wean.students.student import Student
+from wean.students.student import DenseStudent, Student
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
 

@@ -15,8 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from wean.algorithms.algorithm import Unit, Update
-from wean.algorithms.optimization import adam, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.algorithm import Unit, Update, adam, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.algorithms.rollouts import Collector, Guide, Rollout
 from wean.algorithms.teacher_loss import teacher_loss
 from wean.errors import UsageError

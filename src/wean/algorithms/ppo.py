@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from wean.algorithms.algorithm import Unit, Update
-from wean.algorithms.optimization import adam, anneal, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.algorithm import Unit, Update, adam, anneal, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.algorithms.rewards import RewardTerm
 from wean.algorithms.rollouts import Collector, Guide, Rollout
 from wean.algorithms.teacher_loss import Schedule, kl_to_prior, teacher_loss

@@ -26,7 +26,7 @@ from wean.algorithms.finetune import FinetuneConfig
 from wean.algorithms.imitation import Imitation, ImitationConfig
 from wean.algorithms.offline import Cloning, CloningConfig, OfflineConfig
 from wean.algorithms.ppo import PPO, PPOConfig
-from wean.algorithms.rewards import RewardTerm
+from wean.algorithms.rewards import ActionRating, RewardTerm, SubgoalReward
 from wean.algorithms.when2ask import When2Ask, When2AskConfig
 from wean.data.demonstrations import Demonstrations, read_demonstrations
 from wean.errors import UsageError
@@ -41,12 +41,10 @@ from wean.students.text_values import TextValues
 from wean.tasks.registration import make_task, task_id
 from wean.tasks.vector import SerialTasks, ShownTasks, num_actions
 from wean.tasks.wrappers.options import OptionTasks
-from wean.teachers.action_rating import ActionRating
 from wean.teachers.ask_or_act import AskOrAct
 from wean.teachers.elicitation import rate
 from wean.teachers.gated_teacher import GatedTeacher
 from wean.teachers.priors import Prior
-from wean.teachers.subgoal_reward import SubgoalReward
 from wean.teachers.subgoal_tasks import SubgoalTasks
 from wean.teachers.teacher import Teacher
 

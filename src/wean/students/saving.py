@@ -15,9 +15,8 @@ from safetensors.torch import load_file, save_file
 from wean.errors import UsageError, WeanError, did_you_mean
 from wean.students.action_values import ActionValues, TableValues
 from wean.students.config import StudentConfig
-from wean.students.dense import DenseStudent
 from wean.students.grid import GridStudent
-from wean.students.student import Student
+from wean.students.student import DenseStudent, Student
 from wean.students.text_values import TextValues
 
 SCHEMA = "wean-student/1"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from wean.tasks.situation import Situation
 
 Answer = TypeVar("Answer")
-Words = tuple[Hashable, ...]
+Words = tuple[Any, ...]
 
 
 class AnswerMemory(Generic[Answer]):

@@ -112,7 +112,8 @@ class Prior:
     def table(self) -> list[dict[str, Any]]:
         """Every situation asked about, most often met first, with its proposals: for people to read."""
         rows = []
-        for (text, names), proposals, met in self._memory.rows():
+        for words, proposals, met in self._memory.rows():
+            text, names = words
             listed = sorted(zip(proposals.weights.tolist(), names, strict=True), key=lambda item: -item[0])
             rows.append(
                 {

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from small_tasks import RIGHT, Corridor
+from wean.algorithms.rewards import ActionRating
 from wean.llm import scripted_model
 from wean.tasks.registration import make_task
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
-from wean.teachers.action_rating import ActionRating
 from wean.teachers.elicitation import rate, rating_question
 from wean.teachers.reading import Verdict, parse_ratings
 
