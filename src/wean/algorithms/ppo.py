@@ -249,15 +249,13 @@ class PPO:
         returns = advantages + rollout.values
         data = self._tensors(rollout, advantages, returns, with_teacher=weight > 0)
         columns = data["actions"].shape[1]
+        memory = rollout.first_state if self.student.memory_size else self.student.first_state(columns)
         for _ in range(config.update_epochs):
             order = self.random.permutation(columns)
             for chosen in np.array_split(order, min(config.num_minibatches, columns)):
                 index = torch.from_numpy(chosen)
                 batch = {name: values[:, index] for name, values in data.items()}
-                state = (
-                    rollout.first_state[index] if self.student.memory_size else self.student.first_state(len(chosen))
-                )
-                loss, parts = self._loss(batch, state, weight)
+                loss, parts = self._loss(batch, memory[index], weight)
                 take_step(self.optimizer, loss, config.max_grad_norm, self.done, self.unit)
             if config.target_kl is not None and float(parts["train/approx_kl"]) > config.target_kl:
                 break

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from wean.errors import UsageError
 
@@ -15,13 +15,13 @@ _STEPS, _MEMBERS = 3, 2
 _MEMBERS_OF_A_STUDENT = ("num_actions", "memory_size", "first_state", "probabilities")
 
 
-def check_student(student: nn.Module, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
+def check_student(student: Any, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
     """Checks that a student keeps the contract of `wean.students.student.Student` on observations of a task.
 
     PPO, imitation and evaluations take any module that passes.
 
     Args:
-        student: A `Student`, or any other module with the same public members.
+        student: A `Student`, or any other `nn.Module` with the same public members.
         observation_space: What it will see; a few samples are shown to it.
         action_space: `Discrete`.
 
