@@ -1,7 +1,8 @@
 """How a language model is asked about situations, and how its uncertainty is obtained: three named ways.
 
 `verbalized`: it states probabilities; `samples`: it answers several times; `logprobs`: it scores every choice. Each way
-asks for plans (a teacher's advice) or for choices (a prior over the actions). A judge is asked for ratings.
+asks for plans (a teacher's advice) or for choices (a prior over the actions). A judge is asked for ratings. All of them
+take a language model and the situations to ask about, and return one answer a situation.
 """
 
 from __future__ import annotations
@@ -112,13 +113,7 @@ def verbalized_plans(
 ) -> list[Advice]:
     """Asks once; the model states plans and their probabilities itself.
 
-    Args:
-        model: The language model.
-        situations: What to ask about.
-        temperature: Sampling temperature; None leaves it to the model, 0 is greedy.
-
-    Returns:
-        One advice a situation.
+    The temperature is that of sampling; None leaves it to the model, 0 is greedy.
     """
     requests = [plan_question(situation) for situation in situations]
     answers = model.generate(requests, temperature=temperature)
@@ -138,17 +133,8 @@ def sampled_plans(
 ) -> list[Advice]:
     """Asks up to n times and counts the plans, as LLM4Teach does (2311.13373; n = 10).
 
-    A question is settled, and no longer asked, once its first `settled` answers all give the same plan.
-
-    Args:
-        model: The language model.
-        situations: What to ask about.
-        n: Answers a question at most.
-        settled: Equal first answers after which a question counts as settled; `n` switches this off.
-        temperature: Sampling temperature; None leaves it to the model.
-
-    Returns:
-        One advice a situation; answers without a readable plan do not count.
+    A question is no longer asked once its first `settled` answers all give the same plan; `settled=n` switches this
+    off. Answers without a readable plan do not count. The temperature is that of sampling; None leaves it to the model.
     """
     requests = [plan_question(situation, _PLAN) for situation in situations]
     rows: list[list[Answer]] = [[] for _ in situations]
@@ -172,13 +158,7 @@ def scored_plans(
 ) -> list[Advice]:
     """Scores every choice as the answer and takes the softmax; each choice is a plan of one skill.
 
-    Args:
-        model: A language model that can score (a local one).
-        situations: What to ask about.
-        temperature: Divides the log-probabilities (1 by default); above 1 flattens the distribution.
-
-    Returns:
-        One advice a situation, over all of its choices.
+    The model must be one that can score (a local one). The temperature divides the log-probabilities (1 by default).
     """
     requests = [plan_question(s, _SKILL.format(choices=", ".join(s.choices))) for s in situations]
     scores = model.score(requests, [situation.choices for situation in situations])
@@ -220,10 +200,7 @@ def verbalized_choices(
 ) -> list[Proposals]:
     """Asks once; the model states choices and their probabilities itself.
 
-    Args:
-        model: The language model.
-        situations: What to ask about.
-        temperature: The stated probabilities are raised to 1 / temperature and scaled; None leaves them as they are.
+    The stated probabilities are raised to 1 / temperature and scaled; None leaves them as they are.
     """
     answers = model.generate([choice_question(situation) for situation in situations])
     proposals = []
@@ -242,16 +219,8 @@ def sampled_choices(
 ) -> list[Proposals]:
     """Asks k times for one action in free words, and projects the answers on the choices; duplicates count.
 
-    p(a | s) = sum over texts o of p(a | o) p(o | s), estimated by k texts, as the paper does (2410.07927).
-
-    Args:
-        model: The language model.
-        situations: What to ask about.
-        k: Answers a situation.
-        temperature: Sampling temperature; None leaves it to the model.
-
-    Returns:
-        Shares of the answers that name a choice (see `project`); the others propose nothing.
+    p(a | s) = sum over texts o of p(a | o) p(o | s), estimated by k texts, as the paper does (2410.07927). An answer
+    that names no choice (see `project`) proposes nothing. The temperature is that of sampling.
     """
     requests = [choice_question(situation, _CHOICE) for situation in situations]
     found = model.generate(requests, k, temperature=temperature, max_tokens=_ANSWER_TOKENS)
@@ -271,12 +240,8 @@ def scored_choices(
 ) -> list[Proposals]:
     """Scores every choice as the answer: softmax of log p(choice | question) / temperature over all choices.
 
-    The log-probability is the mean over a choice's tokens, so that long choices are not unlikely for their length.
-
-    Args:
-        model: A language model that can score (a local one).
-        situations: What to ask about.
-        temperature: Above 1 flattens; None is 1.
+    The log-probability is the mean over a choice's tokens, so that long choices are not unlikely for their length. The
+    model must be one that can score (a local one). A temperature above 1 flattens; None is 1.
     """
     requests = [choice_question(situation, _CHOICE) for situation in situations]
     scores = model.score(requests, [situation.choices for situation in situations], "token")
@@ -303,16 +268,7 @@ def _softmax(
 
 
 def rate(model: LanguageModel, situations: Sequence[Situation], *, temperature: float | None = None) -> list[Verdict]:
-    """Asks once a situation which of its choices are good.
-
-    Args:
-        model: The language model.
-        situations: What to ask about.
-        temperature: Sampling temperature; None leaves it to the model.
-
-    Returns:
-        One verdict a situation.
-    """
+    """Asks once a situation which of its choices are good; the temperature is that of sampling."""
     answers = model.generate([rating_question(situation) for situation in situations], temperature=temperature)
     return [
         parse_ratings(row[0].text or "", situation.choices) for situation, row in zip(situations, answers, strict=True)

@@ -58,17 +58,19 @@ def _plans(situation: Situation, weighted: Mapping[str, float]) -> dict[Plan, fl
     plans: dict[Plan, float] = {}
     for plan, probability in weighted.items():
         skills = tuple(skill.strip() for skill in plan.split(","))
-        check_choice(situation, skills[0])
+        place_of(situation, skills[0])
         plans[skills] = probability
     return plans
 
 
-def check_choice(situation: Situation, name: str) -> None:
-    """Checks that a name is among a situation's choices, in any case.
+def place_of(situation: Situation, name: str) -> int:
+    """The place of a name among a situation's choices, in any case.
 
     Raises:
-        UsageError: If it is not.
+        UsageError: If it is not among them.
     """
-    if name.lower() not in [choice.lower() for choice in situation.choices]:
+    names = [choice.lower() for choice in situation.choices]
+    if name.lower() not in names:
         choices = ", ".join(situation.choices)
         raise UsageError(f"{name!r} is no choice in {situation.text!r}; there are {choices}")
+    return names.index(name.lower())

@@ -1,15 +1,44 @@
-"""One question for each distinct situation: what was answered, and how often each situation was met."""
+"""What answers about situations, and the memory of its answers: one question for each distinct situation."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
+from wean.llm.model import LanguageModel
+from wean.llm.opening import open_model
 from wean.tasks.situation import Situation
 
 Answer = TypeVar("Answer")
 Words = tuple[Any, ...]
+Ask = Callable[[Sequence[Situation]], Sequence[Answer]]
+Written = Mapping[str, Mapping[str, float]]
+"""Answers by the texts of situations: plans or choices with their probabilities."""
+
+
+def source_of(
+    model: str | LanguageModel | Written | Ask[Answer],
+    elicit: Callable[[LanguageModel, Sequence[Situation]], Sequence[Answer]],
+    look_up: Callable[[Written, Sequence[Situation]], Sequence[Answer]],
+) -> tuple[LanguageModel | None, Ask[Answer]]:
+    """Opens what answers about situations.
+
+    Args:
+        model: The name of a language model as in `wean.llm.open_model` (`openai:...`, a URL, `hf:...`,
+            `recorded:...`), one that is open, a mapping from the texts of situations to answers with their
+            probabilities, or a function from new situations to answers.
+        elicit: How a language model is asked.
+        look_up: How a mapping is read.
+
+    Returns:
+        The language model, if there is one, and a function from new situations to answers.
+    """
+    opened = open_model(model) if isinstance(model, str) else model
+    if isinstance(opened, LanguageModel):
+        return opened, partial(elicit, opened)
+    return None, partial(look_up, opened) if isinstance(opened, Mapping) else opened
 
 
 class AnswerMemory(Generic[Answer]):
@@ -22,7 +51,7 @@ class AnswerMemory(Generic[Answer]):
 
     def __init__(
         self,
-        ask: Callable[[Sequence[Situation]], Sequence[Answer]],
+        ask: Ask[Answer],
         words: Callable[[Situation], Words] = lambda situation: (situation.text,),
     ) -> None:
         self._ask, self._write = ask, words

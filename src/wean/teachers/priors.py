@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,18 +12,15 @@ from numpy.typing import NDArray
 
 from wean.errors import UsageError
 from wean.llm.model import LanguageModel
-from wean.llm.opening import open_model
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
 from wean.teachers.config import PriorConfig
 from wean.teachers.elicitation import Proposals, sampled_choices, scaled, scored_choices, verbalized_choices
-from wean.teachers.handwritten import check_choice
-from wean.teachers.memory import AnswerMemory
+from wean.teachers.handwritten import place_of
+from wean.teachers.memory import AnswerMemory, Ask, Written, source_of
 from wean.teachers.teacher import Guidance
 
 _PATIENCE = 20  # situations without a single proposal, after which a model is given up
-
-Ask = Callable[[Sequence[Situation]], Sequence[Proposals]]
 
 
 class Prior:
@@ -32,9 +29,9 @@ class Prior:
     Each distinct situation is asked about once per prior (and, over runs, once in the life of the ledger).
 
     Args:
-        model: What answers: the name of a language model as in `wean.llm.open_model` (`openai:...`, a URL, `hf:...`,
-            `recorded:...`); one that is open; a mapping from the texts of situations to choices with their
-            probabilities; or a function from new situations to proposals.
+        model: What answers: the name of a language model, one that is open, a mapping from the texts of situations to
+            choices with their probabilities, or a function from new situations to proposals; see
+            `wean.teachers.memory.source_of`.
         config: How a language model is asked, and what becomes of its proposals: `k` of them, drawn once for each
             situation, instead of the distribution (duplicates count); and mixed with the uniform distribution,
             (1 - epsilon) p + epsilon / A.
@@ -46,20 +43,12 @@ class Prior:
 
     def __init__(
         self,
-        model: str | LanguageModel | Mapping[str, Mapping[str, float]] | Ask,
+        model: str | LanguageModel | Written | Ask[Proposals],
         config: PriorConfig | None = None,
         seed: int = 0,
     ) -> None:
         config = config or PriorConfig()
-        opened = open_model(model) if isinstance(model, str) else model
-        self.model = opened if isinstance(opened, LanguageModel) else None
-        self._ask: Ask
-        if isinstance(opened, LanguageModel):
-            self._ask = _asked_of(opened, config)
-        elif isinstance(opened, Mapping):
-            self._ask = partial(_look_up, opened)
-        else:
-            self._ask = opened
+        self.model, self._ask = source_of(model, partial(_elicit, config=config), _look_up)
         # Sampled proposals are `k` draws already.
         self._k = None if self.model is not None and config.elicitation == "samples" else config.k
         self._epsilon, self._seed = config.epsilon, seed
@@ -80,10 +69,10 @@ class Prior:
         return [proposals.weights for proposals in self.propose(situations)]
 
     def count(self, situations: Sequence[Situation]) -> None:
-        """Counts moments in which a learner acted by this prior, for `table` and `unadvised`.
+        """Counts the situations in which a learner acted by this prior, for `table` and `unadvised`.
 
         Raises:
-            UsageError: If nothing was proposed in any of many moments: the prior is not one.
+            UsageError: If nothing was proposed in any of many situations: the model is of no use as a prior.
         """
         self.unadvised += sum(not weights.any() for weights in self.weights(situations))
         self._memory.count(situations)
@@ -175,15 +164,15 @@ def _proposals_of(row: Mapping[str, Any]) -> Proposals:
     return Proposals(np.array(row["weights"]), (row["answer"],) if row["answer"] else ())
 
 
-def _asked_of(model: LanguageModel, config: PriorConfig) -> Ask:
-    """How a language model is asked, as the settings say."""
+def _elicit(model: LanguageModel, situations: Sequence[Situation], config: PriorConfig) -> list[Proposals]:
+    """Asks a language model as the settings say."""
     if config.elicitation == "samples":
-        return partial(sampled_choices, model, k=config.k or 5, temperature=config.temperature)
+        return sampled_choices(model, situations, k=config.k or 5, temperature=config.temperature)
     ask = {"verbalized": verbalized_choices, "logprobs": scored_choices}[config.elicitation]
-    return partial(ask, model, temperature=config.temperature)
+    return ask(model, situations, temperature=config.temperature)
 
 
-def _look_up(answers: Mapping[str, Mapping[str, float]], situations: Sequence[Situation]) -> list[Proposals]:
+def _look_up(answers: Written, situations: Sequence[Situation]) -> list[Proposals]:
     """Proposals from a mapping of situations' texts to choices with their probabilities.
 
     Raises:
@@ -191,8 +180,8 @@ def _look_up(answers: Mapping[str, Mapping[str, float]], situations: Sequence[Si
     """
     found = []
     for situation in situations:
-        weighted = answers.get(situation.text, {})
-        for name in weighted:
-            check_choice(situation, name)
-        found.append(Proposals(scaled(np.array([weighted.get(name, 0.0) for name in situation.choices]))))
+        weights = np.zeros(len(situation.choices))
+        for name, weight in answers.get(situation.text, {}).items():
+            weights[place_of(situation, name)] += weight
+        found.append(Proposals(scaled(weights)))
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,16 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.llm.model import LanguageModel
-from wean.llm.opening import open_model
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
 from wean.teachers.config import AdviceConfig
 from wean.teachers.elicitation import Advice, sampled_plans, scored_plans, verbalized_plans
 from wean.teachers.handwritten import look_up
-from wean.teachers.memory import AnswerMemory
+from wean.teachers.memory import AnswerMemory, Ask, Written, source_of
 from wean.teachers.reading import Plan
-
-Ask = Callable[[Sequence[Situation]], Sequence[Advice]]
 
 
 class Guidance(NamedTuple):
@@ -46,11 +43,11 @@ class Teacher:
         ((('pick up key',), 0.9), (('explore',), 0.1))
 
     Args:
-        model: What answers: the name of a language model as in `wean.llm.open_model` (`openai:...`, a URL, `hf:...`,
-            `recorded:...`); one that is open; a mapping from the texts of situations to plans with their probabilities
-            (see `wean.teachers.handwritten`); or a function from new situations to advice.
+        model: What answers: the name of a language model, one that is open, a mapping from the texts of situations to
+            plans with their probabilities, or a function from new situations to advice; see
+            `wean.teachers.memory.source_of`.
         config: How a language model is asked, and the mode. `soft` keeps all plans with their probabilities; `sampled`
-            draws one plan at every moment (the same target in expectation, noisier); `argmax` keeps the most probable
+            draws one plan at every step (the same target in expectation, noisier); `argmax` keeps the most probable
             action only.
         seed: Seeds the draws of `sampled`.
 
@@ -60,21 +57,13 @@ class Teacher:
 
     def __init__(
         self,
-        model: str | LanguageModel | Mapping[str, Mapping[str, float]] | Ask,
+        model: str | LanguageModel | Written | Ask[Advice],
         config: AdviceConfig | None = None,
         seed: int = 0,
     ) -> None:
         self.config = config = config or AdviceConfig()
-        opened = open_model(model) if isinstance(model, str) else model
-        self.model = opened if isinstance(opened, LanguageModel) else None
-        ask: Ask
-        if isinstance(opened, LanguageModel):
-            elicit = {"verbalized": verbalized_plans, "samples": sampled_plans, "logprobs": scored_plans}
-            ask = partial(elicit[config.elicitation], opened, temperature=config.temperature)
-        elif isinstance(opened, Mapping):
-            ask = partial(look_up, opened)
-        else:
-            ask = opened
+        elicit = {"verbalized": verbalized_plans, "samples": sampled_plans, "logprobs": scored_plans}
+        self.model, ask = source_of(model, partial(elicit[config.elicitation], temperature=config.temperature), look_up)
         self._random = np.random.default_rng(seed)
         self._memory = AnswerMemory(ask)
         self.unadvised = 0
@@ -88,7 +77,7 @@ class Teacher:
     def guide(
         self, tasks: Tasks, which: Sequence[int], num_actions: int, student: NDArray[np.float64] | None = None
     ) -> Guidance:
-        """Advises members of tasks at this moment.
+        """Advises members of tasks where they stand now.
 
         Args:
             tasks: The tasks, whose situations are read and whose skills turn plans into actions.
@@ -112,7 +101,7 @@ class Teacher:
         Args:
             tasks: The tasks.
             which: Members to guide.
-            advices: What was advised to each.
+            advices: The advice for each.
             num_actions: Size A of the action space.
 
         Returns:
