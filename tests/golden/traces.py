@@ -16,19 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from wean.agents.skill_react import AgentPolicy
 from wean.agents.text_react import LanguageAgent
+from wean.data.shards import Shards
+from wean.evaluation.demonstrate import demonstrate
+from wean.evaluation.demonstration_player import Playing
+from wean.evaluation.episodes import play
+from wean.teachers.action_rating import rate
+
 from wean.annotation.annotator import Annotator, RecordedAnnotator
 from wean.annotation.propagation import Propagator
 from wean.annotation.question import answer_text
 from wean.data.replay import NStep, Replay
-from wean.data.shards import Shards
 from wean.data.shipped import shipped
 from wean.errors import UsageError
-from wean.evaluation.demonstrate import demonstrate
-from wean.evaluation.demonstration_player import Playing
-from wean.evaluation.episodes import play
 from wean.experiment.build import make_prior, make_teacher
 from wean.experiment.presets import METHODS
 from wean.experiment.settings import AdviceSettings, PriorSettings, resolve
@@ -39,7 +40,6 @@ from wean.students.text.examples import encode_episode, sft_rows
 from wean.students.text.prompt import EpisodeEncoder, PromptConfig
 from wean.tasks.registration import TASKS, make_task
 from wean.tasks.vector import SerialTasks, chosen
-from wean.teachers.action_rating import rate
 
 HEAVY = ("TextWorldCooking", "TextWorldTreasure", "TextWorldCoin", "ScienceWorld")
 SEEDS = (0, 10_000)

@@ -13,8 +13,8 @@ from wean.agents.acting import Actor, TextActor
 from wean.errors import UsageError, WeanError
 from wean.students import text_values
 from wean.students.action_values import ActionValues, TableValues
-from wean.students.dense import DenseStudent
 from wean.students.saving import load_student, save_student
+from wean.students.student import DenseStudent
 from wean.students.text_values import PairHead, TextValues
 from wean.tasks.situation import Situation
 

@@ -11,8 +11,8 @@ from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
 from wean.students.action_values import TableValues
 from wean.students.config import StudentConfig
-from wean.students.dense import DenseStudent
 from wean.students.no_repeat import NoRepeat
+from wean.students.student import DenseStudent
 from wean.tasks.vector import SerialTasks
 
 

@@ -3,6 +3,7 @@
 import json
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
@@ -15,11 +16,11 @@ from wean.evaluation.episodes import play
 from wean.agents.policy import StudentPolicy
 from wean.algorithms.ppo import PPO, PPOConfig
 from wean.errors import UsageError, WeanError
+from wean.students import saving
 from wean.students.config import StudentConfig
-from wean.students.dense import DenseStudent
 from wean.students.grid import GridStudent, border_distances, egocentric_index
 from wean.students.saving import load_student, make_student, save_student, weight_bytes
-from wean.students.student import Student
+from wean.students.student import DenseStudent, Student
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
 
@@ -355,3 +356,34 @@ def test_a_folder_of_the_version_before_is_read(tmp_path: Path) -> None:
     assert again.config == student.config
     image = torch.from_numpy(_room(6, 6, (2, 2), 0, (3, 3))[None])
     assert torch.equal(again.features(image), student.features(image))
+
+
+class Linear(Student):
+    """A student that a package adds."""
+
+    kind = "linear"
+
+    def __init__(self, size: int, num_actions: int) -> None:
+        super().__init__({"size": size, "num_actions": num_actions}, size, num_actions)
+
+    @classmethod
+    def for_task(
+        cls, observation_space: gym.Space, num_actions: int, config: StudentConfig, observation: str
+    ) -> Student:
+        return cls(int(np.prod(observation_space.shape)), num_actions)
+
+    def features(self, observations: torch.Tensor) -> torch.Tensor:
+        return observations.flatten(1).float()
+
+
+def test_an_installed_package_can_add_a_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = SimpleNamespace(name="linear", load=lambda: Linear)
+    monkeypatch.setattr(saving, "entry_points", lambda group: [entry] if group == "wean.students" else [])
+    student = make_student(gym.spaces.Box(-1, 1, (2, 3)), gym.spaces.Discrete(4), StudentConfig(kind="linear"))
+    assert isinstance(student, Linear)
+    save_student(student, tmp_path)
+    again = load_student(tmp_path)
+    assert isinstance(again, Linear)
+    sight = np.ones((1, 2, 3), np.float32)
+    one, other = (s.probabilities(sight, s.first_state(1), np.ones(1, bool))[0] for s in (student, again))
+    assert (one == other).all()

@@ -9,7 +9,7 @@ from wean.errors import UsageError
 from wean.tasks.vector import SerialTasks
 from wean.teachers.ask_or_act import ASK, GO_ON, NEVER_ASK, AskingCost, AskOrAct, QueryStats
 from wean.teachers.config import AdviceConfig
-from wean.teachers.plans import Advice
+from wean.teachers.elicitation import Advice
 from wean.teachers.teacher import Teacher
 
 COST = AskingCost(first=0.01, change=0.0, repeat=0.06)

@@ -20,8 +20,16 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from torch import Tensor
 
-from wean.algorithms.algorithm import Given, Needs, Unit, Update
-from wean.algorithms.optimization import adam, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.algorithm import (
+    Given,
+    Needs,
+    Unit,
+    Update,
+    adam,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    take_step,
+)
 from wean.data.replay import NStep, Replay, Transitions
 from wean.students.action_values import ActionValues, posterior, tilted
 from wean.tasks.vector import Tasks, chosen

@@ -15,9 +15,17 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from wean.algorithms.algorithm import Given, Needs, Unit, Update
-from wean.algorithms.optimization import adam, load_optimizer_tensors, optimizer_tensors, take_step
-from wean.algorithms.rollouts import Collector, Guide, Rollout
+from wean.algorithms.algorithm import (
+    Given,
+    Needs,
+    Unit,
+    Update,
+    adam,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    take_step,
+)
+from wean.algorithms.rollouts import Collector, Guide, Rollout, alone
 from wean.algorithms.teacher_loss import teacher_loss
 from wean.errors import UsageError
 from wean.students.student import Student
@@ -149,7 +157,7 @@ class Imitation:
             "advised": torch.from_numpy(rollout.advised),
         }
         if self.student.memory_size == 0:
-            new = {name: values.flatten(0, 1).unsqueeze(0) for name, values in new.items()}
+            new = alone(new)
         new["memory"] = rollout.first_state.unsqueeze(0)
         for name, values in new.items():
             self._data[name] = torch.cat([self._data[name], values], 1) if name in self._data else values

@@ -15,8 +15,17 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from wean.algorithms.algorithm import Given, Needs, Unit, Update
-from wean.algorithms.optimization import adam, anneal, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.algorithm import (
+    Given,
+    Needs,
+    Unit,
+    Update,
+    adam,
+    anneal,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    take_step,
+)
 from wean.data.demonstrations import Demonstrations
 from wean.data.replay import Transitions
 from wean.students.action_values import ActionValues

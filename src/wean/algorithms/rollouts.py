@@ -1,4 +1,4 @@
-"""Playing tasks side by side with a student, labelled by a teacher: what PPO and imitation learn from."""
+"""Rollouts of a student on tasks stepped side by side, labelled by a teacher: what PPO and imitation learn from."""
 
 from __future__ import annotations
 
@@ -60,6 +60,11 @@ class Rollout:
     first_state: Tensor
     teacher: NDArray[np.float32]
     advised: NDArray[np.bool_]
+
+
+def alone(columns: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Columns (T, N, ...) as (1, T * N, ...): for a student without memory every step stands alone."""
+    return {name: values.flatten(0, 1).unsqueeze(0) for name, values in columns.items()}
 
 
 class Collector:

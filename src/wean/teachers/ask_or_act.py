@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from wean.errors import UsageError
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Options, SerialTasks, Steps, TaskView, num_actions
-from wean.teachers.plans import Plan
+from wean.teachers.reading import Plan
 from wean.teachers.teacher import Teacher
 
 GO_ON, ASK, NEVER_ASK = range(3)

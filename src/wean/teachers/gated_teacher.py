@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
 from wean.teachers.config import AdviceConfig
-from wean.teachers.plans import Advice
+from wean.teachers.elicitation import Advice
 from wean.teachers.teacher import Guidance, Teacher
 
 

@@ -20,7 +20,7 @@ from wean.tasks.grid.phrases import PARTS, numbers_of, thing_of
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Options, Plan, SerialTasks, Steps, TaskView
 from wean.teachers.ask_or_act import QueryStats
-from wean.teachers.plans import Advice
+from wean.teachers.elicitation import Advice
 
 Advise = Callable[[Sequence[Situation]], list[Advice]]
 
