@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wean.data.annotations import Annotation
-from wean.data.subgoals import Chunk
+from wean.data.annotations import Annotation, Chunk
 from wean.data.trajectories import Trajectory
 from wean.evaluation.oracle import TRIES, replayed
 from wean.students.text.prompt import is_idle

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from wean.data.annotations import parse_subgoal
 from wean.data.augmentation.inject_mistakes import Roads, astray, roads_of
-from wean.data.subgoals import parse_subgoal
 from wean.students.text.examples import Mistakes
 from word_demos import EMPTY, HALL, KITCHEN, demonstration
 

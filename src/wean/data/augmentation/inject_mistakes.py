@@ -15,8 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from wean.data.annotations import Annotation
-from wean.data.subgoals import Chunk, SubGoal
+from wean.data.annotations import Annotation, Chunk, SubGoal
 from wean.data.trajectories import Key, PathStep, Trajectory
 from wean.students.text.examples import Mistakes
 from wean.students.text.normalize import phrase
