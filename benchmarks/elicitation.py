@@ -14,9 +14,10 @@ from functools import partial
 from typing import Any
 
 from reporting import finish, hardware
-from wean.agents.policy import RandomPolicy, RandomSkillsPolicy, TeacherPolicy
-from wean.evaluation.episodes import play, summarize
-from wean.experiment.build import llm_counts, make_teacher
+from wean.agents.references import RandomPolicy, RandomSkillsPolicy, TeacherPolicy
+from wean.evaluation.evaluate import play_seeds
+from wean.evaluation.scores import Scores, llm_counts
+from wean.experiment.build import make_teacher
 from wean.experiment.settings import advice_settings
 from wean.llm import Ledger, open_model
 from wean.tasks.registration import make_task
@@ -46,9 +47,9 @@ def main() -> None:
         if not (arguments.quick and elicitation == "samples"):
             rows.append(judge(name, elicitation, temperature, episodes))
     tasks = SerialTasks([partial(make_task, TASK)] * 100)
-    for policy in (RandomSkillsPolicy(ACTIONS), RandomPolicy(ACTIONS)):
-        played = play(policy, tasks, episodes, FINAL_SEED)
-        rows.append(summarize(played, TASK, policy.name, FINAL_SEED, llm_counts(None)) | {"elicitation": ""})
+    for policy in (RandomSkillsPolicy(), RandomPolicy()):
+        played = play_seeds(policy, tasks, episodes, FINAL_SEED)
+        rows.append(Scores(TASK, policy.name, played, about={"seed": FINAL_SEED, "elicitation": ""}).as_dict())
     finish(NAME, measured_on, {"rows": rows}, markdown(rows), arguments.json, arguments.save)
 
 
@@ -58,8 +59,9 @@ def judge(name: str, elicitation: str, temperature: float | None, episodes: int)
     teacher = make_teacher(model, advice_settings(elicitation=elicitation, temperature=temperature))
     tasks = SerialTasks([partial(make_task, TASK)] * 100)
     started = time.perf_counter()
-    played = play(TeacherPolicy(teacher, ACTIONS), tasks, episodes, FINAL_SEED)
-    result = summarize(played, TASK, name, FINAL_SEED, llm_counts(model)) | {"elicitation": elicitation}
+    played = play_seeds(TeacherPolicy(teacher), tasks, episodes, FINAL_SEED)
+    about = {"seed": FINAL_SEED, "elicitation": elicitation}
+    result = Scores(TASK, name, played, llm_counts(model), about).as_dict()
     table = teacher.table()
     model.close()
     return result | {

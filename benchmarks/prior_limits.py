@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from reporting import finish, hardware
 from wean.algorithms.ppo import PPO
 from wean.algorithms.teacher_loss import kl_to_prior
-from wean.evaluation.episodes import play, summarize
+from wean.evaluation.evaluate import play_seeds
 from wean.experiment.build import Components, build, make_prior
 from wean.experiment.settings import resolve
 from wean.llm import open_model
@@ -120,8 +120,8 @@ def imitated(played: str, steps: int, seed: int) -> dict[str, Any]:
 def judged(parts: Components) -> float:
     """Greedy success in 200 kitchens held out for choices."""
     with torch.no_grad():
-        episodes = play(parts.policy("greedy"), parts.judges, 200, CHOOSING_SEED, parts.success_return)
-    return float(summarize(episodes, "KitchenRandom", "student", CHOOSING_SEED, {})["success"]["mean"])
+        episodes = play_seeds(parts.policy("greedy"), parts.judges, 200, CHOOSING_SEED, parts.success_return)
+    return float(episodes.successes.mean())
 
 
 def kitchen(seeds: int, sizes: tuple[int, ...]) -> list[dict[str, Any]]:

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from finished_runs import Line, Runs
-from wean.agents.policy import RandomPolicy
-from wean.evaluation.episodes import play, summarize
+from wean.evaluation.evaluate import evaluate
 from wean.evaluation.statistics import iqm, median_steps, steps_to
-from wean.experiment.build import llm_counts, success_return
-from wean.tasks.registration import make_task
-from wean.tasks.splits import FINAL_SEED
-from wean.tasks.vector import SerialTasks
 
 _HOLD = 2  # points in a row that must reach a threshold: one alone may be luck
 _EPISODES = 500
@@ -65,11 +59,7 @@ def alone(task: str, line: Line, finished: Runs) -> list[dict[str, Any]]:
 
 def chance(task: str) -> dict[str, Any]:
     """Random actions, played now on the final episodes."""
-    tasks = SerialTasks([partial(make_task, task)] * 100)
-    policy = RandomPolicy(int(tasks.action_space.n))  # type: ignore[attr-defined]
-    played = play(policy, tasks, _EPISODES, FINAL_SEED, success_return(task))
-    tasks.close()
-    result = summarize(played, task, "random", FINAL_SEED, llm_counts(None))
+    result = evaluate("random", task, _EPISODES).as_dict()
     return _reference(task, "random", "random actions", result)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from wean.agents.skill_react import AgentPolicy
 from wean.errors import UsageError
-from wean.evaluation.episodes import play
+from wean.evaluation.evaluate import play_seeds
 from wean.evaluation.query_stats import query_stats_report
 from wean.llm import open_model, scripted_model
 from wean.tasks.registration import make_task
@@ -45,7 +45,7 @@ def test_it_solves_the_room_with_one_question_a_decision() -> None:
         return f'Thinking.\n{{"skill": "{_sensible(messages)}"}}'
 
     policy = AgentPolicy(scripted_model(answer), 7)  # type: ignore[arg-type]
-    played = play(policy, _tasks(), 10, 10_000)
+    played = play_seeds(policy, _tasks(), 10, 10_000)
     assert played.successes.all()
     questions = np.array([tally.questions for tally in policy.query_stats])
     assert len(questions) == 10
@@ -59,9 +59,9 @@ def test_it_solves_the_room_with_one_question_a_decision() -> None:
 @pytest.mark.parametrize("text", ["no idea", '{"skill": "fly to the moon"}', '{"skill": "open door"}'])
 def test_an_answer_that_names_nothing_that_can_be_done_is_counted_and_chance_decides(text: str) -> None:
     policy = AgentPolicy(scripted_model(lambda asked: text), 7)
-    played = play(policy, _tasks(), 5, 10_000)
+    played = play_seeds(policy, _tasks(), 5, 10_000)
     again = AgentPolicy(scripted_model(lambda asked: text), 7)
-    assert (play(again, _tasks(count=2), 5, 10_000).lengths == played.lengths).all(), "the same chance every time"
+    assert (play_seeds(again, _tasks(count=2), 5, 10_000).lengths == played.lengths).all(), "the same chance every time"
     failed = sum(tally.failed for tally in policy.query_stats)
     assert failed >= sum(tally.questions for tally in policy.query_stats) * (0.5 if "open" in text else 1)
 
@@ -73,7 +73,7 @@ def test_a_history_tells_the_last_decisions_and_what_ended_them() -> None:
         asked.append(messages[1]["content"])
         return f'{{"skill": "{_sensible(messages)}"}}'
 
-    play(AgentPolicy(scripted_model(answer), 7, history=2), _tasks(count=1), 1, 10_000)  # type: ignore[arg-type]
+    play_seeds(AgentPolicy(scripted_model(answer), 7, history=2), _tasks(count=1), 1, 10_000)  # type: ignore[arg-type]
     assert asked[0].endswith("Its last decisions, the oldest first: none yet.")
     assert asked[1].endswith("Its last decisions, the oldest first: explore (the situation changed).")
     assert any("go to key (done)" in text for text in asked)
@@ -89,5 +89,5 @@ def test_a_negative_history_is_refused() -> None:
 def test_the_recorded_answers_know_what_they_are_asked(task: str) -> None:
     model = open_model("recorded:react")
     policy = AgentPolicy(model, 7)
-    assert play(policy, _tasks(task), 20, 10_000).successes.mean() >= 0.9
+    assert play_seeds(policy, _tasks(task), 20, 10_000).successes.mean() >= 0.9
     assert model.counts.unanswered == 0

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from asking_tasks import errands
 from wean.agents.policy import Policy, StudentPolicy
 from wean.algorithms.when2ask import When2Ask, When2AskConfig
-from wean.evaluation.episodes import play
+from wean.evaluation.evaluate import play_seeds
 from wean.evaluation.query_stats import (
     always,
     at_plan_end,
@@ -23,7 +23,7 @@ from wean.teachers.ask_or_act import AskingCost, QueryStats
 
 def _judge(policy: Policy) -> tuple[float, float, float]:
     view = errands(10)
-    played = play(policy, view, 20, 10_000)
+    played = play_seeds(policy, view, 20, 10_000)
     query_stats = [view.query_stats[seed] for seed in range(10_000, 10_020)]
     return played.successes.mean(), played.lengths.mean(), sum(t.questions for t in query_stats) / 20
 

@@ -13,8 +13,8 @@ from wean.agents.subgoal_source import drawing
 from wean.agents.text_agent import TextAgent
 from wean.errors import UsageError, WeanError
 from wean.evaluation.text_episodes import Case, Setup, play_all
-from wean.evaluation.text_scores import cases, interval_text, stratified, summarize
-from wean.experiment.finetuning import Distilling
+from wean.evaluation.scores import cases, interval_text, stratified, summarize
+from wean.experiment.runner import Progress, Runner
 from wean.experiment.settings import resolve
 from wean.report.timeline import write_timeline
 from wean.students.text.ensemble import load_together
@@ -29,7 +29,7 @@ TINY = ["hidden=48", "layers=2", "heads=2", "vocabulary=400", "context=512", "to
 def train(folder: Path, out: str, *more: str, method: str = "subgoals", **how: Any) -> Path:
     demos, subgoals = folder / "demos.jsonl", folder / "subgoals.jsonl"
     overrides = [*TINY, f"data={demos}", f"annotations={subgoals}", *more]
-    Distilling(resolve(method, overrides=overrides), folder / out, **how).run()
+    Runner(resolve(method, overrides=overrides), folder / out, **how).run()
     return folder / out
 
 
@@ -37,7 +37,7 @@ def train(folder: Path, out: str, *more: str, method: str = "subgoals", **how: A
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     write(folder, count=2)
-    return train(folder, "run", "epochs=80", "learning_rate=0.005", "dev_share=0", "measurements=1")
+    return train(folder, "run", "num_epochs=80", "learning_rate=0.005", "dev_share=0", "measurements=1")
 
 
 def test_what_is_memorised_is_acted_out(trained: Path) -> None:
@@ -107,14 +107,16 @@ def with_books(folder: Path) -> None:
 @pytest.mark.parametrize("renamed", [0.0, 0.5])
 def test_stopped_between_two_measurements_it_resumes_to_the_same_numbers(tmp_path: Path, renamed: float) -> None:
     with_books(tmp_path)
-    settings = ("epochs=4", "token_budget=200", "measurements=4", f"renamed={renamed}")
+    settings = ("num_epochs=4", "token_budget=200", "measurements=4", f"renamed={renamed}")
     whole = train(tmp_path, "whole", *settings)
 
-    def interrupt(epochs: float, metrics: dict[str, float]) -> None:
-        if 2 < epochs < 3:
+    def interrupt(now: Progress) -> None:
+        if 2 < 4 * now.done / now.total < 3:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(WeanError, match=r"stopped after \d+ steps; the same command with --resume goes on from there"):
+    with pytest.raises(
+        WeanError, match=r"stopped after \d+ gradient steps; the same command with --resume goes on from there"
+    ):
         train(tmp_path, "cut", *settings, progress=interrupt)
     cut = train(tmp_path, "cut", *settings, resume=True)
     losses = [
@@ -130,7 +132,7 @@ def test_other_names_are_read_in_training_only(tmp_path: Path) -> None:
     with_books(tmp_path)
     told: list[list[float]] = []
     for renamed in (0, 1):
-        run = train(tmp_path, f"renamed-{renamed}", "epochs=3", f"renamed={renamed}", "learning_rate=1e-9")
+        run = train(tmp_path, f"renamed-{renamed}", "num_epochs=3", f"renamed={renamed}", "learning_rate=1e-9")
         told.append([json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()])
         summary = json.loads((run / "summary.json").read_text())
         told.append([round(point["loss"], 4) for point in summary["curve"]])
@@ -140,10 +142,10 @@ def test_other_names_are_read_in_training_only(tmp_path: Path) -> None:
 
 def test_fed_step_by_step_and_flat_it_trains_too(tmp_path: Path) -> None:
     write(tmp_path)
-    step = json.loads((train(tmp_path, "step", "epochs=1", method="subgoals-step") / "summary.json").read_text())
-    whole = json.loads((train(tmp_path, "whole", "epochs=1") / "summary.json").read_text())
+    step = json.loads((train(tmp_path, "step", "num_epochs=1", method="subgoals-step") / "summary.json").read_text())
+    whole = json.loads((train(tmp_path, "whole", "num_epochs=1") / "summary.json").read_text())
     assert step["tokens"] > 2 * whole["tokens"]
-    flat = load_text_student(train(tmp_path, "flat", "epochs=1", method="subgoals-flat") / "student")
+    flat = load_text_student(train(tmp_path, "flat", "num_epochs=1", method="subgoals-flat") / "student")
     assert not flat.habits.subgoals
     played = TextAgent(flat).play(Replayed(demonstration()[0]), 3)
     assert not any("goal" in entry for entry in played.trace)
@@ -152,8 +154,8 @@ def test_fed_step_by_step_and_flat_it_trains_too(tmp_path: Path) -> None:
 def test_annotations_missing_for_some_demonstrations_are_one_clear_line(tmp_path: Path) -> None:
     write(tmp_path, count=4, annotated=3)
     with pytest.raises(UsageError, match=r"1 of 4 demonstrations of .* have no sub-goals \(carry 1\); write them with"):
-        train(tmp_path, "refused", "epochs=1")
-    skipped = json.loads((train(tmp_path, "skipped", "epochs=1", "missing=skip") / "summary.json").read_text())
+        train(tmp_path, "refused", "num_epochs=1")
+    skipped = json.loads((train(tmp_path, "skipped", "num_epochs=1", "missing=skip") / "summary.json").read_text())
     assert skipped["demonstrations"] + skipped["dev_demonstrations"] == 3
 
 
@@ -165,7 +167,7 @@ def test_demonstrations_longer_than_the_context_are_refused(tmp_path: Path) -> N
         stream.seek(0)
         stream.writelines(json.dumps(row) + "\n" for row in rows)
     with pytest.raises(UsageError, match=r"carry 2: a prompt has [\d,]+ tokens, the context 512; set context=\d+"):
-        train(tmp_path, "long", "epochs=1")
+        train(tmp_path, "long", "num_epochs=1")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from wean.agents.policy import TeacherPolicy
-from wean.evaluation.episodes import play
+from wean.agents.references import TeacherPolicy
+from wean.evaluation.evaluate import play_seeds
 from wean.experiment.build import make_teacher
 from wean.llm import open_model
 from wean.tasks.grid.naming import situation
@@ -33,7 +33,7 @@ def test_its_teacher_knows_every_situation_and_brings_the_robot_home(tmp_path: P
     with open_model(f"recorded:{tmp_path / 'answers.jsonl'}", strict=True) as model:
         teacher = make_teacher(model)
         tasks = SerialTasks([lambda: make_task(user["TASK"])] * 20)
-        played = play(TeacherPolicy(teacher, 7), tasks, 20, 10_000)
+        played = play_seeds(TeacherPolicy(teacher), tasks, 20, 10_000)
     assert played.successes.all()
     assert {row["text"] for row in teacher.table()} <= {s.text for s in answers}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from small_tasks import Corridor, Farm
-from wean.agents.policy import RandomPolicy
+from wean.agents.references import RandomPolicy
 from wean.evaluation.episodes import play, succeeded, summarize
 from wean.tasks.vector import SerialTasks
 
@@ -42,8 +42,8 @@ def test_where_the_task_says_nothing_the_return_decides() -> None:
 
 @pytest.mark.parametrize("together", [1, 3, 20])
 def test_the_numbers_do_not_depend_on_how_many_play_together(together: int) -> None:
-    alone = play(RandomPolicy(2), SerialTasks([Corridor]), 20, 7)
-    many = play(RandomPolicy(2), SerialTasks([Corridor] * together), 20, 7)
+    alone = play(RandomPolicy(), SerialTasks([Corridor]), 20, 7)
+    many = play(RandomPolicy(), SerialTasks([Corridor] * together), 20, 7)
     assert (alone.returns == many.returns).all()
     assert (alone.lengths == many.lengths).all()
     assert len(set(alone.lengths.tolist())) > 2, "episodes differ from each other"

@@ -12,7 +12,7 @@ from wean.data.shipped import shipped
 from wean.data.trajectories import check_versions, read_trajectories
 from wean.errors import UsageError, WeanError
 from wean.evaluation.oracle import ScienceWorldOracle, choose_variations, write_oracle_paths
-from wean.evaluation.text_scores import cases
+from wean.evaluation.scores import cases
 
 
 class _Tea:

@@ -27,7 +27,7 @@ import math
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -130,6 +130,17 @@ class TextAgent:
             task: The task.
             max_moves: Moves after which the episode is over.
         """
+        self.begin(task)
+        over, free = False, 0
+        while not over and self._played.moves < max_moves and free < SILENT:
+            moves = self._played.moves
+            observation, over, info = take(task, self.next_action())
+            self.observe(observation, info, over)
+            free = free + 1 if self._played.moves == moves else 0
+        return self.played
+
+    def begin(self, task: WordsTask) -> None:
+        """Begins an episode of a task that was just reset."""
         self._task, self._played = task, Played()
         self._episode: EpisodeText = self._student.episode()
         self._goals, self._since, self._given = 0, 0, False
@@ -137,21 +148,20 @@ class TextAgent:
         self._lost: set[Moment] = set()  # those in which a loop was noticed and the planner asked
         self._sure = 1.0
         self._meant: dict[str, str] = {}
-        read_before = self._reader.tokens_read
+        self._next: tuple[str, bool] | None = None
+        self._read_before = self._reader.tokens_read
         look, carried = task.look(), task.inventory()
         self._now: Moment = (look, carried, float(task.score))
         self._episode.begin(task.description, look, carried)
         self._planning = Planning(self._student, self._habits, self._reader, self._episode)
         if self._habits.subgoals:
             self._plan()
-        over, free = False, 0
-        while not over and self._played.moves < max_moves and free < SILENT:
-            moves = self._played.moves
-            action, matched = self._choose()
-            over = self._do(action, matched)
-            free = free + 1 if self._played.moves == moves else 0
-        self._played.score = float(task.score)
-        self._played.tokens = self._reader.tokens_read - read_before
+
+    @property
+    def played(self) -> Played:
+        """The episode so far."""
+        self._played.score = float(self._task.score)
+        self._played.tokens = self._reader.tokens_read - self._read_before
         return self._played
 
     # --- what the student says -----------------------------------------------------------------------------------
@@ -270,23 +280,36 @@ class TextAgent:
 
     # --- what is done --------------------------------------------------------------------------------------------
 
-    def _do(self, action: str, matched: bool) -> bool:
-        """Takes an action; returns whether the episode is over."""
-        before = float(self._task.score)
-        observation, over, info = take(self._task, action)
+    def next_action(self) -> str:
+        """Returns the next action."""
+        if self._next is None:
+            self._next = self._choose()
+        self._before = float(self._task.score)
+        return self._next[0]
+
+    def observe(self, observation: str, info: Mapping[str, Any], over: bool) -> None:
+        """Takes note of what came of the last action.
+
+        Args:
+            observation: What the task answered.
+            info: The step's.
+            over: Whether the episode is over.
+        """
+        assert self._next is not None
+        action, matched = self._next
+        self._next = None
         refused = observation.startswith(NOT_TAKEN)
         free = getattr(self._task, "refusal_is_free", False)
         if refused and free and not over and not matched and not self._meant and self._drop(action):
-            return False
+            return
         if refused and not over and not matched and (choices := self._replacements(action)):
-            action, matched = self._best(choices), True
-            observation, over, info = take(self._task, action)
-            refused = observation.startswith(NOT_TAKEN)
+            self._next = self._best(choices), True
+            return
         played = self._played
         score = float(self._task.score)
         self._episode.say_action(action, target=False)
         look, carried = self._task.look(), self._task.inventory()
-        self._episode.observe(observation, look, carried, score > before)
+        self._episode.observe(observation, look, carried, score > self._before)
         self._planning.act(plain(action))
         self._since += 1
         played.actions += 1
@@ -299,7 +322,6 @@ class TextAgent:
         asked = observation.startswith(_AMBIGUOUS)
         self._meant = dict(_NUMBERED.findall(observation)) if asked else {}
         self._now = (look, carried, score)
-        return over
 
     # --- loops ---------------------------------------------------------------------------------------------------
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import Tensor
 
+from wean.algorithms.algorithm import Given
 from wean.algorithms.offline import Offline, OfflineConfig, columns
 from wean.data.replay import Transitions
 from wean.students.action_values import ActionValues
@@ -35,8 +38,15 @@ class Cloning(Offline):
         seed: Draws the episodes and the minibatches.
     """
 
+    Config = CloningConfig
+
     def __init__(self, student: ActionValues, config: CloningConfig, seed: int = 0) -> None:
         super().__init__(student, config, None, seed)
+
+    @classmethod
+    def make(cls, given: Given) -> Self:
+        """See `Algorithm.make`."""
+        return cls(given.student, given.config, given.seed)
 
     def loss(self, batch: Transitions) -> tuple[Tensor, dict[str, float]]:
         """See `cloning_loss`."""

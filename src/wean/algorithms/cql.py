@@ -7,12 +7,13 @@ both the maximum of the target and the log-sum-exp run over what the prior propo
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Self
 
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
+from wean.algorithms.algorithm import Given
 from wean.algorithms.dqn import Backup, needs_temperature, next_values, td_errors
 from wean.algorithms.offline import Offline, OfflineConfig, columns
 from wean.data.replay import Transitions
@@ -70,15 +71,22 @@ class CQL(Offline):
         seed: Draws the episodes and the minibatches.
     """
 
+    Config = CQLConfig
+
     def __init__(self, student: ActionValues, config: CQLConfig, prior: Prior | None = None, seed: int = 0) -> None:
         super().__init__(student, config, prior, seed, config.gamma)
         self.config = config
         self.target = copy.deepcopy(student.head)
 
+    @classmethod
+    def make(cls, given: Given) -> Self:
+        """See `Algorithm.make`."""
+        return cls(given.student, given.config, given.guide, given.seed)
+
     def loss(self, batch: Transitions) -> tuple[Tensor, dict[str, float]]:
         """0.5 TD error squared + cql_coef * conservative term."""
         student, config = self.student, self.config
-        if self.env_steps % config.target_network_frequency == 0:
+        if self.done % config.target_network_frequency == 0:
             self.target.load_state_dict(student.head.state_dict())
         actions, rewards, discounts = columns(batch)
         with torch.no_grad():

@@ -12,7 +12,7 @@ import copy
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from torch import Tensor
 
-from wean.algorithms.algorithm import Update
+from wean.algorithms.algorithm import Given, Needs, Unit, Update
 from wean.algorithms.optimization import adam, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.data.replay import NStep, Replay, Transitions
 from wean.students.action_values import ActionValues
@@ -65,6 +65,7 @@ class DQNConfig(BaseModel):
     """Environment steps to train for, all members counted."""
     num_envs: int = Field(8, gt=0)
     """Tasks stepped side by side."""
+    guidance: ClassVar = "prior"
     learning_rate: float = Field(1e-3, gt=0)
     """Adam's step size."""
     gamma: float = Field(0.97, ge=0, le=1)
@@ -142,6 +143,10 @@ class DQN:
         episode_seeds: Episodes are reset to seeds drawn from range(*episode_seeds).
     """
 
+    Config = DQNConfig
+    needs = Needs(values=True)
+    unit: ClassVar[Unit] = "env_steps"
+
     def __init__(
         self,
         student: ActionValues,
@@ -169,6 +174,26 @@ class DQN:
         if prior is not None:
             student.propose = self._propose
         self._moments = self._meet(self._members)
+
+    @classmethod
+    def make(cls, given: Given) -> Self:
+        """See `Algorithm.make`."""
+        return cls(given.student, given.tasks, given.config, given.guide, given.seed)
+
+    @property
+    def done(self) -> int:
+        """Environment steps so far, all members counted."""
+        return self.env_steps
+
+    @property
+    def total(self) -> int:
+        """Environment steps of the whole run."""
+        return self.config.total_timesteps
+
+    @property
+    def matching(self) -> bool:
+        """Whether a schedule reads `matched`."""
+        return False
 
     @property
     def teacher_weight(self) -> float:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from wean.algorithms.algorithm import Needs, Unit, Update
 from wean.algorithms.optimization import load_optimizer_tensors, optimizer_tensors, take_step
 from wean.errors import UsageError, WeanError
 from wean.students.text.copying import has_copying
@@ -64,7 +65,7 @@ class FinetuneConfig(BaseModel):
     """Chance of a sub-goal that it is not told, drawn anew in each pass: teaches actions that need no sub-goal."""
     told_weight: float = Field(0.3, ge=0)
     """Weight in the loss of what a causal student is told and does not say."""
-    epochs: int = Field(8, gt=0)
+    num_epochs: int = Field(8, gt=0)
     """Passes of as many demonstrations as there are, those of long tasks less often."""
     token_budget: int = Field(2048, gt=0)
     """Most tokens of a gradient step, padding included."""
@@ -78,11 +79,6 @@ class FinetuneConfig(BaseModel):
     """Gradients are scaled down to this norm."""
     measurements: int = Field(5, gt=0)
     """How often the dev demonstrations are read in a run; a checkpoint is written each time."""
-
-    @property
-    def total_timesteps(self) -> int:
-        """Epochs: what progress is measured in."""
-        return self.epochs
 
 
 class TargetLoss(nn.Module):
@@ -155,6 +151,10 @@ class Finetuning:
         seed: Draws the order.
     """
 
+    Config = FinetuneConfig
+    needs = Needs()
+    unit: ClassVar[Unit] = "gradient_steps"
+
     def __init__(
         self,
         student: TextStudent,
@@ -184,8 +184,9 @@ class Finetuning:
         self._batches = batches[rank : len(batches) // world * world : world] or batches[:1]
         ordered = sorted((window for lesson in dev for window in lesson.windows), key=lambda window: len(window.ids))
         self._dev = batched(ordered, config.token_budget)
-        self.updates = 0
-        self.seconds = 0.0
+        self.done = 0
+        self.matched = 0.0
+        self.spent = 0.0
         """Spent in gradient steps."""
         self.tokens = 0
         """Read in gradient steps, padding not counted."""
@@ -197,32 +198,49 @@ class Finetuning:
         """Gradient steps of the whole run."""
         return len(self._batches)
 
-    def learn(self, on_update: Callable[[dict[str, float]], None]) -> None:
-        """Goes on to the end; `on_update` gets the metrics of every gradient step.
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Where the time went."""
+        return {"learning": self.spent}
+
+    @property
+    def teacher_weight(self) -> float:
+        """Always 0: no teacher is asked."""
+        return 0.0
+
+    @property
+    def matching(self) -> bool:
+        """Whether a schedule reads `matched`."""
+        return False
+
+    def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
+        """Goes on to the end; calls `on_update` after every gradient step.
 
         Raises:
             WeanError: The loss is no number any more, or the accelerator's memory is too small.
         """
-        while self.updates < self.total:
+        while self.done < self.total:
             started = time.perf_counter()
-            windows = self._batches[self.updates]
-            rate = self.config.learning_rate * _schedule(self.updates, self.total, self.config.warmup)
+            windows = self._batches[self.done]
+            rate = self.config.learning_rate * _schedule(self.done, self.total, self.config.warmup)
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
             self.loss.train()
             try:
                 with self._accelerator.autocast():
                     loss, right = self.loss(self._moved(collate(windows, self.student.pad)))
-                take_step(self._optimizer, loss, self.config.max_grad_norm, self.updates)
+                take_step(self._optimizer, loss, self.config.max_grad_norm, self.done)
             except torch.OutOfMemoryError:
                 raise WeanError(
                     f"the accelerator's memory is too small; set token_budget={max(1, self.config.token_budget // 2)} "
                     "and train anew, the last checkpoint stays"
                 ) from None
-            self.updates += 1
-            self.seconds += time.perf_counter() - started
+            self.done += 1
+            self.spent += time.perf_counter() - started
             self._count(windows)
-            on_update({"loss": float(loss.detach()), "accuracy": float(right.float().mean()), "learning_rate": rate})
+            metrics = {"loss": float(loss.detach()), "accuracy": float(right.float().mean()), "learning_rate": rate}
+            if on_update is not None:
+                on_update(Update(self.done, {"tokens": self.tokens, **metrics}))
 
     @torch.inference_mode()
     def measure(self) -> dict[str, float]:
@@ -251,7 +269,7 @@ class Finetuning:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that learning needs to go on: tensors, and values."""
-        counts = {"updates": self.updates, "seconds": self.seconds, "tokens": self.tokens, "flops": self.flops}
+        counts = {"updates": self.done, "seconds": self.spent, "tokens": self.tokens, "flops": self.flops}
         weights = {f"student.{name}": value for name, value in _own_tensors(self.student.model).items()}
         return {**optimizer_tensors(self._optimizer), **weights}, counts
 
@@ -260,7 +278,7 @@ class Finetuning:
         weights = {name[8:]: value for name, value in tensors.items() if name.startswith("student.")}
         self.student.model.load_state_dict(weights, strict=False)
         load_optimizer_tensors(self._optimizer, tensors)
-        self.updates, self.seconds = values["updates"], values["seconds"]
+        self.done, self.spent = values["updates"], values["seconds"]
         self.tokens, self.flops = values["tokens"], values["flops"]
 
     def _moved(self, batch: Batch) -> Batch:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from wean.algorithms.algorithm import Update
+from wean.algorithms.algorithm import Given, Needs, Unit, Update
 from wean.algorithms.optimization import adam, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.algorithms.rollouts import Collector, Guide, Rollout
 from wean.algorithms.teacher_loss import teacher_loss
@@ -33,6 +33,7 @@ class ImitationConfig(BaseModel):
     """Environment steps to label, all members and rounds counted: the number of teacher labels."""
     num_envs: int = Field(64, gt=0)
     """Tasks stepped side by side."""
+    guidance: ClassVar = "advice"
     num_steps: int = Field(16, gt=0)
     """Steps of each member in one segment; a recurrent student learns over one segment at a time."""
     rounds: int = Field(20, gt=0)
@@ -64,6 +65,10 @@ class Imitation:
         UsageError: If there is no teacher.
     """
 
+    Config = ImitationConfig
+    needs = Needs()
+    unit: ClassVar[Unit] = "env_steps"
+
     def __init__(
         self,
         student: Student,
@@ -88,6 +93,26 @@ class Imitation:
     def env_steps(self) -> int:
         """Environment steps labelled so far."""
         return self.collector.env_steps
+
+    @classmethod
+    def make(cls, given: Given) -> Self:
+        """See `Algorithm.make`."""
+        return cls(given.student, given.tasks, given.config, given.guide, given.seed)
+
+    @property
+    def done(self) -> int:
+        """Environment steps so far, all members counted."""
+        return self.env_steps
+
+    @property
+    def total(self) -> int:
+        """Environment steps of the whole run."""
+        return self.config.total_timesteps
+
+    @property
+    def matching(self) -> bool:
+        """Whether a schedule reads `matched`."""
+        return False
 
     @property
     def seconds(self) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from wean.algorithms.algorithm import Update
+from wean.algorithms.algorithm import Needs, Unit, Update
 from wean.algorithms.optimization import adam, anneal, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.data.demonstrations import Demonstrations, read_demonstrations
 from wean.data.replay import Transitions
@@ -34,10 +34,10 @@ class OfflineConfig(BaseModel):
     """The file of demonstrations; `wean demos TASK` writes one."""
     share: float = Field(1.0, gt=0, le=1)
     """Share of its episodes, drawn by the run's seed, that are learned from."""
-    total_timesteps: int = Field(10_000, gt=0)
-    """Gradient steps. Nothing is played."""
-    num_envs: int = Field(1, gt=0)
-    """Of no use here: nothing is played."""
+    gradient_steps: int = Field(10_000, gt=0)
+    """Gradient steps to train for; nothing is played."""
+    guidance: ClassVar = "prior"
+    num_envs: ClassVar = 1
     learning_rate: float = Field(1e-3, gt=0)
     """Adam's step size at the start."""
     anneal_lr: bool = True
@@ -62,6 +62,9 @@ class Offline:
         UsageError: If no file is named, or it holds no demonstrations.
     """
 
+    needs = Needs(values=True)
+    unit: ClassVar[Unit] = "gradient_steps"
+
     def __init__(
         self, student: ActionValues, config: OfflineConfig, prior: Prior | None, seed: int, gamma: float = 1.0
     ) -> None:
@@ -71,7 +74,7 @@ class Offline:
             )
         self.student, self.prior, self._config = student, prior, config
         self.matched = 0.0
-        self.env_steps = 0
+        self.done = 0
         self.seconds = {"learning": 0.0, "teacher": 0.0}
         self.random = np.random.default_rng(seed)
         demonstrations = read_demonstrations(Path(config.data))
@@ -80,6 +83,16 @@ class Offline:
         self.data = self._numbered(demonstrations, gamma)
         student.settle()
         self.optimizer = adam(student.head, config.learning_rate)
+
+    @property
+    def total(self) -> int:
+        """Gradient steps of the whole run."""
+        return self._config.gradient_steps
+
+    @property
+    def matching(self) -> bool:
+        """Whether a schedule reads `matched`."""
+        return False
 
     @property
     def teacher_weight(self) -> float:
@@ -91,24 +104,24 @@ class Offline:
         raise TypeError(f"{type(self).__name__} does not say what it learns: implement loss()")
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
-        """Takes `total_timesteps` gradient steps; calls `on_update` a thousand times on the way.
+        """Takes `gradient_steps` gradient steps; calls `on_update` a thousand times on the way.
 
         Raises:
             WeanError: If a loss is no longer a number.
         """
         config = self._config
-        every = max(config.total_timesteps // _UPDATES, 1)
-        while self.env_steps < config.total_timesteps:
+        every = max(config.gradient_steps // _UPDATES, 1)
+        while self.done < config.gradient_steps:
             started = time.perf_counter()
             rows = self.random.integers(len(self.data.moments), size=config.batch_size)
             loss, parts = self.loss(self.data.at(rows))
             if config.anneal_lr:
-                anneal(self.optimizer, config.learning_rate, self.env_steps / config.total_timesteps)
-            take_step(self.optimizer, loss, config.max_grad_norm, self.env_steps, self.env_steps)
-            self.env_steps += 1
+                anneal(self.optimizer, config.learning_rate, self.done / config.gradient_steps)
+            take_step(self.optimizer, loss, config.max_grad_norm, self.done, self.done)
+            self.done += 1
             self.seconds["learning"] += time.perf_counter() - started
-            if on_update is not None and self.env_steps % every == 0:
-                on_update(Update(self.env_steps, {"train/loss": float(loss.detach()), **parts}))
+            if on_update is not None and self.done % every == 0:
+                on_update(Update(self.done, {"train/loss": float(loss.detach()), **parts}))
         self.student.propose = None  # from here on it acts as it is shipped
 
     def _numbered(self, steps: Demonstrations, gamma: float) -> Transitions:
@@ -135,14 +148,14 @@ class Offline:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that a resumed run needs beside the student and the file."""
-        values = {"random": self.random.bit_generator.state, "updates": self.env_steps, "seconds": self.seconds}
+        values = {"random": self.random.bit_generator.state, "updates": self.done, "seconds": self.seconds}
         return optimizer_tensors(self.optimizer), values
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Continues from `state`."""
         load_optimizer_tensors(self.optimizer, tensors)
         self.random.bit_generator.state = values["random"]
-        self.env_steps, self.seconds = values["updates"], dict(values["seconds"])
+        self.done, self.seconds = values["updates"], dict(values["seconds"])
 
 
 def columns(batch: Transitions) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from wean.algorithms.algorithm import Update
+from wean.algorithms.algorithm import Given, Needs, Unit, Update
 from wean.algorithms.optimization import adam, anneal, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.algorithms.rewards import RewardTerm
 from wean.algorithms.rollouts import Collector, Guide, Rollout
@@ -166,6 +166,10 @@ class PPO:
         term: Rewards beside the environment while the schedule `shaping` is positive.
     """
 
+    Config: ClassVar[type[PPOConfig]] = PPOConfig
+    needs = Needs(rewards=True)
+    unit: ClassVar[Unit] = "env_steps"
+
     def __init__(
         self,
         student: Student,
@@ -187,6 +191,26 @@ class PPO:
     def env_steps(self) -> int:
         """Environment steps so far, all members counted."""
         return self.collector.env_steps
+
+    @classmethod
+    def make(cls, given: Given) -> Self:
+        """See `Algorithm.make`."""
+        return cls(given.student, given.tasks, given.config, given.guide, given.seed, term=given.term)
+
+    @property
+    def done(self) -> int:
+        """Environment steps so far, all members counted."""
+        return self.env_steps
+
+    @property
+    def total(self) -> int:
+        """Environment steps of the whole run."""
+        return self.config.total_timesteps
+
+    @property
+    def matching(self) -> bool:
+        """Whether a schedule reads `matched`."""
+        return self.teacher is not None and self.config.teacher.kind == "matching"
 
     @property
     def seconds(self) -> dict[str, float]:

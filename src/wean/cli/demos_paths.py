@@ -34,7 +34,7 @@ def write_paths(
         version_of,
     )
     from wean.tasks.scienceworld.server import check_installed
-    from wean.tasks.scienceworld.variations import fold_of
+    from wean.tasks.splits import fold_of
 
     fold = fold_of(split)
     job: dict[str, Any] = {"task": task, "version": version_of(task), "split": fold}

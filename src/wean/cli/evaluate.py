@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from wean.agents.policy import Policy
-    from wean.experiment.settings import AdviceSettings, RunConfig
+    from wean.experiment.settings import AdviceConfig, RunConfig
     from wean.llm.model import LanguageModel
     from wean.students.no_repeat import Acting
     from wean.tasks.vector import SerialTasks, Tasks
@@ -175,7 +175,7 @@ def make_policy(
     config: RunConfig | None,
     model_name: str | None,
     acting: str | None,
-    advice: AdviceSettings,
+    advice: AdviceConfig,
     strict: bool,
     tasks: SerialTasks,
     history: int = 0,
@@ -189,7 +189,7 @@ def make_policy(
     from wean.agents.skill_react import AgentPolicy
     from wean.errors import UsageError
     from wean.experiment.build import make_prior, make_teacher
-    from wean.experiment.settings import PriorSettings
+    from wean.experiment.settings import PriorConfig
     from wean.llm import open_model
 
     if who == "expert":
@@ -197,7 +197,7 @@ def make_policy(
     if who == "prior":
         if model_name is None:
             raise UsageError("name the prior's language model with --model, e.g. recorded:kitchen")
-        settings = PriorSettings(elicitation=advice.elicitation, temperature=advice.temperature)
+        settings = PriorConfig(elicitation=advice.elicitation, temperature=advice.temperature)
         asked = open_model(model_name, strict=strict)
         return PriorPolicy(make_prior(asked, settings), ExpertPolicy() if support else None), tasks, asked
     from wean.tasks.vector import num_actions

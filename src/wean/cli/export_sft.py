@@ -23,7 +23,7 @@ def lessons(
 
     from wean.algorithms.finetune import FinetuneConfig
     from wean.errors import WeanError
-    from wean.experiment.finetuning import read_demonstrations
+    from wean.experiment.build_text import read_demonstrations
     from wean.students.text.sft import lesson_rows
 
     console = Console(stderr=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import wean
-from wean.evaluation.text_scores import interval_text, questions_text
+from wean.evaluation.scores import interval_text, questions_text
 from wean.report.report import template_environment, write_page
 
 _PER_TASK = 10  # episodes on the page
@@ -18,7 +18,7 @@ def write_timeline(path: Path, result: Mapping[str, Any], lines: Sequence[Mappin
 
     Args:
         path: The file; one that exists is replaced.
-        result: The scores (`wean-text-eval/1`).
+        result: The scores (`wean-eval/2`).
         lines: The episodes with their traces; the first ten of each task are shown.
 
     Returns:
@@ -37,10 +37,10 @@ def write_timeline(path: Path, result: Mapping[str, Any], lines: Sequence[Mappin
         for of_task in by_task.values()
         for line in of_task[:_PER_TASK]
     ]
-    overall = result["overall"]
+    overall = result["score"]
     page = {
         "version": wean.__version__,
-        "who": result["who"],
+        "who": result["policy"],
         "task": result["task"],
         "episodes": len(lines),
         "tasks": len(by_task),

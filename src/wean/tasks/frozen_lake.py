@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from enum import IntEnum
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -78,7 +78,7 @@ class FrozenLake(gym.Env[Any, Any]):
         UsageError: If a setting is wrong.
     """
 
-    metadata: ClassVar[dict[str, Any]] = FrozenLakeEnv.metadata  # type: ignore[misc]
+    metadata = FrozenLakeEnv.metadata
     actions = Moves
 
     def __init__(

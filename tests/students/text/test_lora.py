@@ -7,7 +7,7 @@ import torch
 
 from lm.tiny import tiny_llama, tiny_tokenizer
 from wean.errors import UsageError
-from wean.experiment.finetuning import Distilling
+from wean.experiment.runner import Runner
 from wean.experiment.settings import resolve
 from wean.students.text.lora import add_adapters, merged
 from wean.students.text.student import Habits, TextStudent, load_text_student, pretrained_student
@@ -58,13 +58,13 @@ def test_merging_changes_nothing_that_it_says(model: str) -> None:
 def test_a_student_with_adapters_trains_resumes_and_is_saved_whole(model: str, tmp_path: Path) -> None:
     write(tmp_path, count=2)
     overrides = [f"data={tmp_path / 'demos.jsonl'}", f"annotations={tmp_path / 'subgoals.jsonl'}", f"model={model}"]
-    overrides += ["context=512", "lora_rank=4", "epochs=3", "dev_share=0", "measurements=3", "token_budget=600"]
+    overrides += ["context=512", "lora_rank=4", "num_epochs=3", "dev_share=0", "measurements=3", "token_budget=600"]
     config = resolve("subgoals", overrides=overrides)
-    summary = Distilling(config, tmp_path / "run").run()
-    assert summary["curve"][-1]["updates"] == summary["updates"]
+    summary = Runner(config, tmp_path / "run").run()
+    assert summary["curve"][-1]["gradient_steps"] == summary["gradient_steps"]
     student = load_text_student(tmp_path / "run" / "student")
     assert torch.isfinite(_logits(student)).all()
-    whole = Distilling(resolve("subgoals", overrides=[*overrides, "lora_rank=0"]), tmp_path / "whole").run()
+    whole = Runner(resolve("subgoals", overrides=[*overrides, "lora_rank=0"]), tmp_path / "whole").run()
     assert summary["student_parameters"] == whole["student_parameters"] == student.parameter_count()
 
 
@@ -72,4 +72,4 @@ def test_a_model_from_scratch_has_no_adapters(tmp_path: Path) -> None:
     write(tmp_path, count=2)
     overrides = [f"data={tmp_path / 'demos.jsonl'}", f"annotations={tmp_path / 'subgoals.jsonl'}", "lora_rank=4"]
     with pytest.raises(UsageError, match="adapters are for a pretrained model"):
-        Distilling(resolve("subgoals", overrides=overrides), tmp_path / "run").run()
+        Runner(resolve("subgoals", overrides=overrides), tmp_path / "run").run()

@@ -40,7 +40,7 @@ def _mission() -> str:
     return "open the door"
 
 
-class Room(MiniGridEnv):  # type: ignore[misc]
+class Room(MiniGridEnv):
     """A door-key room with LLM4Teach's "historical" observation.
 
     Observation: a dict with `image`, uint8 of shape (W, H, 4) indexed [x, y], and `mission`. Channels 0 to 2 are

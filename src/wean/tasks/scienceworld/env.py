@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 import string
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import gymnasium as gym
 from gymnasium import spaces
 
 from wean.errors import UsageError, WeanError, did_you_mean
 from wean.tasks.scienceworld.server import Server, ServerLost
-from wean.tasks.scienceworld.variations import FOLD_OF_SPLIT, Task, find_task
+from wean.tasks.scienceworld.variations import Task, find_task
 from wean.tasks.situation import LazySituation, Situation
-from wean.tasks.splits import Split, split_of_seed
+from wean.tasks.splits import FOLD_OF_SPLIT, Split, split_of_seed
 
 ScoreRule = Literal["paper", "official"]
 
@@ -38,7 +38,7 @@ RECYCLE_EPISODES = 500
 RECYCLE_MEMORY = 1024  # MiB
 
 _AMBIGUOUS = re.compile(r"^Ambiguous request", re.IGNORECASE)
-_NUMBERED = re.compile(r"^(\d+):", re.MULTILINE)
+_NUMBERED = re.compile(r"^\s*(\d+):\s*(.+?)\s*$", re.MULTILINE)
 _DESCRIPTION = "Task Description:\n"
 _TEXTS = spaces.Text(50_000, min_length=0, charset=string.printable)
 _COMMANDS = spaces.Text(300, min_length=1, charset=string.ascii_letters + string.digits + " ,-'()")
@@ -78,15 +78,14 @@ class ScienceWorld(gym.Env[str, str]):
         moves: How many ScienceWorld has counted.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 1}  # type: ignore[misc]
+    metadata = {"render_modes": ["ansi"], "render_fps": 1}
     observation_space, action_space = _TEXTS, _COMMANDS
     goal = GOAL
-    refusal_is_free: ClassVar[bool] = True
-    """What is no command costs no move: an agent can try a text instead of reading the valid commands first."""
-    irrevocable: ClassVar[tuple[str, ...]] = ("focus on ",)
-    """How commands begin that may end the episode as a failure: not to be taken in place of others."""
-    idle: ClassVar[tuple[str, ...]] = ("wait", "wait1", "look around", "inventory", "task")
-    """Commands that change nothing but the time: seldom worth a move in place of others."""
+    # The facts of a TextTask.
+    irrevocable: tuple[str, ...] = ("focus on ",)
+    idle: tuple[str, ...] = ("wait", "wait1", "look around", "inventory", "task")
+    refusal_is_free = True
+    refusals: tuple[str, ...] = ("No known action matches that input", "Unknown action")
 
     def __init__(
         self,
@@ -115,7 +114,8 @@ class ScienceWorld(gym.Env[str, str]):
         self._over, self._lost = True, False
         self._said: tuple[str, ...] = ()
         self._free: dict[str, Any] = {}
-        self.variation = self.score = self.moves = 0
+        self.variation = self.moves = 0
+        self.score: float = 0
         self.description = self._observation = ""
 
     @property
@@ -203,6 +203,11 @@ class ScienceWorld(gym.Env[str, str]):
         turn = len(self._said)
         return LazySituation(key, self.goal, partial(self._write, turn), partial(self._choose, turn))
 
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What each number stands for while ScienceWorld asks which of several things is meant; else nothing."""
+        return dict(_NUMBERED.findall(self._observation)) if _AMBIGUOUS.match(self._observation) else {}
+
     def look(self) -> str:
         """What can be seen; costs nothing."""
         return str(self._ask("freeActionLook"))
@@ -253,8 +258,8 @@ class ScienceWorld(gym.Env[str, str]):
 
     def _choose(self, turn: int) -> tuple[str, ...]:
         self._check_turn(turn)
-        if _AMBIGUOUS.match(self._observation):
-            return tuple(_NUMBERED.findall(self._observation))
+        if meanings := self.meanings:
+            return tuple(meanings)
         return tuple(dict.fromkeys(self._ask("getValidActionObjectCombinations")))
 
     def _check_turn(self, turn: int) -> None:

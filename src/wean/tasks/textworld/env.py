@@ -6,7 +6,8 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any
 
 import gymnasium as gym
 from gymnasium import spaces
@@ -61,10 +62,20 @@ class TextWorld(gym.Env[str, str]):
 
     Raises:
         UsageError: If a setting is wrong, or TextWorld is not installed.
+
+    Attributes:
+        description: The task in words: its rules, and what this game is about.
+        score: Points so far as a share of the game's greatest score, from 0 to 100; a lost game has none.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 1}  # type: ignore[misc]
+    metadata = {"render_modes": ["ansi"], "render_fps": 1}
     observation_space, action_space = _TEXTS, _COMMANDS
+    # The facts of a TextTask.
+    irrevocable: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+    refusal_is_free = False
+    refusals: tuple[str, ...] = ()
+    meanings: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,
@@ -80,7 +91,9 @@ class TextWorld(gym.Env[str, str]):
             raise UsageError(f"a text adventure renders 'ansi', not {render_mode!r}")
         self.games = family(challenge, settings or {})
         self.horizon, self.render_mode = horizon, render_mode
+        self.max_moves: int | None = horizon
         self.goal = f"{_GOALS[challenge]} {_CHOOSE}"
+        self.description, self.score = "", 0.0
         self._split: Split = "training"
         self._machine = Machine()
 
@@ -98,6 +111,9 @@ class TextWorld(gym.Env[str, str]):
         self._progress = Progress(self.game)
         self._turn = self._machine.start(self.game)
         self._recipe = self._entered = ""
+        objective = "" if self.games.challenge == "cooking" else f" {_on_one_line(self._rules.objective)}"
+        self.description = f"{self.goal}{objective}"
+        self.score = self._share_of_points()
         self._text = self._write()
         return self._text, {"is_success": False}
 
@@ -118,21 +134,12 @@ class TextWorld(gym.Env[str, str]):
         if moved and now.events:
             self._entered = f"You came here by going {moved[1]}."
         self._text = self._write()
+        self.score = self._share_of_points()
         reward = (now.score - before.score) / self._rules.max_score
         over = now.won or now.lost
         truncated = self._progress.turn >= self.horizon and not over
         info = {"is_success": now.won, "feedback": now.feedback.replace(now.room, "").strip()}
         return self._text, reward, over, truncated, info | {"moves": self._progress.turn}
-
-    @property
-    def description(self) -> str:
-        """The task in words: its rules, and what this game is about."""
-        return self.goal if self.games.challenge == "cooking" else f"{self.goal} {_on_one_line(self._rules.objective)}"
-
-    @property
-    def score(self) -> float:
-        """Points so far as a share of the game's greatest score, from 0 to 100; a lost game has none."""
-        return 0.0 if self._turn.lost else 100 * self._turn.score / self._rules.max_score
 
     def look(self) -> str:
         """The room, and the recipe once it was read; costs no move."""
@@ -172,6 +179,9 @@ class TextWorld(gym.Env[str, str]):
     def close(self) -> None:
         """Lets go of the game."""
         self._machine.close()
+
+    def _share_of_points(self) -> float:
+        return 0.0 if self._turn.lost else 100 * self._turn.score / self._rules.max_score
 
     def _write(self) -> str:
         turn: Turn = self._turn

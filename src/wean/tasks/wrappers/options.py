@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.errors import UsageError
-from wean.tasks.vector import Plan, SerialTasks, Steps, num_actions
-from wean.tasks.view import TaskView
+from wean.tasks.vector import Options, Plan, SerialTasks, Steps, TaskView, num_actions
 
 
 @dataclass
@@ -69,9 +68,11 @@ class OptionTasks(TaskView):
         self.action_space: gym.Space[Any] = gym.spaces.Discrete(len(self._skills))
         self._primitives = num_actions(tasks.action_space)
 
-    def reset(self, which: Sequence[int], seeds: Sequence[int]) -> NDArray[Any]:
+    def reset(
+        self, which: Sequence[int], seeds: Sequence[int], options: Sequence[Options] | None = None
+    ) -> NDArray[Any]:
         """See `Tasks.reset`."""
-        observations = self._tasks.reset(which, seeds)
+        observations = self._tasks.reset(which, seeds, options)
         self._members |= {index: _Member(int(seed)) for index, seed in zip(which, seeds, strict=True)}
         return self._observe(which, observations)
 

@@ -17,19 +17,19 @@ from wean.agents.acting import TextActor
 from wean.cli import app
 from wean.errors import UsageError, WeanError
 from wean.experiment.run_folder import RunFolder
-from wean.experiment.runner import Training
+from wean.experiment.runner import Progress, Runner
 from wean.experiment.settings import resolve
 from wean.tasks.registration import make_task
 
 TASK = "FrozenLake4x4"
 SMALL = (
-    "total_timesteps=240",
     "evaluation.curve_points=6",
     "evaluation.curve_episodes=2",
     "evaluation.episodes=4",
     "evaluation.recorded_episodes=1",
 )
-UNTIMED = ("env_steps", "final", "final_other", "curve", "llm", "unadvised", "references")
+OFFLINE = ("cql", "cql-prior", "offline-bc")
+UNTIMED = ("final", "final_other", "curve", "llm", "unadvised", "references")
 
 
 class Killed(Exception):
@@ -61,12 +61,13 @@ def _train(
     task: str = TASK,
     make: Callable[[], gym.Env[Any, Any]] | None = None,
 ) -> dict[str, Any]:
-    def progress(env_steps: int, metrics: dict[str, float]) -> None:
-        if kill_at is not None and env_steps >= kill_at:
+    def progress(now: Progress) -> None:
+        if kill_at is not None and now.done >= kill_at:
             raise Killed
 
-    config = resolve(method, task, seed=3, overrides=[*SMALL, *extra])
-    return Training(config, out, resume=resume, progress=progress, make=make).run()
+    steps = "gradient_steps=240" if method in OFFLINE else "total_timesteps=240"
+    config = resolve(method, task, seed=3, overrides=[steps, *SMALL, *extra])
+    return Runner(config, out, resume=resume, progress=progress, make=make).run()
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,9 @@ def test_a_killed_run_goes_on_to_the_same_numbers(
     with pytest.raises(Killed):
         _train(tmp_path / "killed", method, *extra, kill_at=150)
     resumed = _train(tmp_path / "killed", method, *extra, resume=True)
+    unit = "gradient_steps" if method in OFFLINE else "env_steps"
+    assert whole["unit"] == unit
+    assert whole[unit] == resumed[unit] >= 240
     assert {k: _untimed(whole[k]) for k in UNTIMED} == {k: _untimed(resumed[k]) for k in UNTIMED}
     one, other = (load_file(tmp_path / name / "student" / "model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -94,9 +98,10 @@ def test_a_killed_run_goes_on_to_the_same_numbers(
 
 def test_cloning_learns_from_the_same_file(tmp_path: Path, walks: Path) -> None:
     summary = _train(
-        tmp_path / "run", "offline-bc", f"data={walks}", "student.values=table", "total_timesteps=60", "share=0.5"
+        tmp_path / "run", "offline-bc", f"data={walks}", "student.values=table", "gradient_steps=60", "share=0.5"
     )
-    assert summary["env_steps"] == 60
+    assert summary["gradient_steps"] == summary["curve"][-1]["gradient_steps"] == 60
+    assert "env_steps" not in summary, "nothing was played"
     assert summary["references"] == {}
     assert summary["llm"]["distinct"] == 0
     last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])

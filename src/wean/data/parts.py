@@ -1,16 +1,19 @@
-"""A file of demonstrations in the making: finished blocks of episodes in a folder beside it, put together at the end.
+"""Files in the making: their finished parts lie in a folder beside them, and are put together at the end.
+
+Of a file of demonstrations the parts are blocks of episodes:
 
 ```
 kitchen.parquet.parts/job.json          what the file will be of
 kitchen.parquet.parts/block-000007.parquet   rows of the episodes 7 * BLOCK and up, as in the file
 ```
-A block is there whole or not at all, so a job that is killed loses only the blocks that it was playing.
+A part is there whole or not at all, so a job that is killed loses only the parts that it was at.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +24,64 @@ import pyarrow.parquet as pq
 
 from wean.data.columns import COLUMNS, SCHEMA, Step, table_of
 from wean.data.demonstrations import writing
-from wean.data.unfinished import Unfinished
-from wean.errors import WeanError
+from wean.errors import UsageError, WeanError
 
 BLOCK = 25  # episodes: the same however many processes play, since what runs side by side is the same then
 _ROW_GROUP = 16_384  # rows that are written at once
 
 
-class Shards:
-    """The folder of blocks of one file.
+class Parts:
+    """A file in the making: the folder beside it, `FILE.parts`, whose `job.json` says what the file will be of.
+
+    Args:
+        path: The file that shall come of it.
+        job: What it is of: JSON-ready values, equal for the same file.
+        resume: Whether to go on with what is there.
+        read: Gives the job that a finished file was made of, empty where it does not say, and what a person is told of
+            a file of another job.
+
+    Raises:
+        UsageError: If the file, or an unfinished one, is there without `resume`, or is of another job.
+
+    Attributes:
+        path: The file.
+        folder: Where its parts lie.
+        job: The job as one text.
+        finished: Whether the file is there already, of this very job.
+    """
+
+    def __init__(
+        self, path: Path, job: Mapping[str, Any], resume: bool, read: Callable[[Path], tuple[str, str]]
+    ) -> None:
+        self.path, self.folder = path, path.with_name(f"{path.name}.parts")
+        self.job = json.dumps(job, sort_keys=True)
+        self._described = self.folder / "job.json"
+        self.finished = path.exists()
+        if self.finished:
+            if not resume:
+                raise UsageError(f"{path} is there already; choose another --out")
+            found, told = read(path)
+            if found != self.job:
+                raise UsageError(f"{path} is there already, {told}; choose another --out")
+        elif self._described.exists():
+            if not resume:
+                raise UsageError(f"{self.folder} holds an unfinished file; add --resume to continue it, or delete it")
+            if self._described.read_text() != self.job:
+                raise UsageError(f"{self.folder} was begun with other settings; repeat them, or delete it")
+
+    def begin(self) -> None:
+        """Writes down what the file will be of, unless that was done."""
+        if not self._described.exists():
+            with writing(self._described) as unfinished:
+                unfinished.write_text(self.job)
+
+    def remove(self) -> None:
+        """Removes the parts."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Blocks:
+    """The blocks of one file of demonstrations.
 
     Args:
         path: The file that shall come of it.
@@ -45,8 +97,8 @@ class Shards:
     """
 
     def __init__(self, path: Path, job: Mapping[str, Any], resume: bool) -> None:
-        self._unfinished = Unfinished(path, job, resume, _job_of)
-        self.path, self.folder, self.finished = path, self._unfinished.folder, self._unfinished.finished
+        self._parts = Parts(path, job, resume, _job_of)
+        self.path, self.folder, self.finished = path, self._parts.folder, self._parts.finished
 
     def outcomes(self, number: int) -> list[bool] | None:
         """Which of a block's episodes are successes; None where the block is still to be played.
@@ -72,7 +124,7 @@ class Shards:
         Raises:
             WeanError: If the block cannot be written.
         """
-        self._unfinished.begin()
+        self._parts.begin()
         table = table_of(rows, **about)
         with writing(self._block(number)) as unfinished:
             _write(unfinished, [table], {**table.schema.metadata, "outcomes": json.dumps(list(outcomes))})
@@ -93,8 +145,8 @@ class Shards:
             table = table.set_column(place, table.schema.field(place), pa.array(np.searchsorted(kept, found)))
             tables.append(table.filter(pa.array(np.isin(found, kept))))
         with writing(self.path) as unfinished:
-            _write(unfinished, tables, {**about, "job": self._unfinished.job, "played": str(played)})
-        self._unfinished.remove()
+            _write(unfinished, tables, {**about, "job": self._parts.job, "played": str(played)})
+        self._parts.remove()
 
     def report(self) -> dict[str, int]:
         """What the finished file holds: episodes `played` and `kept`, the `successful` among those, and `steps`."""
