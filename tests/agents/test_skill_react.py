@@ -4,11 +4,11 @@ from functools import partial
 
 import numpy as np
 import pytest
-
 from wean.agents.skill_react import AgentPolicy
+from wean.evaluation.query_stats import query_stats_report
+
 from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
-from wean.evaluation.query_stats import query_stats_report
 from wean.llm import open_model, scripted_model
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks

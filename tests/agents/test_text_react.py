@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from wean.agents.text_react import LanguageAgent
+
 from wean.cli import main
 from wean.llm import scripted_model
 from wean.llm.answers import Message

@@ -3,11 +3,6 @@
 import pytest
 import torch
 from pydantic import ValidationError
-
-from asking_tasks import errands
-from wean.agents.policy import Policy, StudentPolicy
-from wean.algorithms.when2ask import When2Ask, When2AskConfig
-from wean.evaluation.evaluate import play_seeds
 from wean.evaluation.query_stats import (
     always,
     at_plan_end,
@@ -17,6 +12,11 @@ from wean.evaluation.query_stats import (
     on_change,
     query_stats_report,
 )
+
+from asking_tasks import errands
+from wean.agents.policy import Policy, StudentPolicy
+from wean.algorithms.when2ask import When2Ask, When2AskConfig
+from wean.evaluation.evaluate import play_seeds
 from wean.students.saving import make_student
 from wean.teachers.ask_or_act import AskingCost, QueryStats
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from wean.evaluation.text_episodes import Case, Setup, play_all
 
 from wean.agents.subgoal_source import drawing
 from wean.agents.text_agent import TextAgent
 from wean.errors import UsageError, WeanError
-from wean.evaluation.text_episodes import Case, Setup, play_all
 from wean.evaluation.scores import cases, interval_text, stratified, summarize
 from wean.experiment.runner import Progress, Runner
 from wean.experiment.settings import resolve
-from wean.report.timeline import write_timeline
+from wean.report.pages import write_timeline
 from wean.students.text.ensemble import load_together
 from wean.students.text.normalize import phrase
 from wean.students.text.sft import lesson_rows

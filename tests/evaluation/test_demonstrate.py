@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from small_tasks import Corridor
-from wean.agents.references import ExpertPolicy, RandomPolicy
 from wean.agents.policy import Policy
+from wean.agents.references import ExpertPolicy, RandomPolicy
 from wean.data.demonstrations import Demonstrations, read_demonstrations
 from wean.data.parts import BLOCK, Blocks
 from wean.errors import UsageError, WeanError

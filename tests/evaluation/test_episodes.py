@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from wean.evaluation.episodes import play, succeeded, summarize
 
 from small_tasks import Corridor, Farm
 from wean.agents.references import RandomPolicy
-from wean.evaluation.episodes import play, succeeded, summarize
 from wean.tasks.vector import SerialTasks
 
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
-
 from wean.agents.acting import TextActor
+
 from wean.cli import app
 from wean.errors import UsageError, WeanError
 from wean.experiment.run_folder import RunFolder

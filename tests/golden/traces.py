@@ -16,31 +16,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from wean.algorithms.lesson_rows import lesson_rows
 from wean.algorithms.lessons import tell
-from wean.annotation.annotator import Annotator, RecordedAnnotator
-from wean.annotation.propagation import Propagator
 from wean.annotation.question import answer_text
-from wean.data.replay import NStep, Replay
 from wean.data.shards import Shards
-from wean.data.shipped import shipped
-from wean.errors import UsageError
 from wean.evaluation.agent import AgentPolicy
 from wean.evaluation.demonstrating import demonstrate
 from wean.evaluation.episodes import play
 from wean.evaluation.language_agent import LanguageAgent
-from wean.evaluation.playing import Playing
-from wean.llm import Ledger, scripted_model
-from wean.llm.question import Question
-from wean.llm.transfer import export_answers
 from wean.methods.presets import METHODS
 from wean.methods.settings import AdviceSettings, PriorSettings, resolve
 from wean.parts import make_prior, make_teacher
 from wean.students.episode_text import EpisodeText
+from wean.teachers.judging import rate
+
+from wean.annotation.annotator import Annotator, RecordedAnnotator
+from wean.annotation.propagation import Propagator
+from wean.data.replay import NStep, Replay
+from wean.data.shipped import shipped
+from wean.errors import UsageError
+from wean.evaluation.playing import Playing
+from wean.llm import Ledger, scripted_model
+from wean.llm.question import Question
+from wean.llm.transfer import export_answers
 from wean.tasks.registration import TASKS, make_task
 from wean.tasks.vector import SerialTasks, chosen
-from wean.teachers.judging import rate
 
 HEAVY = ("TextWorldCooking", "TextWorldTreasure", "TextWorldCoin", "ScienceWorld")
 SEEDS = (0, 10_000)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-
 from wean.agents.acting import Actor, TextActor
+
 from wean.errors import UsageError, WeanError
 from wean.students import q_text
 from wean.students.action_values import ActionValues

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from wean.agents.acting import Actor
 
 from small_tasks import Corridor
-from wean.agents.acting import Actor
 from wean.agents.policy import StudentPolicy, policy_of
 from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-
 from wean.agents.acting import Actor
+
 from wean.errors import UsageError, WeanError
 from wean.students.dense import DenseStudent
 from wean.students.grid import GridStudent, edge_distances, egocentric_index

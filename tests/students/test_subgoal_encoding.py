@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-
 from wean.agents.acting import Actor
+
 from wean.errors import UsageError
 from wean.students import subgoal_encoding as goals
 from wean.students.grid import GridStudent

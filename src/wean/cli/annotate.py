@@ -50,7 +50,7 @@ def annotate(
     from wean.data.shipped import shipped
     from wean.data.trajectories import check_versions
     from wean.errors import UsageError
-    from wean.report.annotation_page import write_annotation_page
+    from wean.report.pages import write_annotation_page
 
     console = Console(stderr=True)
     trajectories = _trajectories(data, console)

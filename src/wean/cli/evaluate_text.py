@@ -45,7 +45,7 @@ def evaluate_text(
     from wean.evaluation.text_episodes import Setup, play_all
     from wean.evaluation.text_scores import SCHEMA, cases, summarize
     from wean.lm.identity import identity_of
-    from wean.report.timeline import write_timeline
+    from wean.report.pages import write_timeline
     from wean.students.text.ensemble import load_together
 
     if goals not in GOALS:
