@@ -26,7 +26,7 @@ from wean.data.lines import read_lines
 from wean.evaluation.evaluate import Plan, Player, episode_of, evaluate_plan
 from wean.evaluation.scores import SCHEMA, Episodes, Scores, interval_text, stratified
 from wean.experiment.runner import Runner
-from wean.students.text.ensemble import load_together
+from wean.students.text.student import load_ensemble
 from wean.tasks.registration import episodes_of, make_task
 from wean.tasks.vector import SerialTasks
 
@@ -113,7 +113,7 @@ def play_episodes(students: Sequence[Path], variations: int, out: Path, workers:
 
 def open_player(students: Sequence[Path], members: int) -> Player:
     """Makes what plays in one process."""
-    return Player(TextStudentPolicy(load_together(students)), SerialTasks([partial(make_task, TASK)] * members))
+    return Player(TextStudentPolicy(load_ensemble(students)), SerialTasks([partial(make_task, TASK)] * members))
 
 
 def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

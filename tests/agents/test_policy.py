@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from wean.students.q_table import TableValues
 
 from small_tasks import Corridor
 from wean.agents.policy import Policy, StudentPolicy, ValuesPolicy, load_policy
@@ -12,7 +13,6 @@ from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
 from wean.evaluation.playing import play
 from wean.students.dense import DenseStudent
-from wean.students.q_table import TableValues
 from wean.students.saving import save_student
 from wean.tasks.situation import Situation
 from wean.tasks.splits import Case
@@ -94,9 +94,9 @@ def test_wrong_use_is_one_line(tmp_path: Path) -> None:
     assert values.act(situation) in (0, 1)
     with pytest.raises(UsageError, match=r"reads situations, not observations; give it task.situation\(\)"):
         values.act(np.array(3))
-    with pytest.raises(UsageError, match="sees observations, not situations; give it what env.step returned"):
+    with pytest.raises(UsageError, match=r"sees observations, not situations; give it what env\.step returned"):
         dense.act(situation)
-    with pytest.raises(UsageError, match="no policy 'experts'; did you mean 'expert'?"):
+    with pytest.raises(UsageError, match=r"no policy 'experts'; did you mean 'expert'\?"):
         reference("experts")
     with pytest.raises(UsageError, match="random acts in wean's tasks only"):
         RandomPolicy().act(np.array(3))

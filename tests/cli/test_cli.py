@@ -55,7 +55,7 @@ def test_eval_prints_one_documented_object(run: Path) -> None:
     assert list(result) == [
         "schema", "task", "policy", "episodes", "seed", "success", "return", "length", "ms_per_action", "llm",
     ]  # fmt: skip
-    assert result["schema"] == "wean-eval/1"
+    assert result["schema"] == "wean-eval/2"
     assert (result["task"], result["policy"], result["episodes"]) == ("SimpleDoorKey", "student (sampled)", 3)
     for key in ("success", "return", "length"):
         assert result[key]["low"] <= result[key]["mean"] <= result[key]["high"]
@@ -94,6 +94,39 @@ def test_compare_lists_and_asks(run: Path, tmp_path: Path) -> None:
     assert all(row["advised"] for row in asked["rows"])
 
 
+ROOM = ("--task", "SimpleDoorKey")
+UNUSABLE = tuple(
+    (("eval", *words), 2, says)
+    for words, says in (
+        (("random", *ROOM, "--model", "recorded:doorkey"), "--model is for what asks a language model; random is none"),
+        (
+            ("random", *ROOM, "--acting", "greedy"),
+            "--acting is for a run's student that takes numbered actions; random",
+        ),
+        (("expert", *ROOM, "--strict"), "--strict is for what asks a language model; expert is none"),
+        (("teacher", *ROOM, "--history", "2"), "--history is for llm-agent; teacher is none"),
+        (("random", *ROOM, "--goals", "oracle"), "--goals is for students in words; random is none"),
+        (
+            ("random", *ROOM, "--goals", "mine"),
+            "--goals is one of student, oracle, random, random-first, random-things",
+        ),
+        (("random", *ROOM, "--data", "some.parquet"), "--data is for oracle, and for students in words with --goals"),
+        (("random", *ROOM, "--variations", "2"), "--variations is for tasks in words; SimpleDoorKey is none"),
+        (("random", *ROOM, "--max-moves", "2"), "--max-moves is for tasks in words; SimpleDoorKey is none"),
+        (("random", *ROOM, "--split", "dev"), "--split is for tasks in words; SimpleDoorKey is none"),
+        (("oracle", *ROOM, "--data", "scienceworld"), "oracle plays tasks in words; SimpleDoorKey is none"),
+        (("random", *ROOM, "advice.mode=argmax"), "advice.mode=argmax is for teacher (advice.*), prior (prior.*) and"),
+        (("teacher", *ROOM, "advice.mod=argmax"), "no setting 'advice.mod' here; did you mean 'advice.mode'?"),
+        (("teacher", *ROOM, "advice.mode=loud"), "advice.mode: input should be"),
+        (("llm-agent", *ROOM, "advice.mode=argmax"), "llm-agent uses advice.temperature alone; leave the others out"),
+        (("oracle", "--task", "ScienceWorld", "--only", "boil"), "name demonstrations of these variations with --data"),
+        (("random", "--task", "ScienceWorld", "--only", "boil", "--seed", "1"), "--episodes and --seed play by seeds"),
+        (("random", "--task", "ScienceWorld", "--split", "exam"), "no split 'exam'; there are train, dev, test"),
+        (("random", "--task", "ScienceWorld", "--only", "tea"), "tea"),
+    )
+)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
@@ -101,6 +134,7 @@ def test_compare_lists_and_asks(run: Path, tmp_path: Path) -> None:
         (("train", "llm4teach", "--task", "SimpleDorKey"), 2, "did you mean 'SimpleDoorKey'?"),
         (("train", "llm4teach", "total_timestep=5"), 2, "did you mean 'total_timesteps'?"),
         (("train", "llm4teach", "advice.mod=soft"), 2, "did you mean 'advice.mode'?"),
+        (("train", "ppo", "student.reach=3"), 2, "student.reach is now called student.view_radius"),
         (("train", "llm4teach", "total_timesteps"), 2, "is not key=value"),
         (("train", "llm4teach", "total_timesteps=many"), 2, "total_timesteps: input should be a valid integer"),
         (("train", "llm4teach", "gamma=1.5"), 2, "gamma: input should be less than or equal to 1, not 1.5"),
@@ -113,9 +147,14 @@ def test_compare_lists_and_asks(run: Path, tmp_path: Path) -> None:
         (("train", "llm4teach", "--out", "/proc/run"), 1, "cannot write to /proc/run"),
         (("eval", "nowhere"), 2, "is no run folder"),
         (("eval", "random"), 2, "name one with --task"),
-        (("eval", "random", "--task", "SimpleDoorKey", "--acting", "loud"), 2, "sampled, greedy or no_repeat"),
+        (("eval", "random", "--task", "SimpleDoorKey", "--acting", "loud"), 2, "one of sampled, greedy, no_repeat"),
         (("eval", "random", "--task", "SimpleDoorKey", "--with", "run"), 2, "is for students in words; random is none"),
-        (("eval", "oracle", "--task", "ScienceWorld", "--with", "run", "--variations", "1"), 2, "run; oracle is none"),
+        (
+            ("eval", "oracle", "--task", "ScienceWorld", "--with", "run", "--variations", "1"),
+            2,
+            "words; oracle is none",
+        ),
+        *UNUSABLE,
         (("compare", "nowhere"), 2, "nowhere"),
         (("train", "llm4teach", "--seed", "one"), 2, "Invalid value for '--seed'"),
         (("train", "llm4teach", "--max-calls", "-1"), 2, "a budget of -1 calls makes no sense"),

@@ -101,7 +101,7 @@ def test_the_folder_holds_what_is_promised(tmp_path: Path) -> None:
     assert summary["llm"]["asked"] == 0  # type: ignore[index]
     assert 1 <= summary["llm"]["distinct"] <= 6  # type: ignore[index]
     final = summary["final"]
-    assert final["schema"] == "wean-eval/1"  # type: ignore[index]
+    assert final["schema"] == "wean-eval/2"  # type: ignore[index]
     assert final["seed"] == 10_000  # type: ignore[index]
     assert {"task", "policy", "episodes", "success", "return", "length", "ms_per_action", "llm"} <= set(final)  # type: ignore[call-overload]
     curve = summary["curve"]

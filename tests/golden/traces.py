@@ -16,31 +16,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from wean.algorithms.lesson_rows import lesson_rows
-from wean.algorithms.lessons import tell
-from wean.annotation.question import answer_text
+from wean.agents.skill_react import AgentPolicy
+from wean.agents.text_react import LanguageAgent
 from wean.data.shards import Shards
-from wean.evaluation.agent import AgentPolicy
-from wean.evaluation.demonstrating import demonstrate
+from wean.evaluation.demonstrate import demonstrate
+from wean.evaluation.demonstration_player import Playing
 from wean.evaluation.episodes import play
-from wean.evaluation.language_agent import LanguageAgent
-from wean.methods.presets import METHODS
-from wean.methods.settings import AdviceSettings, PriorSettings, resolve
-from wean.parts import make_prior, make_teacher
-from wean.students.episode_text import EpisodeText
-from wean.teachers.judging import rate
 
-from wean.annotation.annotator import Annotator, RecordedAnnotator
+from wean.annotation.annotator import Annotator, RecordedAnnotator, answer_text
 from wean.annotation.propagation import Propagator
 from wean.data.replay import NStep, Replay
 from wean.data.shipped import shipped
 from wean.errors import UsageError
-from wean.evaluation.playing import Playing
+from wean.experiment.build import make_prior, make_teacher
+from wean.experiment.presets import METHODS
+from wean.experiment.settings import AdviceSettings, PriorSettings, resolve
 from wean.llm import Ledger, scripted_model
 from wean.llm.question import Question
 from wean.llm.transfer import export_answers
+from wean.students.text.examples import encode_episode, sft_rows
+from wean.students.text.prompt import EpisodeEncoder, PromptConfig
 from wean.tasks.registration import TASKS, make_task
 from wean.tasks.vector import SerialTasks, chosen
+from wean.teachers.action_rating import rate
 
 HEAVY = ("TextWorldCooking", "TextWorldTreasure", "TextWorldCoin", "ScienceWorld")
 SEEDS = (0, 10_000)
@@ -123,7 +121,7 @@ def agents_play(task: str, history: int, model: Any) -> Any:
     tasks = tasks_of(task)
     policy = AgentPolicy(model, int(tasks.action_space.n), history)
     played = play(policy, tasks, 3, 10_000)
-    return [list(map(float, played.returns)), list(map(int, played.lengths)), [list(t) for t in policy.tallies]]
+    return [list(map(float, played.returns)), list(map(int, played.lengths)), [list(t) for t in policy.query_stats]]
 
 
 def agent_in_words(task: Any, model: Any) -> Any:
@@ -139,13 +137,13 @@ def demonstrations(name: str = "scienceworld") -> list[tuple[Any, Any]]:
 def student_rows(trajectory: Any, annotation: Any, form: str) -> list[Any]:
     """A demonstration as a student that is fed step by step reads it."""
     known = {trajectory.key: annotation} if annotation else {}
-    return [list(row.values()) for row in lesson_rows([trajectory], known, form)]
+    return [list(row.values()) for row in sft_rows([trajectory], known, form)]
 
 
 def told_whole(trajectory: Any, annotation: Any) -> list[str]:
     """A demonstration as a student that is fed in sequence reads it: its windows."""
-    episode = EpisodeText(lambda text: list(map(ord, text)), 6000, "sequence")
-    return ["".join(map(chr, window.ids)) for window in tell(trajectory, annotation, episode, 100).windows]
+    episode = EpisodeEncoder(lambda text: list(map(ord, text)), PromptConfig(context=6000))
+    return ["".join(map(chr, window.ids)) for window in encode_episode(trajectory, annotation, episode, 100).windows]
 
 
 def propagated(examples: Sequence[Any], others: Sequence[Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What a run needs of any learning rule: it learns, says where it stands, and can be stopped and continued."""
+"""The contract of every learning rule: it learns, reports its progress, and can be stopped and continued."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ from torch import Tensor
 from wean.algorithms.rewards import RewardTerm
 
 Unit = Literal["env_steps", "gradient_steps", "tokens"]
-"""What a learning rule counts its progress in."""
+"""What progress is counted in: steps of the environment (all members counted), gradient steps, or tokens read."""
 
 
 class Update(NamedTuple):
-    """What one update reports: units done so far, and metrics by name."""
+    """What one update reports.
+
+    Attributes:
+        done: Progress so far, in the algorithm's unit.
+        metrics: Measured values by name.
+    """
 
     done: int
     metrics: dict[str, float]
@@ -27,12 +32,14 @@ class Needs:
 
     Attributes:
         values: Its student values actions; otherwise it is a policy network.
+        demonstrations: Whether it learns from the file of demonstrations that its setting `data` names.
         rewards: Whether it has a use for rewards beside the environment's.
         view: Shows the tasks to its student in its own way, given (config, tasks, teacher, whether it learns); such a
             student needs its teacher when it acts, too. None shows them as they are.
     """
 
     values: bool = False
+    demonstrations: bool = False
     rewards: bool = False
     view: Callable[[Any, Any, Any, bool], Any] | None = None
 
@@ -46,6 +53,7 @@ class Given:
         student: What it trains, in place.
         tasks: Where it plays, `config.num_envs` of them.
         guide: The teacher or the prior, if there is one.
+        demonstrations: What it learns from, if it needs any.
         term: What rewards beside the environment, if anything.
         seed: Seeds all that it draws.
     """
@@ -54,6 +62,7 @@ class Given:
     student: Any
     tasks: Any
     guide: Any = None
+    demonstrations: Any = None
     term: RewardTerm | None = None
     seed: int = 0
 
@@ -65,13 +74,11 @@ class Algorithm(Protocol):
         Config: The class of its settings. They have `num_envs`, and `guidance`: "advice" for a teacher's plans,
             "prior" for a prior over the actions.
         needs: What it wants of the run.
-        unit: What `done` and `total` count.
         matched: The student's success over the teacher's on the seeds for choices; set by the run, read by schedules.
     """
 
     Config: ClassVar[type[Any]]
     needs: ClassVar[Needs]
-    unit: ClassVar[Unit]
     matched: float
 
     @classmethod
@@ -79,24 +86,28 @@ class Algorithm(Protocol):
         """Makes it from the parts of a run."""
 
     @property
+    def matching(self) -> bool:
+        """Whether a schedule reads `matched`."""
+
+    @property
+    def unit(self) -> Unit:
+        """What `done` and `total` count."""
+
+    @property
     def done(self) -> int:
-        """Units so far."""
+        """Progress so far, in `unit`."""
 
     @property
     def total(self) -> int:
-        """Units of the whole run."""
+        """Progress at which learning ends, in `unit`."""
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Where the time went."""
+        """Seconds spent so far, by activity."""
 
     @property
     def teacher_weight(self) -> float:
-        """The weight of the teacher's guidance now."""
-
-    @property
-    def matching(self) -> bool:
-        """Whether a schedule reads `matched`."""
+        """The current weight of the teacher's guidance."""
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
         """Trains to the end; calls `on_update` after every update."""

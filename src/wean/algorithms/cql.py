@@ -16,9 +16,9 @@ from torch import Tensor
 from wean.algorithms.algorithm import Given
 from wean.algorithms.dqn import Backup, needs_temperature, next_values, td_errors
 from wean.algorithms.offline import Offline, OfflineConfig, columns
+from wean.data.demonstrations import Demonstrations
 from wean.data.replay import Transitions
-from wean.students.action_values import ActionValues
-from wean.students.posterior import tilted
+from wean.students.action_values import ActionValues, tilted
 from wean.teachers.priors import Prior
 
 
@@ -66,6 +66,7 @@ class CQL(Offline):
 
     Args:
         student: Trained in place.
+        demonstrations: The recorded episodes.
         config: Settings.
         prior: Proposes actions; None leaves all of them alike.
         seed: Draws the episodes and the minibatches.
@@ -73,15 +74,22 @@ class CQL(Offline):
 
     Config = CQLConfig
 
-    def __init__(self, student: ActionValues, config: CQLConfig, prior: Prior | None = None, seed: int = 0) -> None:
-        super().__init__(student, config, prior, seed, config.gamma)
+    def __init__(
+        self,
+        student: ActionValues,
+        demonstrations: Demonstrations,
+        config: CQLConfig,
+        prior: Prior | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(student, demonstrations, config, prior, seed, config.gamma)
         self.config = config
         self.target = copy.deepcopy(student.head)
 
     @classmethod
     def make(cls, given: Given) -> Self:
         """See `Algorithm.make`."""
-        return cls(given.student, given.config, given.guide, given.seed)
+        return cls(given.student, given.demonstrations, given.config, given.guide, given.seed)
 
     def loss(self, batch: Transitions) -> tuple[Tensor, dict[str, float]]:
         """0.5 TD error squared + cql_coef * conservative term."""

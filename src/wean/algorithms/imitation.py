@@ -67,7 +67,8 @@ class Imitation:
 
     Config = ImitationConfig
     needs = Needs()
-    unit: ClassVar[Unit] = "env_steps"
+    matching = False
+    unit: Unit = "env_steps"
 
     def __init__(
         self,
@@ -89,11 +90,6 @@ class Imitation:
         self._data: dict[str, Tensor] = {}
         self._learning_seconds = 0.0
 
-    @property
-    def env_steps(self) -> int:
-        """Environment steps labelled so far."""
-        return self.collector.env_steps
-
     @classmethod
     def make(cls, given: Given) -> Self:
         """See `Algorithm.make`."""
@@ -101,18 +97,13 @@ class Imitation:
 
     @property
     def done(self) -> int:
-        """Environment steps so far, all members counted."""
-        return self.env_steps
+        """Environment steps labelled so far."""
+        return self.collector.env_steps
 
     @property
     def total(self) -> int:
-        """Environment steps of the whole run."""
+        """Environment steps to train for."""
         return self.config.total_timesteps
-
-    @property
-    def matching(self) -> bool:
-        """Whether a schedule reads `matched`."""
-        return False
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -134,7 +125,7 @@ class Imitation:
         while self._round < config.rounds:
             share = 1.0 if self._round == 0 else config.teacher_share
             goal = config.total_timesteps * (self._round + 1) // config.rounds
-            while self.env_steps < goal:
+            while self.done < goal:
                 self._store(self.collector.collect(config.num_steps, self.teacher, share))
             started = time.perf_counter()
             first = config.updates * self._round // config.rounds
@@ -147,7 +138,7 @@ class Imitation:
             self._round += 1
             if on_update is not None:
                 metrics = {"train/teacher_loss": loss, "train/teacher_weight": 1.0} | self.collector.recent()
-                on_update(Update(self.env_steps, metrics))
+                on_update(Update(self.done, metrics))
 
     def _store(self, rollout: Rollout) -> None:
         """Adds a segment to the labelled data, columns being what a minibatch is drawn from."""
@@ -175,7 +166,7 @@ class Imitation:
             self._data["teacher"][:, chosen].flatten(0, 1),
             self._data["advised"][:, chosen].flatten(),
         )
-        take_step(self.optimizer, loss, self.config.max_grad_norm, self.env_steps)
+        take_step(self.optimizer, loss, self.config.max_grad_norm, self.done, self.unit)
         return float(loss.detach())
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -82,7 +82,7 @@ class When2Ask(PPO):
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
         """See `PPO.learn`; the metrics also tell the share of steps with a question."""
-        asked, steps = self._view.questions, self.env_steps
+        asked, steps = self._view.questions, self.done
 
         def tell(update: Update) -> None:
             nonlocal asked, steps

@@ -162,6 +162,10 @@ def evaluate_plan(plan: Plan, workers: int = 1, out: Path | None = None, progres
             _append(out, result.episode)
         if progress is not None:
             progress(len(kept))
+    if not (policy or "policy" in plan.about):  # everything was there: only its name is wanted
+        player = plan.open_player(1)
+        policy = player.policy.name
+        player.close()
     about = {"policy": policy, **plan.about}
     played = Episodes.of([kept[_key(case)] for case in plan.cases], plan.success_return)
     return Scores(plan.task, about.pop("policy"), played, _summed(list(counts.values())), about)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,27 +10,23 @@ import gymnasium as gym
 
 from wean.algorithms.algorithm import Given
 from wean.algorithms.rewards import RewardTerm
+from wean.data.demonstrations import Demonstrations, read_demonstrations
 from wean.errors import UsageError
 from wean.evaluation.scores import ANY_RETURN
-from wean.experiment.components import Resources, RLComponents, registered
-from wean.experiment.settings import AdviceConfig, PriorConfig, RunConfig, from_yaml
+from wean.experiment.components import Resources, RLComponents
+from wean.experiment.settings import RunConfig, from_yaml
 from wean.llm import open_model
 from wean.llm.model import LanguageModel
-from wean.students.action_values import ActionValues
-from wean.students.q_table import TableValues
-from wean.students.q_text import TextValues
+from wean.students.action_values import ActionValues, TableValues
 from wean.students.saving import make_student
 from wean.students.student import Student
+from wean.students.text_values import TextValues
 from wean.tasks.registration import make_task
 from wean.tasks.vector import MakeTask, SerialTasks, ShownTasks
 from wean.tasks.wrappers.options import OptionTasks
 from wean.teachers.action_rating import ActionRating, rate
-from wean.teachers.elicitation import logprobs, samples, verbalized
-from wean.teachers.gated_teacher import GatedTeacher, QueryRule
+from wean.teachers.gated_teacher import GatedTeacher
 from wean.teachers.priors import Prior
-from wean.teachers.priors import logprobs as propose_logprobs
-from wean.teachers.priors import samples as propose_samples
-from wean.teachers.priors import verbalized as propose_verbalized
 from wean.teachers.subgoal_reward import SubgoalReward
 from wean.teachers.subgoal_tasks import SubgoalTasks
 from wean.teachers.teacher import Teacher
@@ -53,45 +48,47 @@ def build(config: RunConfig, resources: Resources | None = None) -> RLComponents
     learner, settings = config.method.learner, config.algorithm
     make = resources.make or partial(make_task, config.task)
     source: Any = resources.teacher
-    model = None
     if source is None and config.model:
-        source = model = open_model(
-            config.model, ledger=resources.ledger, strict=resources.strict, budget=resources.budget
-        )
+        source = open_model(config.model, ledger=resources.ledger, strict=resources.strict, budget=resources.budget)
     prior = teacher = asking = None
     if source is not None and settings.guidance == "prior":
-        prior = source if isinstance(source, Prior) else make_prior(source, config.prior, config.seed)
+        prior = source if isinstance(source, Prior) else Prior(source, config.prior, config.seed)
         if resources.answers:
             prior.restore(dict(resources.answers))
     elif source is not None and config.rewards.term != "judge":  # a model that rates actions is not asked for plans
-        teacher = source if isinstance(source, Teacher) else make_teacher(source, config.advice, config.seed)
-        asking = GatedTeacher(teacher, asking_rule(config.advice))
+        teacher = source if isinstance(source, Teacher) else Teacher(source, config.advice, config.seed)
+        asking = GatedTeacher(teacher)
         if resources.answers and config.student.goal != "none":
             asking.restore(dict(resources.answers))  # the first observations show sub-goals
+    guide = teacher or prior
+    model = guide.model if guide else source
     term = make_term(config, model, asking)
     view = partial(view_of, config, teacher)
-    tasks = view(SerialTasks([make] * settings.num_envs), learning=True, asking=asking)
+    played = SerialTasks([make] * settings.num_envs)
+    tasks = view(played, learning=True, asking=asking)
     if settings.guidance == "prior":
         _check_choices(config.task, tasks)
     student = resources.student
     if student is None:
         student = make_values(config, tasks) if learner.needs.values else make_network(config, tasks)
-    algorithm = learner.make(Given(settings, student, tasks, asking or prior, term, config.seed))
+    demonstrations = _demonstrations(settings) if learner.needs.demonstrations else None
+    algorithm = learner.make(Given(settings, student, tasks, asking or prior, demonstrations, term, config.seed))
     judging = min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes))
     judges = view(SerialTasks([make] * judging))
-    threshold = success_return(config.task) if registered(config.task) else None
     return RLComponents(
         config,
+        make,
         tasks,
         judges,
         view,
         student,
         algorithm,
-        teacher or prior,
+        guide,
         asking,
         model,
-        ANY_RETURN if threshold is None else threshold,
+        ANY_RETURN if played.reward_threshold is None else played.reward_threshold,
         term,
+        keeps_model=resources.teacher is not None,
     )
 
 
@@ -124,7 +121,7 @@ def view_of(
             f"{config.method.name} chooses when to ask, at a price; leave student.chooses and rewards.* alone, and "
             "student.goal"
         )
-    if asking_rule(config.advice) != QueryRule():
+    if not config.advice.asks_everywhere:
         raise UsageError(
             f"{config.method.name} learns itself when to ask; set cost.*, and leave the advice's rules and caps alone"
         )
@@ -147,7 +144,7 @@ def _with_goals(config: RunConfig, teacher: Teacher | GatedTeacher | None, tasks
         )
     if config.student.chooses != "actions":
         raise UsageError("a student that chooses skills sees no sub-goals; leave student.goal or student.chooses out")
-    if asking_rule(config.advice) != QueryRule():
+    if not config.advice.asks_everywhere:
         raise UsageError(
             "a student that sees sub-goals needs plans at every moment; leave the advice's rules and caps alone"
         )
@@ -165,7 +162,7 @@ def seen_by_run(folder: str | Path, make: MakeTask | None = None) -> ShownTasks:
         UsageError: If the folder holds no run, or its student cannot see this task.
     """
     config = read_config(Path(folder))
-    teacher = make_teacher(open_model(config.model or ""), config.advice, config.seed) if asks_at_work(config) else None
+    teacher = Teacher(config.model or "", config.advice, config.seed) if asks_at_work(config) else None
     return view_of(config, teacher, SerialTasks([make or partial(make_task, config.task)]))
 
 
@@ -186,34 +183,20 @@ def asks_at_work(config: RunConfig) -> bool:
     return config.method.learner.needs.view is not None or config.student.goal != "none"
 
 
-def make_teacher(model: LanguageModel, advice: AdviceConfig | None = None, seed: int = 0) -> Teacher:
-    """Makes a teacher that asks a model as the settings say; `seed` is for the mode "sampled"."""
-    advice = advice or AdviceConfig()
-    elicit = {"verbalized": verbalized, "samples": samples, "logprobs": logprobs}[advice.elicitation]
-    return Teacher(partial(elicit, model, temperature=advice.temperature), advice.mode, seed)
+def _demonstrations(config: Any) -> Demonstrations:
+    """Reads the file that an offline method learns from.
 
-
-def asking_rule(advice: AdviceConfig) -> QueryRule:
-    """When the teacher of a learning student is asked."""
-    names = [field.name for field in dataclasses.fields(QueryRule)]
-    return QueryRule(**{name: getattr(advice, name) for name in names})
-
-
-def make_prior(model: LanguageModel, settings: PriorConfig | None = None, seed: int = 0) -> Prior:
-    """Makes a prior that asks a model as the settings say; `seed` draws its `k` proposals."""
-    settings = settings or PriorConfig()
-    if settings.elicitation == "samples":
-        ask = partial(propose_samples, model, k=settings.k or 5, temperature=settings.temperature)
-        return Prior(ask, epsilon=settings.epsilon, seed=seed)
-    elicit = {"verbalized": propose_verbalized, "logprobs": propose_logprobs}[settings.elicitation]
-    return Prior(partial(elicit, model, temperature=settings.temperature), settings.k, settings.epsilon, seed)
+    Raises:
+        UsageError: If no file is named, or it holds no demonstrations.
+    """
+    if not config.data:
+        raise UsageError("no demonstrations to learn from; write some with `wean demos` and name them with data=FILE")
+    return read_demonstrations(Path(config.data))
 
 
 def make_network(config: RunConfig, tasks: ShownTasks) -> Student:
     """Makes the student that acts on the tasks' observations, as the settings say."""
-    names = {"hidden", "recurrent", "reach", "edges", "census", "mirror", "goal", "encoder"}
-    settings = config.student.model_dump(include=names)
-    return make_student(tasks.observation_space, tasks.action_space, **settings)
+    return make_student(tasks.observation_space, tasks.action_space, config.student, tasks.observation)
 
 
 def make_values(config: RunConfig, tasks: ShownTasks) -> ActionValues:
@@ -254,11 +237,10 @@ def make_term(config: RunConfig, model: LanguageModel | None, asking: GatedTeach
         return None
     if not config.method.learner.needs.rewards:
         raise UsageError(f"{config.method.name} learns from labels, not from rewards; leave rewards.term out")
-    if model is None:
-        raise UsageError(f"{config.method.name} asks no language model; take the method beacons or lmgt")
-    if term == "judge":
+    if term == "judge" and model is not None:
         return ActionRating(partial(rate, model, temperature=config.advice.temperature))
-    assert asking is not None
+    if asking is None:
+        raise UsageError(f"{config.method.name} asks no language model; take the method beacons or lmgt")
     return SubgoalReward(asking.advise)
 
 

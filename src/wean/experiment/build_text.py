@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +14,20 @@ import numpy as np
 from torch import Tensor
 
 from wean.algorithms.finetune import FinetuneConfig, Finetuning
-from wean.data.annotations import Annotation, match_annotations, read_annotations
-from wean.data.augmentation.drop_distractors import places_of, thinned
-from wean.data.augmentation.inject_mistakes import astray, roads_of
-from wean.data.augmentation.swap_entities import given_names, renamed
-from wean.data.shipped import CHOSEN_BY, is_shipped, shipped
-from wean.data.trajectories import Key, Trajectory, read_trajectories
+from wean.data.annotations import Annotation
+from wean.data.augmentation import Augmentation
+from wean.data.shipped import Demonstrations, annotated, demonstrations, training_data
+from wean.data.trajectories import Key, Trajectory
 from wean.errors import UsageError
 from wean.experiment.components import Point, Resources
 from wean.experiment.run_folder import RunFolder, write_text
 from wean.experiment.settings import RunConfig
 from wean.report.card import text_student_card
-from wean.students.text.examples import Lesson, drawn, split_dev, tell, texts
-from wean.students.text.lora import add_adapters, merged
-from wean.students.text.rules.mining import habits_of
-from wean.students.text.student import (
-    Size,
-    TextStudent,
-    new_student,
-    pretrained_student,
-    save_text_student,
-)
-from wean.students.text.tokenizer import load_tokenizer, train_tokenizer
-
-_NAMED = 4  # tasks that a message names
+from wean.students.text.creation import Size, merged, new_student, pretrained_student, train_tokenizer
+from wean.students.text.examples import Example, augmented_passes, encode_episode, prompt_texts
+from wean.students.text.prompt import PromptConfig
+from wean.students.text.rules import mine_patterns
+from wean.students.text.student import TextStudent, load_tokenizer, save_text_student
 
 
 @dataclass
@@ -134,55 +123,43 @@ def build(config: RunConfig, resources: Resources) -> TextComponents:
         UsageError: The settings or the data are wrong.
     """
     settings: FinetuneConfig = config.algorithm
-    learn, choose, annotations = _read(settings, resources.say)
+    read = partial(read_demonstrations, config=settings, note=resources.say)
+    learn, choose, annotations = training_data(settings.data, read, settings.dev, settings.dev_share)
     student = _student(config, learn, annotations, resources.folder)
     passes = _passes(student, settings, config.seed, learn, annotations)
-    dev = _lessons(student, settings, choose, annotations)
+    dev = _examples(student, choose, annotations, settings.actions)
     algorithm = Finetuning(student, settings, passes, dev, config.seed)
     return TextComponents(config, algorithm, RunFolder(resources.folder), learn, choose)
-
-
-def _read(
-    config: FinetuneConfig, say: Callable[[str], None]
-) -> tuple[list[Trajectory], list[Trajectory], Mapping[Key, Annotation]]:
-    """The demonstrations to learn from and to choose by, and their sub-goals."""
-    found, annotations = read_demonstrations(config.data, config, say)
-    dev = config.dev or (CHOSEN_BY.get(config.data, "") if is_shipped(config.data) else "")
-    if dev:
-        learn, (choose, more) = found, read_demonstrations(dev, config, say)
-        if {one.key for one in learn} & {one.key for one in choose}:
-            raise UsageError(f"{dev} and {config.data} share demonstrations; keep them apart")
-        return learn, choose, {**annotations, **more}
-    learn, choose = split_dev(found, config.dev_share)
-    return learn, choose, annotations
 
 
 def _student(
     config: RunConfig, learn: Sequence[Trajectory], annotations: Mapping[Key, Annotation], folder: Path
 ) -> TextStudent:
+    """A pretrained student, or a new one whose tokenizer is trained once and kept in the run folder."""
     settings: FinetuneConfig = config.algorithm
-    habits = habits_of(learn, annotations, settings)
+    prompt = PromptConfig(settings.feeding, settings.subgoals, settings.context)
+    optional = settings.subgoals and settings.drop_subgoals > 0
+    patterns = mine_patterns(learn, annotations, settings.actions, optional)
     if settings.model != "scratch":
-        student = pretrained_student(settings.model, habits, config.seed)
-        if settings.lora_rank:
-            add_adapters(student, settings.lora_rank)
-        return student
+        return pretrained_student(settings.model, prompt, config.seed, patterns, settings.lora_rank)
     if settings.lora_rank:
         raise UsageError("adapters are for a pretrained model; name one with model=hf:NAME, or leave lora_rank out")
     path = folder / "tokenizer.json"
     if not path.exists():
-        write_text(path, train_tokenizer(texts(learn, annotations), settings.vocabulary).to_str())
+        write_text(path, train_tokenizer(prompt_texts(learn, annotations), settings.vocabulary).to_str())
     size = Size(settings.hidden, settings.layers, settings.heads)
-    return new_student(load_tokenizer(folder), size, habits, config.seed)
+    return new_student(load_tokenizer(folder), size, prompt, config.seed, patterns)
 
 
-def _lessons(
+def _examples(
     student: TextStudent,
-    config: FinetuneConfig,
     trajectories: Sequence[Trajectory],
     annotations: Mapping[Key, Annotation],
-) -> list[Lesson]:
-    return [tell(one, annotations.get(one.key), student.episode(strict=True), config.actions) for one in trajectories]
+    max_actions: int,
+) -> list[Example]:
+    return [
+        encode_episode(one, annotations.get(one.key), student.episode(strict=True), max_actions) for one in trajectories
+    ]
 
 
 def _passes(
@@ -191,71 +168,36 @@ def _passes(
     seed: int,
     learn: Sequence[Trajectory],
     annotations: Mapping[Key, Annotation],
-) -> list[list[Lesson]]:
-    """The lessons of each pass, with other names, other mistakes and other things to see in each."""
-    plain = _lessons(student, config, learn, annotations)  # refuses what does not fit
-    generator = np.random.default_rng(seed)
-    if not any((config.renamed, config.astray, config.thinned, config.unnamed)):
-        return [[plain[number] for number in drawn(plain, generator)] for _ in range(config.num_epochs)]
-    names = given_names(learn, annotations, student.habits.unprompted)
-    roads = roads_of(learn, annotations, student.habits.ways)
-    places = places_of(learn)
-
-    def lesson(one: Trajectory) -> Lesson:
-        annotation = annotations.get(one.key)
-        right = thinned(one, annotation, places, config.thinned, generator)
-        one, annotation, mistakes = astray(right, annotation, roads, config.astray, generator)
-        actions = config.actions + len(one.path) - len(right.path)  # so that they do not cost the end
-        if generator.random() < config.renamed:
-            one, annotation = renamed(one, annotation, names, generator)
-        unnamed = set(np.flatnonzero(generator.random(len(one.path)) < config.unnamed).tolist())
-        return tell(one, annotation, student.episode(), actions, mistakes, unnamed)
-
-    return [[lesson(learn[number]) for number in drawn(plain, generator)] for _ in range(config.num_epochs)]
-
-
-def read_demonstrations(
-    name: str, config: FinetuneConfig, say: Callable[[str], None]
-) -> tuple[list[Trajectory], dict[Key, Annotation]]:
-    """Reads demonstrations and their sub-goals, as the settings want them.
-
-    Args:
-        name: A file, or the name of some that come with wean.
-        config: Says where the sub-goals are, whether there must be any, and what becomes of those without.
-        say: Called with what is left out.
-
-    Raises:
-        UsageError: Some have no sub-goals, and the settings do not leave them out.
-    """
-    annotations: dict[Key, Annotation] = {}
-    if is_shipped(name):
-        trajectories, own = shipped(name)
-        annotations = dict(own)
-    else:
-        trajectories, problems = read_trajectories(Path(name))
-        for problem in problems:
-            say(problem)
-    if not config.subgoals:
-        return trajectories, {}
-    if config.annotations:
-        read = read_annotations(Path(config.annotations))
-        fitting, problems = match_annotations(read.found, trajectories)
-        for problem in [*read.problems, *problems]:
-            say(problem)
-        annotations |= fitting
-    lacking = Counter(one.task for one in trajectories if one.key not in annotations)
-    if not lacking:
-        return trajectories, annotations
-    tasks = ", ".join(f"{task} {count}" for task, count in lacking.most_common(_NAMED))
-    more = ", ..." if len(lacking) > _NAMED else ""
-    text = f"{lacking.total()} of {len(trajectories)} demonstrations of {name} have no sub-goals ({tasks}{more})"
-    if config.missing == "refuse" or lacking.total() == len(trajectories):
-        raise UsageError(
-            f"{text}; write them with `wean annotate` and name the file with annotations=, "
-            "leave them out with missing=skip, or learn the actions alone with subgoals=false"
+) -> list[list[Example]]:
+    """The examples of each pass, each a new variant of a demonstration."""
+    augmentation = None
+    if any((config.swap_entities, config.drop_distractors, config.inject_mistakes, config.drop_subgoals)):
+        augmentation = Augmentation(
+            learn,
+            annotations,
+            swapped=config.swap_entities,
+            distractors=config.drop_distractors,
+            mistakes=config.inject_mistakes,
+            dropped=config.drop_subgoals,
+            destinations=student.patterns.destinations,
+            unprompted=student.patterns.unprompted,
         )
-    say(f"{text}; they are left out")
-    return [one for one in trajectories if one.key in annotations], annotations
+    return augmented_passes(
+        learn,
+        _examples(student, learn, annotations, config.actions),  # refuses what does not fit
+        augmentation,
+        student.episode,
+        config.actions,
+        config.num_epochs,
+        np.random.default_rng(seed),
+    )
+
+
+def read_demonstrations(name: str, config: FinetuneConfig, note: Callable[[str], None]) -> Demonstrations:
+    """Reads demonstrations, with sub-goals if the settings want any; `note` is called with what is left out."""
+    if not config.subgoals:
+        return demonstrations(name, note=note)._replace(annotations={})
+    return annotated(name, Path(config.annotations) if config.annotations else None, config.missing, note)
 
 
 def _merit(point: Mapping[str, Any]) -> tuple[float, float]:

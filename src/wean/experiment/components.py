@@ -15,7 +15,6 @@ from wean.agents.policy import Policy, ValuesPolicy, policy_of
 from wean.agents.references import PriorPolicy, RandomSkillsPolicy, TeacherPolicy
 from wean.algorithms.algorithm import Algorithm
 from wean.algorithms.rewards import RewardTerm
-from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
 from wean.evaluation.query_policies import paired, query_policies
 from wean.evaluation.recording import record
@@ -30,7 +29,6 @@ from wean.students.grid import GridStudent
 from wean.students.no_repeat import Acting
 from wean.students.saving import save_student, weight_bytes
 from wean.students.student import Student
-from wean.tasks.registration import task_id
 from wean.tasks.splits import CHOOSING_SEED, FINAL_SEED
 from wean.tasks.vector import MakeTask, SerialTasks, ShownTasks
 from wean.teachers.ask_or_act import AskOrAct
@@ -50,8 +48,8 @@ class Resources:
 
     Attributes:
         make: Makes one task; by default the registered one that the settings name.
-        teacher: Instead of the language model that the settings name: a `Teacher`, a `Prior`, answers by the situation's
-            text (`{text: {choice: probability}}`), or a function from a situation to `{choice: probability}`.
+        teacher: Instead of the language model that the settings name: a `Teacher` or a `Prior`, or what one is made of
+            (a language model that is open, answers by the situation's text, or a function from situations to advice).
         student: Is trained instead of the one that the settings describe.
         ledger: Where answers are kept; the user's ledger by default.
         budget: Limits on what is asked live; at the limit the run stops and can be resumed.
@@ -116,6 +114,7 @@ class RLComponents:
 
     Attributes:
         config: The run's settings.
+        make: Makes one task.
         tasks: Where the algorithm plays.
         judges: Where evaluations play.
         view: Shows tasks as the student sees them, e.g. those that are recorded for the report.
@@ -126,9 +125,11 @@ class RLComponents:
         model: The teacher's language model, if it has one.
         success_return: The return from which an episode counts as success where the task does not say what is one.
         term: What rewards beside the environment, if anything.
+        keeps_model: Leaves the model open at the end: it is the caller's.
     """
 
     config: RunConfig
+    make: MakeTask
     tasks: ShownTasks
     judges: ShownTasks
     view: Callable[[SerialTasks], ShownTasks]
@@ -139,6 +140,7 @@ class RLComponents:
     model: LanguageModel | None
     success_return: float
     term: RewardTerm | None = None
+    keeps_model: bool = False
     shown: Sequence[str] = ("success",)
     _asked_before: Mapping[str, Any] = field(default_factory=dict)
     _teacher_success: float = 0.0
@@ -182,7 +184,7 @@ class RLComponents:
         """Ends the tasks and lets go of the model."""
         self.tasks.close()
         self.judges.close()
-        if self.model is not None:
+        if self.model is not None and not self.keeps_model:
             self.model.close()
 
     # --- while it learns -----------------------------------------------------------------------------------------
@@ -274,20 +276,19 @@ class RLComponents:
         }
         write_text(folder.student / "README.md", student_card(summary, reads=isinstance(student, ActionValues)))
         self._write_answers(folder, {"teacher": table if self.teacher else None, "judge": ratings or None})
-        if registered(config.task):
-            seeds = range(FINAL_SEED, FINAL_SEED + config.evaluation.recorded_episodes)
-            shown = record(shipped, config.task, seeds, self.success_return, self.view)
-            write_json(folder.path / "episodes.json", shown)
+        seeds = range(FINAL_SEED, FINAL_SEED + config.evaluation.recorded_episodes)
+        shown = record(shipped, self.make, seeds, self.success_return, self.view)
+        write_json(folder.path / "episodes.json", shown)
         return summary
 
     def _write_answers(self, folder: RunFolder, tables: Mapping[str, Any]) -> None:
         """Writes what a language model answered in the situations of the run, for people to read."""
-        if self.model is None:
+        if self.config.model is None:
             return
         goal = self.judges.situations([0])[0].goal
         for name, rows in tables.items():
             if rows is not None:
-                table = {"schema": f"wean-{name}/1", "model": self.model.name, "goal": goal, "rows": rows}
+                table = {"schema": f"wean-{name}/1", "model": self._llm()["model"], "goal": goal, "rows": rows}
                 write_json(folder.path / f"{name}.json", table)
 
     def _play(self, policy: Policy, episodes: int, seed: int) -> Episodes:
@@ -329,19 +330,11 @@ class RLComponents:
 
     def _llm(self) -> dict[str, Any]:
         """What was asked of the model, also before a resume; an unknown price stays unknown."""
-        return add_counts(llm_counts(self.model), self._asked_before)
+        counts = add_counts(llm_counts(self.model), self._asked_before)
+        return {**counts, "model": counts["model"] or self.config.model}
 
 
 def _asking(played: Episodes) -> dict[str, Any]:
     """What was asked in episodes, as `asking`; nothing where the student does not ask."""
     stats = [episode.stats for episode in played.played]
     return {"asking": query_stats_report(stats)} if "questions" in stats[0] else {}
-
-
-def registered(task: str) -> bool:
-    """Whether a task can be made by its name; one that the caller makes need not be."""
-    try:
-        task_id(task)
-    except UsageError:
-        return False
-    return True

@@ -81,14 +81,14 @@ _PPO = {"total_timesteps": 200_000, "num_envs": 64, "num_steps": 16, "num_miniba
 _LONG = {"total_timesteps": 400_000, "num_steps": 32}
 _LONGER = {"total_timesteps": 600_000, "num_steps": 32}
 # A room that fills a large map: how far off its edges are says where the middle is, and there is less to look at.
-_FAR = {**_LONGER, "student.reach": 6, "student.edges": True}
+_FAR = {**_LONGER, "student.view_radius": 6, "student.border_distances": True}
 # Which key fits is a matter of colours: more to learn, so a wider student that knows what there is and for which left
 # and right are one, and a gentler PPO, or what the teacher taught is lost when its weight is gone.
 _FITTING = {
     **_LONG,
     "student.hidden": 192,
-    "student.census": True,
-    "student.mirror": True,
+    "student.object_set": True,
+    "student.reflection": True,
     "gamma": 0.98,
     "num_minibatches": 4,
     "update_epochs": 8,

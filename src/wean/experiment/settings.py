@@ -6,15 +6,17 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, ValidationError
 
+from wean.algorithms.rewards import RewardConfig
 from wean.errors import UsageError, did_you_mean
 from wean.evaluation.config import EvaluationConfig
 from wean.experiment.presets import Method, find_method
-from wean.students.subgoal_encoding import Goal
+from wean.students.config import StudentConfig
+from wean.teachers.config import AdviceConfig, PriorConfig
 
 SCHEMA = "wean-config/2"
 OLD_SCHEMA = "wean-config/1"
@@ -34,82 +36,6 @@ RENAMED = {
 }
 """Settings (and settings with a value) of earlier versions, by the name that they have now."""
 _GONE = ("num_envs",)  # settings that earlier versions wrote for algorithms which had no use for them
-
-
-class StudentConfig(BaseModel):
-    """The student's size and kind."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    hidden: int = Field(128, gt=0)
-    """Width of the hidden layers."""
-    recurrent: bool = False
-    """Gives the student a memory (a GRU)."""
-    reach: int | None = Field(None, gt=0)
-    """Cells of a grid map that the student sees to each side; none: all of a small map, at most 9."""
-    edges: bool = False
-    """Tells a student of a grid map how far off the map's edges are."""
-    census: bool = False
-    """Tells it what things there are on the map, wherever they are: for keys and locks that must fit."""
-    mirror: bool = False
-    """Makes left and right one to a student of a grid map: half as much to learn, at twice the work."""
-    chooses: Literal["actions", "skills"] = "actions"
-    """What it chooses: the task's own actions, or skills, which then run until they are over."""
-    goal: Goal = "none"
-    """The current sub-goal that it sees, on a grid map: none, its position, its object, or its phrase's vector."""
-    values: Literal["text", "table"] = "text"
-    """Where actions are valued: a small network on sentence vectors, or a table for tasks of few situations."""
-    encoder: str = "minilm"
-    """Sentence encoder of `values=text` and `goal=language`: `minilm` (`wean models get minilm`), or a model folder."""
-
-
-class AdviceConfig(BaseModel):
-    """How the teacher is asked and what becomes of its answers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    mode: Literal["soft", "sampled", "argmax"] = "soft"
-    """All plans with their probabilities, one drawn plan a step, or the most probable action."""
-    elicitation: Literal["verbalized", "samples", "logprobs"] = "verbalized"
-    """The model states probabilities, is asked several times, or scores the choices."""
-    temperature: float | None = Field(None, ge=0)
-    """Sampling temperature of the questions (of the softmax for logprobs); none leaves it to the model."""
-    when: Literal["always", "new", "uncertain", "disagree", "every"] = "always"
-    """Asks at every moment, in new situations, where the student is uncertain or disagrees, or every n-th step."""
-    every: int = Field(10, gt=0)
-    """For when=every: steps from one question to the next."""
-    min_entropy: float = Field(0.5, ge=0, le=1)
-    """For when=uncertain: entropy of the student, as a share of the greatest possible, from which on it asks."""
-    min_disagreement: float = Field(0.5, ge=0, le=1)
-    """For when=disagree: total variation between student and last known advice from which on it asks."""
-    max_questions: int | None = Field(None, ge=0)
-    """Questions in a run at most; without advice from there on. None sets no limit, 0 asks nothing."""
-    memory: bool = True
-    """A situation asked about once stays advised; without it every advised moment counts as a question."""
-
-
-class PriorConfig(BaseModel):
-    """How a language model is asked for a prior over the actions, and what becomes of its answers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    elicitation: Literal["verbalized", "samples", "logprobs"] = "verbalized"
-    """The model states probabilities, proposes `k` actions in free words, or scores all actions."""
-    temperature: float | None = Field(None, gt=0)
-    """Flattens the prior above 1 and sharpens it below; for `samples` the model's own sampling temperature."""
-    k: int | None = Field(None, gt=0)
-    """Proposals a situation (for `samples` 5 by default); none keeps the whole distribution."""
-    epsilon: float = Field(0.0, ge=0, le=1)
-    """Share of the uniform distribution that is mixed in; above 0 no action is ruled out."""
-
-
-class RewardConfig(BaseModel):
-    """Rewards that teach, beside the environment's."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    term: Literal["none", "beacons", "judge"] = "none"
-    """Nothing; the sub-goals of the teacher's plans as they are reached; or a judge's rating of each action."""
 
 
 class RunConfig(BaseModel):
@@ -294,6 +220,23 @@ def advice_settings(**values: Any) -> AdviceConfig:
         raise UsageError(_first_error(error)) from None
 
 
+def read_section(section: str, overrides: Sequence[str]) -> Any:
+    """Reads the settings of one section, e.g. `advice.mode=argmax` of `advice`.
+
+    Raises:
+        UsageError: If a key is none of the section's, or a value is wrong.
+    """
+    known = [f"{section}.{name}" for name in SECTIONS[section].model_fields]
+    values = {}
+    for key, value in map(_read, overrides):
+        _check(key, value, known)
+        values[key.partition(".")[2]] = value
+    try:
+        return SECTIONS[section](**values)
+    except ValidationError as error:
+        raise UsageError(f"{section}.{_first_error(error)}") from None
+
+
 def _read(item: str) -> tuple[str, Any]:
     """Key and value of a `key=value` string."""
     key, sign, text = item.partition("=")
@@ -320,19 +263,23 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _put(tree: dict[str, Any], key: str, value: Any, config_type: type[BaseModel]) -> None:
     """Puts a value at a dotted key, after checking that the key exists."""
-    known = _keys(config_type)
-    if key not in known or f"{key}={value}" in RENAMED:
-        now = RENAMED.get(f"{key}={value}", RENAMED.get(key, ""))
-        if now.partition("=")[0] in known:
-            raise UsageError(f"{key if key not in known else f'{key}={value}'} is now called {now}")
-        hint = did_you_mean(key, known, f"there are {', '.join(known)}")
-        raise UsageError(f"unknown key {key!r}; {hint}")
+    _check(key, value, _keys(config_type))
     path = key.split(".")
     if path[0] not in SECTIONS and key not in _TOP:
         path = ["algorithm", *path]
     for name in path[:-1]:
         tree = tree.setdefault(name, {})
     tree[path[-1]] = value
+
+
+def _check(key: str, value: Any, known: Sequence[str]) -> None:
+    """Checks that a key exists; one of an earlier version is answered with the name that it has now."""
+    for old in (f"{key}={value}", key):
+        if RENAMED.get(old, "").partition("=")[0] in known and (old != key or key not in known):
+            raise UsageError(f"{old} is now called {RENAMED[old]}")
+    if key not in known:
+        hint = did_you_mean(key, known, f"there are {', '.join(known)}")
+        raise UsageError(f"unknown key {key!r}; {hint}")
 
 
 def _keys(config_type: type[BaseModel]) -> list[str]:

@@ -91,27 +91,27 @@ def other_ways(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 _USE = """\
-from wean.agents.acting import Actor
+from wean.experiment.train import load
 
-actor = Actor.load("student", "{acting}")
-action = actor.act(observation)  # actor.reset() where an episode begins"""
+policy = load("student", "{acting}")
+action = policy.act(observation)  # policy.reset() where an episode begins"""
 
 _USE_READING = """\
-from wean.agents.acting import TextActor
+from wean.experiment.train import load
 
-actor = TextActor.load("student")
-number = actor.act(task.situation())  # the place of its action among the situation's choices"""
+policy = load("student", "greedy")
+number = policy.act(task.situation())  # the place of its action among the situation's choices"""
 
 # A student that chooses skills, or whether to ask, or that sees sub-goals, sees the task through a view.
 _USE_A_VIEW = """\
 from wean.experiment.build import seen_by_run
-from wean.agents.acting import Actor
+from wean.experiment.train import load
 
-actor = Actor.load("student", "{acting}")
+policy = load("student", "{acting}")
 tasks = seen_by_run(".")  # the run folder; a second argument makes another environment than the run's task
 observation, ended = tasks.reset([0], [10_000])[0], False
 while not ended:
-    step = tasks.step([0], [actor.act(observation)])
+    step = tasks.step([0], [policy.act(observation)])
     observation, ended = step.observations[0], step.terminated[0] or step.truncated[0]"""
 
 

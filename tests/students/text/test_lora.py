@@ -9,8 +9,9 @@ from lm.tiny import tiny_llama, tiny_tokenizer
 from wean.errors import UsageError
 from wean.experiment.runner import Runner
 from wean.experiment.settings import resolve
-from wean.students.text.lora import add_adapters, merged
-from wean.students.text.student import Habits, TextStudent, load_text_student, pretrained_student
+from wean.students.text.creation import merged, pretrained_student
+from wean.students.text.prompt import PromptConfig
+from wean.students.text.student import TextStudent, load_text_student
 from word_demos import write
 
 IDS = torch.tensor([[20, 31, 45, 20, 7, 99, 13, 55]])
@@ -32,9 +33,8 @@ def _logits(student: TextStudent) -> torch.Tensor:
 
 
 def test_adapters_and_embeddings_alone_are_trained(model: str) -> None:
-    student = pretrained_student(model, Habits(context=512), seed=1)
-    before = _logits(student)
-    add_adapters(student, 4)
+    before = _logits(pretrained_student(model, PromptConfig(context=512), seed=1))
+    student = pretrained_student(model, PromptConfig(context=512), seed=1, lora_rank=4)
     torch.testing.assert_close(_logits(student), before)  # B is zero at first
     trained = {name for name, one in student.model.named_parameters() if one.requires_grad}
     assert {name.split(".")[-4] for name in trained if "lora_" in name} == {
@@ -44,8 +44,7 @@ def test_adapters_and_embeddings_alone_are_trained(model: str) -> None:
 
 
 def test_merging_changes_nothing_that_it_says(model: str) -> None:
-    student = pretrained_student(model, Habits(context=512), seed=1)
-    add_adapters(student, 4)
+    student = pretrained_student(model, PromptConfig(context=512), seed=1, lora_rank=4)
     for name, one in student.model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(one, std=0.05)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from gymnasium import spaces
@@ -64,6 +64,8 @@ class Room(MiniGridEnv):
     Raises:
         UsageError: If there is no such kind.
     """
+
+    metadata: ClassVar[dict[str, Any]] = {**MiniGridEnv.metadata, "observation": "map"}
 
     def __init__(
         self,
@@ -125,6 +127,7 @@ class Room(MiniGridEnv):
         observation, reward, terminated, truncated, info = super().step(action)
         if action == skills.TOGGLE and any(door.is_open for door in self._targets):
             reward, terminated = self._reward(), True
+        info["is_success"] = reward > 0
         return observation, float(reward), terminated, truncated and not terminated, info
 
     def gen_obs(self) -> dict[str, Any]:

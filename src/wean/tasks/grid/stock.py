@@ -85,6 +85,7 @@ class StockGrid(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs
         grid.gen_obs = self._look  # MiniGrid's step and reset get their observation here
         image = spaces.Box(0, 255, (self.width, self.height, 4), np.uint8)
         self.observation_space = spaces.Dict({"image": image, "mission": space["mission"]})
+        self.metadata = {**env.metadata, "observation": "map"}
 
     # --- Gymnasium's contract ------------------------------------------------------------------------------------
 
@@ -99,6 +100,7 @@ class StockGrid(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs
         """Acts once; reward and ends are the environment's."""
         self._before = self._known
         observation, reward, terminated, truncated, info = self.env.step(action)
+        info["is_success"] = float(reward) > 0  # these environments pay for nothing else
         return observation, float(reward), terminated, truncated, info
 
     def _forget(self) -> None:
