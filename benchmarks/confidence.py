@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reporting import finish, hardware
-from wean.annotation.choosing import most_telling
+from wean.annotation.pipeline import select_diverse
 from wean.annotation.propagation import MOST_LEAD, Propagator
 from wean.data.shipped import shipped
 
@@ -55,7 +55,7 @@ def samples_of(task: str) -> list[dict[str, Any]]:
     samples = []
     for out in (example for example in examples if example[0].task == task):
         others = [example for example in examples if example[0].task == task and example is not out]
-        two = most_telling([trajectory for trajectory, _ in others], [], 2)
+        two = select_diverse([trajectory for trajectory, _ in others], [], 2)
         for own in (others, [example for example in others if example[0] in two]):
             propagator = Propagator([*own, *foreign], trajectories)
             carried = propagator.carry(out[0])

@@ -17,16 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from agreement import Agreement, agreement
 from reporting import finish, hardware
-from wean.annotation.agreement import Agreement, agreement
 from wean.annotation.alignment import edit_alignment
-from wean.annotation.annotator import Annotator
+from wean.annotation.annotator import Annotator, annotation_question, answer_text
 from wean.annotation.propagation import Propagator
-from wean.annotation.question import annotation_question, answer_text
-from wean.annotation.segmentation import Example
-from wean.data.annotations import Annotation
+from wean.data.annotations import AnnotatedTrajectory, Annotation, Chunk
 from wean.data.shipped import shipped
-from wean.data.subgoals import Chunk
 from wean.data.trajectories import Trajectory
 from wean.llm import open_model
 from wean.llm.answers import estimate_tokens
@@ -79,7 +76,7 @@ def main() -> None:
     finish(NAME, measured_on, results, markdown(results), arguments.json, arguments.save)
 
 
-def left_out(examples: Sequence[Example]) -> Pairs:
+def left_out(examples: Sequence[AnnotatedTrajectory]) -> Pairs:
     """(the model's annotation, the propagated one) of every demonstration, which is left out when it is its turn."""
     propagator = Propagator(examples)
     pairs: Pairs = defaultdict(list)
@@ -89,7 +86,7 @@ def left_out(examples: Sequence[Example]) -> Pairs:
     return pairs
 
 
-def copied(examples: Sequence[Example]) -> Pairs:
+def copied(examples: Sequence[AnnotatedTrajectory]) -> Pairs:
     """(the model's annotation, that of the nearest other demonstration of its task, laid over its actions)."""
     pairs: Pairs = defaultdict(list)
     for trajectory, annotation in examples:
@@ -120,12 +117,12 @@ def laid_over(alignment: Sequence[tuple[int, int]], annotation: Annotation, leng
     )
 
 
-def asked_again(examples: Sequence[Example]) -> Pairs:
+def asked_again(examples: Sequence[AnnotatedTrajectory]) -> Pairs:
     """(first, second annotation) of the demonstrations about which the model was asked twice.
 
     The second time it was shown one annotated demonstration of the same task, as the annotator does.
     """
-    first_two: dict[str, list[Example]] = defaultdict(list)
+    first_two: dict[str, list[AnnotatedTrajectory]] = defaultdict(list)
     for example in examples:
         first_two[example[0].task] += [example] * (len(first_two[example[0].task]) < 2)
     requests = []
@@ -146,7 +143,7 @@ def rows(pairs: Pairs) -> dict[str, Any]:
     return {"all": total.as_row(), "tasks": {task: agreement(group).as_row() for task, group in pairs.items()}}
 
 
-def cost(examples: Sequence[Example]) -> dict[str, Any]:
+def cost(examples: Sequence[AnnotatedTrajectory]) -> dict[str, Any]:
     """Questions and estimated tokens (a quarter of the characters) for the paper's training demonstrations.
 
     The paper's way asks about each, with a worked example by hand and one of the task, and has every action repeated
@@ -175,13 +172,13 @@ def cost(examples: Sequence[Example]) -> dict[str, Any]:
     }
 
 
-def question_tokens(example: Example, shown: Example, answer: str) -> float:
+def question_tokens(example: AnnotatedTrajectory, shown: AnnotatedTrajectory, answer: str) -> float:
     """Estimated tokens of a question and its answer."""
     messages = annotation_question(example[0], shown)
     return estimate_tokens(sum(len(message["content"]) for message in messages) + len(answer))
 
 
-def repeated(example: Example) -> str:
+def repeated(example: AnnotatedTrajectory) -> str:
     """An answer that repeats all actions, as the paper's do: `1- sub-goal : {'action', 'action'}`."""
     trajectory, annotation = example
     lines = []

@@ -18,7 +18,7 @@ from wean.evaluation.playing import Episode
 from wean.evaluation.scores import Episodes, Scores, interval_text, stratified
 from wean.experiment.runner import Progress, Runner
 from wean.experiment.settings import resolve
-from wean.report.timeline import write_timeline
+from wean.report.pages import write_timeline
 from wean.students.text.examples import sft_rows
 from wean.students.text.seq2seq_decoder import decoder_for
 from wean.students.text.student import load_ensemble, load_text_student

@@ -22,11 +22,9 @@ from wean.data.shards import Shards
 from wean.evaluation.demonstrate import demonstrate
 from wean.evaluation.demonstration_player import Playing
 from wean.evaluation.episodes import play
-from wean.teachers.action_rating import rate
 
-from wean.annotation.annotator import Annotator, RecordedAnnotator
+from wean.annotation.annotator import Annotator, RecordedAnnotator, answer_text
 from wean.annotation.propagation import Propagator
-from wean.annotation.question import answer_text
 from wean.data.replay import NStep, Replay
 from wean.data.shipped import shipped
 from wean.errors import UsageError

@@ -289,7 +289,7 @@ def _write_files(folder: Path, result: dict[str, Any], played: Sequence[Episode]
     import json
 
     from wean.evaluation.evaluate import episode_row
-    from wean.report.timeline import write_timeline
+    from wean.report.pages import write_timeline
 
     (folder / "scores.json").write_text(json.dumps(result, indent=1) + "\n")
     if "score" not in result:
