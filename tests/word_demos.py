@@ -67,6 +67,8 @@ class Replayed:
         self.irrevocable: tuple[str, ...] = ()
         self.idle: tuple[str, ...] = ()
         self.refusal_is_free = False
+        self.refusals: tuple[str, ...] = ()
+        self.meanings: dict[str, str] = {}
 
     def look(self) -> str:
         return self._path[0].look if self._at < 0 else self._after[self._at].look

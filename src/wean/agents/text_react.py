@@ -8,10 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from wean.agents.text_agent import SILENT, Played, WordsTask, take
+from wean.agents.text_agent import SILENT, Played, take
 from wean.llm.answers import Message
 from wean.llm.model import LanguageModel
 from wean.llm.question import tokens_used
+from wean.tasks.text_task import TextTask
 from wean.teachers.plans import last_named
 from wean.teachers.proposals import project
 
@@ -40,7 +41,7 @@ class LanguageAgent:
     def __init__(self, model: LanguageModel, history: int = 10, temperature: float | None = None) -> None:
         self._model, self._history, self._temperature = model, history, temperature
 
-    def play(self, task: WordsTask, max_moves: int) -> Played:
+    def play(self, task: TextTask, max_moves: int) -> Played:
         """Plays a task that was just reset.
 
         Args:
@@ -77,7 +78,7 @@ class LanguageAgent:
         played.score = float(task.score)
         return played
 
-    def _question(self, task: WordsTask, choices: Sequence[str], past: Sequence[tuple[str, str]]) -> list[Message]:
+    def _question(self, task: TextTask, choices: Sequence[str], past: Sequence[tuple[str, str]]) -> list[Message]:
         told = [f"You see:\n{task.look().strip()}", f"You carry:\n{task.inventory().strip()}"]
         if self._history:
             lines = [f"> {command}\n{observation.strip()}" for command, observation in past[-self._history :]]

@@ -17,7 +17,6 @@ from wean.agents.text_agent import Played, TextAgent, take
 from wean.agents.text_react import LanguageAgent
 from wean.data.lines import read_lines
 from wean.errors import UsageError, WeanError
-from wean.students.text.seq2seq_decoder import decoder_for
 
 SCHEMA = "wean-text-episode/1"
 
@@ -102,7 +101,7 @@ class Player:
             played = play_randomly(self._task, self._setup.max_moves, case.variation)
         else:
             student, *others = self._students
-            agent = TextAgent(student, self._subgoals(case), decoder_for(student, others))
+            agent = TextAgent(student, self._subgoals(case), others)
             played = agent.play(self._task, self._setup.max_moves)
         return {"schema": SCHEMA, "task": case.task, "variation": case.variation} | asdict(played)
 
