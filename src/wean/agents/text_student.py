@@ -39,7 +39,8 @@ class TextStudentPolicy(Policy):
         first, *others = self._students
         planners = [self._planner(case) if self._planner else None for case in members]
         self._waiting = {
-            number: TextAgent(first, planner, decoder=decoder_for(first, others)) for number, planner in enumerate(planners)
+            number: TextAgent(first, planner, decoder=decoder_for(first, others))
+            for number, planner in enumerate(planners)
         }
         self._agents = {}
 
