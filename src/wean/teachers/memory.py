@@ -7,8 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from wean.llm.model import LanguageModel
-from wean.llm.opening import open_model
+from wean.llm.model import LanguageModel, open_model
 from wean.tasks.situation import Situation
 
 Answer = TypeVar("Answer")
