@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
 from wean.agents.react import ReactPolicy
@@ -197,10 +198,6 @@ def replayed_transitions(steps: Sequence[tuple[float, bool]], n: int, alpha: flo
     return [places.tolist(), *(column.tolist() for column in drawn)]
 
 
-RENAMED_SETTINGS: dict[str, str] = {}
-"""Settings that had another name when the golden files were written: new dotted name and old one."""
-
-
 def settings(method: str, task: str) -> dict[str, Any]:
     """The resolved settings of a method on a task, by dotted name."""
     found: dict[str, Any] = {}
@@ -210,7 +207,7 @@ def settings(method: str, task: str) -> dict[str, Any]:
         if isinstance(value, dict):
             todo += [(f"{name}.{inner}", one) for inner, one in value.items()]
         else:
-            found[RENAMED_SETTINGS.get(name, name)] = value
+            found[name] = value
     return dict(sorted(found.items()))
 
 
@@ -349,14 +346,23 @@ def words() -> dict[str, Any]:
     return found
 
 
-class Retold:
+class Retold(gym.Env[str, str]):
     """A task in words that goes through a demonstration, whatever is done."""
 
+    observation_space = action_space = gym.spaces.Text(10_000)
     irrevocable: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+    refusal_is_free = False
+    max_moves = None
+    meanings: dict[str, str] = {}  # noqa: RUF012
 
     def __init__(self, trajectory: Any) -> None:
         self._path, self._at, self.score = trajectory.path, 0, 0.0
         self.description = trajectory.description
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[str, dict[str, Any]]:
+        return self.look(), {}
 
     def look(self) -> str:
         return self._path[min(self._at, len(self._path) - 1)].look
