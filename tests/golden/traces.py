@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from wean.teachers.action_rating import rate
 
 from wean.agents.skill_react import AgentPolicy
 from wean.agents.text_react import LanguageAgent
@@ -40,7 +41,6 @@ from wean.students.text.prompt import EpisodeText
 from wean.students.text.sft import lesson_rows
 from wean.tasks.registration import TASKS, make_task
 from wean.tasks.vector import SerialTasks, chosen
-from wean.teachers.action_rating import rate
 
 HEAVY = ("TextWorldCooking", "TextWorldTreasure", "TextWorldCoin", "ScienceWorld")
 SEEDS = (0, 10_000)

@@ -19,7 +19,7 @@ _TABLE = "CREATE TABLE IF NOT EXISTS vectors (encoder TEXT, text BLOB, vector BL
 
 
 class Encoder(Protocol):
-    """What a text student needs of a sentence encoder; see `wean.lm.encoder.SentenceEncoder`."""
+    """The part of `wean.lm.encoder.SentenceEncoder` that is used here."""
 
     identity: str
     size: int
@@ -29,7 +29,7 @@ class Encoder(Protocol):
 
 
 class CachedEncoder:
-    """A sentence encoder that is loaded when it meets a text which no run on this machine has encoded before.
+    """A sentence encoder that is loaded only for texts that no run on this machine has encoded before.
 
     Args:
         name: `minilm`, or a model folder.
