@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Steps, Tasks
 from wean.teachers.elicitation import Advice
-from wean.teachers.memory import AnswerMemory
 from wean.teachers.reading import Verdict
+from wean.teachers.teacher import AnswerMemory
 
 _ARTICLES = {"the", "a", "an"}
 # A new thing comes in sight only so many times, while any other sub-goal could be undone and reached again.

@@ -81,7 +81,7 @@ class GoalLanguage(nn.Module):
         Raises:
             UsageError: If a phrase is new and the encoder is not here; the message says how to get it.
         """
-        distinct, places = channel[:, :PARTS].unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
+        distinct, places = torch.unique(channel[:, :PARTS], dim=0, return_inverse=True)
         found = torch.from_numpy(np.stack([self._vector(tuple(row)) for row in distinct.tolist()]))
         out: Tensor = self.sentence(found)[places]
         return out
