@@ -118,5 +118,5 @@ def test_what_does_not_fit_is_one_line() -> None:
     teacher = Teacher(lambda situations: [PLANS["Silence."]] * len(situations), AdviceConfig(mode="argmax"))
     with pytest.raises(UsageError, match=r"does not list its skills; give it `skill_names`"):
         AskOrAct(SerialTasks([Corridor]), teacher)
-    with pytest.raises(UsageError, match=r"one at a time; set advice.mode=argmax"):
+    with pytest.raises(UsageError, match=r"one plan at a time; set advice.mode=argmax"):
         AskOrAct(SerialTasks([Errand]), Teacher(lambda situations: [], AdviceConfig(mode="soft")))

@@ -154,7 +154,7 @@ def take_step(
     if not torch.isfinite(loss):
         raise _not_a_number(f"loss became {float(loss.detach())}", done, unit)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(loss)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     norm = nn.utils.clip_grad_norm_(parameters, max_grad_norm)
     if not torch.isfinite(norm):

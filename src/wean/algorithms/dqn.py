@@ -2,8 +2,7 @@
 
 DQN: Mnih et al. 2015; double: van Hasselt et al. 2015 (1509.06461); n-step returns and priorities: 1511.05952,
 1710.02298. The prior by direct posterior sampling: LLM priors (2410.07927). The value-based KL regulariser: LINVIT
-(2402.16181). Without a prior each situation's actions are all proposed alike, and this is plain double DQN: nothing
-else changes.
+(2402.16181). Without a prior each situation's actions are all proposed alike: plain double DQN.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ Backup = Literal["max", "expectation", "kl"]
 
 
 class Exploration(BaseModel):
-    """The share of moments in which the prior alone acts (without one: chance), falling linearly."""
+    """Share of the steps at which the prior alone acts (without one: the uniform distribution), falling linearly."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -93,7 +92,7 @@ class DQNConfig(BaseModel):
     max_grad_norm: float = Field(10.0, gt=0)
     """Gradients are scaled down to this norm."""
     exploration: Exploration = Exploration()
-    """When the prior alone acts (without one: chance)."""
+    """When the prior alone acts (without one: the uniform distribution)."""
     temperature: float = Field(0.0, ge=0)
     """T of the posterior p exp(Q / T) that acts otherwise, and of the backups that need one; 0 takes the best."""
     backup: Backup = "max"
@@ -103,7 +102,7 @@ class DQNConfig(BaseModel):
 
 
 def next_values(online: Tensor, target: Tensor, prior: Tensor, backup: Backup, temperature: float) -> Tensor:
-    r"""The value of a moment under the prior p.
+    r"""The value of a situation under the prior p.
 
     - `max`: Q'(b) of the best b that p proposes, by Q (1509.06461, with the maximum over the proposals only);
     - `expectation`: sum over b of q(b) Q'(b) with the posterior q = p exp(Q / T) / Z (2410.07927);
@@ -129,7 +128,7 @@ def td_errors(taken: Tensor, rewards: Tensor, discounts: Tensor, following: Tens
     """Q(s, a) - (r + discount * V'(s')).
 
     Args:
-        taken: (B,) Q of what was done.
+        taken: (B,) Q of the actions taken.
         rewards: (B,) sums of n rewards, discounted.
         discounts: (B,) gamma^n; 0 where the task ended.
         following: (B,) V', see `next_values`.
@@ -144,7 +143,7 @@ class DQN:
         student: Trained in place.
         tasks: `config.num_envs` of them.
         config: Settings.
-        prior: Proposes actions; None leaves all of them alike.
+        prior: Proposes actions; None proposes all of them alike.
         seed: Seeds actions, episodes and minibatches.
         episode_seeds: Episodes are reset to seeds drawn from range(*episode_seeds).
     """
@@ -180,7 +179,7 @@ class DQN:
         tasks.reset(self._members, self._draw_seeds(tasks.num))
         if prior is not None:
             student.attach_prior(prior.weights)
-        self._moments = self._meet(self._members)
+        self._situations = self._meet(self._members)
 
     @classmethod
     def make(cls, given: Given) -> Self:
@@ -194,7 +193,7 @@ class DQN:
 
     @property
     def teacher_weight(self) -> float:
-        """The share of moments in which the prior alone acts now."""
+        """The current share of the steps at which the prior alone acts."""
         return self.config.exploration.share(self.done / self.config.total_timesteps) if self.prior else 0.0
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
@@ -219,22 +218,22 @@ class DQN:
         self.student.detach_prior()
 
     def _play(self) -> None:
-        """Steps every member once and keeps the books."""
+        """Steps every member once, stores the transitions and starts new episodes."""
         tasks, config, random = self.tasks, self.config, self.random
         started = time.perf_counter()
         explore = config.exploration.share(self.done / config.total_timesteps)
-        prior = self.student.prior(self._moments)
+        prior = self.student.prior(self._situations)
         with torch.no_grad():
-            chances = posterior(self.student(self._moments), prior, config.temperature)
+            chances = posterior(self.student(self._situations), prior, config.temperature)
         chances = (1 - explore) * chances + explore * prior
         draws = random.random((tasks.num, 1))
         edges = chances.double().numpy().cumsum(1)
-        actions = np.minimum((edges < draws * edges[:, -1:]).sum(1), self.student.num_choices(self._moments) - 1)
+        actions = np.minimum((edges < draws * edges[:, -1:]).sum(1), self.student.num_choices(self._situations) - 1)
         self.seconds["acting"] += time.perf_counter() - started
         started = time.perf_counter()
         stepped = tasks.step(self._members, chosen(tasks, self._members, actions))
         self.seconds["environment"] += time.perf_counter() - started
-        following = self._moments.copy()  # where the task ended, what follows does not count: nobody is asked about it
+        following = self._situations.copy()  # after the end it does not count, and the prior is not asked about it
         going = np.flatnonzero(~stepped.terminated).tolist()
         if going:
             following[going] = self._meet(going)
@@ -242,7 +241,7 @@ class DQN:
         for member in self._members:
             self._n_step.add(
                 member,
-                int(self._moments[member]),
+                int(self._situations[member]),
                 int(actions[member]),
                 float(stepped.rewards[member]),
                 int(following[member]),
@@ -251,13 +250,13 @@ class DQN:
             )
         self._returns += stepped.rewards
         self._lengths += 1
-        self._moments = following
+        self._situations = following
         if ended.any():
             over = np.flatnonzero(ended).tolist()
             self._finished.extend((float(self._returns[i]), int(self._lengths[i])) for i in over)
             self._returns[over], self._lengths[over] = 0, 0
             tasks.reset(over, self._draw_seeds(len(over)))
-            self._moments[over] = self._meet(over)
+            self._situations[over] = self._meet(over)
         self.done += tasks.num
 
     def _improve(self) -> dict[str, float]:
@@ -287,7 +286,7 @@ class DQN:
         return td_errors(taken, torch.from_numpy(batch.rewards), torch.from_numpy(batch.discounts), following)
 
     def _meet(self, which: list[int]) -> NDArray[np.int64]:
-        """Numbers of the moments in which the members stand."""
+        """Numbers of the situations of the members."""
         started = time.perf_counter()
         situations = self.tasks.situations(which)
         numbers = self.student.meet(situations)
@@ -336,4 +335,4 @@ class DQN:
         self._finished.extend((float(value), int(length)) for value, length in values["finished"])
         self.done, self.updates = values["done"], values["updates"]
         self.seconds = dict(values["seconds"])
-        self._moments = self.student.meet(self.tasks.situations(self._members))
+        self._situations = self.student.meet(self.tasks.situations(self._members))

@@ -1,6 +1,6 @@
 """Learning from a teacher's labels alone: behaviour cloning and DAgger are one loop with the teacher's loss.
 
-Behaviour cloning: the teacher acts, the student copies what it saw. DAgger (Ross et al. 2011, 1011.0686): from the
+Behaviour cloning: the teacher acts, the student imitates its labels. DAgger (Ross et al. 2011, 1011.0686): from the
 second round on the student acts, the teacher labels, and every round learns from all labels so far.
 """
 
@@ -45,13 +45,13 @@ class ImitationConfig(BaseModel):
     num_steps: int = Field(16, gt=0)
     """Steps of each member in one segment; a recurrent student learns over one segment at a time."""
     rounds: int = Field(20, gt=0)
-    """Rounds of playing and learning; 1 is behaviour cloning."""
+    """Rounds of rollouts and learning; 1 is behaviour cloning."""
     teacher_share: float = Field(0.0, ge=0, le=1)
-    """Share of the teacher's actions while playing, from the second round on; the first is all the teacher's."""
+    """Share of the teacher's actions in rollouts, from the second round on; in the first the teacher alone acts."""
     updates: int = Field(8_000, gt=0)
     """Gradient steps, spread evenly over the rounds."""
     minibatch_size: int = Field(256, gt=0)
-    """Labelled moments in a gradient step."""
+    """Labelled steps in a gradient step."""
     learning_rate: float = Field(1e-3, gt=0)
     """Adam's step size; lowered linearly to zero over the run."""
     max_grad_norm: float = Field(0.5, gt=0)
@@ -115,7 +115,7 @@ class Imitation:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Where the time went."""
+        """Seconds spent so far, by activity."""
         return {**self.collector.seconds, "learning": self._learning_seconds}
 
     @property
@@ -124,7 +124,7 @@ class Imitation:
         return 1.0
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
-        """Plays and learns for all rounds; calls `on_update` after each.
+        """Collects labels and learns for all rounds; calls `on_update` after each.
 
         Raises:
             WeanError: If a loss is no longer a number.
@@ -149,7 +149,7 @@ class Imitation:
                 on_update(Update(self.done, metrics))
 
     def _store(self, rollout: Rollout) -> None:
-        """Adds a segment to the labelled data, columns being what a minibatch is drawn from."""
+        """Adds a segment to the labelled data, from whose columns minibatches are drawn."""
         new = {
             "observations": torch.from_numpy(rollout.observations),
             "starts": torch.from_numpy(rollout.starts),

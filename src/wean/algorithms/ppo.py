@@ -218,7 +218,7 @@ class PPO:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Where the time went."""
+        """Seconds spent so far, by activity."""
         return {**self.collector.seconds, "learning": self._learning_seconds}
 
     @property

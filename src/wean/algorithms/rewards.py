@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Steps, Tasks
 from wean.teachers.elicitation import Advice
-from wean.teachers.memory import AnswerMemory
 from wean.teachers.reading import Verdict
+from wean.teachers.teacher import AnswerMemory
 
 _ARTICLES = {"the", "a", "an"}
 # A new thing comes in sight only so many times, while any other sub-goal could be undone and reached again.
@@ -73,7 +73,7 @@ class SubgoalReward:
     """1 for a sub-goal reached, once an episode for each.
 
     The plan is the teacher's for the situation in which a step is taken (one question for each distinct situation), so
-    it is made anew as soon as there is something new to know. The task tells which sub-goals were reached, from what
+    there is a new plan as soon as something new is observed. The task tells which sub-goals were reached, from what
     the agent has observed (`achieved()`). Unless the student sees its sub-goal (`wean.teachers.subgoal_tasks`), it
     learns from the rewards alone and needs neither plan nor language model when it acts.
 
@@ -88,11 +88,11 @@ class SubgoalReward:
 
     def __init__(self, advise: Callable[[Sequence[Situation]], list[Advice]]) -> None:
         self._advise = advise
-        self._plans: dict[int, list[tuple[list[str], float]]] = {}  # of each member, where it stands
+        self._plans: dict[int, list[tuple[list[str], float]]] = {}  # of each member, for its current situation
         self._achieved: dict[int, set[str]] = {}  # in this episode
         self._paid: dict[int, set[str]] = {}
         self.reached = 0
-        self.unplanned = 0  # moments without a plan
+        self.unplanned = 0  # steps without a plan
 
     def begin(self, tasks: Tasks, which: Sequence[int]) -> None:
         """Forgets what was paid to the named members, and makes their first plans."""
@@ -166,7 +166,7 @@ class ActionRating:
     best rating of the skills that it begins.
 
     Each distinct situation is asked about once; every later meeting is answered from memory. Where the judge gave no
-    rating the shift is 0, which is said once and counted.
+    rating the shift is 0, with one warning and a count.
 
     Args:
         ask: Maps new situations to verdicts, e.g. `partial(rate, model)`.
@@ -177,14 +177,14 @@ class ActionRating:
     def __init__(self, ask: Callable[[Sequence[Situation]], list[Verdict]]) -> None:
         self._ask = ask
         self._memory = AnswerMemory(self._ask_new)
-        self.unrated = 0  # moments in which nothing was rated
+        self.unrated = 0  # steps at which nothing was rated
         self._complained = False
 
     def begin(self, tasks: Tasks, which: Sequence[int]) -> None:
         """Nothing is kept from one episode to the next."""
 
     def before(self, tasks: Tasks, actions: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The rating (N,) of each member's action where it stands: -1, 0 or 1."""
+        """The rating (N,) of each member's action in its situation: -1, 0 or 1."""
         members = list(range(tasks.num))
         situations = tasks.situations(members)
         verdicts = self._memory.answers(situations)

@@ -19,12 +19,12 @@ from wean.teachers.teacher import Guidance
 
 
 class Guide(Protocol):
-    """What the algorithms need of a teacher; see `wean.teachers.teacher.Teacher`."""
+    """What the algorithms need of a teacher; `Teacher`, `GatedTeacher` and `Prior` are some."""
 
     def guide(
         self, tasks: Tasks, which: list[int], num_actions: int, student: NDArray[np.float64] | None = None
     ) -> Guidance:
-        """Action probabilities for the members, and who was advised; `student` (N, A) are the student's own."""
+        """Action probabilities for the members, and which were advised; `student` (N, A) are the student's own."""
 
 
 @dataclass
@@ -68,7 +68,7 @@ def alone(columns: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 class Collector:
-    """Plays tasks on and on with a student, and asks a teacher beside it.
+    """Steps tasks with a student, and asks a teacher at every step.
 
     Args:
         student: Acts by sampling from its policy.
@@ -103,13 +103,13 @@ class Collector:
     def collect(
         self, num_steps: int, teacher: Guide | None = None, teacher_share: float = 0.0, with_term: bool = False
     ) -> Rollout:
-        """Plays `num_steps` steps of every member.
+        """Takes `num_steps` steps of every member.
 
         Args:
             num_steps: T.
             teacher: Asked at every step if given.
-            teacher_share: Probability that an advised member takes an action of the teacher's instead of its own.
-            with_term: Whether the reward term is at work.
+            teacher_share: Probability that an advised member takes the teacher's action instead of its own.
+            with_term: Whether the reward term is computed.
 
         Returns:
             The rollout; its log-probabilities are those of the mixture of student and teacher that acted.
@@ -169,7 +169,7 @@ class Collector:
         return [int(seed) for seed in self.random.integers(*self._episode_seeds, size=count)]
 
     def _step(self, rollout: Rollout, step: int, actions: NDArray[np.int64], term: RewardTerm | None) -> None:
-        """Steps every member, keeps the books and starts new episodes."""
+        """Steps every member, records the step and starts new episodes."""
         started = time.perf_counter()
         if term is not None:
             rollout.term_rewards[step] = term.before(self.tasks, actions)
@@ -180,7 +180,7 @@ class Collector:
         ended = stepped.terminated | stepped.truncated
         cut = stepped.truncated & ~stepped.terminated
         if cut.any():
-            # A truncated episode could have gone on: the value of where it stood stands in for the rest.
+            # A truncated episode could have gone on: the value of its last observation replaces the missing rewards.
             _, last, _ = self._act(stepped.observations, np.zeros(self.tasks.num, bool))
             rollout.cut_values[step] = last * cut
         rollout.rewards[step], rollout.ended[step] = stepped.rewards, ended

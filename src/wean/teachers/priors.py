@@ -17,8 +17,7 @@ from wean.tasks.vector import Tasks
 from wean.teachers.config import PriorConfig
 from wean.teachers.elicitation import Proposals, sampled_choices, scaled, scored_choices, verbalized_choices
 from wean.teachers.handwritten import place_of
-from wean.teachers.memory import AnswerMemory, Ask, Written, source_of
-from wean.teachers.teacher import Guidance
+from wean.teachers.teacher import AnswerMemory, Ask, Guidance, Written, source_of
 
 _PATIENCE = 20  # situations without a single proposal, after which a model is given up
 
@@ -31,7 +30,7 @@ class Prior:
     Args:
         model: What answers: the name of a language model, one that is open, a mapping from the texts of situations to
             choices with their probabilities, or a function from new situations to proposals; see
-            `wean.teachers.memory.source_of`.
+            `wean.teachers.teacher.source_of`.
         config: How a language model is asked, and what becomes of its proposals: `k` of them, drawn once for each
             situation, instead of the distribution (duplicates count); and mixed with the uniform distribution,
             (1 - epsilon) p + epsilon / A.

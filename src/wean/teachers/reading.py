@@ -20,7 +20,7 @@ _WORD = re.compile(r"\w+")
 
 
 class Verdict(NamedTuple):
-    """What a judge says of one situation.
+    """A judge's ratings in one situation.
 
     Attributes:
         ratings: -1, 0 or 1 for the choices that it rated; empty where nothing could be read.
@@ -56,7 +56,7 @@ def parse_choices(text: str, choices: Sequence[str]) -> dict[int, float]:
 
     Accepts `{"choices": [{"choice": "...", "probability": 0.7}]}`, a mapping from choices to probabilities, and a list
     of names. A name counts as the choice that it names (see `project`); one that names none is left out. Where no
-    probability stands, all count the same.
+    probability is stated, all count the same.
 
     Args:
         text: The whole answer.
@@ -159,7 +159,7 @@ def project(text: str, choices: Sequence[str]) -> int | None:
 
 
 def read_probability(value: Any) -> float | None:
-    """Reads 0.7, "0.7", "70%" and 70; None where nothing sensible stands there."""
+    """Reads 0.7, "0.7", "70%" and 70; None for anything else."""
     percent = 1
     if isinstance(value, str):
         match = re.fullmatch(r"\s*([0-9.]+(?:[eE][-+]?\d+)?)\s*(%?)\s*", value)
@@ -182,7 +182,7 @@ def _finite(value: Any) -> float | None:
 
 
 def _rating(value: Any) -> int | None:
-    """Reads 1, -1.0 and "+1"; None where no number stands there."""
+    """Reads 1, -1.0 and "+1"; None for anything else."""
     number = _finite(value)
     return None if number is None else round(max(-1.0, min(1.0, number)))
 
