@@ -207,7 +207,7 @@ class PriorPolicy(Policy):
             probability[: len(row)] = row if row.any() else 1 / len(row)
         if self._expert is not None:
             best = self._expert.probabilities(tasks, which, observations, draws)
-            supported: list[bool] = ((best > 0) & (probabilities > 0)).any(1).tolist()
+            supported = [bool(row.any()) for row in (best > 0) & (probabilities > 0)]
             for index, row, fine in zip(which, rows, supported, strict=True):
                 stats = self._stats[index]
                 stats["moments"] += 1

@@ -124,9 +124,9 @@ class WorkerTasks:
     def step(self, which: Sequence[int], actions: Sequence[Any]) -> Steps:
         """See `Tasks.step`."""
         rows = self._call("step", which, actions)
-        observations, rewards, terminated, truncated, successes, primitive_steps, infos = zip(*rows, strict=True)
-        columns = map(np.array, (rewards, terminated, truncated, successes, primitive_steps))
-        return Steps(np.stack(observations), *columns, infos=infos)
+        observations, *numbers, infos = zip(*rows, strict=True)
+        rewards, terminated, truncated, successes, primitive_steps = map(np.array, numbers)
+        return Steps(np.stack(observations), rewards, terminated, truncated, successes, primitive_steps, infos)
 
     def situations(self, which: Sequence[int]) -> list[Situation]:
         """See `Tasks.situations`."""
