@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from wean.teachers.action_rating import rate
 
 from wean.agents.skill_react import AgentPolicy
 from wean.agents.text_react import LanguageAgent
@@ -30,9 +29,8 @@ from wean.errors import UsageError
 from wean.evaluation.demonstrate import demonstrate
 from wean.evaluation.demonstration_player import Playing
 from wean.evaluation.episodes import play
-from wean.experiment.build import make_prior, make_teacher
 from wean.experiment.presets import METHODS
-from wean.experiment.settings import AdviceSettings, PriorSettings, resolve
+from wean.experiment.settings import resolve
 from wean.llm import Ledger, scripted_model
 from wean.llm.question import Question
 from wean.llm.transfer import export_answers
@@ -41,6 +39,10 @@ from wean.students.text.prompt import EpisodeText
 from wean.students.text.sft import lesson_rows
 from wean.tasks.registration import TASKS, make_task
 from wean.tasks.vector import SerialTasks, chosen
+from wean.teachers.config import AdviceConfig, PriorConfig
+from wean.teachers.elicitation import rate
+from wean.teachers.priors import Prior
+from wean.teachers.teacher import Teacher
 
 HEAVY = ("TextWorldCooking", "TextWorldTreasure", "TextWorldCoin", "ScienceWorld")
 SEEDS = (0, 10_000)
@@ -103,13 +105,13 @@ def exported(ledger: Ledger) -> list[dict[str, Any]]:
 
 def advice(situations: Sequence[Any], model: Any, elicitation: str = "verbalized") -> list[Any]:
     """What a teacher makes of the answers: for each situation its plans with their probabilities."""
-    found = make_teacher(model, AdviceSettings(elicitation=elicitation)).advise(situations)
+    found = Teacher(model, AdviceConfig(elicitation=elicitation)).advise(situations)
     return [[[list(plan), _rounded(probability)] for plan, probability in one.plans] for one in found]
 
 
 def priors(situations: Sequence[Any], model: Any, elicitation: str = "verbalized") -> list[Any]:
     """What a prior makes of the answers: for each situation its weights over the choices."""
-    prior = make_prior(model, PriorSettings(elicitation=elicitation))
+    prior = Prior(model, PriorConfig(elicitation=elicitation))
     return [list(map(_rounded, found.weights)) for found in prior.propose(situations)]
 
 
