@@ -1,12 +1,17 @@
-"""What learning rules share: their contract, and one gradient step with its checks."""
+"""What learning rules share: their contract, a record of time and episodes, and one gradient step with its checks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wean.algorithms.rewards import RewardTerm
@@ -119,6 +124,64 @@ class Algorithm(Protocol):
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Continues from `state`."""
+
+
+class Stopwatch:
+    """Seconds spent so far, by activity.
+
+    Args:
+        *activities: Their names.
+    """
+
+    def __init__(self, *activities: str) -> None:
+        self.seconds = dict.fromkeys(activities, 0.0)
+
+    @contextmanager
+    def __call__(self, activity: str) -> Iterator[None]:
+        """Adds the time that its block takes."""
+        started = time.perf_counter()
+        yield
+        self.seconds[activity] += time.perf_counter() - started
+
+
+class EpisodeLog:
+    """Returns and lengths of the running episodes of N members, and of the last hundred that ended.
+
+    Args:
+        members: N.
+    """
+
+    def __init__(self, members: int) -> None:
+        self._totals = np.zeros((3, members))  # returns, lengths, returns of a reward term
+        self._finished: deque[list[float]] = deque(maxlen=100)
+
+    def add(
+        self, rewards: NDArray[np.float64], ended: NDArray[np.bool_], term_rewards: NDArray[np.float64] | None = None
+    ) -> list[int]:
+        """Adds one step of every member, (N,) each; returns the members whose episode ended."""
+        self._totals[0] += rewards
+        self._totals[1] += 1
+        if term_rewards is not None:
+            self._totals[2] += term_rewards
+        over: list[int] = np.flatnonzero(ended).tolist()
+        self._finished.extend(self._totals[:, over].T.tolist())
+        self._totals[:, over] = 0
+        return over
+
+    def recent(self, with_term: bool = False) -> dict[str, float]:
+        """Mean return and length of the last hundred episodes, and if wanted the mean return of the reward term."""
+        names = ["rollout/ep_rew_mean", "rollout/ep_len_mean", "rollout/ep_term_mean"][: 3 if with_term else 2]
+        columns = zip(*self._finished, strict=True)
+        return {name: float(np.mean(column)) for name, column in zip(names, columns, strict=False)}
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs, as JSON values."""
+        return {"totals": self._totals.tolist(), "finished": list(self._finished)}
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Continues from `state`."""
+        self._totals = np.array(values["totals"])
+        self._finished.extend(values["finished"])
 
 
 def adam(student: nn.Module, learning_rate: float) -> torch.optim.Adam:

@@ -6,7 +6,6 @@ second round on the student acts, the teacher labels, and every round learns fro
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -21,6 +20,7 @@ from wean.algorithms.algorithm import (
     Unit,
     Update,
     adam,
+    anneal,
     load_optimizer_tensors,
     optimizer_tensors,
     take_step,
@@ -96,7 +96,6 @@ class Imitation:
         self.matched = 0.0
         self._round = 0
         self._data: dict[str, Tensor] = {}
-        self._learning_seconds = 0.0
 
     @classmethod
     def make(cls, given: Given) -> Self:
@@ -116,7 +115,7 @@ class Imitation:
     @property
     def seconds(self) -> dict[str, float]:
         """Seconds spent so far, by activity."""
-        return {**self.collector.seconds, "learning": self._learning_seconds}
+        return self.collector.clock.seconds
 
     @property
     def teacher_weight(self) -> float:
@@ -135,14 +134,13 @@ class Imitation:
             goal = config.total_timesteps * (self._round + 1) // config.rounds
             while self.done < goal:
                 self._store(self.collector.collect(config.num_steps, self.teacher, share))
-            started = time.perf_counter()
             first = config.updates * self._round // config.rounds
             last = config.updates * (self._round + 1) // config.rounds
             loss = 0.0
-            for update in range(first, last):
-                self.optimizer.param_groups[0]["lr"] = config.learning_rate * (1 - update / config.updates)
-                loss = self._update()
-            self._learning_seconds += time.perf_counter() - started
+            with self.collector.clock("learning"):
+                for update in range(first, last):
+                    anneal(self.optimizer, config.learning_rate, update / config.updates)
+                    loss = self._update()
             self._round += 1
             if on_update is not None:
                 metrics = {"train/teacher_loss": loss, "train/teacher_weight": 1.0} | self.collector.recent()
@@ -182,11 +180,11 @@ class Imitation:
         tensors, values = self.collector.state()
         tensors |= optimizer_tensors(self.optimizer)
         tensors |= {f"data.{name}": column.clone() for name, column in self._data.items()}
-        return tensors, values | {"round": self._round, "learning_seconds": self._learning_seconds}
+        return tensors, values | {"round": self._round}
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Continues from `state`."""
         self.collector.restore(tensors, values)
         load_optimizer_tensors(self.optimizer, tensors)
         self._data = {name[5:]: column for name, column in tensors.items() if name.startswith("data.")}
-        self._round, self._learning_seconds = values["round"], values["learning_seconds"]
+        self._round = values["round"]

@@ -8,7 +8,6 @@ over the actions: LLM priors (2410.07927).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
@@ -194,7 +193,6 @@ class PPO:
         self.collector = Collector(student, tasks, self.random, episode_seeds, term)
         self.optimizer = adam(student, config.learning_rate)
         self.matched = 0.0  # the caller's measure for the schedule "matching"
-        self._learning_seconds = 0.0
 
     @classmethod
     def make(cls, given: Given) -> Self:
@@ -219,7 +217,7 @@ class PPO:
     @property
     def seconds(self) -> dict[str, float]:
         """Seconds spent so far, by activity."""
-        return {**self.collector.seconds, "learning": self._learning_seconds}
+        return self.collector.clock.seconds
 
     @property
     def teacher_weight(self) -> float:
@@ -252,9 +250,8 @@ class PPO:
             weight, share, shaping = self.teacher_weight, self.teacher_share, self.shaping_weight
             teacher = self.teacher if weight > 0 or share > 0 else None
             rollout = self.collector.collect(config.num_steps, teacher, share, with_term=shaping > 0)
-            started = time.perf_counter()
-            metrics = self._improve(rollout, weight, shaping)
-            self._learning_seconds += time.perf_counter() - started
+            with self.collector.clock("learning"):
+                metrics = self._improve(rollout, weight, shaping)
             metrics |= self.collector.recent() | {"train/teacher_weight": weight}
             if share > 0:
                 metrics["train/teacher_share"] = share
@@ -332,10 +329,10 @@ class PPO:
         """Everything that a resumed run needs beside the student: tensors, and JSON values."""
         tensors, values = self.collector.state()
         tensors |= optimizer_tensors(self.optimizer)
-        return tensors, values | {"matched": self.matched, "learning_seconds": self._learning_seconds}
+        return tensors, values | {"matched": self.matched}
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Continues from `state`."""
         self.collector.restore(tensors, values)
         load_optimizer_tensors(self.optimizer, tensors)
-        self.matched, self._learning_seconds = values["matched"], values["learning_seconds"]
+        self.matched = values["matched"]
