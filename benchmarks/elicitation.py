@@ -17,12 +17,12 @@ from reporting import finish, hardware
 from wean.agents.references import RandomPolicy, RandomSkillsPolicy, TeacherPolicy
 from wean.evaluation.evaluate import play_seeds
 from wean.evaluation.scores import Scores, llm_counts
-from wean.experiment.build import make_teacher
 from wean.experiment.settings import advice_settings
 from wean.llm import Ledger, open_model
 from wean.tasks.registration import make_task
 from wean.tasks.splits import FINAL_SEED
 from wean.tasks.vector import SerialTasks
+from wean.teachers.teacher import Teacher
 
 NAME, TASK, ACTIONS = "elicitation", "SimpleDoorKey", 7
 TEACHERS = (
@@ -56,7 +56,7 @@ def main() -> None:
 def judge(name: str, elicitation: str, temperature: float | None, episodes: int) -> dict[str, Any]:
     """Plays the episodes with one teacher; every question is asked anew, in a ledger of its own."""
     model = open_model(name, ledger=None if name.startswith("recorded:") else Ledger(":memory:"))
-    teacher = make_teacher(model, advice_settings(elicitation=elicitation, temperature=temperature))
+    teacher = Teacher(model, advice_settings(elicitation=elicitation, temperature=temperature))
     tasks = SerialTasks([partial(make_task, TASK)] * 100)
     started = time.perf_counter()
     played = play_seeds(TeacherPolicy(teacher), tasks, episodes, FINAL_SEED)

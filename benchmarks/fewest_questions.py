@@ -12,13 +12,12 @@ from itertools import combinations
 from typing import Any
 
 from wean.evaluation.statistics import bootstrap_mean
-from wean.experiment.build import make_teacher
 from wean.experiment.settings import resolve
-from wean.llm import open_model
 from wean.tasks.registration import make_task
 from wean.tasks.splits import FINAL_SEED
 from wean.tasks.vector import SerialTasks
 from wean.teachers.ask_or_act import ASK, GO_ON, AskOrAct
+from wean.teachers.teacher import Teacher
 
 
 def fewest(task: str, episodes: int) -> dict[str, Any]:
@@ -27,7 +26,7 @@ def fewest(task: str, episodes: int) -> dict[str, Any]:
     Episodes that the planner at plan end does not solve are left out, and counted as `unsolved`.
     """
     config = resolve("when2ask", task)
-    teacher = make_teacher(open_model(config.model or ""), config.advice)
+    teacher = Teacher(config.model or "", config.advice)
     tasks = AskOrAct(SerialTasks([partial(make_task, task)]), teacher)
     pairs = [_episode(tasks, FINAL_SEED + number) for number in range(episodes)]
     tasks.close()

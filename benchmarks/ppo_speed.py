@@ -20,12 +20,11 @@ import torch
 
 from reporting import finish, hardware
 from wean.algorithms.ppo import PPO
-from wean.experiment.build import make_teacher
 from wean.experiment.settings import resolve
-from wean.llm import open_model
 from wean.students.saving import make_student
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
+from wean.teachers.teacher import Teacher
 
 NAME, TASK = "ppo_speed", "SimpleDoorKey"
 
@@ -69,14 +68,14 @@ def ours(method: str, threads: int, steps: int) -> dict[str, float]:
     torch.manual_seed(1)
     config = resolve(method, TASK).algorithm
     tasks = SerialTasks([partial(make_task, TASK)] * config.num_envs)
-    student = make_student(tasks.observation_space, tasks.action_space)
-    teacher = make_teacher(open_model("recorded:doorkey")) if method == "llm4teach" else None
+    student = make_student(tasks.observation_space, tasks.action_space, observation=tasks.observation)
+    teacher = Teacher("recorded:doorkey") if method == "llm4teach" else None
     algorithm = PPO(student, tasks, config.model_copy(update={"total_timesteps": steps}), teacher, seed=1)
     started = time.perf_counter()
     algorithm.learn()
     seconds = time.perf_counter() - started
     shares = {f"{name} share": spent / seconds for name, spent in algorithm.seconds.items()}
-    return {"steps per second": algorithm.env_steps / seconds, **shares}
+    return {"steps per second": algorithm.done / seconds, **shares}
 
 
 def stepping(steps: int) -> dict[str, float]:

@@ -23,13 +23,14 @@ from reporting import finish, hardware
 from wean.algorithms.ppo import PPO
 from wean.algorithms.teacher_loss import kl_to_prior
 from wean.evaluation.evaluate import play_seeds
-from wean.experiment.build import Components, build, make_prior
+from wean.experiment.build import build
+from wean.experiment.components import RLComponents
 from wean.experiment.settings import resolve
-from wean.llm import open_model
 from wean.students.student import Student
 from wean.tasks.frozen_lake import FrozenLake, optimal_success, success_of
 from wean.tasks.registration import make_task
 from wean.tasks.splits import CHOOSING_SEED
+from wean.teachers.priors import Prior
 
 NAME = "prior_limits"
 LAKE_STEPS = (5_000, 10_000, 20_000, 40_000, 80_000, 160_000)
@@ -40,7 +41,7 @@ UPDATES, BATCH = 2_000, 256
 
 def lake_prior(env: FrozenLake) -> NDArray[np.float64]:
     """The recorded prior (S, 4) of the standard lake; uniform where it proposes nothing."""
-    prior = make_prior(open_model("recorded:frozenlake"))
+    prior = Prior("recorded:frozenlake")
     cells = "".join(env.rows)
     weights = np.full((len(cells), 4), 0.25)
     for state, cell in enumerate(cells):
@@ -117,7 +118,7 @@ def imitated(played: str, steps: int, seed: int) -> dict[str, Any]:
     return {"success": success, "advised": float(advised.float().mean())}
 
 
-def judged(parts: Components) -> float:
+def judged(parts: RLComponents) -> float:
     """Greedy success in 200 kitchens held out for choices."""
     with torch.no_grad():
         episodes = play_seeds(parts.policy("greedy"), parts.judges, 200, CHOOSING_SEED, parts.success_return)

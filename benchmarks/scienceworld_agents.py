@@ -25,8 +25,8 @@ from wean.agents.text_student import TextStudentPolicy
 from wean.data.lines import read_lines
 from wean.evaluation.evaluate import Plan, Player, episode_of, evaluate_plan
 from wean.evaluation.scores import SCHEMA, Episodes, Scores, interval_text, stratified
-from wean.experiment.finetuning import Distilling
-from wean.students.text.ensemble import load_together
+from wean.experiment.runner import Runner
+from wean.students.text.student import load_ensemble
 from wean.tasks.registration import episodes_of, make_task
 from wean.tasks.vector import SerialTasks
 
@@ -40,8 +40,15 @@ LINES = (
     Line("smaller", "subgoals", "sub-goals, a student of half the width", (TASK,), 1, ("hidden=128",)),
 )
 FEEDINGS = (
-    Line("few", "subgoals", "one sequence a demonstration", (TASK,), 1, ("data=scienceworld", "epochs=20")),
-    Line("few-step", "subgoals-step", "one prompt a step (the paper's)", (TASK,), 1, ("data=scienceworld", "epochs=1")),
+    Line("few", "subgoals", "one sequence a demonstration", (TASK,), 1, ("data=scienceworld", "num_epochs=20")),
+    Line(
+        "few-step",
+        "subgoals-step",
+        "one prompt a step (the paper's)",
+        (TASK,),
+        1,
+        ("data=scienceworld", "num_epochs=1"),
+    ),
 )
 TOGETHER = (2, 3)
 """Seeds of the students of a line that also act together."""
@@ -51,7 +58,7 @@ GIVEN = {
     "random-first": "a random first sub-goal given",
     "random-things": "its sub-goals about random things",
 }
-QUICK = ("data=scienceworld", "epochs=2", "hidden=128", "layers=2", "measurements=2")
+QUICK = ("data=scienceworld", "num_epochs=2", "hidden=128", "layers=2", "measurements=2")
 
 
 def main() -> None:
@@ -72,7 +79,7 @@ def main() -> None:
             for line in lines:
                 if seed <= line.seeds:
                     out = finished.path(line, TASK, seed)
-                    Distilling(line.config(TASK, seed), out, resume=True).run()
+                    Runner(line.config(TASK, seed), out, resume=True).run()
                     if line.name in playing:
                         play_episodes([out / "student"], variations, out / file, arguments.workers)
         for line in lines:
@@ -106,7 +113,7 @@ def play_episodes(students: Sequence[Path], variations: int, out: Path, workers:
 
 def open_player(students: Sequence[Path], members: int) -> Player:
     """Makes what plays in one process."""
-    return Player(TextStudentPolicy(load_together(students)), SerialTasks([partial(make_task, TASK)] * members))
+    return Player(TextStudentPolicy(load_ensemble(students)), SerialTasks([partial(make_task, TASK)] * members))
 
 
 def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from finished_runs import Line, Runs
 from reporting import finish, hardware
 from wean.evaluation.statistics import bootstrap_mean, median_steps, steps_to, wilson
 from wean.experiment.presets import METHODS
-from wean.experiment.runner import Training
+from wean.experiment.runner import Runner
 
 More = Callable[[str], list[dict[str, Any]]]
 
@@ -83,7 +83,7 @@ def chosen_lines(lines: Sequence[Line], arguments: argparse.Namespace) -> list[L
 
 def train(task: str, line: Line, seed: int, out: Path) -> str:
     """Trains one run to its end, or finds it finished; runs in a worker process."""
-    Training(line.config(task, seed), out, resume=True).run()
+    Runner(line.config(task, seed), out, resume=True).run()
     return out.name
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from wean.experiment.runner import Training
+from wean.experiment.runner import Runner
 from wean.experiment.settings import resolve
 from wean.tasks.grid.naming import situation
 from wean.teachers.handwritten import write_answers
@@ -21,5 +21,5 @@ if __name__ == "__main__":
     write_answers("multiroom.jsonl", answers)
     overrides = ["total_timesteps=60000", "num_steps=32"]
     config = resolve("beacons", TASK, "recorded:multiroom.jsonl", overrides=overrides)
-    summary = Training(config, Path("runs/multiroom")).run()
+    summary = Runner(config, Path("runs/multiroom")).run()
     print(summary["final"]["success"], summary["rewards"])

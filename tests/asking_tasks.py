@@ -8,8 +8,9 @@ import gymnasium as gym
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
 from wean.teachers.ask_or_act import AskingCost, AskOrAct
+from wean.teachers.config import AdviceConfig, Mode
 from wean.teachers.plans import Advice
-from wean.teachers.teacher import Mode, Teacher
+from wean.teachers.teacher import Teacher
 
 LEFT, RIGHT = 0, 1
 
@@ -66,5 +67,5 @@ def errands(
     answer: Callable[[Situation], Advice] = lambda situation: PLANS[situation.text],
 ) -> AskOrAct:
     """The asking view of some errands."""
-    teacher = Teacher(lambda situations: [answer(situation) for situation in situations], mode)
+    teacher = Teacher(lambda situations: [answer(situation) for situation in situations], AdviceConfig(mode=mode))
     return AskOrAct(SerialTasks([Errand] * count), teacher, cost)

@@ -74,6 +74,9 @@ class Replayed(gym.Env[str, str]):
         self.description, self.score, self._at = trajectory.description, 0.0, -1
         self._choices = choices
         self.done: list[str] = []
+        self.irrevocable: tuple[str, ...] = ()
+        self.idle: tuple[str, ...] = ()
+        self.refusal_is_free = False
         self.meanings: dict[str, str] = {}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:

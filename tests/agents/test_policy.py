@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from wean.students.q_table import TableValues
 
 from small_tasks import Corridor
 from wean.agents.policy import Policy, StudentPolicy, ValuesPolicy, load_policy
@@ -12,7 +13,6 @@ from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
 from wean.evaluation.playing import play
 from wean.students.dense import DenseStudent
-from wean.students.q_table import TableValues
 from wean.students.saving import save_student
 from wean.tasks.situation import Situation
 from wean.tasks.splits import Case

@@ -10,14 +10,13 @@ import torch
 
 from small_tasks import Corridor
 from wean.agents.policy import ValuesPolicy
-from wean.algorithms.cloning import Cloning, CloningConfig, cloning_loss
 from wean.algorithms.cql import CQL, CQLConfig, conservative_term
-from wean.algorithms.offline import Offline
+from wean.algorithms.offline import Cloning, CloningConfig, Offline, cloning_loss
 from wean.data.columns import Step
-from wean.data.demonstrations import write_demonstrations
-from wean.errors import UsageError, WeanError
+from wean.data.demonstrations import read_demonstrations, write_demonstrations
+from wean.errors import WeanError
 from wean.evaluation.evaluate import play_seeds
-from wean.students.q_table import TableValues
+from wean.students.action_values import TableValues
 from wean.tasks.vector import SerialTasks
 from wean.teachers.priors import Prior, Proposals
 
@@ -46,13 +45,13 @@ def _walks(path: Path, episodes: int = 40, chance_right: float = 0.6) -> Path:
 
 
 def _cql(file: Path, prior: Prior | None = None, **changes: object) -> CQL:
-    settings = {"total_timesteps": 400, "learning_rate": 0.03, "gamma": 0.9, "target_network_frequency": 20}
-    return CQL(TableValues(2, rows=8), CQLConfig(data=str(file), **{**settings, **changes}), prior)  # type: ignore[arg-type]
+    settings = {"gradient_steps": 400, "learning_rate": 0.03, "gamma": 0.9, "target_network_frequency": 20}
+    return CQL(TableValues(2, rows=8), read_demonstrations(file), CQLConfig(**{**settings, **changes}), prior)  # type: ignore[arg-type]
 
 
 def _cloning(file: Path, prior: Prior | None = None, **changes: object) -> Cloning:
-    settings = {"total_timesteps": 200, "learning_rate": 0.03, **changes}
-    return Cloning(TableValues(2, rows=8), CloningConfig(data=str(file), **settings))  # type: ignore[arg-type]
+    settings = {"gradient_steps": 200, "learning_rate": 0.03, **changes}
+    return Cloning(TableValues(2, rows=8), read_demonstrations(file), CloningConfig(**settings))  # type: ignore[arg-type]
 
 
 def _solves(algorithm: Offline) -> bool:
@@ -85,7 +84,7 @@ def test_one_batch_has_the_loss_of_its_parts(tmp_path: Path) -> None:
     table = torch.tensor([[0.5, 1.0]] * 8)
     algorithm.student.head.load_state_dict({"weight": table})
     algorithm.target.load_state_dict({"weight": table * 3})
-    algorithm.env_steps = 1  # not the step at which the target is copied
+    algorithm.done = 1  # not the step at which the target is copied
     moved = np.flatnonzero((algorithm.data.actions == 1) & (algorithm.data.discounts > 0))[:1]
     loss, parts = algorithm.loss(algorithm.data.at(moved))
     # Q(s, right) = 1; the target values the better action at 3: 0.5 (1 - 0.9 * 3)^2 + 2 (log(e^0.5 + e) - 1).
@@ -99,7 +98,7 @@ def test_cql_learns_the_way_from_a_drunkard(tmp_path: Path) -> None:
     algorithm = _cql(_walks(tmp_path / "walks.parquet"), cql_coef=0.1)
     assert len(algorithm.data.moments) > 150
     algorithm.learn()
-    assert algorithm.env_steps == 400
+    assert algorithm.done == 400
     assert _solves(algorithm)
 
 
@@ -119,7 +118,7 @@ def test_the_prior_rules_out_what_it_does_not_propose(tmp_path: Path) -> None:
             asked.extend(situation.text for situation in new)
             return [Proposals(np.array(weights))] * len(new)
 
-        algorithm = _cql(file, Prior(ask), total_timesteps=20)
+        algorithm = _cql(file, Prior(ask), gradient_steps=20)
         algorithm.learn()
         assert _solves(algorithm) is solved
         # Once for each situation, and never about the end.
@@ -129,7 +128,7 @@ def test_the_prior_rules_out_what_it_does_not_propose(tmp_path: Path) -> None:
 @pytest.mark.parametrize("make", [_cql, _cloning])
 def test_a_share_of_the_episodes_drawn_by_the_seed(make: Callable[..., Offline], tmp_path: Path) -> None:
     file = _walks(tmp_path / "walks.parquet")
-    few = {"share": 0.1, "total_timesteps": 30}
+    few = {"share": 0.1, "gradient_steps": 30}
     whole, tenth, again = make(file), make(file, **few), make(file, **few)
     assert 0 < len(tenth.data.moments) < len(whole.data.moments) / 4
     assert tenth.data.rewards.tolist() == again.data.rewards.tolist()
@@ -138,14 +137,10 @@ def test_a_share_of_the_episodes_drawn_by_the_seed(make: Callable[..., Offline],
     assert torch.equal(*(next(a.student.head.parameters()) for a in (tenth, again)))
 
 
-@pytest.mark.parametrize("make", [_cql, _cloning])
-def test_without_a_file_it_says_how_to_get_one(make: Callable[..., Offline]) -> None:
-    with pytest.raises(UsageError, match="no demonstrations to learn from; write some with `wean demos`"):
-        make("")
-
-
 def test_a_loss_that_is_no_number_names_the_batch(tmp_path: Path) -> None:
     algorithm = _cql(_walks(tmp_path / "walks.parquet"), learning_rate=1e30)
-    with pytest.raises(WeanError, match=r"the loss became (inf|nan) at step 1, batch 1; lower learning_rate") as error:
+    with pytest.raises(
+        WeanError, match=r"the loss became (inf|nan) after 1 gradient steps; lower learning_rate"
+    ) as error:
         algorithm.learn()
     assert "\n" not in str(error.value)

@@ -13,7 +13,7 @@ from wean.agents.policy import ValuesPolicy
 from wean.algorithms.dqn import DQN, DQNConfig, Exploration, next_values, td_errors
 from wean.errors import WeanError
 from wean.evaluation.evaluate import play_seeds
-from wean.students.q_table import TableValues
+from wean.students.action_values import TableValues
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
 from wean.teachers.priors import Prior, Proposals
@@ -94,11 +94,11 @@ def test_a_backup_by_the_posterior_needs_a_temperature(backup: str) -> None:
 def test_solves_a_corridor_and_knows_what_it_is_worth(plain: tuple[DQN, TableValues], options: bool) -> None:
     changes = {"n_step": 3, "prioritized": 0.6, "backup": "kl", "temperature": 0.01}
     algorithm, student = _trained(SMALL.model_copy(update=changes)) if options else plain
-    assert algorithm.env_steps == 800
+    assert algorithm.done == 800
     played = play_seeds(ValuesPolicy(student), SerialTasks([Corridor] * 5), 10, 10_000)
     assert played.successes.all()
     assert played.lengths.max() == 4
-    cells = [student.moments.add(f"You are in cell {cell}.", ("left", "right")) for cell in range(4)]
+    cells = [student.situations.add(f"You are in cell {cell}.", ("left", "right")) for cell in range(4)]
     right = student(np.array(cells))[:, RIGHT]
     assert right.tolist() == pytest.approx([0.729, 0.81, 0.9, 1.0], abs=0.05)  # gamma^(steps left)
 
@@ -155,7 +155,9 @@ def test_a_loss_that_is_no_number_stops_before_it_does_harm() -> None:
 
     student = TableValues(2, rows=8)
     algorithm = DQN(student, SerialTasks([Broken] * 4), SMALL)
-    with pytest.raises(WeanError, match=r"the loss became nan at step \d+, batch \d+; lower learning_rate") as error:
+    with pytest.raises(
+        WeanError, match=r"the loss became nan after \d+ environment steps; lower learning_rate"
+    ) as error:
         algorithm.learn()
     assert "\n" not in str(error.value)
     assert torch.isfinite(student.head.weight).all()

@@ -13,6 +13,7 @@ from wean.algorithms.rollouts import Collector
 from wean.algorithms.teacher_loss import Schedule
 from wean.errors import WeanError
 from wean.evaluation.evaluate import play_seeds
+from wean.students.config import StudentConfig
 from wean.students.dense import DenseStudent
 from wean.tasks.vector import SerialTasks
 from wean.teachers.plans import Advice
@@ -51,7 +52,7 @@ def test_losses_by_hand() -> None:
 
 
 def test_a_truncated_episode_is_worth_what_would_have_followed() -> None:
-    student = DenseStudent(5, 2, discrete=True, hidden=8)
+    student = DenseStudent(5, 2, discrete=True, config=StudentConfig(hidden=8))
     with torch.no_grad():  # a critic that says 7 everywhere, and an actor that always walks left
         for parameter in (*student.critic.parameters(), *student.actor.parameters()):
             parameter.zero_()
@@ -65,7 +66,7 @@ def test_a_truncated_episode_is_worth_what_would_have_followed() -> None:
 
 
 def test_the_log_probability_is_that_of_who_acted() -> None:
-    student = DenseStudent(5, 2, discrete=True, hidden=8)
+    student = DenseStudent(5, 2, discrete=True, config=StudentConfig(hidden=8))
     teacher = Teacher(lambda situations: [Advice(((("right",), 1.0),))] * len(situations))
     collector = Collector(student, SerialTasks([Corridor] * 4), np.random.default_rng(0), (0, 10))
     rollout = collector.collect(50, teacher, teacher_share=0.5)
@@ -83,7 +84,7 @@ def _success(student: DenseStudent, make: type, episodes: int = 50) -> float:
 
 def test_solves_the_corridor_without_a_teacher() -> None:
     torch.manual_seed(0)
-    student = DenseStudent(5, 2, discrete=True, hidden=16)
+    student = DenseStudent(5, 2, discrete=True, config=StudentConfig(hidden=16))
     config = PPOConfig(total_timesteps=6000, num_envs=8, num_steps=32)
     PPO(student, SerialTasks([Corridor] * 8), config, seed=0).learn()
     assert _success(student, Corridor) == 1.0
@@ -92,7 +93,7 @@ def test_solves_the_corridor_without_a_teacher() -> None:
 @pytest.mark.parametrize("recurrent", [True, False])
 def test_only_a_student_with_a_memory_solves_recall(recurrent: bool) -> None:
     torch.manual_seed(0)
-    student = DenseStudent(1, 2, hidden=16, recurrent=recurrent)
+    student = DenseStudent(1, 2, config=StudentConfig(hidden=16, recurrent=recurrent))
     config = PPOConfig(total_timesteps=16_000, num_envs=16, num_steps=24, learning_rate=3e-3)
     PPO(student, SerialTasks([Recall] * 16), config, seed=0).learn()
     success = _success(student, Recall, 100)
@@ -108,7 +109,7 @@ def test_a_teacher_is_followed_while_its_weight_lasts_and_not_asked_after() -> N
         return [Advice(((("left",), 1.0),))] * len(situations)  # a bad teacher
 
     teacher = Teacher(ask)  # type: ignore[arg-type]
-    student = DenseStudent(5, 2, discrete=True, hidden=16)
+    student = DenseStudent(5, 2, discrete=True, config=StudentConfig(hidden=16))
     schedule = Schedule(kind="constant", start=20.0, stop=0.5)
     config = PPOConfig(total_timesteps=4000, num_envs=8, num_steps=25, teacher=schedule)
     algorithm = PPO(student, SerialTasks([Corridor] * 8), config, teacher, seed=0)
@@ -124,7 +125,7 @@ def test_a_teacher_is_followed_while_its_weight_lasts_and_not_asked_after() -> N
 def test_a_teacher_plays_its_share_even_without_a_weight() -> None:
     torch.manual_seed(0)
     teacher = Teacher(lambda situations: [Advice(((("right",), 1.0),))] * len(situations))
-    student = DenseStudent(5, 2, discrete=True, hidden=16)
+    student = DenseStudent(5, 2, discrete=True, config=StudentConfig(hidden=16))
     with torch.no_grad():
         student.actor.bias.copy_(torch.tensor([9.0, 0.0]))  # would go left
     config = PPOConfig(
@@ -144,19 +145,19 @@ def test_a_teacher_plays_its_share_even_without_a_weight() -> None:
 
 
 def test_a_loss_that_is_no_number_stops_with_one_line() -> None:
-    student = DenseStudent(5, 2, discrete=True, hidden=8)
+    student = DenseStudent(5, 2, discrete=True, config=StudentConfig(hidden=8))
     config = PPOConfig(total_timesteps=1000, num_envs=2, num_steps=8)
     algorithm = PPO(student, SerialTasks([Corridor] * 2), config, seed=0)
     with torch.no_grad():
         student.critic.bias.fill_(float("nan"))
-    with pytest.raises(WeanError, match=r"^the loss became nan at step 16; lower learning_rate .*$"):
+    with pytest.raises(WeanError, match=r"^the loss became nan after 16 environment steps; lower learning_rate .*$"):
         algorithm.learn()
 
 
 def test_the_same_seed_gives_the_same_numbers() -> None:
     def run(seed: int) -> list[dict[str, float]]:
         torch.manual_seed(seed)
-        student = DenseStudent(5, 2, discrete=True, hidden=16)
+        student = DenseStudent(5, 2, discrete=True, config=StudentConfig(hidden=16))
         rows: list[dict[str, float]] = []
         config = PPOConfig(total_timesteps=1024, num_envs=4, num_steps=32)
         PPO(student, SerialTasks([Corridor] * 4), config, seed=seed).learn(lambda update: rows.append(update.metrics))

@@ -18,6 +18,7 @@ from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
 from wean.experiment.build import build
 from wean.experiment.settings import resolve
+from wean.students.config import StudentConfig
 from wean.students.dense import DenseStudent
 from wean.tasks.vector import SerialTasks, Steps, Tasks
 
@@ -54,7 +55,7 @@ class QueryStats:
 
 def _student() -> DenseStudent:
     torch.manual_seed(0)
-    return DenseStudent(5, 2, discrete=True, hidden=16)
+    return DenseStudent(5, 2, discrete=True, config=StudentConfig(hidden=16))
 
 
 def test_the_terms_rewards_are_kept_apart_from_the_environments() -> None:

@@ -10,6 +10,7 @@ from wean.algorithms.when2ask import When2Ask, When2AskConfig
 from wean.evaluation.evaluate import play_seeds
 from wean.evaluation.query_policies import always, at_plan_end, at_random, at_skill_end, never, on_change
 from wean.evaluation.scores import query_stats_report
+from wean.students.config import StudentConfig
 from wean.students.saving import make_student
 from wean.teachers.ask_or_act import AskingCost, QueryStats
 
@@ -26,7 +27,7 @@ def test_it_asks_when_something_new_is_heard_and_not_before() -> None:
     cost = AskingCost(first=0.05, change=0.05, repeat=0.05)
     config = When2AskConfig(total_timesteps=6000, num_envs=16, num_steps=16, learning_rate=3e-3, cost=cost)
     view = errands(16, cost)
-    student = make_student(view.observation_space, view.action_space, hidden=16)
+    student = make_student(view.observation_space, view.action_space, StudentConfig(hidden=16))
     shares: list[float] = []
     When2Ask(student, view, config).learn(lambda update: shares.append(update.metrics["rollout/asking_share"]))
     assert _judge(StudentPolicy(student, "greedy")) == (1.0, 3.0, 2.0)

@@ -101,6 +101,7 @@ def test_compare_lists_and_asks(run: Path, tmp_path: Path) -> None:
         (("train", "llm4teach", "--task", "SimpleDorKey"), 2, "did you mean 'SimpleDoorKey'?"),
         (("train", "llm4teach", "total_timestep=5"), 2, "did you mean 'total_timesteps'?"),
         (("train", "llm4teach", "advice.mod=soft"), 2, "did you mean 'advice.mode'?"),
+        (("train", "ppo", "student.reach=3"), 2, "student.reach is now called student.view_radius"),
         (("train", "llm4teach", "total_timesteps"), 2, "is not key=value"),
         (("train", "llm4teach", "total_timesteps=many"), 2, "total_timesteps: input should be a valid integer"),
         (("train", "llm4teach", "gamma=1.5"), 2, "gamma: input should be less than or equal to 1, not 1.5"),

@@ -11,17 +11,17 @@ import pytest
 
 from wean.agents.subgoal_source import drawing
 from wean.agents.text_agent import TextAgent
+from wean.data.normalize import render_subgoal
 from wean.errors import UsageError, WeanError
 from wean.evaluation.evaluate import Plan, Player, episode_of, episode_row, evaluate_plan
 from wean.evaluation.playing import Episode
 from wean.evaluation.scores import Episodes, Scores, interval_text, stratified
-from wean.experiment.finetuning import Distilling
+from wean.experiment.runner import Progress, Runner
 from wean.experiment.settings import resolve
 from wean.report.timeline import write_timeline
-from wean.students.text.ensemble import load_together
-from wean.students.text.normalize import phrase
-from wean.students.text.sft import lesson_rows
-from wean.students.text.student import load_text_student
+from wean.students.text.examples import sft_rows
+from wean.students.text.seq2seq_decoder import decoder_for
+from wean.students.text.student import load_ensemble, load_text_student
 from wean.tasks.splits import Case
 from word_demos import Replayed, demonstration, write
 
@@ -31,7 +31,7 @@ TINY = ["hidden=48", "layers=2", "heads=2", "vocabulary=400", "context=512", "to
 def train(folder: Path, out: str, *more: str, method: str = "subgoals", **how: Any) -> Path:
     demos, subgoals = folder / "demos.jsonl", folder / "subgoals.jsonl"
     overrides = [*TINY, f"data={demos}", f"annotations={subgoals}", *more]
-    Distilling(resolve(method, overrides=overrides), folder / out, **how).run()
+    Runner(resolve(method, overrides=overrides), folder / out, **how).run()
     return folder / out
 
 
@@ -39,7 +39,7 @@ def train(folder: Path, out: str, *more: str, method: str = "subgoals", **how: A
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     write(folder, count=2)
-    return train(folder, "run", "epochs=80", "learning_rate=0.005", "dev_share=0", "measurements=1")
+    return train(folder, "run", "num_epochs=80", "learning_rate=0.005", "dev_share=0", "measurements=1")
 
 
 def test_what_is_memorised_is_acted_out(trained: Path) -> None:
@@ -50,7 +50,7 @@ def test_what_is_memorised_is_acted_out(trained: Path) -> None:
         played = TextAgent(student).play(task, 100)
         assert task.done == [action for action in trajectory.actions if action != "look around"]
         goals = [entry["goal"] for entry in played.trace if "goal" in entry]
-        assert goals == [phrase(str(chunk.subgoal)) for chunk in annotation.chunks][1:]
+        assert goals == [render_subgoal(str(chunk.subgoal)) for chunk in annotation.chunks][1:]
         assert played.matched == 0
         assert played.score == 100
 
@@ -86,15 +86,15 @@ def test_after_a_drawn_first_sub_goal_the_student_plans(trained: Path) -> None:
     planner = drawing(["put(lamp, box 1)"], "random-first", 0)
     goals = [e["goal"] for e in TextAgent(student, planner).play(Replayed(trajectory), 100).trace if "goal" in e]
     assert goals[0] == "put lamp to box 1"
-    assert set(goals[1:]) & {phrase(str(chunk.subgoal)) for chunk in annotation.chunks}
+    assert set(goals[1:]) & {render_subgoal(str(chunk.subgoal)) for chunk in annotation.chunks}
 
 
 def test_a_student_together_with_itself_does_what_it_does_alone(trained: Path) -> None:
     done = []
     for count in (1, 2):
         task = Replayed(demonstration(1)[0])
-        student, *others = load_together([trained / "student"] * count)
-        TextAgent(student, others=others).play(task, 100)
+        student, *others = load_ensemble([trained / "student"] * count)
+        TextAgent(student, decoder=decoder_for(student, others)).play(task, 100)
         done.append(task.done)
     assert done[0] == done[1] != []
 
@@ -106,17 +106,19 @@ def with_books(folder: Path) -> None:
         file.write_text("".join(f"{line.replace('lamp', 'book') if n % 2 else line}\n" for n, line in enumerate(lines)))
 
 
-@pytest.mark.parametrize("renamed", [0.0, 0.5])
-def test_stopped_between_two_measurements_it_resumes_to_the_same_numbers(tmp_path: Path, renamed: float) -> None:
+@pytest.mark.parametrize("swapped", [0.0, 0.5])
+def test_stopped_between_two_measurements_it_resumes_to_the_same_numbers(tmp_path: Path, swapped: float) -> None:
     with_books(tmp_path)
-    settings = ("epochs=4", "token_budget=200", "measurements=4", f"renamed={renamed}")
+    settings = ("num_epochs=4", "token_budget=200", "measurements=4", f"swap_entities={swapped}")
     whole = train(tmp_path, "whole", *settings)
 
-    def interrupt(epochs: float, metrics: dict[str, float]) -> None:
-        if 2 < epochs < 3:
+    def interrupt(now: Progress) -> None:
+        if 2 < 4 * now.done / now.total < 3:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(WeanError, match=r"stopped after \d+ steps; the same command with --resume goes on from there"):
+    with pytest.raises(
+        WeanError, match=r"stopped after \d+ gradient steps; the same command with --resume goes on from there"
+    ):
         train(tmp_path, "cut", *settings, progress=interrupt)
     cut = train(tmp_path, "cut", *settings, resume=True)
     losses = [
@@ -131,8 +133,8 @@ def test_stopped_between_two_measurements_it_resumes_to_the_same_numbers(tmp_pat
 def test_other_names_are_read_in_training_only(tmp_path: Path) -> None:
     with_books(tmp_path)
     told: list[list[float]] = []
-    for renamed in (0, 1):
-        run = train(tmp_path, f"renamed-{renamed}", "epochs=3", f"renamed={renamed}", "learning_rate=1e-9")
+    for swapped in (0, 1):
+        run = train(tmp_path, f"swapped-{swapped}", "num_epochs=3", f"swap_entities={swapped}", "learning_rate=1e-9")
         told.append([json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()])
         summary = json.loads((run / "summary.json").read_text())
         told.append([round(point["loss"], 4) for point in summary["curve"]])
@@ -142,11 +144,11 @@ def test_other_names_are_read_in_training_only(tmp_path: Path) -> None:
 
 def test_fed_step_by_step_and_flat_it_trains_too(tmp_path: Path) -> None:
     write(tmp_path)
-    step = json.loads((train(tmp_path, "step", "epochs=1", method="subgoals-step") / "summary.json").read_text())
-    whole = json.loads((train(tmp_path, "whole", "epochs=1") / "summary.json").read_text())
+    step = json.loads((train(tmp_path, "step", "num_epochs=1", method="subgoals-step") / "summary.json").read_text())
+    whole = json.loads((train(tmp_path, "whole", "num_epochs=1") / "summary.json").read_text())
     assert step["tokens"] > 2 * whole["tokens"]
-    flat = load_text_student(train(tmp_path, "flat", "epochs=1", method="subgoals-flat") / "student")
-    assert not flat.habits.subgoals
+    flat = load_text_student(train(tmp_path, "flat", "num_epochs=1", method="subgoals-flat") / "student")
+    assert not flat.prompt.subgoals
     played = TextAgent(flat).play(Replayed(demonstration()[0]), 3)
     assert not any("goal" in entry for entry in played.trace)
 
@@ -154,8 +156,8 @@ def test_fed_step_by_step_and_flat_it_trains_too(tmp_path: Path) -> None:
 def test_annotations_missing_for_some_demonstrations_are_one_clear_line(tmp_path: Path) -> None:
     write(tmp_path, count=4, annotated=3)
     with pytest.raises(UsageError, match=r"1 of 4 demonstrations of .* have no sub-goals \(carry 1\); write them with"):
-        train(tmp_path, "refused", "epochs=1")
-    skipped = json.loads((train(tmp_path, "skipped", "epochs=1", "missing=skip") / "summary.json").read_text())
+        train(tmp_path, "refused", "num_epochs=1")
+    skipped = json.loads((train(tmp_path, "skipped", "num_epochs=1", "missing=skip") / "summary.json").read_text())
     assert skipped["demonstrations"] + skipped["dev_demonstrations"] == 3
 
 
@@ -167,7 +169,7 @@ def test_demonstrations_longer_than_the_context_are_refused(tmp_path: Path) -> N
         stream.seek(0)
         stream.writelines(json.dumps(row) + "\n" for row in rows)
     with pytest.raises(UsageError, match=r"carry 2: a prompt has [\d,]+ tokens, the context 512; set context=\d+"):
-        train(tmp_path, "long", "epochs=1")
+        train(tmp_path, "long", "num_epochs=1")
 
 
 @pytest.mark.parametrize(
@@ -183,6 +185,12 @@ def test_demonstrations_longer_than_the_context_are_refused(tmp_path: Path) -> N
             "was trained with prompts wean-prompt/0, this wean writes wean-prompt/5; train it again",
         ),
         (lambda folder: (folder / "config.json").unlink(), "holds no student"),
+        (
+            lambda folder: (folder / "config.json").write_text(
+                (folder / "config.json").read_text().replace('"prompt":', '"told":')
+            ),
+            "was written by wean 0.1; train it again, or use that version",
+        ),
     ],
 )
 def test_a_spoilt_student_folder_is_one_clear_line(trained: Path, tmp_path: Path, spoil, says: str) -> None:  # type: ignore[no-untyped-def]
@@ -192,9 +200,9 @@ def test_a_spoilt_student_folder_is_one_clear_line(trained: Path, tmp_path: Path
         load_text_student(tmp_path / "student")
 
 
-def test_lessons_are_written_for_other_trainers() -> None:
+def test_examples_are_written_for_other_trainers() -> None:
     trajectory, annotation = demonstration()
-    rows = list(lesson_rows([trajectory], {trajectory.key: annotation}, "chat"))
+    rows = list(sft_rows([trajectory], {trajectory.key: annotation}, "chat"))
     kinds = ("goal", "action", "action", "done", "goal", "action", "done", "goal", "action", "action")
     assert tuple(row["kind"] for row in rows) == kinds
     assert [message["role"] for message in rows[0]["messages"]] == ["user", "assistant"]

@@ -11,12 +11,12 @@ import pytest
 
 from wean.agents.references import TeacherPolicy
 from wean.evaluation.evaluate import play_seeds
-from wean.experiment.build import make_teacher
 from wean.llm import open_model
 from wean.tasks.grid.naming import situation
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
 from wean.teachers.handwritten import write_answers
+from wean.teachers.teacher import Teacher
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "stock_minigrid.py"
@@ -31,7 +31,7 @@ def test_its_teacher_knows_every_situation_and_brings_the_robot_home(tmp_path: P
     answers = {situation(user["MISSION"], set(seen), None): plans for seen, plans in user["PLANS"].items()}
     write_answers(tmp_path / "answers.jsonl", answers)
     with open_model(f"recorded:{tmp_path / 'answers.jsonl'}", strict=True) as model:
-        teacher = make_teacher(model)
+        teacher = Teacher(model)
         tasks = SerialTasks([lambda: make_task(user["TASK"])] * 20)
         played = play_seeds(TeacherPolicy(teacher), tasks, 20, 10_000)
     assert played.successes.all()

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from wean.agents.acting import Actor, TextActor
 
 from wean.errors import UsageError, WeanError
-from wean.students import q_text
-from wean.students.action_values import ActionValues
+from wean.students import text_values
+from wean.students.action_values import ActionValues, TableValues
 from wean.students.dense import DenseStudent
-from wean.students.q_table import TableValues
-from wean.students.q_text import PairHead, TextValues
 from wean.students.saving import load_student, save_student
+from wean.students.text_values import PairHead, TextValues
 from wean.tasks.situation import Situation
 
 HALL = Situation("Get out.", "You are in a hall.", ("north", "south", "wait"))
@@ -40,7 +39,7 @@ class Digests:
 
 @pytest.fixture(autouse=True)
 def digests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(q_text, "CachedEncoder", Digests)
+    monkeypatch.setattr(text_values, "CachedEncoder", Digests)
     Digests.read = []
 
 
@@ -57,7 +56,7 @@ def _advised(student: ActionValues) -> NDArray[np.int64]:
     def propose(new: Sequence[Situation]) -> list[NDArray[np.float64]]:
         return [np.array([0.75, 0, 0.25]) if s.text == HALL.text else np.zeros(len(s.choices)) for s in new]
 
-    student.propose = propose
+    student.attach_prior(propose)
     return student.meet([HALL, CAVE])
 
 
@@ -84,7 +83,7 @@ def test_greedy_takes_the_best_proposal_and_without_the_prior_the_best_of_all() 
 def test_a_student_that_meets_the_same_again_asks_nobody() -> None:
     student = TableValues(3)
     _advised(student)
-    student.propose = None
+    student.detach_prior()
     assert student.meet([CAVE, HALL]).tolist() == [1, 0]
 
 

@@ -9,9 +9,10 @@ from small_tasks import Corridor
 from wean.agents.policy import StudentPolicy, policy_of
 from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
+from wean.students.action_values import TableValues
+from wean.students.config import StudentConfig
 from wean.students.dense import DenseStudent
 from wean.students.no_repeat import NoRepeat
-from wean.students.q_table import TableValues
 from wean.tasks.vector import SerialTasks
 
 
@@ -28,7 +29,7 @@ def test_in_the_same_sight_the_next_probable_action_is_due() -> None:
 
 def _turning_back() -> DenseStudent:
     """Walks right from cell 0 and left from cell 1, a little more probably than on."""
-    student = DenseStudent(5, 2, discrete=True, hidden=8)
+    student = DenseStudent(5, 2, discrete=True, config=StudentConfig(hidden=8))
     torch.manual_seed(0)
     optimizer = torch.optim.Adam(student.parameters(), 0.05)
     wanted = torch.tensor([[0.1, 0.9], [0.6, 0.4], [0.1, 0.9], [0.1, 0.9], [0.1, 0.9]])

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from wean.students.posterior import posterior, tilted
+from wean.students.action_values import posterior, tilted
 
 
 def test_proposals_are_weighed_by_the_softmax_of_their_values() -> None:

@@ -1,6 +1,7 @@
 """Students: what they see, and that they come back from disk as they were."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import gymnasium as gym
@@ -9,13 +10,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from wean.agents.acting import Actor
+from wean.evaluation.episodes import play
 
+from wean.agents.policy import StudentPolicy
+from wean.algorithms.ppo import PPO, PPOConfig
 from wean.errors import UsageError, WeanError
+from wean.students.config import StudentConfig
 from wean.students.dense import DenseStudent
-from wean.students.grid import GridStudent, edge_distances, egocentric_index
+from wean.students.grid import GridStudent, border_distances, egocentric_index
 from wean.students.saving import load_student, make_student, save_student, weight_bytes
 from wean.students.student import Student
 from wean.tasks.registration import make_task
+from wean.tasks.vector import SerialTasks
 
 
 def _room(width: int, height: int, at: tuple[int, int], direction: int, key: tuple[int, int]) -> np.ndarray:
@@ -39,7 +45,7 @@ def test_the_window_is_centred_on_the_agent_and_turned_with_it() -> None:
 
 def test_the_same_sight_from_anywhere_gives_the_same_policy() -> None:
     torch.manual_seed(0)
-    student = GridStudent(9, 9, 7, reach=2)
+    student = GridStudent(9, 9, 7, StudentConfig(view_radius=2))
     # The key two ahead and one to the left of the agent, in three places and directions.
     views = [((4, 4), 0, (6, 3)), ((3, 5), 1, (4, 7)), ((5, 4), 2, (3, 5)), ((4, 5), 3, (3, 3))]
     images = torch.from_numpy(np.stack([_room(9, 9, at, direction, key) for at, direction, key in views]))
@@ -51,7 +57,7 @@ def test_the_same_sight_from_anywhere_gives_the_same_policy() -> None:
 
 def test_the_edges_are_counted_from_the_agent() -> None:
     # A 4 x 3 map; at (1, 0) two cells lie to the east, two to the south, one to the west, none to the north.
-    distances = edge_distances(4, 3)
+    distances = border_distances(4, 3)
     assert distances.shape == (4 * 3 * 4, 4)
     pose = (1 * 3 + 0) * 4
     assert distances[pose].tolist() == [2, 2, 1, 0]  # ahead, right, behind, left
@@ -61,13 +67,15 @@ def test_the_edges_are_counted_from_the_agent() -> None:
 
 def test_a_student_that_is_told_of_the_edges_tells_places_apart(tmp_path: Path) -> None:
     space = gym.spaces.Box(0, 255, (9, 9, 4), np.uint8)
-    student = make_student(space, gym.spaces.Discrete(7), hidden=16, reach=2, edges=True)
+    student = make_student(
+        space, gym.spaces.Discrete(7), StudentConfig(hidden=16, view_radius=2, border_distances=True), "map"
+    )
     assert isinstance(student, GridStudent)
-    assert student.edges is not None
+    assert student.border_distances is not None
     images = np.stack([_room(9, 9, at, 0, (at[0] + 2, at[1])) for at in ((3, 4), (4, 4))])
     first, second = student.features(torch.from_numpy(images))
     assert torch.equal(first, second)  # until it has learnt, it makes no difference
-    torch.nn.init.normal_(student.edges.weight)
+    torch.nn.init.normal_(student.border_distances.weight)
     first, second = student.features(torch.from_numpy(images))
     assert not torch.allclose(first, second)
     save_student(student, tmp_path)
@@ -79,7 +87,9 @@ def test_a_student_that_is_told_of_the_edges_tells_places_apart(tmp_path: Path) 
 def test_a_student_with_a_census_knows_what_it_does_not_see_from_here(tmp_path: Path) -> None:
     space = gym.spaces.Box(0, 255, (9, 9, 4), np.uint8)
     torch.manual_seed(0)
-    student = make_student(space, gym.spaces.Discrete(7), hidden=16, reach=1, census=True)
+    student = make_student(
+        space, gym.spaces.Discrete(7), StudentConfig(hidden=16, view_radius=1, object_set=True), "map"
+    )
     assert isinstance(student, GridStudent)
     # A key in either of two far corners, out of sight; then a door there; then a wall, which is no thing.
     corners = [_room(9, 9, (4, 4), 0, at) for at in ((7, 7), (1, 7))]
@@ -102,11 +112,10 @@ def test_in_a_mirror_left_is_right(tmp_path: Path, goal: str) -> None:
     channels = 4 if goal == "none" else 5
     space = gym.spaces.Box(0, 255, (9, 9, channels), np.uint8)
     torch.manual_seed(0)
-    student = make_student(
-        space, gym.spaces.Discrete(7), hidden=16, reach=3, edges=True, census=True, mirror=True, goal=goal
-    )  # type: ignore[arg-type]
+    config = StudentConfig(hidden=16, view_radius=3, border_distances=True, object_set=True, reflection=True, goal=goal)  # type: ignore[arg-type]
+    student = make_student(space, gym.spaces.Discrete(7), config, "map" if goal == "none" else "map+subgoal")
     assert isinstance(student, GridStudent)
-    assert student.edges is not None
+    assert student.border_distances is not None
     for one in student.parameters():
         torch.nn.init.normal_(one, std=0.3)
     # Facing east, a mirror exchanges north and south: the rows of the map.
@@ -132,14 +141,16 @@ def test_in_a_mirror_left_is_right(tmp_path: Path, goal: str) -> None:
 
 
 def test_a_memory_sees_no_mirror() -> None:
-    with pytest.raises(UsageError, match="sees no mirror"):
-        GridStudent(9, 9, 7, mirror=True, recurrent=True)
+    with pytest.raises(UsageError, match="has no reflection"):
+        GridStudent(9, 9, 7, StudentConfig(reflection=True, recurrent=True))
 
 
-@pytest.mark.parametrize("setting", [{"reach": 2}, {"edges": True}, {"census": True}, {"mirror": True}])
+@pytest.mark.parametrize(
+    "setting", [{"view_radius": 2}, {"border_distances": True}, {"object_set": True}, {"reflection": True}]
+)
 def test_a_student_without_a_map_has_no_edges(setting: dict[str, int]) -> None:
-    with pytest.raises(UsageError, match="for tasks that show a grid map"):
-        make_student(gym.spaces.Discrete(16), gym.spaces.Discrete(4), **setting)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="only for tasks that show a grid map"):
+        make_student(gym.spaces.Discrete(16), gym.spaces.Discrete(4), StudentConfig(**setting))  # type: ignore[arg-type]
 
 
 def test_unseen_cells_do_not_learn() -> None:
@@ -154,7 +165,7 @@ def test_unseen_cells_do_not_learn() -> None:
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_many_steps_at_once_equal_one_after_the_other(recurrent: bool) -> None:
     torch.manual_seed(1)
-    student = DenseStudent(3, 4, hidden=8, recurrent=recurrent)
+    student = DenseStudent(3, 4, config=StudentConfig(hidden=8, recurrent=recurrent))
     observations = torch.randn(6, 2, 3)
     starts = torch.zeros(6, 2, dtype=torch.bool)
     starts[0] = True
@@ -169,7 +180,7 @@ def test_many_steps_at_once_equal_one_after_the_other(recurrent: bool) -> None:
 
 
 def test_a_new_episode_forgets() -> None:
-    student = DenseStudent(3, 4, hidden=8, recurrent=True)
+    student = DenseStudent(3, 4, config=StudentConfig(hidden=8, recurrent=True))
     observation, memory = torch.randn(1, 1, 3), torch.randn(1, 8)
     yes, no = torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 1, dtype=torch.bool)
     fresh = student(observation, student.first_state(1), yes)[0]
@@ -187,7 +198,9 @@ SPACES: list[tuple[gym.Space, bool, type[Student]]] = [
 
 @pytest.mark.parametrize(("space", "recurrent", "kind"), SPACES)
 def test_comes_back_from_disk_as_it_was(tmp_path: Path, space: gym.Space, recurrent: bool, kind: type[Student]) -> None:
-    student = make_student(space, gym.spaces.Discrete(3), hidden=16, recurrent=recurrent)
+    observation = "map" if kind is GridStudent else "array"
+    config = StudentConfig(hidden=16, recurrent=recurrent)
+    student = make_student(space, gym.spaces.Discrete(3), config, observation)
     assert type(student) is kind
     save_student(student, tmp_path, card="# card\n")
     again = load_student(tmp_path)
@@ -206,7 +219,7 @@ def test_comes_back_from_disk_as_it_was(tmp_path: Path, space: gym.Space, recurr
 
 def test_the_rooms_student_fits_into_a_megabyte(tmp_path: Path) -> None:
     env = make_task("SimpleDoorKey")
-    save_student(make_student(env.observation_space["image"], env.action_space), tmp_path)  # type: ignore[index]
+    save_student(make_student(env.observation_space["image"], env.action_space, observation="map"), tmp_path)  # type: ignore[index]
     assert weight_bytes(tmp_path) <= 1_000_000
 
 
@@ -241,7 +254,7 @@ def test_spaces_without_a_student_are_named() -> None:
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_an_actor_acts_as_the_student_does(tmp_path: Path, recurrent: bool) -> None:
     torch.manual_seed(0)
-    save_student(DenseStudent(3, 4, hidden=8, recurrent=recurrent), tmp_path)
+    save_student(DenseStudent(3, 4, config=StudentConfig(hidden=8, recurrent=recurrent)), tmp_path)
     actor, student = Actor.load(tmp_path, "greedy"), load_student(tmp_path)
     observations, state, fresh = (
         np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32),
@@ -262,7 +275,7 @@ def test_an_actor_acts_as_the_student_does(tmp_path: Path, recurrent: bool) -> N
 
 def test_an_actor_draws_as_often_as_is_probable(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    student = DenseStudent(2, 3, hidden=8)
+    student = DenseStudent(2, 3, config=StudentConfig(hidden=8))
     with torch.no_grad():
         student.actor.bias.copy_(torch.tensor([0.0, 1.0, 2.0]))
     observation = np.array([0.3, -0.2], np.float32)
@@ -270,3 +283,75 @@ def test_an_actor_draws_as_often_as_is_probable(tmp_path: Path) -> None:
     actor = Actor(student, seed=1)
     drawn = np.bincount([actor.act(observation) for _ in range(3000)], minlength=3) / 3000
     assert drawn == pytest.approx(expected, abs=0.04)
+
+
+def test_the_kind_is_what_the_task_declares_and_never_guessed_from_a_shape() -> None:
+    stacked = gym.spaces.Box(0, 255, (84, 84, 4), np.uint8)
+    actions = gym.spaces.Discrete(3)
+    assert type(make_student(stacked, actions, StudentConfig(hidden=8))) is DenseStudent
+    room = SerialTasks([partial(make_task, "SimpleDoorKey")])
+    assert room.observation == "map"
+    assert type(make_student(room.observation_space, actions, observation=room.observation)) is GridStudent
+    flat = make_student(room.observation_space, actions, StudentConfig(kind="dense"), room.observation)
+    assert type(flat) is DenseStudent
+    assert type(make_student(stacked, actions, StudentConfig(kind="grid", hidden=8))) is GridStudent
+
+
+def test_a_declared_map_must_be_one() -> None:
+    with pytest.raises(UsageError, match=r"a grid student sees a map, uint8 \(W, H, 4\).*; set student.kind=dense"):
+        make_student(gym.spaces.Box(0, 1, (3,)), gym.spaces.Discrete(2), observation="map")
+    with pytest.raises(UsageError, match=r"no student.kind=grit; did you mean 'grid'"):
+        make_student(gym.spaces.Box(0, 1, (3,)), gym.spaces.Discrete(2), StudentConfig(kind="grit"))
+
+
+class FrameStack(gym.Env[np.ndarray, int]):
+    """Four stacked frames of 84 x 84; the brighter half says which action is rewarded."""
+
+    observation_space = gym.spaces.Box(0, 255, (84, 84, 4), np.uint8)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._seen(), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        reward, self.steps = float(action == self.side), self.steps + 1
+        return self._seen(), reward, False, self.steps == 8, {}
+
+    def _seen(self) -> np.ndarray:
+        self.side = int(self.np_random.integers(2))
+        frames = np.zeros((84, 84, 4), np.uint8)
+        frames[:, 42 * self.side : 42 * (self.side + 1)] = 1
+        return frames
+
+
+def test_stacked_frames_train_as_an_array() -> None:
+    torch.manual_seed(0)
+    tasks = SerialTasks([FrameStack] * 8)
+    student = make_student(tasks.observation_space, tasks.action_space, StudentConfig(hidden=16), tasks.observation)
+    PPO(
+        student, tasks, PPOConfig(total_timesteps=2048, num_envs=8, num_steps=16, learning_rate=3e-4, gamma=0.0)
+    ).learn()
+    played = play(StudentPolicy(student, "greedy"), SerialTasks([FrameStack]), 4, 10_000)
+    assert played.returns.mean() > 7
+
+
+def test_a_folder_of_the_version_before_is_read(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = StudentConfig(hidden=8, view_radius=2, border_distances=True, object_set=True, reflection=True)
+    student = GridStudent(6, 6, 7, config)
+    save_student(student, tmp_path)
+    old = {"view_radius": "reach", "border_distances": "edges", "object_set": "census", "reflection": "mirror"}
+    saved = json.loads((tmp_path / "config.json").read_text())
+    assert set(old) < set(saved)
+    (tmp_path / "config.json").write_text(json.dumps({old.get(name, name): value for name, value in saved.items()}))
+    weights = load_file(tmp_path / "model.safetensors")
+    for name in ("border_distances", "object_set"):
+        weights[f"{old[name]}.weight"] = weights.pop(f"{name}.weight")
+    save_file(weights, tmp_path / "model.safetensors")
+    again = load_student(tmp_path)
+    assert isinstance(again, GridStudent)
+    assert again.config == student.config
+    image = torch.from_numpy(_room(6, 6, (2, 2), 0, (3, 3))[None])
+    assert torch.equal(again.features(image), student.features(image))

@@ -13,10 +13,10 @@ from wean.agents.acting import Actor
 
 from wean.errors import UsageError
 from wean.students import subgoal_encoding as goals
+from wean.students.config import Goal, StudentConfig
 from wean.students.grid import GridStudent
 from wean.students.saving import load_student, make_student, save_student
 from wean.students.student import Student
-from wean.students.subgoal_encoding import Goal
 from wean.tasks.grid.phrases import numbers_of
 
 SPACE = gym.spaces.Box(0, 255, (5, 5, 5), np.uint8)
@@ -48,7 +48,7 @@ def digests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _student(goal: Goal) -> Student:
     torch.manual_seed(0)
-    return make_student(SPACE, ACTIONS, hidden=16, goal=goal)
+    return make_student(SPACE, ACTIONS, StudentConfig(hidden=16, goal=goal), "map+subgoal")
 
 
 def _maps(goal: Goal, *skills: str) -> NDArray[np.uint8]:
@@ -74,10 +74,12 @@ def _probabilities(student: Student, maps: NDArray[np.uint8]) -> NDArray[np.floa
 def test_a_student_without_sub_goals_is_what_it_was() -> None:
     """The same weights from the same seed, and the same numbers; nothing of a sub-goal is made or drawn."""
     torch.manual_seed(0)
-    plain = GridStudent(5, 5, 3, hidden=16)
+    plain = GridStudent(5, 5, 3, config=StudentConfig(hidden=16))
     after = torch.rand(1)
     torch.manual_seed(0)
-    student = make_student(gym.spaces.Box(0, 255, (5, 5, 4), np.uint8), ACTIONS, hidden=16, goal="none")
+    student = make_student(
+        gym.spaces.Box(0, 255, (5, 5, 4), np.uint8), ACTIONS, StudentConfig(hidden=16, goal="none"), "map"
+    )
     assert torch.rand(1) == after
     assert set(student.config) == set(plain.config)
     assert "goal" not in student.config
@@ -91,7 +93,7 @@ def test_a_student_without_sub_goals_is_what_it_was() -> None:
 @pytest.mark.parametrize("goal", ENCODINGS)
 def test_a_new_student_acts_as_one_that_sees_no_sub_goal(goal: Goal) -> None:
     torch.manual_seed(0)
-    plain = GridStudent(5, 5, 3, hidden=16)
+    plain = GridStudent(5, 5, 3, config=StudentConfig(hidden=16))
     student = _student(goal)
     assert set(student.state_dict()) - set(plain.state_dict()), "it has weights of its own"
     student.load_state_dict(plain.state_dict(), strict=False)

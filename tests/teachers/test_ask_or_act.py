@@ -8,6 +8,7 @@ from small_tasks import Corridor
 from wean.errors import UsageError
 from wean.tasks.vector import SerialTasks
 from wean.teachers.ask_or_act import ASK, GO_ON, NEVER_ASK, AskingCost, AskOrAct, QueryStats
+from wean.teachers.config import AdviceConfig
 from wean.teachers.plans import Advice
 from wean.teachers.teacher import Teacher
 
@@ -105,7 +106,7 @@ def test_a_replayed_view_goes_on_as_before_and_asks_nobody() -> None:
     view.reset([0, 1], [5, 6])
     for actions in ([0, 0], [1, 0], [0, 0]):
         view.step([0, 1], actions)
-    other = AskOrAct(SerialTasks([Errand] * 2), Teacher(refuse, "argmax"))
+    other = AskOrAct(SerialTasks([Errand] * 2), Teacher(refuse, AdviceConfig(mode="argmax")))
     seen = other.replay(view.histories())
     assert seen.tolist() == view._observe([0, 1]).tolist()
     one, two = view.step([1], [GO_ON]), other.step([1], [GO_ON])
@@ -114,8 +115,8 @@ def test_a_replayed_view_goes_on_as_before_and_asks_nobody() -> None:
 
 
 def test_what_does_not_fit_is_one_line() -> None:
-    teacher = Teacher(lambda situations: [PLANS["Silence."]] * len(situations), "argmax")
+    teacher = Teacher(lambda situations: [PLANS["Silence."]] * len(situations), AdviceConfig(mode="argmax"))
     with pytest.raises(UsageError, match=r"does not list its skills; give it `skill_names`"):
         AskOrAct(SerialTasks([Corridor]), teacher)
     with pytest.raises(UsageError, match=r"one at a time; set advice.mode=argmax"):
-        AskOrAct(SerialTasks([Errand]), Teacher(lambda situations: [], "soft"))
+        AskOrAct(SerialTasks([Errand]), Teacher(lambda situations: [], AdviceConfig(mode="soft")))

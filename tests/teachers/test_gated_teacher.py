@@ -9,7 +9,8 @@ import pytest
 from small_tasks import Corridor
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
-from wean.teachers.gated_teacher import GatedTeacher, QueryContext, QueryRule, wanted
+from wean.teachers.config import AdviceConfig
+from wean.teachers.gated_teacher import GatedTeacher, QueryContext, wanted
 from wean.teachers.plans import Advice
 from wean.teachers.teacher import Teacher
 
@@ -25,24 +26,24 @@ def moments(step: int = 0) -> QueryContext:
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [
-        (QueryRule("always"), [True, True, True]),
-        (QueryRule("new"), [True, False, False]),
+        (AdviceConfig(when="always"), [True, True, True]),
+        (AdviceConfig(when="new"), [True, False, False]),
         # Normalised entropies: 1, 0 and (0.9 ln(10/9) + 0.1 ln 10) / ln 2 = 0.469.
-        (QueryRule("uncertain", min_entropy=0.4), [True, False, True]),
-        (QueryRule("uncertain", min_entropy=0.5), [True, False, False]),
-        (QueryRule("uncertain", min_entropy=0.0), [True, True, True]),
+        (AdviceConfig(when="uncertain", min_entropy=0.4), [True, False, True]),
+        (AdviceConfig(when="uncertain", min_entropy=0.5), [True, False, False]),
+        (AdviceConfig(when="uncertain", min_entropy=0.0), [True, True, True]),
         # Total variation: 0.5, nothing known, 0.1.
-        (QueryRule("disagree", min_disagreement=0.5), [True, True, False]),
-        (QueryRule("disagree", min_disagreement=0.6), [False, True, False]),
-        (QueryRule("disagree", min_disagreement=0.05), [True, True, True]),
+        (AdviceConfig(when="disagree", min_disagreement=0.5), [True, True, False]),
+        (AdviceConfig(when="disagree", min_disagreement=0.6), [False, True, False]),
+        (AdviceConfig(when="disagree", min_disagreement=0.05), [True, True, True]),
     ],
 )
-def test_the_rules_by_hand(rule: QueryRule, expected: list[bool]) -> None:
+def test_the_rules_by_hand(rule: AdviceConfig, expected: list[bool]) -> None:
     assert wanted(rule, moments()).tolist() == expected
 
 
 def test_every_nth_step_begins_with_the_first() -> None:
-    asked = [bool(wanted(QueryRule("every", every=3), moments(step)).all()) for step in range(7)]
+    asked = [bool(wanted(AdviceConfig(when="every", every=3), moments(step)).all()) for step in range(7)]
     assert asked == [True, False, False, True, False, False, True]
 
 
@@ -52,12 +53,12 @@ def test_every_nth_step_begins_with_the_first() -> None:
 class Asked:
     """Three members of a corridor, and what the teacher behind a rule was really asked."""
 
-    def __init__(self, rule: QueryRule, advice: Advice = RIGHT) -> None:
+    def __init__(self, rule: AdviceConfig, advice: Advice = RIGHT) -> None:
         self.texts: list[str] = []
         self._advice = advice
         self.tasks = SerialTasks([Corridor] * 3)
         self.tasks.reset([0, 1, 2], [0, 1, 2])
-        self.sparing = GatedTeacher(Teacher(self._ask), rule)
+        self.sparing = GatedTeacher(Teacher(self._ask, rule))
 
     def _ask(self, situations: Sequence[Situation]) -> list[Advice]:
         self.texts += [situation.text for situation in situations]
@@ -73,7 +74,7 @@ class Asked:
 
 
 def test_with_memory_each_distinct_situation_is_one_question() -> None:
-    asked = Asked(QueryRule())
+    asked = Asked(AdviceConfig())
     assert [asked.step(), asked.step(), asked.step()] == [[True] * 3] * 3
     assert asked.texts == ["You are in cell 0.", "You are in cell 1.", "You are in cell 2."]
     assert asked.sparing.counts == {"moments": 9, "advised": 9, "questions": 3, "not_asked": 0, "over_limit": 0}
@@ -81,7 +82,7 @@ def test_with_memory_each_distinct_situation_is_one_question() -> None:
 
 
 def test_without_memory_each_moment_is_a_question_but_nobody_pays_twice() -> None:
-    asked = Asked(QueryRule(memory=False))
+    asked = Asked(AdviceConfig(memory=False))
     asked.step()
     asked.step()
     assert asked.sparing.counts["questions"] == 6
@@ -89,7 +90,7 @@ def test_without_memory_each_moment_is_a_question_but_nobody_pays_twice() -> Non
 
 
 def test_new_without_memory_advises_only_at_the_first_meeting() -> None:
-    asked = Asked(QueryRule("new", memory=False))
+    asked = Asked(AdviceConfig(when="new", memory=False))
     assert asked.step() == [True, False, False]
     assert asked.step() == [True, False, False]  # member 0 is in cell 1 now
     assert asked.step(go=()) == [True, False, False]
@@ -100,7 +101,7 @@ def test_new_without_memory_advises_only_at_the_first_meeting() -> None:
 
 @pytest.mark.parametrize("memory", [False, True])
 def test_an_uncertain_student_asks_for_itself_and_memory_is_free(memory: bool) -> None:
-    asked = Asked(QueryRule("uncertain", min_entropy=0.9, memory=memory))
+    asked = Asked(AdviceConfig(when="uncertain", min_entropy=0.9, memory=memory))
     sure, unsure = [1.0, 0.0], [0.5, 0.5]
     assert asked.step(np.array([sure, sure, sure])) == [False, False, False]
     assert asked.step(np.array([sure, sure, unsure]), go=()) == [False, memory, True]  # member 1 stands where 2 does
@@ -109,7 +110,7 @@ def test_an_uncertain_student_asks_for_itself_and_memory_is_free(memory: bool) -
 
 
 def test_a_student_that_agrees_with_the_last_advice_does_not_ask_again() -> None:
-    asked = Asked(QueryRule("disagree", min_disagreement=0.5, memory=False))
+    asked = Asked(AdviceConfig(when="disagree", min_disagreement=0.5, memory=False))
     right, left = [0.0, 1.0], [1.0, 0.0]
     assert asked.step(np.array([right, right, right]), go=()) == [True, True, True]  # nothing is known yet
     assert asked.step(np.array([right, left, right]), go=()) == [False, True, False]
@@ -118,7 +119,7 @@ def test_a_student_that_agrees_with_the_last_advice_does_not_ask_again() -> None
 
 @pytest.mark.parametrize("memory", [False, True])
 def test_the_cap_ends_new_advice_and_says_so_once(memory: bool) -> None:
-    asked = Asked(QueryRule(max_questions=2, memory=memory))
+    asked = Asked(AdviceConfig(max_questions=2, memory=memory))
     first = asked.step()
     assert first == ([True] * 3 if memory else [True, True, False])
     later = [asked.step() for _ in range(3)]
@@ -132,7 +133,7 @@ def test_the_cap_ends_new_advice_and_says_so_once(memory: bool) -> None:
 
 
 def test_a_budget_of_nothing_asks_nothing_and_says_so_once() -> None:
-    asked = Asked(QueryRule(max_questions=0))
+    asked = Asked(AdviceConfig(max_questions=0))
     assert [asked.step(), asked.step()] == [[False] * 3] * 2
     assert asked.texts == []
     assert asked.sparing.counts == {"moments": 6, "advised": 0, "questions": 0, "not_asked": 6, "over_limit": 6}
@@ -144,7 +145,7 @@ def test_a_budget_of_nothing_asks_nothing_and_says_so_once() -> None:
 
 @pytest.mark.parametrize("nonsense", [Advice((), ("What a lovely day!",)), Advice(((("fly to the moon",), 1.0),))])
 def test_nonsense_is_no_advice_and_said_once(nonsense: Advice) -> None:
-    asked = Asked(QueryRule(), nonsense)
+    asked = Asked(AdviceConfig(), nonsense)
     assert asked.step() == [False] * 3
     asked.sparing.note_silence()
     asked.step()
@@ -159,14 +160,14 @@ def test_nonsense_is_no_advice_and_said_once(nonsense: Advice) -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        QueryRule(),
-        QueryRule("new", memory=False),
-        QueryRule("every", every=3, memory=False),
-        QueryRule("disagree", memory=False, max_questions=9),
-        QueryRule(max_questions=2),
+        AdviceConfig(),
+        AdviceConfig(when="new", memory=False),
+        AdviceConfig(when="every", every=3, memory=False),
+        AdviceConfig(when="disagree", memory=False, max_questions=9),
+        AdviceConfig(max_questions=2),
     ],
 )
-def test_a_resumed_run_asks_as_if_it_had_not_been_stopped(rule: QueryRule) -> None:
+def test_a_resumed_run_asks_as_if_it_had_not_been_stopped(rule: AdviceConfig) -> None:
     student = np.array([[0.2, 0.8], [0.9, 0.1], [0.5, 0.5]])
     whole, begun, resumed = Asked(rule), Asked(rule), Asked(rule)
     for asked in (whole, begun):

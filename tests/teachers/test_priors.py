@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from wean.errors import UsageError
 from wean.llm import open_model, scripted_model
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
+from wean.teachers.config import PriorConfig
 from wean.teachers.priors import Prior, Proposals, logprobs, messages, samples, verbalized
 
 HALL = Situation("Get out.", "You are in a hall.", ("go north", "go south", "wait"))
@@ -70,7 +70,7 @@ def test_logprobs_are_the_softmax_of_the_scores(tmp_path: Path) -> None:
 
 
 def test_mixing_with_chance_rules_nothing_out() -> None:
-    prior = Prior(lambda new: [Proposals(np.array([0.75, 0.25, 0]))] * len(new), epsilon=0.3)
+    prior = Prior(lambda new: [Proposals(np.array([0.75, 0.25, 0]))] * len(new), config=PriorConfig(epsilon=0.3))
     [found] = prior.propose([HALL])
     assert found.weights.tolist() == pytest.approx([0.625, 0.275, 0.1])
 
@@ -80,13 +80,13 @@ def test_k_proposals_are_drawn_once_and_by_the_words_alone() -> None:
         return [Proposals(np.array([0.7, 0.3]))] * len(new)
 
     places = _places(400)
-    prior = Prior(ask, k=5, seed=1)
+    prior = Prior(ask, PriorConfig(k=5), seed=1)
     drawn = np.array([found.weights for found in prior.propose(places)])
     assert set((drawn * 5).round(9).ravel()) <= {0, 1, 2, 3, 4, 5}
     assert drawn.mean(0) == pytest.approx([0.7, 0.3], abs=0.03)
-    backwards = Prior(ask, k=5, seed=1).propose(places[::-1])
+    backwards = Prior(ask, PriorConfig(k=5), seed=1).propose(places[::-1])
     assert [found.weights.tolist() for found in backwards[::-1]] == drawn.tolist()
-    assert [found.weights.tolist() for found in Prior(ask, k=5, seed=2).propose(places)] != drawn.tolist()
+    assert [found.weights.tolist() for found in Prior(ask, PriorConfig(k=5), seed=2).propose(places)] != drawn.tolist()
 
 
 def test_each_situation_is_asked_about_once_and_not_again_after_a_resume() -> None:
@@ -127,7 +127,7 @@ def test_no_proposal_is_no_advice_and_never_a_guess() -> None:
 @pytest.mark.parametrize("one_by_one", [True, False])
 def test_a_prior_that_proposes_nothing_is_one_clear_line(one_by_one: bool) -> None:
     model = scripted_model(lambda request: "I cannot say.")
-    prior = Prior(partial(verbalized, model))
+    prior = Prior(model)
     *first, last = [[place] for place in _places(20)] if one_by_one else [_places(20)]
     for places in first:
         prior.propose(places)

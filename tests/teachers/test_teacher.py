@@ -1,7 +1,6 @@
 """The teacher: modes, no advice, and one question per distinct situation."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import pytest
@@ -10,9 +9,10 @@ from small_tasks import Corridor
 from wean.llm import scripted_model
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
+from wean.teachers.config import AdviceConfig, Mode
 from wean.teachers.elicitation import logprobs, messages, samples, verbalized
 from wean.teachers.plans import Advice
-from wean.teachers.teacher import Mode, Teacher
+from wean.teachers.teacher import Teacher
 
 MIXED = Advice(((("right",), 0.7), (("left",), 0.3)))
 
@@ -24,7 +24,7 @@ def _tasks(count: int = 3) -> SerialTasks:
 
 
 def _guide(advice: Advice, mode: Mode = "soft") -> tuple[np.ndarray, np.ndarray]:
-    return Teacher(lambda situations: [advice] * len(situations), mode).guide(_tasks(), [0, 1, 2], 2)
+    return Teacher(lambda situations: [advice] * len(situations), AdviceConfig(mode=mode)).guide(_tasks(), [0, 1, 2], 2)
 
 
 def test_soft_keeps_all_plans() -> None:
@@ -38,7 +38,7 @@ def test_argmax_keeps_the_most_probable_action() -> None:
 
 
 def test_sampled_draws_each_plan_as_often_as_it_is_probable() -> None:
-    teacher = Teacher(lambda situations: [MIXED] * len(situations), "sampled", seed=1)
+    teacher = Teacher(lambda situations: [MIXED] * len(situations), AdviceConfig(mode="sampled"), seed=1)
     tasks = _tasks()
     drawn = np.concatenate([teacher.guide(tasks, [0, 1, 2], 2).probabilities for _ in range(500)])
     assert set(map(tuple, drawn.tolist())) == {(0.0, 1.0), (1.0, 0.0)}
@@ -53,7 +53,7 @@ def test_a_plan_that_can_do_nothing_is_left_out() -> None:
 @pytest.mark.parametrize("advice", [Advice(()), Advice(((("fly",), 1.0),))])
 @pytest.mark.parametrize("mode", ["soft", "sampled", "argmax"])
 def test_no_advice_is_no_action_and_counted(advice: Advice, mode: Mode) -> None:
-    teacher = Teacher(lambda situations: [advice] * len(situations), mode)
+    teacher = Teacher(lambda situations: [advice] * len(situations), AdviceConfig(mode=mode))
     probabilities, advised = teacher.guide(_tasks(), [0, 1, 2], 2)
     assert not advised.any()
     assert probabilities.sum() == 0
@@ -79,14 +79,14 @@ def test_each_distinct_situation_is_asked_once() -> None:
 
 
 def test_a_restored_teacher_asks_nothing_again_and_draws_on() -> None:
-    first = Teacher(lambda situations: [MIXED] * len(situations), "sampled", seed=3)
+    first = Teacher(lambda situations: [MIXED] * len(situations), AdviceConfig(mode="sampled"), seed=3)
     tasks = _tasks()
     first.guide(tasks, [0, 1, 2], 2)
 
     def refuse(situations: Sequence[Situation]) -> list[Advice]:
         raise AssertionError("asked again")
 
-    second = Teacher(refuse, "sampled", seed=99)
+    second = Teacher(refuse, AdviceConfig(mode="sampled"), seed=99)
     second.restore(first.state())
     for _ in range(20):
         one, other = first.guide(tasks, [0, 1, 2], 2), second.guide(tasks, [0, 1, 2], 2)
@@ -141,5 +141,5 @@ def test_logprobs_is_the_softmax_over_the_choices() -> None:
 
 def test_partial_makes_a_teacher() -> None:
     model = scripted_model(lambda asked: '{"plans": [{"skills": ["right"]}]}')
-    teacher = Teacher(partial(verbalized, model))
+    teacher = Teacher(model)
     assert teacher.guide(_tasks(), [0, 1, 2], 2).probabilities[:, 1].tolist() == [1.0] * 3

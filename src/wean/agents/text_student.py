@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.agents.policy import Policy
-from wean.agents.subgoal_source import Planner
-from wean.agents.text_agent import TextAgent
+from wean.agents.subgoal_source import SubgoalSource
+from wean.agents.text_agent import TextEpisode
+from wean.students.text.seq2seq_decoder import decoder_for
 from wean.students.text.student import TextStudent
 from wean.tasks.splits import Case
 from wean.tasks.vector import Steps, Tasks
@@ -21,23 +22,25 @@ class TextStudentPolicy(Policy):
     """A text student that plays text tasks, alone or together with others.
 
     Args:
-        students: The student, and those that act together with it (`wean.students.text.ensemble`).
+        students: The student, and those that act together with it (`wean.students.text.student.load_ensemble`).
         planner: Gives for an episode what names its sub-goals in the student's place; None lets the student plan.
     """
 
     name = "student"
 
     def __init__(
-        self, students: Sequence[TextStudent], planner: Callable[[Case], Planner | None] | None = None
+        self, students: Sequence[TextStudent], planner: Callable[[Case], SubgoalSource | None] | None = None
     ) -> None:
         self._students, self._planner = students, planner
-        self._agents: dict[int, TextAgent] = {}
+        self._agents: dict[int, TextEpisode] = {}
 
     def begin(self, members: Sequence[Case]) -> None:
         """See `Policy.begin`."""
         first, *others = self._students
         planners = [self._planner(case) if self._planner else None for case in members]
-        self._waiting = {number: TextAgent(first, planner, others) for number, planner in enumerate(planners)}
+        self._waiting = {
+            number: TextEpisode(first, decoder_for(first, others), planner) for number, planner in enumerate(planners)
+        }
         self._agents = {}
 
     def decide(
@@ -54,8 +57,8 @@ class TextStudentPolicy(Policy):
         """See `Policy.observe`."""
         over = steps.terminated | steps.truncated
         for place, index in enumerate(which):
-            self._agents[index].observe(steps.feedback(place), steps.infos[place], bool(over[place]))
+            self._agents[index].observe(steps.feedback(place), bool(over[place]), dict(steps.infos[place]))
 
     def episode_stats(self) -> list[dict[str, Any]]:
         """See `Policy.episode_stats`."""
-        return [asdict(self._agents[index].played) for index in sorted(self._agents)]
+        return [asdict(self._agents[index].stats) for index in sorted(self._agents)]

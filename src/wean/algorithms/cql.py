@@ -7,17 +7,18 @@ both the maximum of the target and the log-sum-exp run over what the prior propo
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Self
 
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
+from wean.algorithms.algorithm import Given
 from wean.algorithms.dqn import Backup, needs_temperature, next_values, td_errors
 from wean.algorithms.offline import Offline, OfflineConfig, columns
+from wean.data.demonstrations import Demonstrations
 from wean.data.replay import Transitions
-from wean.students.action_values import ActionValues
-from wean.students.posterior import tilted
+from wean.students.action_values import ActionValues, tilted
 from wean.teachers.priors import Prior
 
 
@@ -65,20 +66,35 @@ class CQL(Offline):
 
     Args:
         student: Trained in place.
+        demonstrations: The recorded episodes.
         config: Settings.
         prior: Proposes actions; None leaves all of them alike.
         seed: Draws the episodes and the minibatches.
     """
 
-    def __init__(self, student: ActionValues, config: CQLConfig, prior: Prior | None = None, seed: int = 0) -> None:
-        super().__init__(student, config, prior, seed, config.gamma)
+    Config = CQLConfig
+
+    def __init__(
+        self,
+        student: ActionValues,
+        demonstrations: Demonstrations,
+        config: CQLConfig,
+        prior: Prior | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(student, demonstrations, config, prior, seed, config.gamma)
         self.config = config
         self.target = copy.deepcopy(student.head)
+
+    @classmethod
+    def make(cls, given: Given) -> Self:
+        """See `Algorithm.make`."""
+        return cls(given.student, given.demonstrations, given.config, given.guide, given.seed)
 
     def loss(self, batch: Transitions) -> tuple[Tensor, dict[str, float]]:
         """0.5 TD error squared + cql_coef * conservative term."""
         student, config = self.student, self.config
-        if self.env_steps % config.target_network_frequency == 0:
+        if self.done % config.target_network_frequency == 0:
             self.target.load_state_dict(student.head.state_dict())
         actions, rewards, discounts = columns(batch)
         with torch.no_grad():

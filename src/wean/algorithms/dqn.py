@@ -11,8 +11,8 @@ from __future__ import annotations
 import copy
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -20,12 +20,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from torch import Tensor
 
-from wean.algorithms.algorithm import Update
+from wean.algorithms.algorithm import Given, Needs, Unit, Update
 from wean.algorithms.optimization import adam, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.data.replay import NStep, Replay, Transitions
-from wean.students.action_values import ActionValues
-from wean.students.posterior import posterior, tilted
-from wean.tasks.situation import Situation
+from wean.students.action_values import ActionValues, posterior, tilted
 from wean.tasks.vector import Tasks, chosen
 from wean.teachers.priors import Prior
 
@@ -65,6 +63,7 @@ class DQNConfig(BaseModel):
     """Environment steps to train for, all members counted."""
     num_envs: int = Field(8, gt=0)
     """Tasks stepped side by side."""
+    guidance: ClassVar = "prior"
     learning_rate: float = Field(1e-3, gt=0)
     """Adam's step size."""
     gamma: float = Field(0.97, ge=0, le=1)
@@ -142,6 +141,11 @@ class DQN:
         episode_seeds: Episodes are reset to seeds drawn from range(*episode_seeds).
     """
 
+    Config = DQNConfig
+    needs = Needs(values=True)
+    matching = False
+    unit: Unit = "env_steps"
+
     def __init__(
         self,
         student: ActionValues,
@@ -153,7 +157,7 @@ class DQN:
     ) -> None:
         self.student, self.tasks, self.config, self.prior = student, tasks, config, prior
         self.matched = 0.0
-        self.env_steps = 0
+        self.done = 0
         self.seconds = {"environment": 0.0, "teacher": 0.0, "acting": 0.0, "learning": 0.0}
         self.random = np.random.default_rng(seed)
         self.replay = Replay(config.buffer_size, self.random, config.prioritized)
@@ -167,13 +171,23 @@ class DQN:
         self._finished: deque[tuple[float, int]] = deque(maxlen=100)
         tasks.reset(self._members, self._draw_seeds(tasks.num))
         if prior is not None:
-            student.propose = self._propose
+            student.attach_prior(prior.weights)
         self._moments = self._meet(self._members)
+
+    @classmethod
+    def make(cls, given: Given) -> Self:
+        """See `Algorithm.make`."""
+        return cls(given.student, given.tasks, given.config, given.guide, given.seed)
+
+    @property
+    def total(self) -> int:
+        """Environment steps to train for."""
+        return self.config.total_timesteps
 
     @property
     def teacher_weight(self) -> float:
         """The share of moments in which the prior alone acts now."""
-        return self.config.exploration.share(self.env_steps / self.config.total_timesteps) if self.prior else 0.0
+        return self.config.exploration.share(self.done / self.config.total_timesteps) if self.prior else 0.0
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
         """Trains until `total_timesteps`; calls `on_update` a thousand times on the way.
@@ -184,30 +198,30 @@ class DQN:
         config = self.config
         every = max(config.total_timesteps // 1000, 1)
         metrics: dict[str, float] = {}
-        while self.env_steps < config.total_timesteps:
-            before = self.env_steps
+        while self.done < config.total_timesteps:
+            before = self.done
             self._play()
             if before >= config.learning_starts:
                 started = time.perf_counter()
-                for _ in range(self.env_steps // config.train_frequency - before // config.train_frequency):
+                for _ in range(self.done // config.train_frequency - before // config.train_frequency):
                     metrics |= self._improve()
                 self.seconds["learning"] += time.perf_counter() - started
-            if on_update is not None and self.env_steps // every > before // every:
-                on_update(Update(self.env_steps, metrics | self._recent()))
-        self.student.propose = None  # from here on it acts as it is shipped, with the proposals that it carries
+            if on_update is not None and self.done // every > before // every:
+                on_update(Update(self.done, metrics | self._recent()))
+        self.student.detach_prior()
 
     def _play(self) -> None:
         """Steps every member once and keeps the books."""
         tasks, config, random = self.tasks, self.config, self.random
         started = time.perf_counter()
-        explore = config.exploration.share(self.env_steps / config.total_timesteps)
+        explore = config.exploration.share(self.done / config.total_timesteps)
         prior = self.student.prior(self._moments)
         with torch.no_grad():
             chances = posterior(self.student(self._moments), prior, config.temperature)
         chances = (1 - explore) * chances + explore * prior
         draws = random.random((tasks.num, 1))
         edges = chances.double().numpy().cumsum(1)
-        actions = np.minimum((edges < draws * edges[:, -1:]).sum(1), self.student.moments.counts[self._moments] - 1)
+        actions = np.minimum((edges < draws * edges[:, -1:]).sum(1), self.student.num_choices(self._moments) - 1)
         self.seconds["acting"] += time.perf_counter() - started
         started = time.perf_counter()
         stepped = tasks.step(self._members, chosen(tasks, self._members, actions))
@@ -236,18 +250,18 @@ class DQN:
             self._returns[over], self._lengths[over] = 0, 0
             tasks.reset(over, self._draw_seeds(len(over)))
             self._moments[over] = self._meet(over)
-        self.env_steps += tasks.num
+        self.done += tasks.num
 
     def _improve(self) -> dict[str, float]:
         """One gradient step on a batch from replay."""
         config = self.config
         if self.updates == 0:
             self.student.settle()
-        beta = 0.4 + 0.6 * min(1.0, self.env_steps / config.total_timesteps)  # as in 1511.05952
+        beta = 0.4 + 0.6 * min(1.0, self.done / config.total_timesteps)  # as in 1511.05952
         places, batch, weights = self.replay.draw(config.batch_size, beta)
         errors = self._errors(batch)
         loss = 0.5 * (torch.from_numpy(weights) * errors.square()).mean()
-        take_step(self.optimizer, loss, config.max_grad_norm, self.env_steps, self.updates)
+        take_step(self.optimizer, loss, config.max_grad_norm, self.done, self.unit)
         self.updates += 1
         if config.prioritized:
             self.replay.set_priorities(places, errors.detach().numpy())
@@ -274,10 +288,6 @@ class DQN:
         self.seconds["teacher"] += time.perf_counter() - started
         return numbers
 
-    def _propose(self, situations: Sequence[Situation]) -> list[NDArray[np.float64]]:
-        assert self.prior is not None
-        return [proposals.weights for proposals in self.prior.propose(situations)]
-
     def _recent(self) -> dict[str, float]:
         """Mean return and length of the last hundred episodes that ended while playing."""
         if not self._finished:
@@ -300,7 +310,7 @@ class DQN:
             "returns": self._returns.tolist(),
             "lengths": self._lengths.tolist(),
             "finished": list(self._finished),
-            "env_steps": self.env_steps,
+            "done": self.done,
             "updates": self.updates,
             "seconds": self.seconds,
         }
@@ -316,6 +326,6 @@ class DQN:
         self._n_step.restore(values["waiting"])
         self._returns, self._lengths = np.array(values["returns"]), np.array(values["lengths"])
         self._finished.extend((float(value), int(length)) for value, length in values["finished"])
-        self.env_steps, self.updates = values["env_steps"], values["updates"]
+        self.done, self.updates = values["done"], values["updates"]
         self.seconds = dict(values["seconds"])
         self._moments = self.student.meet(self.tasks.situations(self._members))

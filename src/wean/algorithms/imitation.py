@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from wean.algorithms.algorithm import Update
+from wean.algorithms.algorithm import Given, Needs, Unit, Update
 from wean.algorithms.optimization import adam, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.algorithms.rollouts import Collector, Guide, Rollout
 from wean.algorithms.teacher_loss import teacher_loss
@@ -33,6 +33,7 @@ class ImitationConfig(BaseModel):
     """Environment steps to label, all members and rounds counted: the number of teacher labels."""
     num_envs: int = Field(64, gt=0)
     """Tasks stepped side by side."""
+    guidance: ClassVar = "advice"
     num_steps: int = Field(16, gt=0)
     """Steps of each member in one segment; a recurrent student learns over one segment at a time."""
     rounds: int = Field(20, gt=0)
@@ -64,6 +65,11 @@ class Imitation:
         UsageError: If there is no teacher.
     """
 
+    Config = ImitationConfig
+    needs = Needs()
+    matching = False
+    unit: Unit = "env_steps"
+
     def __init__(
         self,
         student: Student,
@@ -84,10 +90,20 @@ class Imitation:
         self._data: dict[str, Tensor] = {}
         self._learning_seconds = 0.0
 
+    @classmethod
+    def make(cls, given: Given) -> Self:
+        """See `Algorithm.make`."""
+        return cls(given.student, given.tasks, given.config, given.guide, given.seed)
+
     @property
-    def env_steps(self) -> int:
+    def done(self) -> int:
         """Environment steps labelled so far."""
         return self.collector.env_steps
+
+    @property
+    def total(self) -> int:
+        """Environment steps to train for."""
+        return self.config.total_timesteps
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -109,7 +125,7 @@ class Imitation:
         while self._round < config.rounds:
             share = 1.0 if self._round == 0 else config.teacher_share
             goal = config.total_timesteps * (self._round + 1) // config.rounds
-            while self.env_steps < goal:
+            while self.done < goal:
                 self._store(self.collector.collect(config.num_steps, self.teacher, share))
             started = time.perf_counter()
             first = config.updates * self._round // config.rounds
@@ -122,7 +138,7 @@ class Imitation:
             self._round += 1
             if on_update is not None:
                 metrics = {"train/teacher_loss": loss, "train/teacher_weight": 1.0} | self.collector.recent()
-                on_update(Update(self.env_steps, metrics))
+                on_update(Update(self.done, metrics))
 
     def _store(self, rollout: Rollout) -> None:
         """Adds a segment to the labelled data, columns being what a minibatch is drawn from."""
@@ -150,7 +166,7 @@ class Imitation:
             self._data["teacher"][:, chosen].flatten(0, 1),
             self._data["advised"][:, chosen].flatten(),
         )
-        take_step(self.optimizer, loss, self.config.max_grad_norm, self.env_steps)
+        take_step(self.optimizer, loss, self.config.max_grad_norm, self.done, self.unit)
         return float(loss.detach())
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -1,23 +1,24 @@
-"""Learning from a file of demonstrations alone: the loop that CQL and offline behaviour cloning share."""
+"""Learning from recorded episodes alone: the loop that CQL and offline behaviour cloning share, and the latter's loss.
+
+Offline behaviour cloning: the values become logits over the actions that each situation lists, and are fitted to the
+recorded actions (Pomerleau 1991).
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from wean.algorithms.algorithm import Update
+from wean.algorithms.algorithm import Given, Needs, Unit, Update
 from wean.algorithms.optimization import adam, anneal, load_optimizer_tensors, optimizer_tensors, take_step
-from wean.data.demonstrations import Demonstrations, read_demonstrations
+from wean.data.demonstrations import Demonstrations
 from wean.data.replay import Transitions
-from wean.errors import UsageError
 from wean.students.action_values import ActionValues
 from wean.tasks.situation import Situation
 from wean.teachers.priors import Prior
@@ -34,10 +35,8 @@ class OfflineConfig(BaseModel):
     """The file of demonstrations; `wean demos TASK` writes one."""
     share: float = Field(1.0, gt=0, le=1)
     """Share of its episodes, drawn by the run's seed, that are learned from."""
-    total_timesteps: int = Field(10_000, gt=0)
-    """Gradient steps. Nothing is played."""
-    num_envs: int = Field(1, gt=0)
-    """Of no use here: nothing is played."""
+    gradient_steps: int = Field(10_000, gt=0)
+    """Gradient steps to train for; nothing is played."""
     learning_rate: float = Field(1e-3, gt=0)
     """Adam's step size at the start."""
     anneal_lr: bool = True
@@ -47,39 +46,55 @@ class OfflineConfig(BaseModel):
     max_grad_norm: float = Field(10.0, gt=0)
     """Gradients are scaled down to this norm."""
 
+    guidance: ClassVar = "prior"
+    num_envs: ClassVar[int] = 1
+    """One task, whose spaces the student fits; it is never stepped."""
+
+
+class CloningConfig(OfflineConfig):
+    """Settings of offline behaviour cloning."""
+
 
 class Offline:
-    """Trains a student of action values on recorded steps; a subclass says with which loss.
+    """Trains a student of action values on recorded steps; a subclass gives the loss.
 
     Args:
         student: Trained in place.
+        demonstrations: The recorded episodes; `config.share` of them are learned from.
         config: Settings.
-        prior: Proposes actions; None leaves all of them alike.
+        prior: Proposes actions; None proposes all of them alike.
         seed: Draws the episodes and the minibatches.
         gamma: Discount per step.
-
-    Raises:
-        UsageError: If no file is named, or it holds no demonstrations.
     """
 
+    needs = Needs(values=True, demonstrations=True)
+    matching = False
+    unit: Unit = "gradient_steps"
+
     def __init__(
-        self, student: ActionValues, config: OfflineConfig, prior: Prior | None, seed: int, gamma: float = 1.0
+        self,
+        student: ActionValues,
+        demonstrations: Demonstrations,
+        config: OfflineConfig,
+        prior: Prior | None,
+        seed: int,
+        gamma: float = 1.0,
     ) -> None:
-        if not config.data:
-            raise UsageError(
-                "no demonstrations to learn from; write some with `wean demos` and name them with data=FILE"
-            )
         self.student, self.prior, self._config = student, prior, config
         self.matched = 0.0
-        self.env_steps = 0
+        self.done = 0
         self.seconds = {"learning": 0.0, "teacher": 0.0}
         self.random = np.random.default_rng(seed)
-        demonstrations = read_demonstrations(Path(config.data))
         if config.share < 1:
             demonstrations = demonstrations.subset(seed, share=config.share)
-        self.data = self._numbered(demonstrations, gamma)
+        self.data = self._transitions(demonstrations, gamma)
         student.settle()
         self.optimizer = adam(student.head, config.learning_rate)
+
+    @property
+    def total(self) -> int:
+        """Gradient steps to train for."""
+        return self._config.gradient_steps
 
     @property
     def teacher_weight(self) -> float:
@@ -88,40 +103,40 @@ class Offline:
 
     def loss(self, batch: Transitions) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch, and its parts by name."""
-        raise TypeError(f"{type(self).__name__} does not say what it learns: implement loss()")
+        raise NotImplementedError(f"{type(self).__name__} must implement loss()")
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
-        """Takes `total_timesteps` gradient steps; calls `on_update` a thousand times on the way.
+        """Takes `gradient_steps` gradient steps; calls `on_update` a thousand times on the way.
 
         Raises:
             WeanError: If a loss is no longer a number.
         """
         config = self._config
-        every = max(config.total_timesteps // _UPDATES, 1)
-        while self.env_steps < config.total_timesteps:
+        every = max(self.total // _UPDATES, 1)
+        while self.done < self.total:
             started = time.perf_counter()
             rows = self.random.integers(len(self.data.moments), size=config.batch_size)
             loss, parts = self.loss(self.data.at(rows))
             if config.anneal_lr:
-                anneal(self.optimizer, config.learning_rate, self.env_steps / config.total_timesteps)
-            take_step(self.optimizer, loss, config.max_grad_norm, self.env_steps, self.env_steps)
-            self.env_steps += 1
+                anneal(self.optimizer, config.learning_rate, self.done / self.total)
+            take_step(self.optimizer, loss, config.max_grad_norm, self.done, self.unit)
+            self.done += 1
             self.seconds["learning"] += time.perf_counter() - started
-            if on_update is not None and self.env_steps % every == 0:
-                on_update(Update(self.env_steps, {"train/loss": float(loss.detach()), **parts}))
-        self.student.propose = None  # from here on it acts as it is shipped
+            if on_update is not None and self.done % every == 0:
+                on_update(Update(self.done, {"train/loss": float(loss.detach()), **parts}))
+        self.student.detach_prior()
 
-    def _numbered(self, steps: Demonstrations, gamma: float) -> Transitions:
-        """The steps as transitions between numbered moments; asks the prior about all of them."""
+    def _transitions(self, steps: Demonstrations, gamma: float) -> Transitions:
+        """The steps as transitions between numbered situations; asks the prior about all of them."""
         started = time.perf_counter()
         if self.prior is not None:
-            self.student.propose = lambda new: [p.weights for p in self.prior.propose(new)]  # type: ignore[union-attr]
+            self.student.attach_prior(self.prior.weights)
         before = list(zip(steps.text, steps.choices, strict=True))
         after = list(zip(steps.next_text, steps.next_choices, strict=True))
-        # Where the task ended, what follows does not count: nobody is asked about it.
+        # The situation after the end of the task does not count: the prior is not asked about it.
         after = [was if over else then for was, then, over in zip(before, after, steps.terminated, strict=True)]
         situations = [Situation(steps.goal, text, choices, (text, choices)) for text, choices in (*before, *after)]
-        numbers: NDArray[np.int64] = self.student.meet(situations)
+        numbers = self.student.meet(situations)
         if self.prior is not None:
             self.prior.count(situations[: len(steps)])
         self.seconds["teacher"] += time.perf_counter() - started
@@ -135,16 +150,56 @@ class Offline:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that a resumed run needs beside the student and the file."""
-        values = {"random": self.random.bit_generator.state, "updates": self.env_steps, "seconds": self.seconds}
+        values = {"random": self.random.bit_generator.state, "updates": self.done, "seconds": self.seconds}
         return optimizer_tensors(self.optimizer), values
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Continues from `state`."""
         load_optimizer_tensors(self.optimizer, tensors)
         self.random.bit_generator.state = values["random"]
-        self.env_steps, self.seconds = values["updates"], dict(values["seconds"])
+        self.done, self.seconds = values["updates"], dict(values["seconds"])
 
 
 def columns(batch: Transitions) -> tuple[Tensor, Tensor, Tensor]:
     """Actions, rewards and discounts of a batch as tensors."""
     return torch.from_numpy(batch.actions), torch.from_numpy(batch.rewards), torch.from_numpy(batch.discounts)
+
+
+def cloning_loss(logits: Tensor, actions: Tensor, listed: Tensor) -> Tensor:
+    """Cross-entropy of the recorded actions: mean of - log softmax(logits)[a] over the listed actions.
+
+    Args:
+        logits: (B, A).
+        actions: (B,) int64 of the data.
+        listed: (B, A) bool, which places hold an action.
+    """
+    log_probs = torch.log_softmax(logits.masked_fill(~listed, -torch.inf), -1)
+    return -log_probs.gather(-1, actions.unsqueeze(-1)).mean()
+
+
+class Cloning(Offline):
+    """Trains a student to choose as the recorded steps do; see `Offline`.
+
+    Args:
+        student: Trained in place.
+        demonstrations: The recorded episodes.
+        config: Settings.
+        seed: Draws the episodes and the minibatches.
+    """
+
+    Config = CloningConfig
+
+    def __init__(
+        self, student: ActionValues, demonstrations: Demonstrations, config: CloningConfig, seed: int = 0
+    ) -> None:
+        super().__init__(student, demonstrations, config, None, seed)
+
+    @classmethod
+    def make(cls, given: Given) -> Self:
+        """See `Algorithm.make`."""
+        return cls(given.student, given.demonstrations, given.config, given.seed)
+
+    def loss(self, batch: Transitions) -> tuple[Tensor, dict[str, float]]:
+        """See `cloning_loss`."""
+        listed = self.student.prior(batch.moments, use=False) > 0
+        return cloning_loss(self.student(batch.moments), columns(batch)[0], listed), {}

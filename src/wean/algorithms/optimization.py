@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from wean.algorithms.algorithm import Unit
 from wean.errors import WeanError
 
 
@@ -20,7 +21,11 @@ def anneal(optimizer: torch.optim.Optimizer, learning_rate: float, done: float) 
 
 
 def take_step(
-    optimizer: torch.optim.Optimizer, loss: Tensor, max_grad_norm: float, env_steps: int, batch: int | None = None
+    optimizer: torch.optim.Optimizer,
+    loss: Tensor,
+    max_grad_norm: float,
+    done: int,
+    unit: Unit = "gradient_steps",
 ) -> None:
     """Steps down the gradient of a loss, scaled to `max_grad_norm` at most.
 
@@ -28,26 +33,26 @@ def take_step(
         optimizer: Holds the parameters.
         loss: A scalar.
         max_grad_norm: The norm that gradients are scaled down to.
-        env_steps: Environment steps so far, and
-        batch: the number of the gradient step, where it counts: both for the message of an error.
+        done: Progress so far, for the message of an error.
+        unit: What `done` counts.
 
     Raises:
         WeanError: If the loss or its gradient is not a number; nothing is changed then.
     """
     if not torch.isfinite(loss):
-        raise _not_a_number(f"loss became {float(loss.detach())}", env_steps, batch)
+        raise _not_a_number(f"loss became {float(loss.detach())}", done, unit)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     norm = nn.utils.clip_grad_norm_(parameters, max_grad_norm)
     if not torch.isfinite(norm):
-        raise _not_a_number(f"gradient became {float(norm)}", env_steps, batch)
+        raise _not_a_number(f"gradient became {float(norm)}", done, unit)
     optimizer.step()
 
 
-def _not_a_number(what: str, env_steps: int, batch: int | None) -> WeanError:
-    where = f"step {env_steps}" if batch is None else f"step {env_steps}, batch {batch}"
-    return WeanError(f"the {what} at {where}; lower learning_rate and go on with --resume")
+def _not_a_number(what: str, done: int, unit: Unit) -> WeanError:
+    counted = {"env_steps": "environment steps", "gradient_steps": "gradient steps", "tokens": "tokens"}[unit]
+    return WeanError(f"the {what} after {done:,} {counted}; lower learning_rate and go on with --resume")
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from wean.algorithms.algorithm import Update
+from wean.algorithms.algorithm import Given, Needs, Unit, Update
 from wean.algorithms.optimization import adam, anneal, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.algorithms.rewards import RewardTerm
 from wean.algorithms.rollouts import Collector, Guide, Rollout
@@ -166,6 +166,10 @@ class PPO:
         term: Rewards beside the environment while the schedule `shaping` is positive.
     """
 
+    Config: ClassVar[type[PPOConfig]] = PPOConfig
+    needs = Needs(rewards=True)
+    unit: Unit = "env_steps"
+
     def __init__(
         self,
         student: Student,
@@ -183,10 +187,25 @@ class PPO:
         self.matched = 0.0  # the caller's measure for the schedule "matching"
         self._learning_seconds = 0.0
 
+    @classmethod
+    def make(cls, given: Given) -> Self:
+        """See `Algorithm.make`."""
+        return cls(given.student, given.tasks, given.config, given.guide, given.seed, term=given.term)
+
     @property
-    def env_steps(self) -> int:
+    def matching(self) -> bool:
+        """Whether a schedule reads `matched`."""
+        return self.teacher is not None and self.config.teacher.kind == "matching"
+
+    @property
+    def done(self) -> int:
         """Environment steps so far, all members counted."""
         return self.collector.env_steps
+
+    @property
+    def total(self) -> int:
+        """Environment steps to train for."""
+        return self.config.total_timesteps
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -209,7 +228,7 @@ class PPO:
         return self._now(self.config.shaping) if self.collector.term is not None else 0.0
 
     def _now(self, schedule: Schedule) -> float:
-        return schedule.weight(self.env_steps / self.config.total_timesteps, self.matched)
+        return schedule.weight(self.done / self.config.total_timesteps, self.matched)
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
         """Trains until `total_timesteps`; calls `on_update` after every update.
@@ -218,9 +237,9 @@ class PPO:
             WeanError: If a loss is no longer a number.
         """
         config = self.config
-        while self.env_steps < config.total_timesteps:
+        while self.done < config.total_timesteps:
             if config.anneal_lr:
-                anneal(self.optimizer, config.learning_rate, self.env_steps / config.total_timesteps)
+                anneal(self.optimizer, config.learning_rate, self.done / config.total_timesteps)
             weight, share, shaping = self.teacher_weight, self.teacher_share, self.shaping_weight
             teacher = self.teacher if weight > 0 or share > 0 else None
             rollout = self.collector.collect(config.num_steps, teacher, share, with_term=shaping > 0)
@@ -233,7 +252,7 @@ class PPO:
             if self.collector.term is not None:
                 metrics["train/shaping_weight"] = shaping
             if on_update is not None:
-                on_update(Update(self.env_steps, metrics))
+                on_update(Update(self.done, metrics))
 
     def _improve(self, rollout: Rollout, weight: float, shaping: float) -> dict[str, float]:
         """Takes `update_epochs` passes over a rollout; returns the metrics of the last minibatch."""
@@ -287,7 +306,7 @@ class PPO:
                     taught = loss_of(logits, batch["teacher"].flatten(0, 1), batch["advised"].flatten())
                     loss = loss + weight * taught
                     metrics["train/teacher_loss"] = float(taught.detach())
-                take_step(self.optimizer, loss, config.max_grad_norm, self.env_steps)
+                take_step(self.optimizer, loss, config.max_grad_norm, self.done, self.unit)
             if config.target_kl is not None and float(losses.approx_kl) > config.target_kl:
                 break
         metrics |= {f"train/{name}": float(part.detach()) for name, part in losses._asdict().items()}

@@ -8,12 +8,22 @@ success and return is the environment's alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from wean.tasks.vector import Steps, Tasks
+
+
+class RewardConfig(BaseModel):
+    """Rewards that teach, beside the environment's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    term: Literal["none", "beacons", "judge"] = "none"
+    """Nothing; the sub-goals of the teacher's plans as they are reached; or a judge's rating of each action."""
 
 
 class RewardTerm(Protocol):

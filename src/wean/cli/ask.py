@@ -30,14 +30,14 @@ def ask(
     import json
 
     from wean.evaluation.scores import llm_counts
-    from wean.experiment.build import make_teacher
     from wean.experiment.settings import advice_settings
     from wean.llm import open_model
+    from wean.teachers.teacher import Teacher
 
     advice = advice_settings(elicitation=elicitation, temperature=temperature)
     found = _situations(task, episodes)
     opened = open_model(model, strict=strict)
-    teacher = make_teacher(opened, advice)
+    teacher = Teacher(opened, advice)
     teacher.advise([situation for situation, _ in found.values()])
     for key, (_, count) in found.items():
         teacher.met[key] = count

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from wean.agents.subgoal_source import Drawn, Planner
+    from wean.agents.subgoal_source import Drawn, SubgoalSource
     from wean.evaluation.evaluate import Player
     from wean.experiment.settings import RunConfig
     from wean.students.no_repeat import Acting
@@ -55,9 +55,9 @@ class Who:
     @property
     def plans_subgoals(self) -> bool:
         """Whether a text student has learnt to plan sub-goals."""
-        from wean.students.text.ensemble import load_together
+        from wean.students.text.student import load_ensemble
 
-        return load_together(self.students)[0].habits.subgoals
+        return load_ensemble(self.students)[0].prompt.subgoals
 
 
 class Kind(NamedTuple):
@@ -115,11 +115,12 @@ def _student(who: Who, tasks: SerialTasks) -> Player:
     from wean.agents.policy import policy_of
     from wean.errors import UsageError
     from wean.evaluation.evaluate import Player
-    from wean.experiment.build import asks_at_work, make_teacher, view_of
+    from wean.experiment.build import asks_at_work, view_of
     from wean.llm import open_model
     from wean.students.action_values import ActionValues
     from wean.students.saving import load_student
     from wean.tasks.vector import num_actions
+    from wean.teachers.teacher import Teacher
 
     folder = Path(who.name)
     config = run_config(folder)
@@ -131,7 +132,7 @@ def _student(who: Who, tasks: SerialTasks) -> Player:
     if isinstance(student, ActionValues):
         return Player(policy, tasks)
     model = open_model(who.model or config.model or "", strict=who.strict) if asks else None
-    seen = view_of(config, make_teacher(model, config.advice, config.seed) if model else None, tasks)
+    seen = view_of(config, Teacher(model, config.advice, config.seed) if model else None, tasks)
     actions = num_actions(seen.action_space)
     if student.num_actions != actions:
         raise UsageError(f"the student of {folder} has {student.num_actions} actions, the task {actions}")
@@ -143,9 +144,9 @@ def _text_student(who: Who, tasks: SerialTasks) -> Player:
     from wean.agents.text_student import TextStudentPolicy
     from wean.errors import UsageError
     from wean.evaluation.evaluate import Player
-    from wean.students.text.ensemble import load_together
+    from wean.students.text.student import load_ensemble
 
-    def planner(case: Case) -> Planner | None:
+    def planner(case: Case) -> SubgoalSource | None:
         if who.goals is not None:
             goals = who.goals.get((case.task, case.variation))
             if goals is None:
@@ -153,7 +154,7 @@ def _text_student(who: Who, tasks: SerialTasks) -> Player:
             return given(goals)
         return drawing(who.pool, who.drawn, case.variation) if who.drawn is not None else None
 
-    return Player(TextStudentPolicy(load_together(who.students), planner), tasks)
+    return Player(TextStudentPolicy(load_ensemble(who.students), planner), tasks)
 
 
 def _reference(who: Who, tasks: SerialTasks) -> Player:
@@ -168,28 +169,28 @@ def _reference(who: Who, tasks: SerialTasks) -> Player:
 def _teacher(who: Who, tasks: SerialTasks) -> Player:
     from wean.agents.references import TeacherPolicy
     from wean.evaluation.evaluate import Player
-    from wean.experiment.build import make_teacher
     from wean.experiment.settings import read_section
     from wean.llm import open_model
+    from wean.teachers.teacher import Teacher
 
     advice = read_section("advice", who.settings)
     model = open_model(who.model or _TEACHER_MODEL, strict=who.strict)
-    return Player(TeacherPolicy(make_teacher(model, advice)), tasks, model)
+    return Player(TeacherPolicy(Teacher(model, advice)), tasks, model)
 
 
 def _prior(who: Who, tasks: SerialTasks) -> Player:
     from wean.agents.references import ExpertPolicy, PriorPolicy
     from wean.errors import UsageError
     from wean.evaluation.evaluate import Player
-    from wean.experiment.build import make_prior
     from wean.experiment.settings import read_section
     from wean.llm import open_model
+    from wean.teachers.priors import Prior
 
     settings = read_section("prior", who.settings)
     if who.model is None:
         raise UsageError("name the prior's language model with --model, e.g. recorded:kitchen")
     model = open_model(who.model, strict=who.strict)
-    return Player(PriorPolicy(make_prior(model, settings), ExpertPolicy() if who.support else None), tasks, model)
+    return Player(PriorPolicy(Prior(model, settings), ExpertPolicy() if who.support else None), tasks, model)
 
 
 def _agent(who: Who, tasks: SerialTasks) -> Player:

@@ -18,7 +18,6 @@ from wean.errors import UsageError
 from wean.evaluation.evaluate import seed_cases
 from wean.evaluation.playing import Observer, play
 from wean.evaluation.scores import Episodes
-from wean.tasks.registration import make_task
 from wean.tasks.splits import Case
 from wean.tasks.vector import SerialTasks, ShownTasks, Steps, Tasks, has_numbered_actions, num_actions
 
@@ -27,7 +26,7 @@ SCHEMA = "wean-episodes/1"
 
 def record(
     policy: Policy,
-    task: str,
+    make: Callable[..., gym.Env[Any, Any]],
     seeds: Sequence[int],
     success_return: float | None = None,
     view: Callable[[SerialTasks], ShownTasks] | None = None,
@@ -36,8 +35,8 @@ def record(
 
     Args:
         policy: The policy.
-        task: Short name or registered id; one that does not render `rgb_array` gives steps without a picture, one
-            without words steps without text.
+        make: Makes the task; one that does not render `rgb_array` gives steps without a picture, one without words
+            steps without text.
         seeds: Reset seeds.
         success_return: Least return of a success where the task does not say what is one; None: any positive one.
         view: Shows the tasks as the policy sees them; as they are by default.
@@ -45,12 +44,12 @@ def record(
     Returns:
         A JSON-ready object `wean-episodes/1`.
     """
-    played = SerialTasks([partial(_make, task)])
+    played = SerialTasks([partial(_make, make)])
     tasks = played if view is None else view(played)
     try:
         noting = _NotingPolicy(policy)
         recorder = _Recorder(tasks, noting)
-        cases = [case for seed in seeds for case in seed_cases(task, 1, seed)]
+        cases = [case for seed in seeds for case in seed_cases("", 1, seed)]
         found = Episodes.of(list(play(noting, tasks, cases, observers=[recorder])), success_return)
     finally:
         tasks.close()
@@ -110,14 +109,14 @@ class _Recorder(Observer):
         )
 
 
-def _make(task: str) -> gym.Env[Any, Any]:
+def _make(make: Callable[..., gym.Env[Any, Any]]) -> gym.Env[Any, Any]:
     """Makes a task that renders, if it can: an environment of a user's own need not take a render mode."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return make_task(task, render_mode="rgb_array")
+            return make(render_mode="rgb_array")
         except TypeError:
-            return make_task(task)
+            return make()
 
 
 def _picture(tasks: ShownTasks) -> str | None:

@@ -9,12 +9,13 @@ from typing import Any
 
 from wean.errors import UsageError, WeanError
 
-RUN_SCHEMA = "wean-run/1"
+RUN_SCHEMA = "wean-run/2"
 """Schema of `summary.json`."""
+_OFFLINE = ("cql", "cql-prior", "offline-bc")  # their gradient steps were called env_steps in `wean-run/1`
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """The `summary.json` of a finished run.
+    """The `summary.json` of a finished run, also one of an earlier version, as it would be written now.
 
     Args:
         folder: A folder that `wean train` wrote.
@@ -25,20 +26,41 @@ def read_summary(folder: Path) -> dict[str, Any]:
     """
     if not folder.is_dir():
         raise UsageError(f"there is no run folder {folder}; name one that `wean train ... --out` wrote")
-    summary = read_json(folder / "summary.json", RUN_SCHEMA)
+    summary = read_json(folder / "summary.json", RUN_SCHEMA, "wean-run/1", "wean-distillation/1")
     if summary is not None:
-        return summary
+        return _upgraded(summary)
     if (folder / "config.yaml").exists():
         raise WeanError(f"the run in {folder} is not finished; continue it with `wean train ... --resume`")
     raise UsageError(f"{folder} is not a run folder (no summary.json); name one that `wean train` wrote")
 
 
-def read_json(path: Path, schema: str) -> dict[str, Any] | None:
+def _upgraded(summary: dict[str, Any]) -> dict[str, Any]:
+    """A summary of an earlier version in the words of `wean-run/2`: progress is counted under its own name."""
+    if summary["schema"] == RUN_SCHEMA:
+        return summary
+    old, unit = "env_steps", "env_steps"
+    if summary["schema"] == "wean-distillation/1":
+        old, unit = "updates", "gradient_steps"
+    elif summary.get("method") in _OFFLINE:
+        unit = "gradient_steps"
+
+    def renamed(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {unit if key == old else key: value for key, value in row.items()}
+
+    found = {**renamed(summary), "schema": RUN_SCHEMA, "unit": unit}
+    found["curve"] = [renamed(point) for point in summary.get("curve") or []]
+    if "best" in summary:
+        found["best"] = renamed(summary["best"])
+    return found
+
+
+def read_json(path: Path, schema: str, *older: str) -> dict[str, Any] | None:
     """One JSON object with a `schema` field, or None if the file does not exist.
 
     Args:
         path: The file.
-        schema: The schema that the rest of the code understands, e.g. "wean-run/1".
+        schema: The schema that the rest of the code understands, e.g. "wean-run/2".
+        *older: Earlier ones that the caller understands, too.
 
     Raises:
         WeanError: The file cannot be read, is no JSON object, or says another schema.
@@ -52,7 +74,7 @@ def read_json(path: Path, schema: str) -> dict[str, Any] | None:
     except ValueError as error:
         raise WeanError(f"{path} is torn or no JSON ({error}); train the run again") from error
     found = data.get("schema") if isinstance(data, Mapping) else None
-    if found != schema:
+    if found not in (schema, *older):
         raise WeanError(
             f"{path} has schema {found!r}, this version of wean reads {schema!r}; "
             "use the version that wrote it, or train the run again"

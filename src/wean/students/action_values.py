@@ -4,35 +4,64 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wean.students.posterior import posterior
+from wean.errors import WeanError
 from wean.tasks.situation import Situation
 from wean.tasks.situation_index import SituationIndex
 
 Propose = Callable[[Sequence[Situation]], Sequence[NDArray[np.float64]]]
+
+_ROWS = 4096
+
+
+def posterior(values: Tensor, prior: Tensor, temperature: float) -> Tensor:
+    r"""q(a | s) = p(a | s) exp(Q(s, a) / T) / sum over b of p(b | s) exp(Q(s, b) / T).
+
+    The posterior over actions when a prior says what is reasonable and Q what is good (2410.07927, section 3): direct
+    posterior sampling in expectation, proposals drawn from p and re-weighted by a softmax of their Q; a proposal that
+    was drawn twice counts twice. At T = 0 it is the best of the actions that the prior proposes.
+
+    Args:
+        values: (B, A) of Q; whatever stands at places without an action does not count.
+        prior: (B, A) p, each row with sum 1; 0 where there is no action or it is not proposed.
+        temperature: T, at least 0.
+
+    Returns:
+        (B, A) probabilities.
+    """
+    if temperature == 0:
+        best = values.masked_fill(prior <= 0, -torch.inf).argmax(-1)
+        return nn.functional.one_hot(best, values.shape[-1]).to(values.dtype)
+    return tilted(values, prior, temperature).softmax(-1)
+
+
+def tilted(values: Tensor, prior: Tensor, temperature: float) -> Tensor:
+    """(B, A) log p + Q / T: the posterior's logits; minus infinity where the prior is 0."""
+    # log of 1 where the prior is 0, so that no gradient becomes not a number.
+    logits = values / temperature + prior.masked_fill(prior <= 0, 1.0).log()
+    return logits.masked_fill(prior <= 0, -torch.inf)
 
 
 class ActionValues(nn.Module):
     """Base of the students that learn Q(situation, action) for the actions that a situation offers.
 
     A subclass sets `kind` (the `type` in `config.json`) and implements `forward`; everything that learns is in its
-    `head`. What it was told in words travels with the weights, as a tensor of JSON bytes: the moments that it met and,
-    where a prior guided it, what that proposed in them. So it acts as it was trained without a language model: where
-    the prior proposed something, on the posterior (see `wean.students.posterior`), elsewhere on all actions.
+    `head`. The situations that it met travel with the weights, as a tensor of JSON bytes, and with them what a prior
+    proposed there. So it acts as it was trained without a language model: where the prior proposed something, on the
+    posterior (see `posterior`), elsewhere on all actions.
 
     Args:
         config: Constructor arguments of the subclass; written to `config.json`.
         temperature: T of the posterior when actions are drawn.
 
     Attributes:
-        propose: Says for new moments the prior's weights over their choices (zeros: no advice); None for a student
-            without a prior, and for one that no longer asks.
+        situations: Every situation met, by number.
     """
 
     kind: ClassVar[str]
@@ -43,87 +72,110 @@ class ActionValues(nn.Module):
         super().__init__()
         self.config = config
         self.temperature = temperature
-        self.moments = SituationIndex()
-        self.propose: Propose | None = None
+        self.situations = SituationIndex()
+        self._propose: Propose | None = None
         self._prior = np.zeros((0, 1), np.float32)
         self._advised = np.zeros(0, bool)
 
+    @classmethod
+    def from_config(cls, values: dict[str, Any]) -> Self:
+        """Makes a new student of the class from its `config`."""
+        return cls(**values)
+
     def forward(
-        self, moments: NDArray[np.int64], head: nn.Module | None = None, places: NDArray[np.int64] | None = None
+        self, states: NDArray[np.int64], head: nn.Module | None = None, places: NDArray[np.int64] | None = None
     ) -> Tensor:
-        """Values the actions of B moments.
+        """Values the actions of B situations.
 
         Args:
-            moments: (B,) numbers of moments.
+            states: (B,) numbers of situations, see `meet`.
             head: Another head than the student's own, e.g. a target network's.
-            places: (B,) the one action of each moment to value, as its place among the choices; None values all.
+            places: (B,) the one action of each situation to value, as its place among the choices; None values all.
 
         Returns:
-            (B, A) values, with A the most actions that one of these moments has, whatever stands at the places of
-            moments with fewer; or (B, 1) for one action each.
+            (B, A) values, with A the most actions that one of these situations has, whatever stands at the places of
+            situations with fewer; or (B, 1) for one action each.
         """
-        raise TypeError(f"{type(self).__name__} does not say how it values actions: implement forward()")
+        raise NotImplementedError(f"{type(self).__name__} must implement forward()")
+
+    def attach_prior(self, propose: Propose) -> None:
+        """Lets a prior propose actions in new situations from now on.
+
+        Args:
+            propose: Gives for situations the prior's weights over their choices; zeros where it proposes nothing.
+        """
+        self._propose = propose
+
+    def detach_prior(self) -> None:
+        """Ends `attach_prior`: from here on the student acts as it is shipped, with the proposals that it carries."""
+        self._propose = None
 
     def meet(self, situations: Sequence[Situation]) -> NDArray[np.int64]:
-        """Numbers (N,) of the moments; asks for proposals where one is new."""
-        known = len(self.moments)
-        numbers = self.moments.of(situations)
-        if len(self.moments) > known:
+        """Numbers (N,) of the situations; the attached prior is asked about the new ones."""
+        known = len(self.situations)
+        numbers = self.situations.of(situations)
+        if len(self.situations) > known:
             self._grow()
-            if self.propose is not None:
+            if self._propose is not None:
                 first = {int(number): place for place, number in enumerate(numbers) if number >= known}
-                rows = self.propose([situations[place] for place in first.values()])
+                rows = self._propose([situations[place] for place in first.values()])
                 for number, row in zip(first, rows, strict=True):
                     if row.any():
                         self._prior[number, : len(row)], self._advised[number] = row, True
         return numbers
 
     def settle(self) -> None:
-        """Called once, when learning begins, with what was met so far."""
+        """Called once, when learning begins, after the first situations were met."""
 
-    def prior(self, moments: NDArray[np.int64], use: bool = True) -> Tensor:
-        """(B, A) prior over the actions of B moments: uniform where nothing was proposed, or it is not to be used."""
-        counts = self.moments.counts[moments]
+    def num_choices(self, states: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(B,) how many actions each of B situations offers."""
+        counts: NDArray[np.int64] = self.situations.counts[states]
+        return counts
+
+    def prior(self, states: NDArray[np.int64], use: bool = True) -> Tensor:
+        """(B, A) prior over the actions of B situations: uniform where nothing was proposed, or with `use` False."""
+        counts = self.num_choices(states)
         width = int(counts.max())
         uniform = (np.arange(width) < counts[:, None]) / counts[:, None]
         if not use:
             return torch.from_numpy(uniform).float()
-        rows = np.where(self._advised[moments, None], self._prior[moments, :width], uniform)
+        rows = np.where(self._advised[states, None], self._prior[states, :width], uniform)
         return torch.from_numpy(rows).float()
 
     @torch.no_grad()
-    def choose(self, moments: NDArray[np.int64], greedy: bool, use_prior: bool = True) -> NDArray[np.float64]:
-        """Probabilities (B, A) of the actions of B moments.
+    def choose(self, states: NDArray[np.int64], greedy: bool, use_prior: bool = True) -> NDArray[np.float64]:
+        """Probabilities (B, A) of the actions of B situations.
 
         Args:
-            moments: (B,) numbers of moments.
+            states: (B,) numbers of situations.
             greedy: The best action that the prior proposes; otherwise the posterior at the student's temperature.
             use_prior: False acts on the values alone.
         """
-        prior = self.prior(moments, use_prior)
-        chosen = posterior(self(moments), prior, 0.0 if greedy else self.temperature)
+        prior = self.prior(states, use_prior)
+        chosen = posterior(self(states), prior, 0.0 if greedy else self.temperature)
         found: NDArray[np.float64] = chosen.double().numpy()
         return found
 
     def get_extra_state(self) -> Tensor:
-        """SituationIndex and proposals as JSON bytes (uint8), so that they are saved with the weights."""
-        moments = self.moments
-        rows = [[int(moments.text[m]), moments.choices[m, : moments.counts[m]].tolist()] for m in range(len(moments))]
+        """Situations and proposals as JSON bytes (uint8), so that they are saved with the weights."""
+        met = self.situations
+        rows = [[int(met.text[state]), met.choices[state, : met.counts[state]].tolist()] for state in range(len(met))]
         proposals = {
-            int(m): [float(p) for p in self._prior[m, : moments.counts[m]]] for m in np.flatnonzero(self._advised)
+            int(state): [float(p) for p in self._prior[state, : met.counts[state]]]
+            for state in np.flatnonzero(self._advised)
         }
-        told = {"texts": moments.texts, "moments": rows, "proposals": proposals}
-        return torch.frombuffer(bytearray(json.dumps(told).encode()), dtype=torch.uint8)
+        written = {"texts": met.texts, "moments": rows, "proposals": proposals}
+        return torch.frombuffer(bytearray(json.dumps(written).encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Takes up what `get_extra_state` gave."""
-        told = json.loads(bytes(state.numpy().tobytes()))
-        texts, self.moments = told["texts"], SituationIndex()
-        for text, choices in told["moments"]:
-            self.moments.add(texts[text], [texts[choice] for choice in choices])
+        """Restores what `get_extra_state` gave."""
+        written = json.loads(bytes(state.numpy().tobytes()))
+        texts, self.situations = written["texts"], SituationIndex()
+        for text, choices in written["moments"]:
+            self.situations.add(texts[text], [texts[choice] for choice in choices])
         self._prior, self._advised = np.zeros((0, 1), np.float32), np.zeros(0, bool)
         self._grow()
-        for number, row in told["proposals"].items():
+        for number, row in written["proposals"].items():
             self._prior[int(number), : len(row)], self._advised[int(number)] = row, True
 
     def parameter_count(self) -> int:
@@ -131,10 +183,44 @@ class ActionValues(nn.Module):
         return sum(parameter.numel() for parameter in self.head.parameters())
 
     def _grow(self) -> None:
-        """Makes room for the proposals of new moments."""
-        rows, width = len(self.moments), self.moments.width
+        """Makes room for the proposals of new situations."""
+        rows, width = len(self.situations), self.situations.width
         room = max(rows, 2 * len(self._advised)) if rows > len(self._advised) else len(self._advised)
         before, advised = self._prior, self._advised
         if room > len(before) or width > before.shape[1]:
             self._prior, self._advised = np.zeros((room, width), np.float32), np.zeros(room, bool)
             self._prior[: len(before), : before.shape[1]], self._advised[: len(advised)] = before, advised
+
+
+class TableValues(ActionValues):
+    """Q as a table with a row for each distinct situation, in the order met; 0 at first. For tiny tasks.
+
+    Args:
+        width: Most actions of any situation.
+        rows: Most situations.
+        temperature: See `ActionValues`.
+    """
+
+    kind: ClassVar[str] = "q-table"
+
+    def __init__(self, width: int, rows: int = _ROWS, temperature: float = 0.1) -> None:
+        super().__init__({"width": width, "rows": rows, "temperature": temperature}, temperature)
+        self.head = nn.Embedding(rows, width)
+        nn.init.zeros_(self.head.weight)
+
+    def forward(
+        self, states: NDArray[np.int64], head: nn.Module | None = None, places: NDArray[np.int64] | None = None
+    ) -> Tensor:
+        """See `ActionValues.forward`.
+
+        Raises:
+            WeanError: If there are more situations or actions than the table has room for.
+        """
+        width = int(self.num_choices(states).max())
+        if len(self.situations) > self.config["rows"] or width > self.config["width"]:
+            raise WeanError(
+                f"the table has room for {self.config['rows']} situations of {self.config['width']} actions, and the "
+                "task has more; use student.values=text"
+            )
+        values: Tensor = (head or self.head)(torch.from_numpy(states))
+        return values[:, :width] if places is None else values.gather(1, torch.from_numpy(places).unsqueeze(1))

@@ -3,42 +3,46 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+import gymnasium as gym
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from wean.errors import UsageError
+from wean.students.config import StudentConfig
 from wean.students.student import Student
-from wean.students.subgoal_encoding import Goal, GoalLanguage, GoalObject, GoalPosition
-from wean.tasks.grid.phrases import PARTS
+from wean.students.subgoal_encoding import subgoal_encoding
 
 # MiniGrid's code ranges, with room to spare: objects 0..10, colours 0..5, states 0..2.
 _OBJECTS, _COLORS, _STATES = 11, 6, 3
 _CODES = _OBJECTS * _COLORS * _STATES
 _THINGS = 4 * _COLORS * _STATES  # codes from here on are of things: nothing, walls and floors come before
 _NO_AGENT = 4
-_EXCHANGED = [1, 0, 2, 3, 4, 5, 6]  # MiniGrid's actions in a mirror: left is right
+_REFLECTED = [1, 0, 2, 3, 4, 5, 6]  # MiniGrid's actions under reflection: left is right
 
 
 @lru_cache(maxsize=8)
-def egocentric_index(width: int, height: int, reach: int) -> Tensor:
+def egocentric_index(width: int, height: int, radius: int) -> Tensor:
     """Where each cell of an agent-centred, agent-aligned window lies on the map.
 
     Args:
         width: Map cells in x.
         height: Map cells in y.
-        reach: Cells that the window extends from the agent to each side.
+        radius: Cells that the window extends from the agent to each side.
 
     Returns:
-        int64 (width * height * 4, (2 * reach + 1) ** 2): for the pose `(x * height + y) * 4 + direction`, the flat
+        int64 (width * height * 4, (2 * radius + 1) ** 2): for the pose `(x * height + y) * 4 + direction`, the flat
         map cell `x * height + y` of each window cell, or `width * height` beyond the map. Window rows run from the
         farthest ahead to the farthest behind, columns from left to right.
     """
     step = torch.tensor([[1, 0], [0, 1], [-1, 0], [0, -1]])  # east, south, west, north
     x, y, direction = torch.meshgrid(torch.arange(width), torch.arange(height), torch.arange(4), indexing="ij")
     dx, dy = step[direction.flatten()].T  # (P,)
-    ahead, right = torch.meshgrid(torch.arange(reach, -reach - 1, -1), torch.arange(-reach, reach + 1), indexing="ij")
+    ahead, right = torch.meshgrid(
+        torch.arange(radius, -radius - 1, -1), torch.arange(-radius, radius + 1), indexing="ij"
+    )
     ahead, right = ahead.flatten(), right.flatten()  # (W,)
     # Right of the direction (dx, dy) is (-dy, dx).
     column = x.flatten()[:, None] + dx[:, None] * ahead - dy[:, None] * right
@@ -48,8 +52,8 @@ def egocentric_index(width: int, height: int, reach: int) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def edge_distances(width: int, height: int) -> Tensor:
-    """How far the edges of the map are from each pose, as the agent sees it.
+def border_distances(width: int, height: int) -> Tensor:
+    """Distances from each pose to the borders of the map, as the agent sees them.
 
     Args:
         width: Map cells in x.
@@ -57,7 +61,7 @@ def edge_distances(width: int, height: int) -> Tensor:
 
     Returns:
         int64 (width * height * 4, 4): for the pose `(x * height + y) * 4 + direction`, the cells between the agent and
-        the edge ahead, to its right, behind it and to its left.
+        the border ahead, to its right, behind it and to its left.
     """
     x, y, direction = torch.meshgrid(torch.arange(width), torch.arange(height), torch.arange(4), indexing="ij")
     x, y, direction = x.flatten(), y.flatten(), direction.flatten()
@@ -77,20 +81,15 @@ class GridStudent(Student):
         width: Map cells in x.
         height: Map cells in y.
         num_actions: Size of the action space.
-        reach: Cells seen to each side; by default the whole map from anywhere, at most 9.
-        edges: Also tells it how far off the four edges of the map are: where rooms fill the map, it knows where it is.
-        census: Also tells it what things there are, wherever they are: so it need not learn for each pair of places
-            that the key there fits the lock here.
-        mirror: What is to the left is treated as the same thing to the right in a mirror would be, with the turns
-            exchanged: half as much to learn, at twice the work. Not together with a memory.
+        config: All but `chooses` and `values` is used. `view_radius` is the whole map from anywhere by default, at
+            most 9. `border_distances` locate the agent where rooms fill the map. With `object_set` it need not learn
+            for each pair of places that the key there fits the lock here. `reflection` exchanges the turns of a map
+            reflected left to right; not together with a memory.
         embedding: Size of a cell's embedding.
-        hidden: Width of the hidden layers.
-        recurrent: Adds a GRU after the hidden layers.
-        masked: Observations carry a fifth channel, whose cells in order (x, then y) are 1 for the actions that may be
-            chosen.
-        goal: Observations carry a fifth channel with the current sub-goal, which is read so; see
-            `wean.teachers.subgoal_tasks`.
-        encoder: The sentence encoder of `goal="language"`.
+        masked: Observations carry a fifth channel, whose cells in order (x, then y) are 1 for admissible actions.
+
+    With `config.goal`, observations carry a fifth channel with the current sub-goal; see
+    `wean.teachers.subgoal_tasks`.
     """
 
     kind: ClassVar[str] = "grid"
@@ -100,80 +99,91 @@ class GridStudent(Student):
         width: int,
         height: int,
         num_actions: int,
-        reach: int | None = None,
-        edges: bool = False,
-        census: bool = False,
-        mirror: bool = False,
+        config: StudentConfig | None = None,
         embedding: int = 4,
-        hidden: int = 128,
-        recurrent: bool = False,
         masked: bool = False,
-        goal: Goal = "none",
-        encoder: str = "minilm",
     ) -> None:
-        reach = min(max(width, height) - 1, 9) if reach is None else reach
-        config: dict[str, Any] = {
+        config = config or StudentConfig()
+        radius = config.view_radius or min(max(width, height) - 1, 9)
+        saved: dict[str, Any] = {
             "width": width,
             "height": height,
             "num_actions": num_actions,
-            "reach": reach,
-            "edges": edges,
+            "view_radius": radius,
+            "border_distances": config.border_distances,
             "embedding": embedding,
-            "hidden": hidden,
-            "recurrent": recurrent,
+            "hidden": config.hidden,
+            "recurrent": config.recurrent,
             "masked": masked,
         }
-        if goal != "none":
-            config |= {"goal": goal, "encoder": encoder}
-        config |= {name: True for name, on in (("census", census), ("mirror", mirror)) if on}
-        super().__init__(config, hidden, num_actions, recurrent)
-        self._height = height
-        index, side = egocentric_index(width, height, reach), 2 * reach + 1
+        if config.goal != "none":
+            saved |= {"goal": config.goal, "encoder": config.encoder}
+        saved |= {name: True for name in ("object_set", "reflection") if name in config.map_options}
+        super().__init__(saved, config.hidden, num_actions, config.recurrent)
+        self._height, self._masked = height, masked
+        index, side = egocentric_index(width, height, radius), 2 * radius + 1
         self._views = [index]
-        if mirror:
+        if config.reflection:
             self._views.append(index.view(-1, side, side).flip(-1).flatten(1))
-            if recurrent:
-                raise UsageError("a student with a memory sees no mirror; leave student.mirror or .recurrent out")
+            if config.recurrent:
+                raise UsageError(
+                    "a student with a memory has no reflection; leave student.reflection or .recurrent out"
+                )
             # Skills, which are masked, turn nowhere.
-            self.actor = MirroredHead(self.actor, None if masked else _EXCHANGED)
-            self.critic = MirroredHead(self.critic, None)
+            self.actor = ReflectedHead(self.actor, None if masked else _REFLECTED)
+            self.critic = ReflectedHead(self.critic, None)
         self.object = nn.Embedding(_OBJECTS, embedding)
         self.color = nn.Embedding(_COLORS, embedding)
         self.state = nn.Embedding(_STATES, embedding)
         window = side**2
         self.trunk = nn.Sequential(
-            nn.Linear(window * embedding, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
+            nn.Linear(window * embedding, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.hidden), nn.ReLU()
         )
-        self.edges: nn.EmbeddingBag | None = None
-        if edges:
+        self.border_distances: nn.EmbeddingBag | None = None
+        if config.border_distances:
             longest = max(width, height)
-            distances = edge_distances(width, height)
-            # In a mirror right and left are exchanged; each of the four sides has its own part of the table.
+            distances = border_distances(width, height)
+            # A reflection exchanges right and left; each of the four sides has its own part of the table.
             self._distances = [one + longest * torch.arange(4) for one in (distances, distances[:, [0, 3, 2, 1]])]
-            self.edges = nn.EmbeddingBag(4 * longest, hidden, mode="sum")
-            nn.init.zeros_(self.edges.weight)
-        self.census = nn.Linear(_CODES, hidden, bias=False) if census else None
-        self.goal: GoalPosition | GoalObject | GoalLanguage | None = None
-        if goal == "position":
-            self.goal = GoalPosition(window, hidden)
-        elif goal == "object":
-            self.goal = GoalObject(hidden)
-        elif goal == "language":
-            self.goal = GoalLanguage(hidden, encoder)
+            self.border_distances = nn.EmbeddingBag(4 * longest, config.hidden, mode="sum")
+            nn.init.zeros_(self.border_distances.weight)
+        self.object_set = nn.Linear(_CODES, config.hidden, bias=False) if config.object_set else None
+        self.goal = subgoal_encoding(config.goal, window, config.hidden, config.encoder)
+
+    @classmethod
+    def from_config(cls, values: dict[str, Any]) -> Self:
+        """See `Student.from_config`."""
+        config, rest = StudentConfig.split(values)
+        return cls(**rest, config=config)
+
+    @classmethod
+    def for_task(
+        cls, observation_space: gym.Space[Any], num_actions: int, config: StudentConfig, observation: str
+    ) -> Self:
+        """Makes one for a task; see `wean.students.saving.make_student`."""
+        shape = observation_space.shape or ()
+        channels = 5 if observation in ("map+actions", "map+subgoal") else 4
+        if len(shape) != 3 or shape[2] != channels or observation_space.dtype != np.uint8:
+            raise UsageError(
+                f"a grid student sees a map, uint8 (W, H, {channels}), not {observation_space}; set student.kind=dense"
+            )
+        if config.goal != "none" and observation != "map+subgoal":
+            raise UsageError(f"the task shows no sub-goals for student.goal={config.goal}; leave it out")
+        return cls(shape[0], shape[1], num_actions, config, masked=observation == "map+actions")
 
     def allowed(self, observations: Tensor) -> Tensor | None:
-        """Reads the fifth channel, if there is one."""
-        if not self.config["masked"]:
+        """Reads the fifth channel, if it shows the admissible actions."""
+        if not self._masked:
             return None
         return observations[..., 4].flatten(1)[:, : self.num_actions] > 0
 
     def features(self, observations: Tensor) -> Tensor:
-        """Maps uint8 maps (B, W, H, 4 or 5) to features (B, hidden); with a mirror (B, 2 * hidden), own side first."""
+        """Maps uint8 maps (B, W, H, 4 or 5) to features (B, hidden); with reflection (B, 2 * hidden)."""
         flat = observations.flatten(1, 2)  # (B, W * H, 4 or 5)
         own = (flat[..., 3] != _NO_AGENT).to(torch.uint8).argmax(1)  # (B,) the agent's cell
         pose = own * 4 + flat[torch.arange(len(flat)), own, 3]
         codes = (flat[..., 0].int() * _COLORS + flat[..., 1]) * _STATES + flat[..., 2]
-        present = self.census(_present(codes)) if self.census is not None else 0.0
+        present = self.object_set(_present(codes)) if self.object_set is not None else 0.0
         codes = nn.functional.pad(codes, (0, 1))
         table = (
             self.object.weight[:, None, None] + self.color.weight[None, :, None] + self.state.weight[None, None, :]
@@ -183,43 +193,37 @@ class GridStudent(Student):
         for number, index in enumerate(self._views):
             embedded = nn.functional.embedding(codes.gather(1, index[pose]), table, padding_idx=0)  # (B, window, ...)
             hidden = present + self.trunk[0](embedded.flatten(1))
-            if self.edges is not None:
-                hidden = hidden + self.edges(self._distances[number][pose])
+            if self.border_distances is not None:
+                hidden = hidden + self.border_distances(self._distances[number][pose])
             if self.goal is not None:
-                hidden = hidden + self.goal(self._shown(flat[..., 4], index[pose]))
+                hidden = hidden + self.goal(flat[..., 4], index[pose])
             sides.append(self.trunk[1:](hidden))
         return torch.cat(sides, -1)
 
-    def _shown(self, channel: Tensor, index: Tensor) -> Tensor:
-        """What the channel (B, cells) of the sub-goal shows: a mark in the window, or the parts of a phrase."""
-        if isinstance(self.goal, GoalPosition):
-            return nn.functional.pad(channel, (0, 1)).gather(1, index)
-        return channel[:, :PARTS]
 
-
-class MirroredHead(nn.Module):
-    """A linear head on both sides of a mirror: the mean of what it says of each, the turns of one exchanged.
+class ReflectedHead(nn.Module):
+    """The mean of a linear head on the features of a map and of its reflection, whose outputs are exchanged.
 
     Args:
         linear: The head.
-        exchanged: For each output its place in a mirror; None where outputs have no side.
+        reflected: For each output its place under reflection; None where outputs have no side.
     """
 
-    def __init__(self, linear: nn.Module, exchanged: list[int] | None) -> None:
+    def __init__(self, linear: nn.Module, reflected: list[int] | None) -> None:
         super().__init__()
-        self.linear, self._exchanged = linear, exchanged
+        self.linear, self._reflected = linear, reflected
 
     def forward(self, seen: Tensor) -> Tensor:
         """Outputs (..., outputs) of features (..., 2 * hidden)."""
-        own, mirrored = (self.linear(side) for side in seen.chunk(2, -1))
-        if self._exchanged is not None:
-            mirrored = mirrored[..., self._exchanged]
-        out: Tensor = (own + mirrored) / 2
+        own, reflected = (self.linear(side) for side in seen.chunk(2, -1))
+        if self._reflected is not None:
+            reflected = reflected[..., self._reflected]
+        out: Tensor = (own + reflected) / 2
         return out
 
 
 def _present(codes: Tensor) -> Tensor:
-    """Which things there are: float (B, codes) of zeros and ones, of the codes (B, cells) of a map."""
+    """The set of objects on each map: float (B, codes) of zeros and ones, from the codes (B, cells) of its cells."""
     there = torch.zeros(len(codes), _CODES).scatter_(1, codes.long(), 1.0)
     there[:, :_THINGS] = 0.0
     return there

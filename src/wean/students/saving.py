@@ -1,86 +1,78 @@
-"""A student on disk: `config.json` (with a `type`), safetensors weights and a card; no pickle."""
+"""Making students for tasks, and students on disk: `config.json` (with a `type`), safetensors weights and a card."""
 
 from __future__ import annotations
 
 import json
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from wean.errors import UsageError, WeanError
-from wean.students.action_values import ActionValues
+from wean.errors import UsageError, WeanError, did_you_mean
+from wean.students.action_values import ActionValues, TableValues
+from wean.students.config import StudentConfig
 from wean.students.dense import DenseStudent
 from wean.students.grid import GridStudent
-from wean.students.q_table import TableValues
-from wean.students.q_text import TextValues
 from wean.students.student import Student
-from wean.students.subgoal_encoding import Goal
+from wean.students.text_values import TextValues
 
 SCHEMA = "wean-student/1"
+_RENAMED = {
+    "reach": "view_radius",
+    "edges": "border_distances",
+    "census": "object_set",
+    "mirror": "reflection",
+}
+"""Names in folders of earlier versions, of settings and of tensors."""
+
+
+def student_types() -> dict[str, Any]:
+    """The classes of students by kind: the built-in ones, and those of installed packages.
+
+    A package adds one by an entry point of the group `wean.students`, whose name is the class's `kind`. The class
+    method `from_config` makes one from the values of `config.json`. A class that `student.kind` can name also has a
+    class method `for_task(observation_space, num_actions, config, observation)`, see `make_student`.
+    """
+    known: list[Any] = [GridStudent, DenseStudent, TableValues, TextValues]
+    installed = {entry.name: entry.load() for entry in entry_points(group="wean.students")}
+    return installed | {one.kind: one for one in known}
 
 
 def make_student(
     observation_space: gym.Space[Any],
     action_space: gym.Space[Any],
-    *,
-    hidden: int = 128,
-    recurrent: bool = False,
-    reach: int | None = None,
-    edges: bool = False,
-    census: bool = False,
-    mirror: bool = False,
-    goal: Goal = "none",
-    encoder: str = "minilm",
+    config: StudentConfig | None = None,
+    observation: str = "array",
 ) -> Student:
     """Makes a new student that fits a task.
 
     Args:
-        observation_space: What it sees: a remembered grid map (W, H, 4) of uint8, or (W, H, 5) with the actions that
-            may be chosen or with a sub-goal; any other `Box`, or `Discrete`.
+        observation_space: What it sees: a remembered grid map, any other `Box`, or `Discrete`.
         action_space: `Discrete`.
-        hidden: Width of its hidden layers.
-        recurrent: Gives it a memory.
-        reach: Cells that a student of a grid map sees to each side; see `GridStudent`.
-        edges: Whether a student of a grid map is told how far off the map's edges are.
-        census: Whether it is told what things there are on the map, wherever they are.
-        mirror: Whether left and right are one to it; see `GridStudent`.
-        goal: How it reads the sub-goal on a map (W, H, 5); see `GridStudent`.
-        encoder: The sentence encoder of `goal="language"`.
+        config: What kind of network, and how large.
+        observation: What the task declares its observations to be (`Tasks.observation`): `map`, uint8 (W, H, 4);
+            `map+actions` and `map+subgoal`, with a fifth channel; or `array`. It decides where `config.kind` is
+            `auto`.
 
     Raises:
         UsageError: If there is no student for these spaces.
     """
+    config = config or StudentConfig()
     if not isinstance(action_space, gym.spaces.Discrete):
         raise UsageError(f"no student acts in {action_space}; a Discrete action space is needed")
-    actions = int(action_space.n)
-    shape = observation_space.shape or ()
-    shows_map = len(shape) == 3 and shape[2] in (4, 5) and observation_space.dtype == np.uint8
-    if (reach is not None or edges or census or mirror) and not shows_map:
-        raise UsageError("student.reach, .edges, .census, .mirror are for tasks that show a grid map; leave them out")
-    if isinstance(observation_space, gym.spaces.Discrete):
-        return DenseStudent(int(observation_space.n), actions, discrete=True, hidden=hidden, recurrent=recurrent)
-    if not isinstance(observation_space, gym.spaces.Box):
-        raise UsageError(f"no student sees {observation_space}; wrap the task in gymnasium's FlattenObservation")
-    if shows_map:
-        return GridStudent(
-            shape[0],
-            shape[1],
-            actions,
-            reach,
-            edges,
-            census,
-            mirror,
-            hidden=hidden,
-            recurrent=recurrent,
-            masked=shape[2] == 5 and goal == "none",
-            goal=goal,
-            encoder=encoder,
-        )
-    return DenseStudent(int(np.prod(shape)), actions, hidden=hidden, recurrent=recurrent)
+    kind = config.kind
+    if kind == "auto":
+        kind = "dense" if observation == "array" else "grid"
+    makers = {name: one.for_task for name, one in student_types().items() if hasattr(one, "for_task")}
+    if kind not in makers:
+        hint = did_you_mean(kind, makers, f"there are auto, {', '.join(makers)}")
+        raise UsageError(f"no student.kind={kind}; {hint}")
+    student: Student = makers[kind](observation_space, int(action_space.n), config, observation)
+    return student
 
 
 def save_student(student: Student | ActionValues, folder: Path, card: str = "") -> None:
@@ -111,17 +103,22 @@ def load_student(folder: Path) -> Student | ActionValues:
     except (SafetensorError, ValueError):
         raise WeanError(f"the student in {folder} is damaged; train it again or copy it anew") from None
     kind, schema = config.pop("type", None), config.pop("schema", None)
-    types: dict[str, type[Student] | type[ActionValues]] = {
-        known.kind: known for known in (GridStudent, DenseStudent, TableValues, TextValues)
-    }
+    types = student_types()
     if schema != SCHEMA or kind not in types:
         raise WeanError(f"{folder} holds a student of another kind ({kind}, {schema}); use the wean that wrote it")
+    config = {_RENAMED.get(name, name): value for name, value in config.items()}
+    weights = {_renamed_tensor(name): value for name, value in weights.items()}
     try:
-        student = types[kind](**config)
+        student: Student | ActionValues = types[kind].from_config(config)
         student.load_state_dict(weights)
-    except (TypeError, RuntimeError):
+    except (TypeError, RuntimeError, ValidationError):
         raise WeanError(f"weights and config.json in {folder} do not belong together; copy both anew") from None
     return student.eval()
+
+
+def _renamed_tensor(name: str) -> str:
+    first, dot, rest = name.partition(".")
+    return _RENAMED.get(first, first) + dot + rest
 
 
 def weight_bytes(folder: Path) -> int:

@@ -1,8 +1,8 @@
-"""What every student shares: an actor and a critic over a trunk, with an optional memory; how it acts."""
+"""The contract of a student: what it must give, what it may leave as it is, and how it acts."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -11,21 +11,38 @@ from torch import Tensor, nn
 
 
 class Student(nn.Module):
-    """Base of the students for numeric observations and a `Discrete` action space.
+    """A policy and a value network for numeric observations and a `Discrete` action space.
 
-    A subclass sets `kind` (the `type` in `config.json`), gives its constructor arguments as `config` and implements
-    `features`. Everything after the features is here: an optional GRU, a policy head and a value head.
+    The usual way to write one is to subclass, set `kind` and implement `features`; everything after the features is
+    here: an optional GRU, a policy head and a value head. Whatever is here can be overridden. The algorithms also take
+    any other `nn.Module` with the same public members (`num_actions`, `memory_size`, `forward`, `first_state`,
+    `probabilities`); `wean.students.checking.check_student` names what one lacks. To be saved with a run, a student
+    also needs `kind` and `config`, and to be loaded, `from_config` and an entry point; see `wean.students.saving`.
+
+    Example:
+        >>> class Linear(Student):
+        ...     kind = "linear"
+        ...
+        ...     def features(self, observations: Tensor) -> Tensor:
+        ...         return observations.float()
+        >>> student = Linear({"size": 4}, width=4, num_actions=2)
 
     Args:
         config: Constructor arguments of the subclass; written to `config.json`.
         width: Size of the vector that `features` returns.
         num_actions: Size A of the action space.
         recurrent: Puts a GRU of the same width between features and heads.
+
+    Attributes:
+        kind: The `type` in `config.json`.
+        config: JSON values from which `from_config` makes the student again.
+        num_actions: A.
+        memory_size: M, numbers that are remembered from one step to the next; 0 for a feed-forward student.
     """
 
     kind: ClassVar[str]
 
-    def __init__(self, config: dict[str, Any], width: int, num_actions: int, recurrent: bool) -> None:
+    def __init__(self, config: dict[str, Any], width: int, num_actions: int, recurrent: bool = False) -> None:
         super().__init__()
         self.config = config
         self.num_actions = num_actions
@@ -40,12 +57,17 @@ class Student(nn.Module):
         self.actor: nn.Module = actor
         self.critic: nn.Module = critic
 
+    @classmethod
+    def from_config(cls, values: dict[str, Any]) -> Self:
+        """Makes a new student of the class from its `config`."""
+        return cls(**values)
+
     def features(self, observations: Tensor) -> Tensor:
         """Maps observations (B, ...) to features (B, width)."""
-        raise TypeError(f"{type(self).__name__} does not say how it sees: implement features()")
+        raise NotImplementedError(f"{type(self).__name__} must implement features(), or forward() as a whole")
 
     def allowed(self, observations: Tensor) -> Tensor | None:
-        """Which actions may be chosen, (B, A) bool, as the observations (B, ...) say; None where all may."""
+        """Which actions are admissible, (B, A) bool, read from the observations (B, ...); None where all are."""
         return None
 
     def forward(self, observations: Tensor, state: Tensor, starts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -77,7 +99,7 @@ class Student(nn.Module):
         return logits, self.critic(seen).squeeze(-1), state
 
     def first_state(self, members: int) -> Tensor:
-        """The memory (members, memory_size) of students that have seen nothing."""
+        """The memory (members, memory_size) at the start of an episode."""
         return torch.zeros(members, self.memory_size)
 
     @torch.inference_mode()

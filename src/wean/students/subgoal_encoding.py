@@ -6,18 +6,15 @@ added to the student's first hidden layer. All begin at zero: a new student acts
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wean.errors import UsageError
+from wean.students.config import Goal
 from wean.students.sentence_vectors import CachedEncoder
 from wean.tasks.grid.phrases import PARTS, WORDS, phrase_of
-
-Goal = Literal["none", "position", "object", "language"]
 
 _SIZE = 384  # numbers in a sentence vector
 
@@ -35,8 +32,9 @@ class GoalPosition(nn.Module):
         self.cells = nn.Linear(window, hidden, bias=False)
         nn.init.zeros_(self.cells.weight)
 
-    def forward(self, window: Tensor) -> Tensor:
-        """Maps marks (B, window), 1 where the sub-goal is, to (B, hidden)."""
+    def forward(self, channel: Tensor, index: Tensor) -> Tensor:
+        """Maps a channel (B, cells), 1 where the sub-goal is, and the window's cells (B, window) to (B, hidden)."""
+        window = nn.functional.pad(channel, (0, 1)).gather(1, index)
         out: Tensor = self.cells(window.float())
         return out
 
@@ -53,9 +51,9 @@ class GoalObject(nn.Module):
         self.words = nn.EmbeddingBag(len(WORDS), hidden, mode="sum", padding_idx=0)
         nn.init.zeros_(self.words.weight)
 
-    def forward(self, numbers: Tensor) -> Tensor:
-        """Maps numbers (B, 4), see `wean.tasks.grid.phrases`, to (B, hidden)."""
-        out: Tensor = self.words(numbers.long())
+    def forward(self, channel: Tensor, index: Tensor) -> Tensor:
+        """Maps a channel (B, cells), whose first 4 are the numbers of a phrase, to (B, hidden)."""
+        out: Tensor = self.words(channel[:, :PARTS].long())
         return out
 
 
@@ -77,13 +75,13 @@ class GoalLanguage(nn.Module):
         # Arrays, since a tensor that is made while acting could not be learned from later.
         self._known: dict[tuple[int, ...], NDArray[np.float32]] = {(0,) * PARTS: np.zeros(_SIZE, np.float32)}
 
-    def forward(self, numbers: Tensor) -> Tensor:
-        """Maps numbers (B, 4), see `wean.tasks.grid.phrases`, to (B, hidden); no sub-goal gives zeros.
+    def forward(self, channel: Tensor, index: Tensor) -> Tensor:
+        """Maps a channel (B, cells), whose first 4 are the numbers of a phrase, to (B, hidden); all 0 is no sub-goal.
 
         Raises:
             UsageError: If a phrase is new and the encoder is not here; the message says how to get it.
         """
-        distinct, places = numbers.unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
+        distinct, places = channel[:, :PARTS].unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
         found = torch.from_numpy(np.stack([self._vector(tuple(row)) for row in distinct.tolist()]))
         out: Tensor = self.sentence(found)[places]
         return out
@@ -100,3 +98,12 @@ class GoalLanguage(nn.Module):
             # Its length is 1: scaled so that each number is about 1.
             self._known[numbers] = vector * np.float32(_SIZE**0.5)
         return self._known[numbers]
+
+
+def subgoal_encoding(goal: Goal, window: int, hidden: int, encoder: str) -> nn.Module | None:
+    """The encoding that a student's settings name; None for a student that sees no sub-goal."""
+    if goal == "position":
+        return GoalPosition(window, hidden)
+    if goal == "object":
+        return GoalObject(hidden)
+    return GoalLanguage(hidden, encoder) if goal == "language" else None

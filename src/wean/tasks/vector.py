@@ -55,6 +55,8 @@ class Tasks(Protocol):
 
     Attributes:
         num: Number of members.
+        observation: What the observations are: `map`, a remembered grid map, uint8 (W, H, 4); `map+actions` and
+            `map+subgoal`, the same with a fifth channel; or `array`, anything else.
         observation_space: The space of one member's observation, as a student sees it.
         action_space: The space of one member's actions.
         query_stats: What was asked of a language model in each finished episode, by its reset seed; empty where the
@@ -62,6 +64,7 @@ class Tasks(Protocol):
     """
 
     num: int
+    observation: str
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
 
@@ -194,6 +197,7 @@ class SerialTasks:
         self.num = len(self._envs)
         self.observation_space = student_space(self._envs[0].observation_space)
         self.action_space = self._envs[0].action_space
+        self.observation = str(self._envs[0].metadata.get("observation", "array"))
 
     def reset(
         self, which: Sequence[int], seeds: Sequence[int], options: Sequence[Options] | None = None
@@ -346,6 +350,7 @@ class TaskView:
     def __init__(self, tasks: SerialTasks) -> None:
         self._tasks = tasks
         self.num = tasks.num
+        self.observation = tasks.observation
         self.query_stats: dict[int, Any] = {}
 
     def situations(self, which: Sequence[int]) -> list[Situation]:

@@ -28,7 +28,7 @@ def _serve(pipe: Connection, makers: Sequence[MakeTask]) -> None:
     except Exception as error:
         pipe.send((False, _one_line(error)))
         return
-    pipe.send((True, (tasks.observation_space, tasks.action_space)))
+    pipe.send((True, (tasks.observation_space, tasks.action_space, tasks.observation)))
     while True:
         try:
             method, arguments = pipe.recv()
@@ -73,7 +73,7 @@ class WorkerTasks:
             theirs.close()
             self._pipes.append(ours)
         try:
-            self.observation_space, self.action_space = self._receive(range(len(blocks)))[0]
+            self.observation_space, self.action_space, self.observation = self._receive(range(len(blocks)))[0]
         except WeanError:
             self.close()
             raise

@@ -120,7 +120,7 @@ class AskOrAct(TaskView):
         sees: Sight = "words",
         waits: bool = False,
     ) -> None:
-        if teacher.mode == "soft":
+        if teacher.config.mode == "soft":
             raise UsageError("who asks for plans follows one at a time; set advice.mode=argmax (or sampled)")
         super().__init__(tasks)
         self._teacher, self._cost, self._sees = teacher, cost or AskingCost(), sees
@@ -129,6 +129,7 @@ class AskOrAct(TaskView):
         self._members: dict[int, _Member] = {}
         self.observation_space: gym.Space[Any] = tasks.observation_space
         if sees == "words":
+            self.observation = "array"
             self.observation_space = gym.spaces.Box(0, 1, (4 * len(self._index) + 1,), np.float32)
         self._choices = ["go on", "ask", "go on at random"][: 3 if waits else 2]
         self.action_space: gym.Space[Any] = gym.spaces.Discrete(len(self._choices))
@@ -230,7 +231,7 @@ class AskOrAct(TaskView):
             if advice.plans:
                 weights = np.array([weight for _, weight in advice.plans])
                 chosen = int(weights.argmax())
-                if self._teacher.mode == "sampled":
+                if self._teacher.config.mode == "sampled":
                     draw = self._random(member, 0) * weights.sum()
                     chosen = min(int(np.searchsorted(weights.cumsum(), draw, side="right")), len(weights) - 1)
                 plan = advice.plans[chosen][0]

@@ -8,45 +8,20 @@ for each distinct situation of the run, without it one for each moment at which 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
+from wean.teachers.config import AdviceConfig
 from wean.teachers.plans import Advice
 from wean.teachers.teacher import Guidance, Teacher
 
-When = Literal["always", "new", "uncertain", "disagree", "every"]
-
-
-@dataclass(frozen=True)
-class QueryRule:
-    """When to ask.
-
-    Attributes:
-        when: At every moment; in situations not met before in this run; where the student's entropy is at least
-            `min_entropy`; where its action probabilities differ from the last advice known for the situation by at
-            least `min_disagreement`, or none is known; or at every `every`-th step.
-        every: For `every`: steps of each member from one question to the next.
-        min_entropy: For `uncertain`: entropy over the logarithm of the number of actions, in [0, 1].
-        min_disagreement: For `disagree`: total variation distance, in [0, 1].
-        max_questions: Questions in a whole run at most; None for no limit.
-        memory: Whether a situation that was asked about stays advised for the rest of the run, for nothing.
-    """
-
-    when: When = "always"
-    every: int = 10
-    min_entropy: float = 0.5
-    min_disagreement: float = 0.5
-    max_questions: int | None = None
-    memory: bool = True
-
 
 class QueryContext(NamedTuple):
-    """What a rule may look at, of N members at one step.
+    """What the rule `advice.when` depends on, for N members at one step.
 
     Attributes:
         step: Steps that the members were guided at before.
@@ -61,8 +36,11 @@ class QueryContext(NamedTuple):
     advice: NDArray[np.float32]
 
 
-def wanted(rule: QueryRule, moments: QueryContext) -> NDArray[np.bool_]:
-    """Where advice is worth a question, by the rule alone; memory and cap are not its business.
+def wanted(rule: AdviceConfig, moments: QueryContext) -> NDArray[np.bool_]:
+    """Where the rule `advice.when` asks, whatever is remembered and however many questions are left.
+
+    `uncertain` takes the entropy of the student over the logarithm of the number of actions, `disagree` the total
+    variation distance between its action probabilities and the last known advice; where none is known it asks.
 
     Returns:
         (N,) bool.
@@ -86,17 +64,17 @@ class GatedTeacher:
     """A teacher that is asked by a rule: the guide of a learning student.
 
     Args:
-        teacher: Who answers; what it was asked once it is never asked again, so that no question is paid twice.
-        rule: When it is asked.
+        teacher: Answers the questions; it asks its model about each distinct situation once.
 
     Attributes:
-        counts: QueryContext at which guidance was wanted, those of them that were advised, those that nobody was asked
-            about (`not_asked`, of which `over_limit` only because of the cap), and questions (see the module).
-        notes: What people should be told, each thing once.
+        config: The teacher's settings; `when` and the fields after it are the rule.
+        counts: Moments at which guidance was wanted, those of them that were `advised`, those that the teacher was not
+            asked about (`not_asked`, of which `over_limit` only because of the cap), and questions (see the module).
+        notes: Messages for the user, each one once.
     """
 
-    def __init__(self, teacher: Teacher, rule: QueryRule | None = None) -> None:
-        self.teacher, self.rule = teacher, rule or QueryRule()
+    def __init__(self, teacher: Teacher) -> None:
+        self.teacher, self.config = teacher, teacher.config
         self.counts = dict.fromkeys(("moments", "advised", "questions", "not_asked", "over_limit"), 0)
         self.notes: list[str] = []
         self._step = 0
@@ -121,12 +99,12 @@ class GatedTeacher:
             student = np.full((len(which), num_actions), 1 / num_actions)
         new = np.array([self._meet(situation) for situation in situations])
         advice = np.zeros((len(which), num_actions), np.float32)
-        if self.rule.when == "disagree":
+        if self.config.when == "disagree":
             known = [place for place, situation in enumerate(situations) if situation.key in self._asked]
             advice[known] = self._guidance(tasks, which, situations, known, num_actions).probabilities
-        worth = wanted(self.rule, QueryContext(self._step, new, student, advice))
+        worth = wanted(self.config, QueryContext(self._step, new, student, advice))
         asked = {place for place in np.flatnonzero(worth).tolist() if self._ask(situations[place])}
-        remembered = {place for place, s in enumerate(situations) if self.rule.memory and s.key in self._asked}
+        remembered = {place for place, s in enumerate(situations) if self.config.memory and s.key in self._asked}
         places = sorted(asked | remembered)
         found = self._guidance(tasks, which, situations, places, num_actions)
         guidance = Guidance(np.zeros((len(which), num_actions), np.float32), np.zeros(len(which), bool))
@@ -146,7 +124,7 @@ class GatedTeacher:
         found, places = [Advice(())] * len(situations), []
         for place, situation in enumerate(situations):
             self._meet(situation)
-            if (self.rule.memory and situation.key in self._asked) or self._ask(situation):
+            if (self.config.memory and situation.key in self._asked) or self._ask(situation):
                 places.append(place)
         for place, advice in zip(places, self.teacher.advise([situations[place] for place in places]), strict=True):
             found[place] = advice
@@ -182,9 +160,9 @@ class GatedTeacher:
 
     def _ask(self, situation: Situation) -> bool:
         """Whether a question that is worth asking is asked: it is not remembered, and within the cap."""
-        if self.rule.memory and situation.key in self._asked:
+        if self.config.memory and situation.key in self._asked:
             return False
-        limit = self.rule.max_questions
+        limit = self.config.max_questions
         if limit is not None and self.counts["questions"] >= limit:
             self.counts["over_limit"] += 1
             if self.counts["over_limit"] == 1:

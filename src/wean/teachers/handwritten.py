@@ -1,14 +1,29 @@
-"""Answers written by a person, as a recorded model that can teach like any other."""
+"""Answers written by a person: as a mapping that teaches, or as a file that teaches like any recorded model."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wean.errors import UsageError, WeanError
 from wean.tasks.situation import Situation
 from wean.teachers.elicitation import messages
+from wean.teachers.plans import Advice, Plan
+
+
+def look_up(answers: Mapping[str, Mapping[str, float]], situations: Sequence[Situation]) -> list[Advice]:
+    """Advice from a mapping of situations' texts to plans with their probabilities, written as in `write_answers`.
+
+    Raises:
+        UsageError: If a plan begins with something that is not among the situation's choices.
+    """
+    found = []
+    for situation in situations:
+        plans = _plans(situation, answers.get(situation.text, {}))
+        total = sum(plans.values())
+        found.append(Advice(tuple((plan, weight / total) for plan, weight in plans.items() if weight > 0)))
+    return found
 
 
 def write_answers(path: str | Path, answers: Mapping[Situation, Mapping[str, float]]) -> None:
@@ -25,15 +40,26 @@ def write_answers(path: str | Path, answers: Mapping[Situation, Mapping[str, flo
     """
     lines = []
     for situation, weighted in answers.items():
-        plans = []
-        for plan, probability in weighted.items():
-            skills = [skill.strip() for skill in plan.split(",")]
-            if skills[0].lower() not in [choice.lower() for choice in situation.choices]:
-                choices = ", ".join(situation.choices)
-                raise UsageError(f"{skills[0]!r} is no choice in {situation.text!r}; there are {choices}")
-            plans.append({"skills": skills, "probability": probability})
+        written = _plans(situation, weighted)
+        plans = [{"skills": list(plan), "probability": probability} for plan, probability in written.items()]
         lines.append(json.dumps({"messages": messages(situation), "answer": json.dumps({"plans": plans})}) + "\n")
     try:
         Path(path).write_text("".join(lines), encoding="utf-8")
     except OSError as error:
         raise WeanError(f"cannot write {path} ({error.strerror}); name another file") from None
+
+
+def _plans(situation: Situation, weighted: Mapping[str, float]) -> dict[Plan, float]:
+    """Splits plans at their commas.
+
+    Raises:
+        UsageError: See `write_answers`.
+    """
+    plans: dict[Plan, float] = {}
+    for plan, probability in weighted.items():
+        skills = tuple(skill.strip() for skill in plan.split(","))
+        if skills[0].lower() not in [choice.lower() for choice in situation.choices]:
+            choices = ", ".join(situation.choices)
+            raise UsageError(f"{skills[0]!r} is no choice in {situation.text!r}; there are {choices}")
+        plans[skills] = probability
+    return plans

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 from wean.errors import UsageError
 from wean.llm.answers import Message
 from wean.llm.model import LanguageModel
+from wean.llm.opening import open_model
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
+from wean.teachers.config import PriorConfig
 from wean.teachers.proposals import parse_choices, project
 from wean.teachers.teacher import Guidance
 
@@ -47,6 +50,9 @@ class Proposals(NamedTuple):
 
     weights: NDArray[np.float64]
     answers: tuple[str, ...] = ()
+
+
+Ask = Callable[[Sequence[Situation]], Sequence[Proposals]]
 
 
 def messages(situation: Situation, instruction: str = _VERBALIZED) -> list[Message]:
@@ -138,20 +144,37 @@ class Prior:
     Each distinct situation is asked about once per prior (and, over runs, once in the life of the ledger).
 
     Args:
-        ask: Maps new situations to proposals, e.g. `partial(verbalized, model)`.
-        k: Keeps as many proposals, drawn once for each situation, instead of the distribution; duplicates count.
-        epsilon: Share of the uniform distribution in the mixture: (1 - epsilon) p + epsilon / A.
+        model: What answers: the name of a language model as in `wean.llm.open_model` (`openai:...`, a URL, `hf:...`,
+            `recorded:...`); one that is open; a mapping from the texts of situations to choices with their
+            probabilities; or a function from new situations to proposals.
+        config: How a language model is asked, and what becomes of its proposals: `k` of them, drawn once for each
+            situation, instead of the distribution (duplicates count); and mixed with the uniform distribution,
+            (1 - epsilon) p + epsilon / A.
         seed: Seeds the draws of `k`.
+
+    Attributes:
+        model: The language model behind it, if there is one.
     """
 
     def __init__(
         self,
-        ask: Callable[[Sequence[Situation]], list[Proposals]],
-        k: int | None = None,
-        epsilon: float = 0.0,
+        model: str | LanguageModel | Mapping[str, Mapping[str, float]] | Ask,
+        config: PriorConfig | None = None,
         seed: int = 0,
     ) -> None:
-        self._ask, self._k, self._epsilon, self._seed = ask, k, epsilon, seed
+        config = config or PriorConfig()
+        opened = open_model(model) if isinstance(model, str) else model
+        self.model = opened if isinstance(opened, LanguageModel) else None
+        self._ask: Ask
+        if isinstance(opened, LanguageModel):
+            self._ask = _asked_of(opened, config)
+        elif isinstance(opened, Mapping):
+            self._ask = partial(_look_up, opened)
+        else:
+            self._ask = opened
+        # Sampled proposals are `k` draws already.
+        self._k = None if self.model is not None and config.elicitation == "samples" else config.k
+        self._epsilon, self._seed = config.epsilon, seed
         self._known: dict[Hashable, Proposals] = {}
         self._situations: dict[Hashable, Situation] = {}
         self._said: dict[_Asked, Proposals] = {}
@@ -178,6 +201,10 @@ class Prior:
             self._known |= {key: self._said[_asked(s)] for key, s in new.items()}
         return [self._known[situation.key] for situation in situations]
 
+    def weights(self, situations: Sequence[Situation]) -> list[NDArray[np.float64]]:
+        """The weights of the proposals for each situation; see `propose`."""
+        return [proposals.weights for proposals in self.propose(situations)]
+
     def count(self, situations: Sequence[Situation]) -> None:
         """Counts moments in which a learner acted by this prior, for `table` and `unadvised`.
 
@@ -203,7 +230,7 @@ class Prior:
         """
         situations = tasks.situations(which)
         self.count(situations)
-        rows = [proposals.weights for proposals in self.propose(situations)]
+        rows = self.weights(situations)
         probabilities = np.zeros((len(which), num_actions), np.float32)
         for place, row in enumerate(rows):
             probabilities[place, : len(row)] = row
@@ -279,3 +306,28 @@ def _scaled(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _asked(situation: Situation) -> _Asked:
     return situation.text, situation.choices
+
+
+def _asked_of(model: LanguageModel, config: PriorConfig) -> Ask:
+    """How a language model is asked, as the settings say."""
+    if config.elicitation == "samples":
+        return partial(samples, model, k=config.k or 5, temperature=config.temperature)
+    ask = {"verbalized": verbalized, "logprobs": logprobs}[config.elicitation]
+    return partial(ask, model, temperature=config.temperature)
+
+
+def _look_up(answers: Mapping[str, Mapping[str, float]], situations: Sequence[Situation]) -> list[Proposals]:
+    """Proposals from a mapping of situations' texts to choices with their probabilities.
+
+    Raises:
+        UsageError: If an answer is not among the situation's choices.
+    """
+    found = []
+    for situation in situations:
+        weighted = answers.get(situation.text, {})
+        unknown = [name for name in weighted if name not in situation.choices]
+        if unknown:
+            choices = ", ".join(situation.choices)
+            raise UsageError(f"{unknown[0]!r} is no choice in {situation.text!r}; there are {choices}")
+        found.append(Proposals(_scaled(np.array([weighted.get(name, 0.0) for name in situation.choices]))))
+    return found

@@ -57,8 +57,9 @@ class SubgoalTasks(TaskView):
         self._members: dict[int, _Member] = {}
         space = tasks.observation_space
         shape = space.shape or ()
-        if len(shape) != 3 or shape[2] != 4 or space.dtype != np.uint8 or shape[0] * shape[1] < PARTS:
+        if tasks.observation != "map" or shape[0] * shape[1] < PARTS:
             raise UsageError(f"sub-goals are shown on a remembered map (W, H, 4), not {space}; set student.goal=none")
+        self.observation = "map+subgoal"
         self.observation_space: gym.Space[Any] = gym.spaces.Box(0, 255, (*shape[:2], 5), np.uint8)
         self.action_space: gym.Space[Any] = tasks.action_space
         self.query_stats: dict[int, QueryStats] = {}

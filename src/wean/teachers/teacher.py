@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wean.llm.model import LanguageModel
+from wean.llm.opening import open_model
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
+from wean.teachers.config import AdviceConfig
+from wean.teachers.elicitation import logprobs, samples, verbalized
+from wean.teachers.handwritten import look_up
 from wean.teachers.plans import Advice, Plan
 
-Mode = Literal["soft", "sampled", "argmax"]
+Ask = Callable[[Sequence[Situation]], Sequence[Advice]]
 
 
 class Guidance(NamedTuple):
@@ -34,16 +40,41 @@ class Teacher:
     Each distinct situation is asked about once per teacher; every later meeting is answered from memory (and, over
     runs, from the ledger behind the model).
 
+    Example:
+        >>> teacher = Teacher({"You see a key.": {"pick up key": 0.9, "explore": 0.1}})
+        >>> teacher.advise([Situation("Open the door.", "You see a key.", ("pick up key", "explore"))])[0].plans
+        ((('pick up key',), 0.9), (('explore',), 0.1))
+
     Args:
-        ask: Maps new situations to advice, e.g. `partial(verbalized, model)`.
-        mode: `soft` keeps all plans with their probabilities; `sampled` draws one plan at every moment (the same
-            target in expectation, noisier); `argmax` keeps the most probable action only.
+        model: What answers: the name of a language model as in `wean.llm.open_model` (`openai:...`, a URL, `hf:...`,
+            `recorded:...`); one that is open; a mapping from the texts of situations to plans with their probabilities
+            (see `wean.teachers.handwritten`); or a function from new situations to advice.
+        config: How a language model is asked, and the mode. `soft` keeps all plans with their probabilities; `sampled`
+            draws one plan at every moment (the same target in expectation, noisier); `argmax` keeps the most probable
+            action only.
         seed: Seeds the draws of `sampled`.
+
+    Attributes:
+        model: The language model behind it, if there is one.
     """
 
-    def __init__(self, ask: Callable[[Sequence[Situation]], list[Advice]], mode: Mode = "soft", seed: int = 0) -> None:
-        self._ask = ask
-        self.mode = mode
+    def __init__(
+        self,
+        model: str | LanguageModel | Mapping[str, Mapping[str, float]] | Ask,
+        config: AdviceConfig | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.config = config = config or AdviceConfig()
+        opened = open_model(model) if isinstance(model, str) else model
+        self.model = opened if isinstance(opened, LanguageModel) else None
+        self._ask: Ask
+        if isinstance(opened, LanguageModel):
+            ask = {"verbalized": verbalized, "samples": samples, "logprobs": logprobs}[config.elicitation]
+            self._ask = partial(ask, opened, temperature=config.temperature)
+        elif isinstance(opened, Mapping):
+            self._ask = partial(look_up, opened)
+        else:
+            self._ask = opened
         self._random = np.random.default_rng(seed)
         self._known: dict[Hashable, Advice] = {}
         self._situations: dict[Hashable, Situation] = {}
@@ -104,7 +135,7 @@ class Teacher:
         chosen: list[list[Plan]] = []
         for advice in advices:
             plans = [plan for plan, _ in advice.plans]
-            if self.mode == "sampled" and plans:
+            if self.config.mode == "sampled" and plans:
                 weights = np.cumsum([weight for _, weight in advice.plans])
                 drawn = int(np.searchsorted(weights, self._random.random() * weights[-1], side="right"))
                 plans = [plans[min(drawn, len(plans) - 1)]]
@@ -118,7 +149,7 @@ class Teacher:
                     probabilities[row, action] += weight[plan]
         totals = probabilities.sum(1, keepdims=True)
         advised = totals[:, 0] > 0
-        if self.mode == "argmax":
+        if self.config.mode == "argmax":
             best = probabilities.argmax(1)
             probabilities[:] = 0
             probabilities[np.arange(len(best)), best] = advised

@@ -10,6 +10,7 @@ from asking_tasks import Errand
 from wean.agents.policy import StudentPolicy
 from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
+from wean.students.config import StudentConfig
 from wean.students.saving import load_student, make_student, save_student
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
@@ -65,7 +66,7 @@ def test_a_replayed_view_goes_on_as_before() -> None:
 def test_a_student_chooses_only_what_is_allowed_and_is_saved_with_its_mask(tmp_path) -> None:  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     view = _view(4)
-    student = make_student(view.observation_space, view.action_space, hidden=16)
+    student = make_student(view.observation_space, view.action_space, StudentConfig(hidden=16), view.observation)
     seen = view.reset(range(4), range(4))
     probabilities, _ = student.probabilities(seen, student.first_state(4), np.ones(4, bool))
     allowed = seen[..., 4].reshape(4, -1)[:, : len(SKILLS)] > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from gymnasium import spaces
@@ -64,6 +64,8 @@ class Room(MiniGridEnv):
     Raises:
         UsageError: If there is no such kind.
     """
+
+    metadata: ClassVar[dict[str, Any]] = {**MiniGridEnv.metadata, "observation": "map"}
 
     def __init__(
         self,

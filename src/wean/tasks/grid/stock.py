@@ -85,6 +85,7 @@ class StockGrid(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs
         grid.gen_obs = self._look  # MiniGrid's step and reset get their observation here
         image = spaces.Box(0, 255, (self.width, self.height, 4), np.uint8)
         self.observation_space = spaces.Dict({"image": image, "mission": space["mission"]})
+        self.metadata = {**env.metadata, "observation": "map"}
 
     # --- Gymnasium's contract ------------------------------------------------------------------------------------
 

@@ -60,8 +60,9 @@ class OptionTasks(TaskView):
         self._members: dict[int, _Member] = {}
         space = tasks.observation_space
         shape = space.shape or ()
-        if len(shape) != 3 or shape[2] != 4 or space.dtype != np.uint8:
+        if tasks.observation != "map":
             raise UsageError(f"who chooses skills sees a remembered map (W, H, 4), not {space}")
+        self.observation = "map+actions"
         if shape[0] * shape[1] < len(self._skills):
             raise UsageError(f"a map of {shape[0]} x {shape[1]} cells has no room for {len(self._skills)} skills")
         self.observation_space: gym.Space[Any] = gym.spaces.Box(0, 255, (*shape[:2], 5), np.uint8)

@@ -80,7 +80,7 @@ class TextValues(ActionValues):
         self._encoder: CachedEncoder | None = None
 
     def forward(
-        self, moments: NDArray[np.int64], head: nn.Module | None = None, places: NDArray[np.int64] | None = None
+        self, states: NDArray[np.int64], head: nn.Module | None = None, places: NDArray[np.int64] | None = None
     ) -> Tensor:
         """See `ActionValues.forward`.
 
@@ -88,17 +88,17 @@ class TextValues(ActionValues):
             UsageError: If a text is new and the encoder is not here; the message says how to get it.
         """
         self._encode_new()
-        numbers = self.moments
+        met = self.situations
         if places is None:
-            choices = numbers.choices[moments, : int(numbers.counts[moments].max())]
+            choices = met.choices[states, : int(met.counts[states].max())]
         else:
-            choices = numbers.choices[moments, places][:, None]
+            choices = met.choices[states, places][:, None]
         distinct, pairs = np.unique(choices, return_inverse=True)
         head = head or self.head
         return cast(
             Tensor,
             head(
-                self._white[torch.from_numpy(numbers.text[moments])],
+                self._white[torch.from_numpy(met.text[states])],
                 self._white[torch.from_numpy(distinct)],  # -1, where there is no action, is the last text's vector
                 torch.from_numpy(pairs.reshape(choices.shape)),
             ),
@@ -124,7 +124,7 @@ class TextValues(ActionValues):
         self._white = (self.vectors - mean) @ matrix
 
     def _encode_new(self) -> None:
-        known, texts = len(self.vectors), self.moments.texts
+        known, texts = len(self.vectors), self.situations.texts
         if len(texts) == known:
             return
         if self._encoder is None:

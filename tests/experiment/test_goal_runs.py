@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from wean.cli import app
 from wean.errors import UsageError
 from wean.experiment.build import build, make_network, view_of
-from wean.experiment.runner import Training
+from wean.experiment.runner import Progress, Runner
 from wean.experiment.settings import resolve
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
@@ -35,12 +35,12 @@ class Killed(Exception):
 
 
 def _train(out: Path, goal: str, kill_at: int | None = None, resume: bool = False) -> dict[str, object]:
-    def progress(env_steps: int, metrics: dict[str, float]) -> None:
-        if kill_at is not None and env_steps >= kill_at:
+    def progress(now: Progress) -> None:
+        if kill_at is not None and now.done >= kill_at:
             raise Killed
 
     config = resolve("beacons", "MultiRoomN2S4", seed=3, overrides=[*SMALL, f"student.goal={goal}"])
-    return Training(config, out, resume=resume, progress=progress).run()
+    return Runner(config, out, resume=resume, progress=progress).run()
 
 
 def _untimed(value: object) -> object:

@@ -12,24 +12,24 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
-from wean.agents.acting import TextActor
 
 from wean.cli import app
 from wean.errors import UsageError, WeanError
 from wean.experiment.run_folder import RunFolder
-from wean.experiment.runner import Training
+from wean.experiment.runner import Progress, Runner
 from wean.experiment.settings import resolve
+from wean.experiment.train import load
 from wean.tasks.registration import make_task
 
 TASK = "FrozenLake4x4"
 SMALL = (
-    "total_timesteps=240",
     "evaluation.curve_points=6",
     "evaluation.curve_episodes=2",
     "evaluation.episodes=4",
     "evaluation.recorded_episodes=1",
 )
-UNTIMED = ("env_steps", "final", "final_other", "curve", "llm", "unadvised", "references")
+OFFLINE = ("cql", "cql-prior", "offline-bc")
+UNTIMED = ("final", "final_other", "curve", "llm", "unadvised", "references")
 
 
 class Killed(Exception):
@@ -61,12 +61,13 @@ def _train(
     task: str = TASK,
     make: Callable[[], gym.Env[Any, Any]] | None = None,
 ) -> dict[str, Any]:
-    def progress(env_steps: int, metrics: dict[str, float]) -> None:
-        if kill_at is not None and env_steps >= kill_at:
+    def progress(now: Progress) -> None:
+        if kill_at is not None and now.done >= kill_at:
             raise Killed
 
-    config = resolve(method, task, seed=3, overrides=[*SMALL, *extra])
-    return Training(config, out, resume=resume, progress=progress, make=make).run()
+    steps = "gradient_steps=240" if method in OFFLINE else "total_timesteps=240"
+    config = resolve(method, task, seed=3, overrides=[steps, *SMALL, *extra])
+    return Runner(config, out, resume=resume, progress=progress, make=make).run()
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,9 @@ def test_a_killed_run_goes_on_to_the_same_numbers(
     with pytest.raises(Killed):
         _train(tmp_path / "killed", method, *extra, kill_at=150)
     resumed = _train(tmp_path / "killed", method, *extra, resume=True)
+    unit = "gradient_steps" if method in OFFLINE else "env_steps"
+    assert whole["unit"] == unit
+    assert whole[unit] == resumed[unit] >= 240
     assert {k: _untimed(whole[k]) for k in UNTIMED} == {k: _untimed(resumed[k]) for k in UNTIMED}
     one, other = (load_file(tmp_path / name / "student" / "model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -94,9 +98,10 @@ def test_a_killed_run_goes_on_to_the_same_numbers(
 
 def test_cloning_learns_from_the_same_file(tmp_path: Path, walks: Path) -> None:
     summary = _train(
-        tmp_path / "run", "offline-bc", f"data={walks}", "student.values=table", "total_timesteps=60", "share=0.5"
+        tmp_path / "run", "offline-bc", f"data={walks}", "student.values=table", "gradient_steps=60", "share=0.5"
     )
-    assert summary["env_steps"] == 60
+    assert summary["gradient_steps"] == summary["curve"][-1]["gradient_steps"] == 60
+    assert "env_steps" not in summary, "nothing was played"
     assert summary["references"] == {}
     assert summary["llm"]["distinct"] == 0
     last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
@@ -113,17 +118,17 @@ def test_a_run_with_a_prior_says_who_did_what_and_its_student_needs_no_model(
     assert summary["llm"]["asked"] == 0
     rows = json.loads((tmp_path / "run" / "teacher.json").read_text())
     assert "You are in row 0, column 0." in (tmp_path / "run" / "report.html").read_text()
-    actor, task = TextActor.load(tmp_path / "run" / "student"), make_task(TASK)
+    policy, task = load(tmp_path / "run"), make_task(TASK)
     task.reset(seed=10_000)
     situation = task.unwrapped.situation()  # type: ignore[attr-defined]
     [row] = [row for row in rows["rows"] if row["text"] == situation.text]
     proposed = {plan["skills"][0] for plan in row["plans"]}
-    assert situation.choices[actor.act(situation)] in proposed
+    assert situation.choices[policy.act(situation)] in proposed
     card = (tmp_path / "run" / "student" / "README.md").read_text()
     monkeypatch.chdir(tmp_path / "run")
     names = {"task": task.unwrapped}
     exec(card.split("```python\n")[1].split("```")[0], names)
-    assert names["number"] == actor.act(situation)
+    assert names["number"] == policy.act(situation)
 
 
 class Breaking(gym.Wrapper[Any, Any, Any, Any]):
@@ -147,7 +152,7 @@ def _breaking() -> Breaking:
 
 
 def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(WeanError, match=r"the loss became nan at step 2\d\d, batch \d+; lower") as error:
+    with pytest.raises(WeanError, match=r"the loss became nan after 2\d\d environment steps; lower") as error:
         _train(
             tmp_path / "run", "dqn", "total_timesteps=400", "learning_starts=40", make=lambda: Breaking(make_task(TASK))
         )
@@ -208,6 +213,7 @@ def test_a_file_that_is_not_right_is_one_line(
         ("cql", TASK, (), "no demonstrations to learn from; write some with `wean demos` and name them with data=FILE"),
         ("dqn", "SimpleDoorKey", (), "the choices of SimpleDoorKey are skills and not its actions"),
         ("ppo-prior", "SimpleDoorKey", (), "the choices of SimpleDoorKey are skills and not its actions"),
+        ("cql", TASK, ("total_timesteps=9",), "total_timesteps is now called gradient_steps"),
         ("dqn", TASK, ("backup=kl",), "needs a temperature above 0"),
         ("dqn", TASK, ("prioritized=2",), "prioritized: .* less than or equal to 1"),
     ],

@@ -7,7 +7,7 @@ import pytest
 
 from wean.errors import UsageError
 from wean.experiment.build import seen_by_run
-from wean.experiment.runner import Training
+from wean.experiment.runner import Runner
 from wean.experiment.settings import resolve
 
 SMALL = (
@@ -23,7 +23,7 @@ SMALL = (
 
 
 def _train(method: str, out: Path, *extra: str) -> dict[str, object]:
-    return Training(resolve(method, "KeyInBox", seed=1, overrides=[*SMALL, *extra]), out).run()
+    return Runner(resolve(method, "KeyInBox", seed=1, overrides=[*SMALL, *extra]), out).run()
 
 
 def _use(out: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:

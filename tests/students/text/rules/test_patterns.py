@@ -4,26 +4,23 @@ from typing import Any
 
 import pytest
 
-from wean.algorithms.finetune import FinetuneConfig
 from wean.data.annotations import parse_annotation
 from wean.data.trajectories import PathStep, Trajectory
-from wean.students.text.rules.mining import habits_of, longest_goal, repeats
+from wean.students.text.rules.patterns import longest_goal, mine_patterns, repeats
 from word_demos import NOTHING, demonstration
-
-CONFIG = FinetuneConfig()
 
 
 def test_names_are_said_once_they_were_told_and_other_words_without() -> None:
     many = [demonstration(number) for number in range(2)]
-    habits = habits_of([one for one, _ in many], {one.key: annotation for one, annotation in many}, CONFIG)
-    assert set(habits.unprompted) == {"walk", "go", "take", "pick", "up", "put"}
+    patterns = mine_patterns([one for one, _ in many], {one.key: annotation for one, annotation in many}, 100)
+    assert set(patterns.unprompted) == {"walk", "go", "take", "pick", "up", "put"}
 
 
 def test_the_longest_sub_goal_counts_what_is_learnt() -> None:
     trajectory, annotation = demonstration()
     annotations = {trajectory.key: annotation}
     assert longest_goal([trajectory], annotations, 100) == 2
-    assert habits_of([trajectory], annotations, CONFIG).goal_limit == 4
+    assert mine_patterns([trajectory], annotations, 100).goal_limit == 4
 
 
 def hunt(variation: int, thing: str, first: str = "hall:\na door") -> tuple[Trajectory, Any]:
@@ -36,16 +33,16 @@ def hunt(variation: int, thing: str, first: str = "hall:\na door") -> tuple[Traj
 
 def test_sub_goals_that_look_for_what_nothing_has_shown_are_known_by_their_first_word() -> None:
     many = [hunt(0, "cup"), hunt(1, "lamp")]
-    habits = habits_of([one for one, _ in many], {one.key: annotation for one, annotation in many}, CONFIG)
-    assert (habits.seeking, habits.searching) == (("find",), ("do",))
+    patterns = mine_patterns([one for one, _ in many], {one.key: annotation for one, annotation in many}, 100)
+    assert (patterns.search_verbs, patterns.search_actions) == (("find",), ("do",))
 
 
 def test_a_verb_that_looks_for_what_was_seen_as_well_is_still_one_that_looks() -> None:
     many = [hunt(number, "cup", "attic:\na cup") for number in range(2)]
     many += [hunt(2, "lamp"), *(hunt(number, "box", "attic:\na box") for number in range(3, 8))]
     annotations = {one.key: annotation for one, annotation in many}
-    assert habits_of([one for one, _ in many[:3]], annotations, CONFIG).seeking == ("find",)  # one of three
-    assert habits_of([one for one, _ in many], annotations, CONFIG).seeking == ()  # one of eight
+    assert mine_patterns([one for one, _ in many[:3]], annotations, 100).search_verbs == ("find",)  # one of three
+    assert mine_patterns([one for one, _ in many], annotations, 100).search_verbs == ()  # one of eight
 
 
 @pytest.mark.parametrize(
@@ -69,31 +66,31 @@ def test_sub_goals_that_bring_their_thing_are_known_by_their_first_word(
     one = Trajectory("bring", 0, "Bring it.", path)
     rows = [["get(cup)", 1], ["get(lamp)", 1], ["sing(hall)", 1]]
     annotation = parse_annotation({"task": "bring", "variation": 0, "subgoals": rows, "digest": one.digest})
-    assert habits_of([one], {one.key: annotation}, CONFIG).brings == brings
+    assert mine_patterns([one], {one.key: annotation}, 100).bringing_verbs == brings
 
 
 def test_sub_goals_that_always_lead_from_elsewhere_to_the_place_they_name_are_ways() -> None:
     trajectory, annotation = demonstration(back=2)
     assert (
-        habits_of([trajectory], {trajectory.key: annotation}, CONFIG).ways == {}
+        mine_patterns([trajectory], {trajectory.key: annotation}, 100).destinations == {}
     )  # "walk hall to kitchen" begins there
     rows: list[list[Any]] = [["find(lamp)", 1], *[["walk(hall)", 1], ["walk(kitchen)", 1]] * 2]
     rows += [["take(lamp)", 1], ["put(lamp, box 0)", 2]]
     annotation = parse_annotation({"task": trajectory.task, "variation": trajectory.variation, "subgoals": rows})
-    habits = habits_of([trajectory], {trajectory.key: annotation}, CONFIG)
-    assert habits.ways == {"walk hall": "hall", "walk kitchen": "kitchen"}
+    patterns = mine_patterns([trajectory], {trajectory.key: annotation}, 100)
+    assert patterns.destinations == {"walk hall": "hall", "walk kitchen": "kitchen"}
 
 
 def test_whether_what_was_looked_for_and_found_is_taken_up_is_known() -> None:
     many = [hunt(0, "cup"), hunt(1, "lamp")]
     annotations = {one.key: annotation for one, annotation in many}
-    assert habits_of([one for one, _ in many], annotations, CONFIG).takes_up
+    assert mine_patterns([one for one, _ in many], annotations, 100).pursues_finds
     for one, _ in many:
         rows = [["find(lamp)" if one.variation else "find(cup)", 1], ["sing(hall)", 2]]
         row = {"task": "hunt", "variation": one.variation, "subgoals": rows, "digest": one.digest}
         annotations[one.key] = parse_annotation(row)
-    assert not habits_of([one for one, _ in many], annotations, CONFIG).takes_up
-    assert not habits_of([one for one, _ in many], {}, CONFIG).takes_up
+    assert not mine_patterns([one for one, _ in many], annotations, 100).pursues_finds
+    assert not mine_patterns([one for one, _ in many], {}, 100).pursues_finds
 
 
 @pytest.mark.parametrize(
@@ -114,7 +111,7 @@ def test_whether_ways_lead_back_before_anything_else_was_done_is_known(goals: tu
     one = Trajectory("walk", 0, "Walk.", tuple(path))
     rows = [*([goal, 1] for goal in goals), ["rest(here)", 1]]
     annotation = parse_annotation({"task": "walk", "variation": 0, "subgoals": rows, "digest": one.digest})
-    assert habits_of([one], {one.key: annotation}, CONFIG).onward is onward
+    assert mine_patterns([one], {one.key: annotation}, 100).never_returns is onward
 
 
 def test_whether_sub_goals_name_one_thing_twice_is_known() -> None:
@@ -122,15 +119,15 @@ def test_whether_sub_goals_name_one_thing_twice_is_known() -> None:
     rows = [["find(lamp)", 1], ["walk(hall, kitchen)", 2], ["take(lamp)", 1], ["put(lamp, lamp)", 2]]
     for last, apart in ((["put(lamp, lamp)", 2], False), (["put(lamp, box 0)", 2], True)):
         annotation = parse_annotation({"task": "carry", "variation": 0, "subgoals": [*rows[:-1], last]})
-        assert habits_of([trajectory], {trajectory.key: annotation}, CONFIG).apart is apart
+        assert mine_patterns([trajectory], {trajectory.key: annotation}, 100).names_once is apart
 
 
 def test_verbs_whose_things_are_nearly_always_in_sight_are_known() -> None:
     many = [hunt(0, "cup"), hunt(1, "lamp")]
     annotations = {one.key: annotation for one, annotation in many}
-    habits = habits_of([one for one, _ in many], annotations, CONFIG)
-    assert habits.in_sight == ("sing", "take")  # what is always sung to is no choice
-    assert habits.verbs == {"find": "find", "take": "take", "sing": "sing hall"}
+    patterns = mine_patterns([one for one, _ in many], annotations, 100)
+    assert patterns.visible_verbs == ("sing", "take")  # what is always sung to is no choice
+    assert patterns.verb_prefixes == {"find": "find", "take": "take", "sing": "sing hall"}
 
 
 def test_what_is_done_more_than_once_in_the_same_moment_is_known_by_its_first_word() -> None:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from wean.errors import UsageError, WeanError
 from wean.experiment.run_folder import RunFolder
-from wean.experiment.runner import Training
+from wean.experiment.runner import Progress, Runner
 from wean.experiment.settings import from_yaml, resolve
 from wean.students.saving import load_student
 
@@ -48,12 +48,12 @@ def _untimed(value: object) -> object:
 def _train(out: Path, method: str, *extra: str, kill_at: int | None = None, resume: bool = False) -> dict[str, object]:
     small = [item for item in SMALL if method not in ("bc", "dagger") or not item.startswith("num_steps")]
 
-    def progress(env_steps: int, metrics: dict[str, float]) -> None:
-        if kill_at is not None and env_steps >= kill_at:
+    def progress(now: Progress) -> None:
+        if kill_at is not None and now.done >= kill_at:
             raise Killed
 
     config = resolve(method, "SimpleDoorKey", seed=3, overrides=[*small, *extra])
-    return Training(config, out, resume=resume, progress=progress).run()
+    return Runner(config, out, resume=resume, progress=progress).run()
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_the_folder_holds_what_is_promised(tmp_path: Path) -> None:
         resolve("llm4teach", "SimpleDoorKey", seed=3, overrides=words[9:]).as_yaml()
         == (out / "config.yaml").read_text()
     )
-    assert summary["schema"] == "wean-run/1"
+    assert summary["schema"] == "wean-run/2"
     expected = {"method", "task", "seed", "env_steps", "wall_seconds", "steps_per_second", "llm", "student_parameters"}
     assert expected | {"student_bytes", "final", "curve"} <= set(summary)
     assert summary["llm"]["asked"] == 0  # type: ignore[index]
     assert 1 <= summary["llm"]["distinct"] <= 6  # type: ignore[index]
     final = summary["final"]
-    assert final["schema"] == "wean-eval/1"  # type: ignore[index]
+    assert final["schema"] == "wean-eval/2"  # type: ignore[index]
     assert final["seed"] == 10_000  # type: ignore[index]
     assert {"task", "policy", "episodes", "success", "return", "length", "ms_per_action", "llm"} <= set(final)  # type: ignore[call-overload]
     curve = summary["curve"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from wean.errors import UsageError
-from wean.experiment.runner import Training
+from wean.experiment.runner import Runner
 from wean.experiment.settings import resolve
 from wean.llm import Ledger
 from wean.tasks.registration import make_task
@@ -33,7 +33,7 @@ def learn(
     said: list[str] = []
     config = resolve("llm4teach", "SimpleDoorKey", model, 1, [*SMALL, *overrides])
     make: Callable[[], Any] = partial(make_task, "SimpleDoorKey")
-    return Training(config, out, ledger=ledger, say=said.append, make=make).run(), said
+    return Runner(config, out, ledger=ledger, say=said.append, make=make).run(), said
 
 
 def test_by_default_a_question_is_a_distinct_situation(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_budget_of_zero_learns_as_plain_ppo_does(tmp_path: Path) -> None:
 def test_sub_goals_keep_to_the_budget_too(tmp_path: Path) -> None:
     config = resolve("beacons", "SimpleDoorKey", None, 1, [*SMALL, "advice.max_questions=0"])
     said: list[str] = []
-    summary = Training(config, tmp_path / "run", say=said.append).run()
+    summary = Runner(config, tmp_path / "run", say=said.append).run()
     assert said == ["advice.max_questions is 0: nobody is asked, the student learns without advice"]
     assert summary["advice"]["questions"] == summary["rewards"]["reached"] == 0
     assert summary["rewards"]["unplanned_moments"] == summary["advice"]["over_limit"] > 0
