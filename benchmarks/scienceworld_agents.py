@@ -29,14 +29,21 @@ NAME, TASK = "scienceworld_agents", "ScienceWorld"
 LINES = (
     Line("subgoals", "subgoals", "sub-goals, one sequence a demonstration", (TASK,)),
     Line("subgoals-flat", "subgoals-flat", "flat imitation, same student and feeding", (TASK,)),
-    Line("expert-alone", "subgoals", "sub-goals, no mistakes set right", (TASK,), 1, ("astray=0",)),
-    Line("own-names", "subgoals", "sub-goals, no other names read", (TASK,), 1, ("renamed=0",)),
+    Line("expert-alone", "subgoals", "sub-goals, no mistakes set right", (TASK,), 1, ("inject_mistakes=0",)),
+    Line("own-names", "subgoals", "sub-goals, no other names read", (TASK,), 1, ("swap_entities=0",)),
     Line("said-alone", "subgoals", "sub-goals, nothing told is learnt", (TASK,), 1, ("told_weight=0",)),
     Line("smaller", "subgoals", "sub-goals, a student of half the width", (TASK,), 1, ("hidden=128",)),
 )
 FEEDINGS = (
-    Line("few", "subgoals", "one sequence a demonstration", (TASK,), 1, ("data=scienceworld", "epochs=20")),
-    Line("few-step", "subgoals-step", "one prompt a step (the paper's)", (TASK,), 1, ("data=scienceworld", "epochs=1")),
+    Line("few", "subgoals", "one sequence a demonstration", (TASK,), 1, ("data=scienceworld", "num_epochs=20")),
+    Line(
+        "few-step",
+        "subgoals-step",
+        "one prompt a step (the paper's)",
+        (TASK,),
+        1,
+        ("data=scienceworld", "num_epochs=1"),
+    ),
 )
 TOGETHER = (2, 3)
 """Seeds of the students of a line that also act together."""
@@ -46,7 +53,7 @@ GIVEN = {
     "random-first": "a random first sub-goal given",
     "random-things": "its sub-goals about random things",
 }
-QUICK = ("data=scienceworld", "epochs=2", "hidden=128", "layers=2", "measurements=2")
+QUICK = ("data=scienceworld", "num_epochs=2", "hidden=128", "layers=2", "measurements=2")
 
 
 def main() -> None:
