@@ -14,21 +14,11 @@ import gymnasium as gym
 
 from wean.errors import UsageError, did_you_mean
 from wean.plugins import entry_points
-from wean.tasks.splits import Episode, Fold, first_seed
+from wean.tasks.splits import Case, Fold, first_seed
 
 GROUP = "wean.tasks"
 """The entry points by which an installed package adds tasks: a name, and `module:callable` (a class, or a function that
 makes an environment)."""
-
-ROOMS = (
-    "SimpleDoorKey",
-    "ColoredDoorKey",
-    "LavaDoorKey",
-    "ColoredDoorKeyRandom",
-    "KeyInBox",
-    "RandomBoxKey",
-    "TwoDoor",
-)
 
 
 @dataclass(frozen=True)
@@ -133,6 +123,10 @@ TASKS: Mapping[str, Listed] = {
 }
 
 
+ROOMS = tuple(name for name, task in TASKS.items() if task.entry == _ROOM)
+"""The door-key rooms."""
+
+
 def register_tasks() -> None:
     """Registers every task of wean as `wean/<name>-v0`; safe to call again."""
     for name, task in TASKS.items():
@@ -208,7 +202,7 @@ def listed(name: str) -> Listed | None:
     return TASKS.get(short_name(name))
 
 
-def episodes_of(name: str, fold: Fold, count: int, only: Sequence[str] = ()) -> list[Episode]:
+def episodes_of(name: str, fold: Fold, count: int, only: Sequence[str] = ()) -> list[Case]:
     """The first episodes of a fold: of a task with variations `count` of each part, else those of `count` seeds.
 
     Args:
@@ -223,12 +217,12 @@ def episodes_of(name: str, fold: Fold, count: int, only: Sequence[str] = ()) -> 
     task = listed(name)
     if task is not None and task.episodes:
         module, _, function = task.episodes.partition(":")
-        found: list[Episode] = vars(importlib.import_module(module))[function](fold, count, only)
+        found: list[Case] = vars(importlib.import_module(module))[function](fold, count, only)
         return found
     if only:
         raise UsageError(f"{name} has no parts to choose {', '.join(only)} from; leave them out")
     first = first_seed(fold)
-    return [Episode(name, seed, seed) for seed in range(first, first + count)]
+    return [Case(name, seed, seed) for seed in range(first, first + count)]
 
 
 def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:

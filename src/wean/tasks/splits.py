@@ -29,7 +29,7 @@ _PARTS = 4  # half of all layouts for training, a quarter each for choosing and 
 _SPLIT_OF_PART: tuple[Split, ...] = ("training", "choosing", "training", "final")
 
 
-class Episode(NamedTuple):
+class Case(NamedTuple):
     """One episode of an evaluation.
 
     Attributes:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wean.errors import UsageError, did_you_mean
-from wean.tasks.splits import FIRST_SEED, FOLD_OF_SPLIT, FOLDS, Episode, Fold, split_of_seed
+from wean.tasks.splits import FIRST_SEED, FOLD_OF_SPLIT, FOLDS, Case, Fold, split_of_seed
 
 VERSION = "1.2.3"
 """The release of ScienceWorld whose tasks these are."""
@@ -115,7 +115,7 @@ def find_task(name: str) -> Task:
     return _KNOWN[name]
 
 
-def episodes(fold: Fold, count: int, only: Sequence[str] = ()) -> list[Episode]:
+def episodes(fold: Fold, count: int, only: Sequence[str] = ()) -> list[Case]:
     """The first variations of each task in a fold.
 
     Args:
@@ -127,7 +127,7 @@ def episodes(fold: Fold, count: int, only: Sequence[str] = ()) -> list[Episode]:
         UsageError: There is no such task.
     """
     return [
-        Episode(task.name, number, number, {"task": task.name, "variation": number})
+        Case(task.name, number, number, {"task": task.name, "variation": number})
         for task in ([find_task(name) for name in only] or TASKS)
         for number in task.variations(fold)[:count]
     ]
