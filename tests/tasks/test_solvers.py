@@ -8,7 +8,7 @@ import pytest
 
 from small_tasks import Corridor
 from wean.errors import UsageError
-from wean.tasks.frozen_lake import FrozenLake, Moves, best_moves, optimal_success
+from wean.tasks.frozen_lake import FrozenLake, Moves, solve
 from wean.tasks.kitchen.env import Kitchen
 from wean.tasks.kitchen.macros import perform
 from wean.tasks.kitchen.solver import shared_solver, solver_of
@@ -110,7 +110,7 @@ def test_random_kitchens_share_searches() -> None:
 def test_the_best_moves_of_a_lake_reach_its_optimum() -> None:
     for name in ("FrozenLake", "FrozenLakeDry", "FrozenLake4x4"):
         lake = make_task(name)
-        best, horizon = best_moves(lake.lake, lake.horizon), lake.horizon
+        best, horizon = solve(lake.lake, lake.horizon).moves, lake.horizon
         for pick in ("first", "last"):
             values = np.zeros(best.shape[1])
             for left in range(1, horizon + 1):
@@ -122,7 +122,7 @@ def test_the_best_moves_of_a_lake_reach_its_optimum() -> None:
                         for s in range(best.shape[1])
                     ]
                 )
-            assert values == pytest.approx(optimal_success(lake.lake, horizon)[-1], abs=1e-6)
+            assert values == pytest.approx(solve(lake.lake, horizon).success[-1], abs=1e-6)
 
 
 def test_on_dry_ice_the_best_moves_are_the_shortest_way() -> None:
@@ -150,7 +150,7 @@ def test_a_new_lake_has_best_moves_of_its_own() -> None:
     found = []
     for seed in range(5):
         lake.reset(seed=seed)
-        assert lake.best_actions() == np.flatnonzero(best_moves(lake.lake, 200)[200, 0]).tolist()
+        assert lake.best_actions() == np.flatnonzero(solve(lake.lake, 200).moves[200, 0]).tolist()
         found.append(lake.best_actions())
     assert len({str(best) for best in found}) > 1
 

@@ -20,16 +20,6 @@ GROUP = "wean.tasks"
 """The entry points by which an installed package adds tasks: a name, and `module:callable` (a class, or a function that
 makes an environment)."""
 
-ROOMS = (
-    "SimpleDoorKey",
-    "ColoredDoorKey",
-    "LavaDoorKey",
-    "ColoredDoorKeyRandom",
-    "KeyInBox",
-    "RandomBoxKey",
-    "TwoDoor",
-)
-
 
 @dataclass(frozen=True)
 class Listed:
@@ -131,6 +121,10 @@ TASKS: Mapping[str, Listed] = {
         paths_only=True,
     ),
 }
+
+
+ROOMS = tuple(name for name, task in TASKS.items() if task.entry == _ROOM)
+"""The door-key rooms."""
 
 
 def register_tasks() -> None:

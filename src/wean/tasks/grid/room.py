@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from gymnasium import spaces
 from minigrid.core.grid import Grid
 from minigrid.core.mission import MissionSpace
-from minigrid.core.world_object import Door, WorldObj
 from minigrid.minigrid_env import MiniGridEnv
 
 from wean.errors import UsageError
 from wean.tasks.grid import references, skills
-from wean.tasks.grid.geometry import STEP
-from wean.tasks.grid.kinds import KINDS, Cell
+from wean.tasks.grid.kinds import KINDS, RoomBuilder
 from wean.tasks.grid.memory import AgentMemory
 from wean.tasks.grid.words import RoomNames, room_situation, room_skills
 from wean.tasks.situation import Situation
-
-T = TypeVar("T")
 
 
 def _mission() -> str:
@@ -154,42 +150,8 @@ class Room(MiniGridEnv):
         action = references.fetch_and_open(self.known_map(), references.middle_then_walls)
         return skills.DONE if action is None else action
 
-    # --- furnishing: called by the kinds -------------------------------------------------------------------------
-
-    def pick(self, options: Sequence[T]) -> T:
-        """Draws one of the options."""
-        return options[int(self._rand_int(0, len(options)))]
-
-    def place_door(self, color: str, wall: int | None = None) -> tuple[Door, Cell]:
-        """Puts a locked door into a wall (drawn if None), not in a corner; returns it and the cell in front of it."""
-        width, height = self.room_size
-        dx, dy = STEP[self._rand_int(0, 4) if wall is None else wall]
-        if dx:
-            x, y = (width - 1 if dx > 0 else 0), self._rand_int(1, height - 1)
-        else:
-            x, y = self._rand_int(1, width - 1), (height - 1 if dy > 0 else 0)
-        door = Door(color, is_locked=True)
-        self.put_obj(door, x, y)
-        return door, (x - dx, y - dy)
-
-    def place_robot(self) -> None:
-        """Puts the agent on a random free cell, facing a random direction."""
-        self.place_agent(top=(1, 1), size=self._inside)
-
-    def place_inside(self, thing: WorldObj, avoid: Cell | None = None) -> None:
-        """Puts a thing on a random free cell of the room, but not on `avoid`."""
-        reject = None if avoid is None else lambda _, cell: cell == avoid
-        self.place_obj(thing, top=(1, 1), size=self._inside, reject_fn=reject)
-
-    def place_in_the_middle(self, thing: WorldObj) -> None:
-        """Puts a thing on a random free one of the four cells in the middle of the room."""
-        width, height = self.room_size
-        self.place_obj(thing, top=((width - 1) // 2, (height - 1) // 2), size=(2, 2))
-
     def _gen_grid(self, width: int, height: int) -> None:
-        room = self._rand_int(self._min_size, width + 1), self._rand_int(self._min_size, height + 1)
-        self.room_size = room
-        self._inside = room[0] - 2, room[1] - 2
+        self.room_size = self._rand_int(self._min_size, width + 1), self._rand_int(self._min_size, height + 1)
         self.grid = Grid(width, height)
-        self.grid.wall_rect(0, 0, *room)
-        self._targets = self.kind.furnish(self)
+        self.grid.wall_rect(0, 0, *self.room_size)
+        self._targets = self.kind.furnish(RoomBuilder(self, self.room_size))
