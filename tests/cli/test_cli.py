@@ -116,7 +116,7 @@ UNUSABLE = tuple(
         (("random", *ROOM, "--split", "dev"), "--split is for tasks in words; SimpleDoorKey is none"),
         (("oracle", *ROOM, "--data", "scienceworld"), "oracle plays tasks in words; SimpleDoorKey is none"),
         (("random", *ROOM, "advice.mode=argmax"), "advice.mode=argmax is for teacher (advice.*), prior (prior.*) and"),
-        (("teacher", *ROOM, "advice.mod=argmax"), "no setting 'advice.mod' here; did you mean 'advice.mode'?"),
+        (("teacher", *ROOM, "advice.mod=argmax"), "unknown key 'advice.mod'; did you mean 'advice.mode'?"),
         (("teacher", *ROOM, "advice.mode=loud"), "advice.mode: input should be"),
         (("llm-agent", *ROOM, "advice.mode=argmax"), "llm-agent uses advice.temperature alone; leave the others out"),
         (("oracle", "--task", "ScienceWorld", "--only", "boil"), "name demonstrations of these variations with --data"),
