@@ -10,11 +10,11 @@ optimum is told beside it: the way to the goal and the last tenths are learnt at
 
 from __future__ import annotations
 
-from finished_runs import Line
+from harness import finish
 from prior_tables import collect, markdown, ratio, row, told
-from reporting import finish, hardware
-from training_runs import curves, trained
-from wean.tasks.frozen_lake import FrozenLake, solve
+from runs import Line, trained
+from tables import curves
+from wean.tasks.frozen_lake import FrozenLake, optimal_success
 from wean.tasks.registration import make_task
 
 NAME = "frozenlake"
@@ -68,7 +68,7 @@ def main() -> None:
     }
     text = f"The optimum is {best:.3f}.\n\n{markdown(rows)}\n{told(ratios)}"
     text += f"\n## To half of the optimum\n\n{markdown(half)}\n{told(earlier)}"
-    finish(NAME, hardware("torch", "gymnasium"), results, text, arguments.json, arguments.save)
+    finish(NAME, finished.hardware("torch", "gymnasium"), results, text, arguments)
 
 
 if __name__ == "__main__":
