@@ -14,7 +14,7 @@ from harness import finish
 from prior_tables import collect, markdown, ratio, row, told
 from runs import Line, trained
 from tables import curves
-from wean.tasks.frozen_lake import FrozenLake, optimal_success
+from wean.tasks.frozen_lake import FrozenLake, solve
 from wean.tasks.registration import make_task
 
 NAME = "frozenlake"
