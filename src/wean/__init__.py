@@ -6,7 +6,8 @@ acts in well under a millisecond, offline, and can become better than its teache
     import gymnasium as gym, wean
 
     def words(env):                                 # one moment in words: choices name the actions 0, 1, 2, ...
-        return wean.Situation("Cross the lake.", f"You stand on tile {env.unwrapped.s}.", ("left", "down", "right", "up"))
+        text = f"You stand on tile {env.unwrapped.s}."
+        return wean.Situation("Cross the lake.", text, ("left", "down", "right", "up"))
 
     def make(**kwargs):                             # any Gymnasium environment
         return wean.describe(gym.make("FrozenLake-v1", **kwargs), words)
@@ -18,7 +19,7 @@ acts in well under a millisecond, offline, and can become better than its teache
 
 Tasks       make, describe, Situation, SerialTasks, check_task
 Teachers    Teacher, Prior, open_model, Ledger, Budget
-Learning    PPO, DQN, CQL, Imitation (and their Config classes), Student, make_student, check_student
+Learning    PPO, DQN, CQL, Imitation and their Config classes; Algorithm, Update; Student, make_student, check_student
 Working     train, evaluate, compare, load, Policy, Scores, Method
 Errors      WeanError and its kind UsageError: one line that names a remedy
 
@@ -33,12 +34,13 @@ __version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from wean.agents.policy import Policy
+    from wean.algorithms.algorithm import Algorithm, Update
     from wean.algorithms.cql import CQL, CQLConfig
     from wean.algorithms.dqn import DQN, DQNConfig
     from wean.algorithms.imitation import Imitation, ImitationConfig
     from wean.algorithms.ppo import PPO, PPOConfig
     from wean.errors import UsageError, WeanError
-    from wean.evaluation.evaluate import Scores
+    from wean.evaluation.scores import Scores
     from wean.experiment.presets import Method
     from wean.experiment.train import evaluate, load, train
     from wean.llm import Budget, Ledger, open_model
@@ -73,6 +75,8 @@ _HOMES = {
     "CQLConfig": "algorithms.cql",
     "Imitation": "algorithms.imitation",
     "ImitationConfig": "algorithms.imitation",
+    "Algorithm": "algorithms.algorithm",
+    "Update": "algorithms.algorithm",
     "Student": "students.student",
     "make_student": "students.saving",
     "check_student": "students.checking",
@@ -81,13 +85,13 @@ _HOMES = {
     "compare": "report.compare",
     "load": "experiment.train",
     "Policy": "agents.policy",
-    "Scores": "evaluation.evaluate",
+    "Scores": "evaluation.scores",
     "Method": "experiment.presets",
     "WeanError": "errors",
     "UsageError": "errors",
 }
 
-__all__ = [*_HOMES]  # noqa: PLE0604
+__all__ = [*_HOMES]
 
 
 def __getattr__(name: str) -> Any:
