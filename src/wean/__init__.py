@@ -91,7 +91,40 @@ _HOMES = {
     "UsageError": "errors",
 }
 
-__all__ = [*_HOMES]
+__all__ = [
+    "CQL",
+    "DQN",
+    "PPO",
+    "Algorithm",
+    "Budget",
+    "CQLConfig",
+    "DQNConfig",
+    "Imitation",
+    "ImitationConfig",
+    "Ledger",
+    "Method",
+    "PPOConfig",
+    "Policy",
+    "Prior",
+    "Scores",
+    "SerialTasks",
+    "Situation",
+    "Student",
+    "Teacher",
+    "Update",
+    "UsageError",
+    "WeanError",
+    "check_student",
+    "check_task",
+    "compare",
+    "describe",
+    "evaluate",
+    "load",
+    "make",
+    "make_student",
+    "open_model",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
