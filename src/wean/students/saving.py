@@ -18,6 +18,7 @@ from wean.students.config import StudentConfig
 from wean.students.grid import GridStudent
 from wean.students.student import DenseStudent, Student
 from wean.students.text_values import TextValues
+from wean.tasks.vector import num_actions
 
 SCHEMA = "wean-student/1"
 _RENAMED = {
@@ -60,8 +61,6 @@ def make_student(
         UsageError: If there is no student for these spaces.
     """
     config = config or StudentConfig()
-    if not isinstance(action_space, gym.spaces.Discrete):
-        raise UsageError(f"no student acts in {action_space}; a Discrete action space is needed")
     kind = config.kind
     if kind == "auto":
         kind = "dense" if observation == "array" else "grid"
@@ -69,7 +68,7 @@ def make_student(
     if kind not in known:
         hint = did_you_mean(kind, known, f"there are auto, {', '.join(known)}")
         raise UsageError(f"no student.kind={kind}; {hint}")
-    student: Student = known[kind].for_task(observation_space, int(action_space.n), config, observation)
+    student: Student = known[kind].for_task(observation_space, num_actions(action_space), config, observation)
     return student
 
 
