@@ -154,8 +154,8 @@ class CausalDecoder(Decoder):
 
     The common beginning of two calls is read once: keys and values of an episode stay in the cache. So do the logits
     after all partial answers to the last prompt: the search for an accepted text passes them again. In greedy decoding
-    the tokens that followed the last time are read ahead: a pass over a few tokens takes hardly longer than over one, and
-    much of an answer was generated or read before (2304.04487).
+    the tokens that followed the last time are read ahead: a pass over a few tokens takes hardly longer than over one,
+    and much of an answer was generated or read before (2304.04487).
 
     Args:
         student: The student.
