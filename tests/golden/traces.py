@@ -33,8 +33,8 @@ from wean.experiment.build import make_prior, make_teacher
 from wean.experiment.presets import METHODS
 from wean.experiment.settings import AdviceSettings, PriorSettings, resolve
 from wean.llm import Ledger, scripted_model
-from wean.llm.question import Question
-from wean.llm.transfer import export_answers
+from wean.llm.answers import Question
+from wean.llm.transfer import export_lines
 from wean.students.text.examples import tell
 from wean.students.text.prompt import EpisodeText
 from wean.students.text.sft import lesson_rows
@@ -97,7 +97,7 @@ def exported(ledger: Ledger) -> list[dict[str, Any]]:
     import io
 
     out = io.StringIO()
-    export_answers(ledger, out)
+    export_lines(ledger, out)
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
