@@ -20,7 +20,7 @@ acts in well under a millisecond, offline, and can become better than its teache
 Tasks       make, describe, Situation, SerialTasks, check_task
 Teachers    Teacher, Prior, open_model, Ledger, Budget
 Learning    PPO, DQN, CQL, Imitation and their Config classes; Algorithm, Update; Student, make_student, check_student
-Working     train, evaluate, compare, load, Policy, Scores, Method
+Working     train, evaluate, compare, load, Run, Policy, Scores, Method
 Errors      WeanError and its kind UsageError: one line that names a remedy
 
 `wean --help` is the command line. Everything that is not listed here or in a documented module is private.
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from wean.errors import UsageError, WeanError
     from wean.evaluation.scores import Scores
     from wean.experiment.presets import Method
-    from wean.experiment.train import evaluate, load, train
+    from wean.experiment.train import Run, evaluate, load, train
     from wean.llm import Budget, Ledger, open_model
     from wean.report.compare import compare
     from wean.students.checking import check_student
@@ -87,6 +87,7 @@ _HOMES = {
     "Policy": "agents.policy",
     "Scores": "evaluation.scores",
     "Method": "experiment.presets",
+    "Run": "experiment.train",
     "WeanError": "errors",
     "UsageError": "errors",
 }
@@ -106,6 +107,7 @@ __all__ = [
     "PPOConfig",
     "Policy",
     "Prior",
+    "Run",
     "Scores",
     "SerialTasks",
     "Situation",

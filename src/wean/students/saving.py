@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from wean.errors import UsageError, WeanError, did_you_mean
+from wean.plugins import entry_points
 from wean.students.action_values import ActionValues, TableValues
 from wean.students.config import StudentConfig
 from wean.students.grid import GridStudent
@@ -38,7 +38,7 @@ def networks() -> dict[str, Any]:
     `make_student`.
     """
     built_in = {GridStudent.kind: GridStudent, DenseStudent.kind: DenseStudent}
-    return {entry.name: entry.load() for entry in entry_points(group="wean.students")} | built_in
+    return {name: load() for name, load in entry_points("wean.students").items()} | built_in
 
 
 def make_student(
