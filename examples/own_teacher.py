@@ -10,10 +10,10 @@ def advise(situations):
 
 
 def plans(text):
-    if "holds the key" in text or "holds a key" in text:
-        return {"go to door, open door": 1.0}
-    if "key" in text:
-        return {"go to key, pick up key": 0.9, "explore": 0.1}
+    if "seen a key" in text and "holds nothing" in text:
+        return {"go to key, pick up key": 1.0}
+    if "seen a door" in text and "holds a key" in text:
+        return {"go to door, open door": 0.9, "explore": 0.1}
     return {"explore": 1.0}
 
 

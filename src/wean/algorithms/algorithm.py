@@ -24,6 +24,10 @@ Unit = Literal["env_steps", "gradient_steps", "tokens"]
 class Update(NamedTuple):
     """What one update reports.
 
+    Example:
+        >>> Update(1_024, {"losses/value_loss": 0.1}).done
+        1024
+
     Attributes:
         done: Progress so far, in the algorithm's unit.
         metrics: Measured values by name.

@@ -36,6 +36,12 @@ from wean.teachers.teacher import Teacher
 class Run:
     """A finished run.
 
+    Example:
+        >>> few = {"episodes": 10, "curve_points": 2, "curve_episodes": 10}
+        >>> run = train("ppo", "FrozenLake4x4", total_timesteps=2_048, out="runs/few", evaluation=few)
+        >>> run.folder.name
+        'few'
+
     Attributes:
         folder: The run folder.
         summary: What came of it, as in `summary.json` (`wean-run/2`).

@@ -21,6 +21,11 @@ def check_student(student: Any, observation_space: gym.Space[Any], action_space:
 
     PPO, imitation and evaluations take any module that passes.
 
+    Example:
+        >>> env = wean.make("FrozenLake4x4")
+        >>> student = wean.make_student(env.observation_space, env.action_space)
+        >>> check_student(student, env.observation_space, env.action_space)
+
     Args:
         student: A `Student`, or any other `nn.Module` with the same public members.
         observation_space: What it will see; a few samples are shown to it.

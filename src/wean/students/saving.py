@@ -49,6 +49,11 @@ def make_student(
 ) -> Student:
     """Makes a new student that fits a task.
 
+    Example:
+        >>> env = wean.make("FrozenLake4x4")
+        >>> make_student(env.observation_space, env.action_space).num_actions
+        4
+
     Args:
         observation_space: What it sees: a remembered grid map, any other `Box`, or `Discrete`.
         action_space: `Discrete`.

@@ -187,7 +187,15 @@ _LACKING: Mapping[str, tuple[str, str]] = {
 
 
 class SerialTasks:
-    """Tasks in this process, one after the other; see `Tasks`."""
+    """Tasks in this process, one after the other; see `Tasks`.
+
+    Example:
+        >>> tasks = wean.SerialTasks([lambda: wean.make("FrozenLake4x4")] * 4)
+        >>> observations = tasks.reset([0, 2], seeds=[7, 8])
+        >>> step = tasks.step([0, 2], [1, 2])
+        >>> step.rewards.shape
+        (2,)
+    """
 
     query_stats: ClassVar[Mapping[int, Any]] = {}
 
