@@ -8,15 +8,14 @@ Each teacher plays the same held-out episodes alone, through the skills; a momen
 
 from __future__ import annotations
 
-import argparse
 import time
 from functools import partial
 from typing import Any
 
-from reporting import finish, hardware
-from wean.agents.policy import RandomPolicy, RandomSkillsPolicy, TeacherPolicy
-from wean.evaluation.episodes import play, summarize
-from wean.experiment.build import llm_counts
+from harness import MEASURED_ANEW, finish, hardware, options
+from wean.agents.references import RandomPolicy, RandomSkillsPolicy, TeacherPolicy
+from wean.evaluation.evaluate import play_seeds
+from wean.evaluation.scores import Scores, llm_counts
 from wean.experiment.settings import advice_settings
 from wean.llm import Ledger, open_model
 from wean.tasks.registration import make_task
@@ -35,11 +34,7 @@ TEACHERS = (
 
 def main() -> None:
     """Parses, measures, prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="100 episodes instead of 500, no samples")
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--save", action="store_true", help="write benchmarks/results/")
-    arguments = parser.parse_args()
+    arguments = options(__doc__, MEASURED_ANEW).parse_args()
     episodes = 100 if arguments.quick else 500
     measured_on = hardware("torch", "minigrid", "transformers")
     rows: list[dict[str, Any]] = []
@@ -47,10 +42,10 @@ def main() -> None:
         if not (arguments.quick and elicitation == "samples"):
             rows.append(judge(name, elicitation, temperature, episodes))
     tasks = SerialTasks([partial(make_task, TASK)] * 100)
-    for policy in (RandomSkillsPolicy(ACTIONS), RandomPolicy(ACTIONS)):
-        played = play(policy, tasks, episodes, FINAL_SEED)
-        rows.append(summarize(played, TASK, policy.name, FINAL_SEED, llm_counts(None)) | {"elicitation": ""})
-    finish(NAME, measured_on, {"rows": rows}, markdown(rows), arguments.json, arguments.save)
+    for policy in (RandomSkillsPolicy(), RandomPolicy()):
+        played = play_seeds(policy, tasks, episodes, FINAL_SEED)
+        rows.append(Scores(TASK, policy.name, played, about={"seed": FINAL_SEED, "elicitation": ""}).as_dict())
+    finish(NAME, measured_on, {"rows": rows}, markdown(rows), arguments)
 
 
 def judge(name: str, elicitation: str, temperature: float | None, episodes: int) -> dict[str, Any]:
@@ -59,8 +54,9 @@ def judge(name: str, elicitation: str, temperature: float | None, episodes: int)
     teacher = Teacher(model, advice_settings(elicitation=elicitation, temperature=temperature))
     tasks = SerialTasks([partial(make_task, TASK)] * 100)
     started = time.perf_counter()
-    played = play(TeacherPolicy(teacher, ACTIONS), tasks, episodes, FINAL_SEED)
-    result = summarize(played, TASK, name, FINAL_SEED, llm_counts(model)) | {"elicitation": elicitation}
+    played = play_seeds(TeacherPolicy(teacher), tasks, episodes, FINAL_SEED)
+    about = {"seed": FINAL_SEED, "elicitation": elicitation}
+    result = Scores(TASK, name, played, llm_counts(model), about).as_dict()
     table = teacher.table()
     model.close()
     return result | {

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from finished_runs import Line, Runs
-from wean.agents.policy import RandomPolicy
-from wean.evaluation.episodes import play, summarize
+from runs import Line, Runs
+from wean.evaluation.evaluate import evaluate
 from wean.evaluation.statistics import iqm, median_steps, steps_to
-from wean.experiment.build import llm_counts, success_return
-from wean.tasks.registration import make_task
-from wean.tasks.splits import FINAL_SEED
-from wean.tasks.vector import SerialTasks
 
 _HOLD = 2  # points in a row that must reach a threshold: one alone may be luck
 _EPISODES = 500
@@ -29,8 +23,9 @@ def row(task: str, line: Line, finished: Runs, threshold: float) -> dict[str, An
     runs = finished.of(task, line)
     if not runs:
         return None
-    found = [steps_to(run["curve"], threshold, hold=_HOLD) for run in runs]
-    steps = [run["env_steps"] if value is None else value for run, value in zip(runs, found, strict=True)]
+    unit = runs[0]["unit"]
+    found = [steps_to(run["curve"], threshold, hold=_HOLD, unit=unit) for run in runs]
+    steps = [run[unit] if value is None else value for run, value in zip(runs, found, strict=True)]
     return {
         "task": task,
         "method": line.name,
@@ -41,12 +36,12 @@ def row(task: str, line: Line, finished: Runs, threshold: float) -> dict[str, An
         "length": iqm([run["final"]["length"]["mean"] for run in runs]).as_dict(),
         "threshold": threshold,
         "steps": {**iqm(steps).as_dict(), **median_steps(found).as_dict()},
-        "env_steps": runs[0]["env_steps"],
+        unit: runs[0][unit],
         "distinct_questions": float(np.median([run["llm"]["distinct"] for run in runs])),
         "unanswered": float(np.median([run["llm"]["unanswered"] for run in runs])),
         "asked_live": sum(run["llm"]["asked"] for run in runs),
         "seconds": float(np.median([run["wall_seconds"] for run in runs])),
-        "learning_seconds": float(np.median([run["env_steps"] / run["steps_per_second"] for run in runs])),
+        "learning_seconds": float(np.median([run[unit] / run["steps_per_second"] for run in runs])),
     }
 
 
@@ -65,11 +60,7 @@ def alone(task: str, line: Line, finished: Runs) -> list[dict[str, Any]]:
 
 def chance(task: str) -> dict[str, Any]:
     """Random actions, played now on the final episodes."""
-    tasks = SerialTasks([partial(make_task, task)] * 100)
-    policy = RandomPolicy(int(tasks.action_space.n))  # type: ignore[attr-defined]
-    played = play(policy, tasks, _EPISODES, FINAL_SEED, success_return(task))
-    tasks.close()
-    result = summarize(played, task, "random", FINAL_SEED, llm_counts(None))
+    result = evaluate("random", task, _EPISODES).as_dict()
     return _reference(task, "random", "random actions", result)
 
 
@@ -105,7 +96,7 @@ def markdown(rows: Sequence[dict[str, Any]], unit: str = "steps") -> str:
             steps = one["steps"]
             least = "≥ " if steps["reached"] < steps["runs"] else ""
             cells += [least + _interval(steps, 0), "–" if steps["median"] is None else f"{steps['median']:,}"]
-            cells += [f"{steps['reached']} of {steps['runs']}", f"{one['env_steps']:,}"]
+            cells += [f"{steps['reached']} of {steps['runs']}", f"{one.get('env_steps', one.get('gradient_steps')):,}"]
             cells += [f"{one['distinct_questions']:,.0f}", f"{one['unanswered']:,.0f}"]
             cells += [f"{one['seconds']:.0f}", str(one["seeds"])]
         else:

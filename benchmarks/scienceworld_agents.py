@@ -12,31 +12,42 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from finished_runs import Line, Runs
-from reporting import finish, hardware
-from training_runs import chosen_lines, options, runs_of
+from harness import finish
+from runs import Line, Runs, chosen_lines, runs_of, training_options
+from wean.agents.text_student import TextStudentPolicy
 from wean.data.lines import read_lines
-from wean.evaluation.text_episodes import Setup, play_all
-from wean.evaluation.text_scores import SCHEMA, cases, interval_text, stratified, summarize
-from wean.experiment.finetuning import Distilling
+from wean.evaluation.evaluate import Plan, Player, episode_of, evaluate_plan
+from wean.evaluation.scores import SCHEMA, Episodes, Scores, interval_text, stratified
+from wean.experiment.runner import Runner
+from wean.students.text.student import load_ensemble
+from wean.tasks.registration import episodes_of, make_task
+from wean.tasks.vector import SerialTasks
 
-NAME, TASK = "scienceworld_agents", "ScienceWorld"
+NAME, TASK, MAX_MOVES = "scienceworld_agents", "ScienceWorld", 100
 LINES = (
     Line("subgoals", "subgoals", "sub-goals, one sequence a demonstration", (TASK,)),
     Line("subgoals-flat", "subgoals-flat", "flat imitation, same student and feeding", (TASK,)),
-    Line("expert-alone", "subgoals", "sub-goals, no mistakes set right", (TASK,), 1, ("astray=0",)),
-    Line("own-names", "subgoals", "sub-goals, no other names read", (TASK,), 1, ("renamed=0",)),
+    Line("expert-alone", "subgoals", "sub-goals, no mistakes set right", (TASK,), 1, ("inject_mistakes=0",)),
+    Line("own-names", "subgoals", "sub-goals, no other names read", (TASK,), 1, ("swap_entities=0",)),
     Line("said-alone", "subgoals", "sub-goals, nothing told is learnt", (TASK,), 1, ("told_weight=0",)),
     Line("smaller", "subgoals", "sub-goals, a student of half the width", (TASK,), 1, ("hidden=128",)),
 )
 FEEDINGS = (
-    Line("few", "subgoals", "one sequence a demonstration", (TASK,), 1, ("data=scienceworld", "epochs=20")),
-    Line("few-step", "subgoals-step", "one prompt a step (the paper's)", (TASK,), 1, ("data=scienceworld", "epochs=1")),
+    Line("few", "subgoals", "one sequence a demonstration", (TASK,), 1, ("data=scienceworld", "num_epochs=20")),
+    Line(
+        "few-step",
+        "subgoals-step",
+        "one prompt a step (the paper's)",
+        (TASK,),
+        1,
+        ("data=scienceworld", "num_epochs=1"),
+    ),
 )
 TOGETHER = (2, 3)
 """Seeds of the students of a line that also act together."""
@@ -46,12 +57,16 @@ GIVEN = {
     "random-first": "a random first sub-goal given",
     "random-things": "its sub-goals about random things",
 }
-QUICK = ("data=scienceworld", "epochs=2", "hidden=128", "layers=2", "measurements=2")
+_SCORES = (
+    *("score", "groups", "tasks", "episodes", "solved", "moves", "actions", "matched", "loops", "ms_per_action"),
+    *("questions", "failed", "tokens_per_action"),
+)
+QUICK = ("data=scienceworld", "num_epochs=2", "hidden=128", "layers=2", "measurements=2")
 
 
 def main() -> None:
     """Parses, trains and plays what is missing, tabulates."""
-    parser = options(__doc__, NAME)
+    parser = training_options(__doc__, NAME)
     parser.add_argument("--variations", type=int, default=10, help="test variations of each task")
     parser.add_argument("--scores", type=Path, action="append", default=[], help="scores.json of `wean eval`, as rows")
     arguments = parser.parse_args()
@@ -67,19 +82,17 @@ def main() -> None:
             for line in lines:
                 if seed <= line.seeds:
                     out = finished.path(line, TASK, seed)
-                    Distilling(line.config(TASK, seed), out, resume=True).run()
+                    Runner(line.config(TASK, seed), out, resume=True).run()
                     if line.name in playing:
-                        setup = Setup(TASK, (str(out / "student"),))
-                        play_all(setup, cases(TASK, "test", variations), out / file, arguments.workers)
+                        play_episodes([out / "student"], variations, out / file, arguments.workers)
         for line in lines:
             if line.name in playing and line.seeds >= max(TOGETHER):
                 runs = [finished.path(line, TASK, seed) for seed in TOGETHER]
-                setup = Setup(TASK, tuple(str(run / "student") for run in runs))
                 out = together_file(line, finished, file)
-                play_all(setup, cases(TASK, "test", variations), out, arguments.workers)
+                play_episodes([run / "student" for run in runs], variations, out, arguments.workers)
     if arguments.save:
         finished.keep(lines)
-    episodes = len(cases(TASK, "test", variations))
+    episodes = len(episodes_of(TASK, "test", variations))
     rows = [row for line in lines if (row := tabulated(line, finished, episodes))]
     rows += [row for line in lines if (row := together(line, finished, file, episodes))]
     saved = finished.saved if arguments.from_runs else {}
@@ -92,7 +105,25 @@ def main() -> None:
         "beside": beside(arguments.scores, variations, saved.get("beside", [])),
         "feedings": feedings([finished.of(TASK, line) for line in FEEDINGS]) or saved.get("feedings"),
     }
-    finish(NAME, hardware("torch", "transformers"), results, markdown(results), arguments.json, arguments.save)
+    finish(NAME, finished.hardware("torch", "transformers"), results, markdown(results), arguments)
+
+
+def play_episodes(students: Sequence[Path], variations: int, out: Path, workers: int) -> None:
+    """Plays the test variations that are not in the file yet; several students act together."""
+    plan = Plan(TASK, episodes_of(TASK, "test", variations), partial(open_player, students), max_moves=MAX_MOVES)
+    evaluate_plan(plan, workers, out)
+
+
+def open_player(students: Sequence[Path], members: int) -> Player:
+    """Makes what plays in one process."""
+    return Player(TextStudentPolicy(load_ensemble(students)), SerialTasks([partial(make_task, TASK)] * members))
+
+
+def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Scores of episodes, which are lines of JSON; those that were kept long ago lack some fields."""
+    lacking = {"seed": 0, "return": 0.0, "length": 0, "success": None, "ms_per_action": 0.0}
+    scores = Scores(TASK, "", Episodes.of([episode_of(lacking | row) for row in rows], None)).as_dict()
+    return {name: scores[name] for name in _SCORES}
 
 
 def tabulated(line: Line, finished: Runs, episodes: int) -> dict[str, Any] | None:
@@ -106,7 +137,7 @@ def tabulated(line: Line, finished: Runs, episodes: int) -> dict[str, Any] | Non
         "what": line.what,
         "seeds": len(runs),
         "scores": summarize([episode for run in runs for episode in run["episodes"]]),
-        "of_seeds": [summarize(run["episodes"])["overall"]["mean"] for run in runs],
+        "of_seeds": [summarize(run["episodes"])["score"]["mean"] for run in runs],
         "parameters": runs[0]["student_parameters"],
         "demonstrations": runs[0]["demonstrations"],
         "tokens": float(np.median([run["tokens"] for run in runs])),
@@ -190,7 +221,7 @@ def beside(files: Sequence[Path], variations: int, saved: Sequence[dict[str, Any
         scores = json.loads(file.read_text())
         if scores.get("schema") != SCHEMA:
             raise SystemExit(f"{file} was not written by `wean eval` of a task in words; name its scores.json")
-        who = scores["who"] if scores["goals"] == "student" else f"the student, {GIVEN[scores['goals']]}"
+        who = scores["policy"] if scores["goals"] == "student" else f"the student, {GIVEN[scores['goals']]}"
         if scores["variations"] != variations:
             who += f", {scores['episodes']} episodes"
         found[who] = {"what": who, "scores": scores}
@@ -220,7 +251,7 @@ def markdown(results: dict[str, Any]) -> str:
             cell(scores["groups"][name]) if name in scores["groups"] else "" for name in ("short", "medium", "long")
         ]
         training = f"{row['seconds']:,.0f} s, {row['flops']:.1e} FLOPs" if "flops" in row else ""
-        text += f"| {row['what']} | {row.get('seeds', '')} | {cell(scores['overall'])} | {' | '.join(groups)} | "
+        text += f"| {row['what']} | {row.get('seeds', '')} | {cell(scores['score'])} | {' | '.join(groups)} | "
         asked = scores["tokens_per_action"] if scores["questions"] else 0
         speed = f"{scores['ms_per_action']:.1f}" if scores["ms_per_action"] and not asked else ""
         text += f"{100 * scores['solved']:.0f} % | {speed} | {asked:,.0f} | {training} |\n"

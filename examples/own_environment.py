@@ -5,7 +5,7 @@ from pathlib import Path
 
 import gymnasium as gym
 
-from wean.experiment.runner import Training
+from wean.experiment.runner import Runner
 from wean.experiment.settings import resolve
 from wean.tasks import DescribedTask, Situation
 from wean.teachers.handwritten import write_answers
@@ -49,5 +49,5 @@ if __name__ == "__main__":
     write_answers("taxi.jsonl", {Situation(GOAL, text, MOVES): plans for text, plans in ANSWERS.items()})
     overrides = ["total_timesteps=100000", "teacher.until=0.3"]
     config = resolve("llm4teach", "town/Taxi-v0", "recorded:taxi.jsonl", overrides=overrides)
-    summary = Training(config, Path("runs/taxi")).run()
+    summary = Runner(config, Path("runs/taxi")).run()
     print(summary["final"]["success"], summary["references"]["teacher"]["success"])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+
+import gymnasium as gym
 
 from wean.data.annotations import Annotation, parse_annotation
 from wean.data.trajectories import PathStep, Trajectory
+from wean.tasks.situation import Situation
 
 KITCHEN = (
     "This room is called the kitchen. In it, you see: \n\tthe agent\n\ta lamp\nYou also see:\n\tA door to the hall"
@@ -55,8 +57,16 @@ def write(folder: Path, count: int = 4, annotated: int | None = None) -> tuple[P
     return demos, subgoals
 
 
-class Replayed:
-    """A task that goes through a demonstration, whatever is done; what only looks around is left out."""
+class Replayed(gym.Env[str, str]):
+    """A text task that goes through a demonstration, whatever is done; what only looks around is left out."""
+
+    observation_space = gym.spaces.Text(1000)
+    action_space = gym.spaces.Text(100)
+    max_moves = None
+    irrevocable: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+    refusal_is_free = False
+    refusals: tuple[str, ...] = ()
 
     def __init__(self, trajectory: Trajectory, choices: tuple[str, ...] = ()) -> None:
         self._path = [moment for moment in trajectory.path if moment.action != "look around"]
@@ -65,6 +75,15 @@ class Replayed:
         self._choices = choices
         self.done: list[str] = []
         self.irrevocable: tuple[str, ...] = ()
+        self.idle: tuple[str, ...] = ()
+        self.refusal_is_free = False
+        self.refusals: tuple[str, ...] = ()
+        self.meanings: dict[str, str] = {}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.score, self._at = 0.0, -1
+        return self.look(), {}
 
     def look(self) -> str:
         return self._path[0].look if self._at < 0 else self._after[self._at].look
@@ -72,8 +91,9 @@ class Replayed:
     def inventory(self) -> str:
         return self._path[0].inventory if self._at < 0 else self._after[self._at].inventory
 
-    def situation(self) -> Any:
-        return SimpleNamespace(choices=self._choices or tuple(moment.action for moment in self._path))
+    def situation(self) -> Situation:
+        choices = self._choices or tuple(moment.action for moment in self._path)
+        return Situation(self.description, self.look(), choices)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         self.done.append(action)

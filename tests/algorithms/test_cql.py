@@ -15,7 +15,7 @@ from wean.algorithms.offline import Cloning, CloningConfig, Offline, cloning_los
 from wean.data.columns import Step
 from wean.data.demonstrations import read_demonstrations, write_demonstrations
 from wean.errors import WeanError
-from wean.evaluation.episodes import play
+from wean.evaluation.evaluate import play_seeds
 from wean.students.action_values import TableValues
 from wean.tasks.vector import SerialTasks
 from wean.teachers.elicitation import Proposals
@@ -56,7 +56,7 @@ def _cloning(file: Path, prior: Prior | None = None, **changes: object) -> Cloni
 
 
 def _solves(algorithm: Offline) -> bool:
-    return bool(play(ValuesPolicy(algorithm.student), SerialTasks([Corridor]), 2, 10_000).lengths.max() == 4)
+    return bool(play_seeds(ValuesPolicy(algorithm.student), SerialTasks([Corridor]), 2, 10_000).lengths.max() == 4)
 
 
 def test_the_conservative_term_by_hand() -> None:

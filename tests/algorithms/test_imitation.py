@@ -7,7 +7,7 @@ from small_tasks import Corridor
 from wean.agents.policy import StudentPolicy
 from wean.algorithms.imitation import Imitation, ImitationConfig
 from wean.errors import UsageError
-from wean.evaluation.episodes import play
+from wean.evaluation.evaluate import play_seeds
 from wean.students.config import StudentConfig
 from wean.students.student import DenseStudent
 from wean.tasks.vector import SerialTasks
@@ -32,7 +32,7 @@ def test_copies_the_teacher(rounds: int, recurrent: bool) -> None:
     assert algorithm.done == 800
     assert len(losses) == rounds
     assert losses[-1] < 0.05
-    played = play(StudentPolicy(student, "greedy"), SerialTasks([Corridor] * 5), 20, 10_000)
+    played = play_seeds(StudentPolicy(student, "greedy"), SerialTasks([Corridor] * 5), 20, 10_000)
     assert played.successes.all()
     assert played.lengths.max() == 4
 

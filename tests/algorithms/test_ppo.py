@@ -12,7 +12,7 @@ from wean.algorithms.ppo import PPO, PPOConfig, gae, ppo_losses
 from wean.algorithms.rollouts import Collector
 from wean.algorithms.teacher_loss import Schedule
 from wean.errors import WeanError
-from wean.evaluation.episodes import play
+from wean.evaluation.evaluate import play_seeds
 from wean.students.config import StudentConfig
 from wean.students.student import DenseStudent
 from wean.tasks.vector import SerialTasks
@@ -84,7 +84,7 @@ def test_the_log_probability_is_that_of_who_acted() -> None:
 
 def _success(student: DenseStudent, make: type, episodes: int = 50) -> float:
     tasks = SerialTasks([make] * 10)
-    return float(play(StudentPolicy(student, "greedy"), tasks, episodes, 10_000).successes.mean())
+    return float(play_seeds(StudentPolicy(student, "greedy"), tasks, episodes, 10_000).successes.mean())
 
 
 def test_solves_the_corridor_without_a_teacher() -> None:

@@ -15,7 +15,7 @@ from wean.algorithms.ppo import PPO, PPOConfig
 from wean.algorithms.rollouts import Collector
 from wean.algorithms.teacher_loss import Schedule
 from wean.errors import UsageError
-from wean.evaluation.episodes import play
+from wean.evaluation.evaluate import play_seeds
 from wean.experiment.build import build
 from wean.experiment.settings import resolve
 from wean.students.config import StudentConfig
@@ -87,7 +87,7 @@ def _learn(**settings: Any) -> tuple[float, list[dict[str, float]]]:
 
     config = PPOConfig(total_timesteps=6000, num_envs=8, num_steps=25, **settings)
     PPO(student, SerialTasks([Corridor] * 8), config, seed=0, term=QueryStats()).learn(note)
-    played = play(StudentPolicy(student, "greedy"), SerialTasks([Corridor] * 10), 20, 10_000)
+    played = play_seeds(StudentPolicy(student, "greedy"), SerialTasks([Corridor] * 10), 20, 10_000)
     return float(played.successes.mean()), updates
 
 

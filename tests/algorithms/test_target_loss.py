@@ -4,11 +4,10 @@ import pytest
 import torch
 
 from wean.algorithms.finetune import TargetLoss
-from wean.students.text.copying import has_copying
+from wean.students.text.copying import has_copy_head
+from wean.students.text.creation import Size, new_student, train_tokenizer
 from wean.students.text.examples import collate
-from wean.students.text.prompt import Window
-from wean.students.text.student import Habits, Size, new_student
-from wean.students.text.tokenizer import train_tokenizer
+from wean.students.text.prompt import PromptConfig, Window
 
 WINDOWS = [Window([20, 31, 45, 20, 31, 7], [0, 0, 1, 2, 0, 1]), Window([20, 99, 13], [0, 0, 1])]
 SAID = [(0, 2), (0, 3), (0, 5), (1, 2)]
@@ -17,8 +16,8 @@ TOLD = [(0, 1), (0, 4), (1, 1)]
 
 @pytest.mark.parametrize("weight", [0.0, 0.3])
 def test_what_is_said_is_learnt_and_what_is_told_with_its_weight(weight: float) -> None:
-    student = new_student(train_tokenizer(["open door"], 320), Size(32, 2, 2), Habits(context=256), seed=3)
-    assert has_copying(student.model)
+    student = new_student(train_tokenizer(["open door"], 320), Size(32, 2, 2), PromptConfig(context=256), seed=3)
+    assert has_copy_head(student.model)
     batch = collate(WINDOWS, student.pad)
     loss, right = TargetLoss(student.model, student.pad, weight).train()(batch)
     hidden = student.model.base_model(input_ids=batch.ids).last_hidden_state
@@ -52,7 +51,7 @@ def test_what_is_said_is_learnt_and_what_is_told_with_its_weight(weight: float) 
 
 
 def test_dev_demonstrations_are_weighed_by_what_is_said_alone() -> None:
-    student = new_student(train_tokenizer(["open door"], 320), Size(32, 2, 2), Habits(context=256), seed=3)
+    student = new_student(train_tokenizer(["open door"], 320), Size(32, 2, 2), PromptConfig(context=256), seed=3)
     batch = collate(WINDOWS, student.pad)
     one, other = (TargetLoss(student.model, student.pad, weight).eval()(batch)[0] for weight in (0.0, 0.3))
     torch.testing.assert_close(one, other)

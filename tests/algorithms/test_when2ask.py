@@ -7,16 +7,9 @@ from pydantic import ValidationError
 from asking_tasks import errands
 from wean.agents.policy import Policy, StudentPolicy
 from wean.algorithms.when2ask import When2Ask, When2AskConfig
-from wean.evaluation.episodes import play
-from wean.evaluation.query_stats import (
-    always,
-    at_plan_end,
-    at_random,
-    at_skill_end,
-    never,
-    on_change,
-    query_stats_report,
-)
+from wean.evaluation.evaluate import play_seeds
+from wean.evaluation.query_policies import always, at_plan_end, at_random, at_skill_end, never, on_change
+from wean.evaluation.scores import query_stats_report
 from wean.students.config import StudentConfig
 from wean.students.saving import make_student
 from wean.teachers.ask_or_act import AskingCost, QueryStats
@@ -24,7 +17,7 @@ from wean.teachers.ask_or_act import AskingCost, QueryStats
 
 def _judge(policy: Policy) -> tuple[float, float, float]:
     view = errands(10)
-    played = play(policy, view, 20, 10_000)
+    played = play_seeds(policy, view, 20, 10_000)
     query_stats = [view.query_stats[seed] for seed in range(10_000, 10_020)]
     return played.successes.mean(), played.lengths.mean(), sum(t.questions for t in query_stats) / 20
 
@@ -54,7 +47,7 @@ def test_the_rules_ask_when_they_say() -> None:
 
 
 def test_tallies_become_means_with_intervals() -> None:
-    told = query_stats_report([QueryStats(2, 1, 0, 100), QueryStats(4, 1, 0, 300)])
+    told = query_stats_report([QueryStats(2, 1, 0, 100)._asdict(), QueryStats(4, 1, 0, 300)._asdict()])
     assert told["questions"]["mean"] == 3.0
     assert told["tokens"] == {"mean": 200.0, "low": 100.0, "high": 300.0}
 

@@ -55,7 +55,7 @@ def test_eval_prints_one_documented_object(run: Path) -> None:
     assert list(result) == [
         "schema", "task", "policy", "episodes", "seed", "success", "return", "length", "ms_per_action", "llm",
     ]  # fmt: skip
-    assert result["schema"] == "wean-eval/1"
+    assert result["schema"] == "wean-eval/2"
     assert (result["task"], result["policy"], result["episodes"]) == ("SimpleDoorKey", "student (sampled)", 3)
     for key in ("success", "return", "length"):
         assert result[key]["low"] <= result[key]["mean"] <= result[key]["high"]
@@ -114,9 +114,13 @@ def test_compare_lists_and_asks(run: Path, tmp_path: Path) -> None:
         (("train", "llm4teach", "--out", "/proc/run"), 1, "cannot write to /proc/run"),
         (("eval", "nowhere"), 2, "is no run folder"),
         (("eval", "random"), 2, "name one with --task"),
-        (("eval", "random", "--task", "SimpleDoorKey", "--acting", "loud"), 2, "sampled, greedy or no_repeat"),
+        (("eval", "random", "--task", "SimpleDoorKey", "--acting", "loud"), 2, "one of sampled, greedy, no_repeat"),
         (("eval", "random", "--task", "SimpleDoorKey", "--with", "run"), 2, "is for students in words; random is none"),
-        (("eval", "oracle", "--task", "ScienceWorld", "--with", "run", "--variations", "1"), 2, "run; oracle is none"),
+        (
+            ("eval", "oracle", "--task", "ScienceWorld", "--with", "run", "--variations", "1"),
+            2,
+            "words; oracle is none",
+        ),
         (("compare", "nowhere"), 2, "nowhere"),
         (("train", "llm4teach", "--seed", "one"), 2, "Invalid value for '--seed'"),
         (("train", "llm4teach", "--max-calls", "-1"), 2, "a budget of -1 calls makes no sense"),
@@ -141,7 +145,7 @@ def test_wrong_usage_is_one_line_that_names_the_remedy(
 
 def _lacking(path: Path) -> Path:
     """The recorded answers without those about keys."""
-    from wean.llm.backends.recorded import find_recorded
+    from wean.llm.recorded import find_recorded
 
     source = Path(sys.modules[find_recorded.__module__].__file__ or "").parent.parent / "recorded" / "doorkey.jsonl"
     rows = [

@@ -4,8 +4,9 @@ from collections import Counter
 
 import pytest
 
-from wean.data.shipped import SHIPPED, shipped
+from wean.data.shipped import SHIPPED, shipped, split_dev
 from wean.errors import UsageError
+from word_demos import demonstration
 
 
 @pytest.mark.parametrize(
@@ -39,3 +40,9 @@ def test_both_of_training_variations_share_some_and_those_of_dev_variations_none
 def test_another_name_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(UsageError, match="scienceworld, scienceworld-train, scienceworld-dev, scienceworld-short"):
         shipped("alfworld")
+
+
+def test_the_last_variations_choose_the_checkpoint() -> None:
+    learn, choose = split_dev([demonstration(number)[0] for number in range(5)], 0.2)
+    assert [one.variation for one in learn] == [0, 1, 2, 3]
+    assert [one.variation for one in choose] == [4]

@@ -13,13 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from small_tasks import Corridor
-from wean.agents.experts import ExpertPolicy
 from wean.agents.policy import Policy
+from wean.agents.references import ExpertPolicy, RandomPolicy
 from wean.data.demonstrations import Demonstrations, read_demonstrations
-from wean.data.shards import BLOCK, Shards
+from wean.data.parts import BLOCK, Blocks
 from wean.errors import UsageError, WeanError
-from wean.evaluation.demonstrate import demonstrate
-from wean.evaluation.demonstration_player import Playing
+from wean.evaluation.demonstrations import DemoPlan, demonstrate
 from wean.tasks.registration import make_task
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
@@ -58,12 +57,16 @@ def expert(tasks: SerialTasks) -> Policy:
     return ExpertPolicy()
 
 
-def playing(make: Callable[[], Any] = Doors, policy: Any = None, epsilon: float = 0.0, seed: int = 0) -> Playing:
-    return Playing("Doors", make, "somebody", policy, epsilon, seed, None)
+def chance(tasks: SerialTasks) -> Policy:
+    return RandomPolicy()
 
 
-def write(path: Path, how: Playing, episodes: int, resume: bool = False, **settings: Any) -> Demonstrations:
-    shards = Shards(path, {"episodes": episodes, "who": how.who}, resume)
+def playing(make: Callable[[], Any] = Doors, policy: Any = chance, epsilon: float = 0.0, seed: int = 0) -> DemoPlan:
+    return DemoPlan("Doors", make, "somebody", policy, epsilon, seed, None)
+
+
+def write(path: Path, how: DemoPlan, episodes: int, resume: bool = False, **settings: Any) -> Demonstrations:
+    shards = Blocks(path, {"episodes": episodes, "who": how.policy}, resume)
     demonstrate(how, shards, episodes, **settings)
     assert not shards.folder.exists()
     return read_demonstrations(path)
@@ -136,7 +139,7 @@ def test_a_job_that_was_stopped_goes_on_where_it_was(
     path = tmp_path / "stopped.parquet"
     job = {"episodes": 90, "who": "somebody"}
     with pytest.raises(Stop):
-        demonstrate(playing(), Shards(path, job, False), 90, successful, progress=stop)
+        demonstrate(playing(), Blocks(path, job, False), 90, successful, progress=stop)
     assert not path.exists()
     parts = path.with_name(f"{path.name}.parts")
     assert sorted(p.name for p in parts.iterdir()) == [
@@ -164,24 +167,24 @@ def test_what_cannot_be_continued_is_one_line(tmp_path: Path) -> None:
         raise Stop
 
     with pytest.raises(Stop):
-        demonstrate(playing(), Shards(path, job, False), 60, progress=stop)
+        demonstrate(playing(), Blocks(path, job, False), 60, progress=stop)
     with pytest.raises(UsageError, match=r"some\.parquet\.parts holds an unfinished file; add --resume"):
-        Shards(path, job, False)
+        Blocks(path, job, False)
     with pytest.raises(UsageError, match="was begun with other settings; repeat them, or delete it"):
-        Shards(path, {**job, "episodes": 61}, True)
+        Blocks(path, {**job, "episodes": 61}, True)
     block = tmp_path / "some.parquet.parts" / "block-000000.parquet"
     whole = block.read_bytes()
     for damaged in (whole[:100], whole[: len(whole) // 2] + bytes(40) + whole[len(whole) // 2 + 40 :], b""):
         block.write_bytes(damaged)
         with pytest.raises(WeanError, match=r"block-000000\.parquet is damaged.*; delete it and go on with --resume"):
-            demonstrate(playing(), Shards(path, job, True), 60)
+            demonstrate(playing(), Blocks(path, job, True), 60)
     block.unlink()
-    demonstrate(playing(), Shards(path, job, True), 60)
+    demonstrate(playing(), Blocks(path, job, True), 60)
     with pytest.raises(UsageError, match=r"some\.parquet is there already; choose another --out"):
-        Shards(path, job, False)
+        Blocks(path, job, False)
     with pytest.raises(UsageError, match="is there already, and of other settings"):
-        Shards(path, {**job, "who": "nobody"}, True)
-    assert Shards(path, job, True).finished
+        Blocks(path, {**job, "who": "nobody"}, True)
+    assert Blocks(path, job, True).finished
 
 
 def test_a_mixture_keeps_the_first_of_each_kind(tmp_path: Path) -> None:
@@ -192,7 +195,7 @@ def test_a_mixture_keeps_the_first_of_each_kind(tmp_path: Path) -> None:
     assert mixed.seed[mixed.starts].tolist() == seeds
     assert mixed.episode[mixed.starts].tolist() == list(range(20))
     assert mixed.success[mixed.starts].sum() == 15
-    report = Shards(tmp_path / "mixed.parquet", {"episodes": 20, "who": "somebody"}, True).report()
+    report = Blocks(tmp_path / "mixed.parquet", {"episodes": 20, "who": "somebody"}, True).report()
     assert report == {"played": max(seeds) + 1, "kept": 20, "successful": 15, "steps": len(mixed)}
     metadata = pq.read_schema(tmp_path / "mixed.parquet").metadata
     assert json.loads(metadata[b"job"]) == {"episodes": 20, "who": "somebody"}
@@ -204,13 +207,13 @@ def test_a_mixture_that_does_not_come_says_so_and_can_go_on(tmp_path: Path) -> N
     path, job = tmp_path / "some.parquet", {"episodes": 20}
     how = playing(policy=expert, epsilon=0.7)
     with pytest.raises(WeanError, match=r"of 2 successful and 18 other episodes there were 2 and \d+ after 30; raise"):
-        demonstrate(how, Shards(path, job, False), 20, 0.1, limit=30)
-    demonstrate(how, Shards(path, job, True), 20, 0.1)
+        demonstrate(how, Blocks(path, job, False), 20, 0.1, limit=30)
+    demonstrate(how, Blocks(path, job, True), 20, 0.1)
     direct = tmp_path / "direct.parquet"
-    demonstrate(how, Shards(direct, job, False), 20, 0.1)
+    demonstrate(how, Blocks(direct, job, False), 20, 0.1)
     assert path.read_bytes() == direct.read_bytes()
     with pytest.raises(WeanError, match=r"of 0 successful and 5 other episodes there were 0 and 0 after 250; raise"):
-        demonstrate(playing(policy=expert), Shards(tmp_path / "never.parquet", job, False), 5, 0.0)
+        demonstrate(playing(policy=expert), Blocks(tmp_path / "never.parquet", job, False), 5, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -253,8 +256,8 @@ def test_a_kitchens_expert_serves_in_ten_actions(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_dead_process_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(WeanError, match="a process that played episodes died; go on with --resume and fewer --workers"):
-        demonstrate(playing(Deadly), Shards(tmp_path / "some.parquet", {}, False), 60, workers=2)
+    with pytest.raises(WeanError, match="a worker process died; go on with --resume and fewer --workers"):
+        demonstrate(playing(Deadly), Blocks(tmp_path / "some.parquet", {}, False), 60, workers=2)
 
 
 class Deadly(Doors):

@@ -12,7 +12,7 @@ from wean.data.shipped import shipped
 from wean.data.trajectories import check_versions, read_trajectories
 from wean.errors import UsageError, WeanError
 from wean.evaluation.oracle import ScienceWorldOracle, choose_variations, write_oracle_paths
-from wean.evaluation.text_scores import cases
+from wean.tasks.registration import episodes_of
 
 
 class _Tea:
@@ -91,7 +91,7 @@ def test_variations_are_spread_over_the_split_and_the_papers_sample_is_drawn_acr
         ("find-plant", 0),
         ("find-plant", 75),
     ]
-    played = [(case.task, case.variation) for case in cases("ScienceWorld", "test", 10)]
+    played = [(case.task, case.variation) for case in episodes_of("ScienceWorld", "test", 10)]
     assert choose_variations("test", 10, [], "first") == played
     assert len(played) == 271
     assert len(choose_variations("train", None, [], None)) == 3592

@@ -7,7 +7,7 @@ import gymnasium as gym
 import pytest
 
 from small_tasks import Corridor
-from wean.agents.policy import RandomPolicy
+from wean.agents.references import RandomPolicy
 from wean.evaluation.recording import record
 
 
@@ -20,13 +20,13 @@ def plain() -> Iterator[str]:
 
 
 def steps_of(task: str) -> list[dict[str, Any]]:
-    recorded = record(RandomPolicy(gym.make(task).action_space.n), task, [1])
+    recorded = record(RandomPolicy(), task, [1])
     (episode,) = recorded["episodes"]
     return list(episode["steps"])
 
 
 def test_a_room_is_recorded_with_pictures_and_words() -> None:
-    steps = record(RandomPolicy(7), "SimpleDoorKey", [10_000])["episodes"][0]["steps"]
+    steps = record(RandomPolicy(), "SimpleDoorKey", [10_000])["episodes"][0]["steps"]
     assert all(step["frame"].startswith("data:image/png;base64,") for step in steps)
     assert steps[0]["text"].startswith("The robot has seen ")
     assert steps[0]["action"] in steps[0]["probabilities"]

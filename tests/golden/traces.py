@@ -15,29 +15,29 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
-from wean.agents.skill_react import AgentPolicy
-from wean.agents.text_react import LanguageAgent
-from wean.annotation.annotator import Annotator, RecordedAnnotator
+from wean.agents.react import ReactPolicy
+from wean.agents.references import RandomPolicy
+from wean.annotation.annotator import Annotator, RecordedAnnotator, answer_text
 from wean.annotation.propagation import Propagator
-from wean.annotation.question import answer_text
+from wean.data.parts import Blocks
 from wean.data.replay import NStep, Replay
-from wean.data.shards import Shards
 from wean.data.shipped import shipped
 from wean.errors import UsageError
-from wean.evaluation.demonstrate import demonstrate
-from wean.evaluation.demonstration_player import Playing
-from wean.evaluation.episodes import play
+from wean.evaluation.demonstrations import DemoPlan, demonstrate
+from wean.evaluation.evaluate import play_seeds
+from wean.evaluation.playing import play
 from wean.experiment.presets import METHODS
 from wean.experiment.settings import resolve
 from wean.llm import Ledger, scripted_model
-from wean.llm.question import Question
-from wean.llm.transfer import export_answers
-from wean.students.text.examples import tell
-from wean.students.text.prompt import EpisodeText
-from wean.students.text.sft import lesson_rows
+from wean.llm.answers import Question
+from wean.llm.transfer import export_lines
+from wean.students.text.examples import encode_episode, sft_rows
+from wean.students.text.prompt import EpisodeEncoder, PromptConfig
 from wean.tasks.registration import TASKS, make_task
+from wean.tasks.splits import Case
 from wean.tasks.vector import SerialTasks, chosen
 from wean.teachers.config import AdviceConfig, PriorConfig
 from wean.teachers.elicitation import rate
@@ -99,7 +99,7 @@ def exported(ledger: Ledger) -> list[dict[str, Any]]:
     import io
 
     out = io.StringIO()
-    export_answers(ledger, out)
+    export_lines(ledger, out)
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
@@ -123,14 +123,15 @@ def ratings(situations: Sequence[Any], model: Any) -> Any:
 def agents_play(task: str, history: int, model: Any) -> Any:
     """How a language model plays three episodes, a skill a question."""
     tasks = tasks_of(task)
-    policy = AgentPolicy(model, int(tasks.action_space.n), history)
-    played = play(policy, tasks, 3, 10_000)
-    return [list(map(float, played.returns)), list(map(int, played.lengths)), [list(t) for t in policy.query_stats]]
+    played = play_seeds(ReactPolicy(model, history), tasks, 3, 10_000)
+    asked = [[one.stats[name] for name in ("questions", "failed", "tokens")] for one in played.played]
+    return [list(map(float, played.returns)), list(map(int, played.lengths)), asked]
 
 
 def agent_in_words(task: Any, model: Any) -> Any:
     """How a language model plays a task in words."""
-    return [list(entry.values()) for entry in LanguageAgent(model, history=2).play(task, 10).trace]
+    (episode,) = play(ReactPolicy(model, history=2), SerialTasks([lambda: task]), [Case("golden", 0, 0)], max_moves=10)
+    return [list(entry.values()) for entry in episode.stats["trace"]]
 
 
 def demonstrations(name: str = "scienceworld") -> list[tuple[Any, Any]]:
@@ -141,13 +142,13 @@ def demonstrations(name: str = "scienceworld") -> list[tuple[Any, Any]]:
 def student_rows(trajectory: Any, annotation: Any, form: str) -> list[Any]:
     """A demonstration as a student that is fed step by step reads it."""
     known = {trajectory.key: annotation} if annotation else {}
-    return [list(row.values()) for row in lesson_rows([trajectory], known, form)]
+    return [list(row.values()) for row in sft_rows([trajectory], known, form)]
 
 
 def told_whole(trajectory: Any, annotation: Any) -> list[str]:
     """A demonstration as a student that is fed in sequence reads it: its windows."""
-    episode = EpisodeText(lambda text: list(map(ord, text)), 6000, "sequence")
-    return ["".join(map(chr, window.ids)) for window in tell(trajectory, annotation, episode, 100).windows]
+    episode = EpisodeEncoder(lambda text: list(map(ord, text)), PromptConfig(context=6000))
+    return ["".join(map(chr, window.ids)) for window in encode_episode(trajectory, annotation, episode, 100).windows]
 
 
 def propagated(examples: Sequence[Any], others: Sequence[Any]) -> list[Any]:
@@ -181,7 +182,8 @@ def kept_episodes(task: str, folder: Path) -> list[Any]:
 
     file = folder / "kept.parquet"
     job = {"task": task, "policy": "random", "episodes": 6, "share": 0.5, "seed": 0}
-    demonstrate(Playing(task, partial(make_task, task), "random", None, 0.0, 0, None), Shards(file, job, False), 6, 0.5)
+    plan = DemoPlan(task, partial(make_task, task), "random", lambda tasks: RandomPolicy())
+    demonstrate(plan, Blocks(file, job, False), 6, 0.5)
     return [list(row.values()) for row in pq.read_table(file).to_pylist()]
 
 
@@ -196,10 +198,6 @@ def replayed_transitions(steps: Sequence[tuple[float, bool]], n: int, alpha: flo
     return [places.tolist(), *(column.tolist() for column in drawn)]
 
 
-RENAMED_SETTINGS: dict[str, str] = {}
-"""Settings that had another name when the golden files were written: new dotted name and old one."""
-
-
 def settings(method: str, task: str) -> dict[str, Any]:
     """The resolved settings of a method on a task, by dotted name."""
     found: dict[str, Any] = {}
@@ -209,7 +207,7 @@ def settings(method: str, task: str) -> dict[str, Any]:
         if isinstance(value, dict):
             todo += [(f"{name}.{inner}", one) for inner, one in value.items()]
         else:
-            found[RENAMED_SETTINGS.get(name, name)] = value
+            found[name] = value
     return dict(sorted(found.items()))
 
 
@@ -239,7 +237,8 @@ def _trace(name: str, seed: int) -> dict[str, Any]:
         seen["skills"].append(leading)
         seen["best"].append(known_or_none(tasks.best_actions))
         seen["explorer"].append(known_or_none(tasks.scripted_actions))
-        seen["cells"].append(known_or_none(tasks.named_cells))
+        cells = known_or_none(tasks.named_cells)
+        seen["cells"].append(cells if cells is None else sorted(cells))  # which first, is not promised
         number = _pick(draw, int(tasks.action_space.n), seen["best"][-1] or [], leading)
         stepped = tasks.step([0], [number])
         seen["achieved"].append(known_or_none(tasks.achieved))
@@ -347,14 +346,23 @@ def words() -> dict[str, Any]:
     return found
 
 
-class Retold:
+class Retold(gym.Env[str, str]):
     """A task in words that goes through a demonstration, whatever is done."""
 
+    observation_space = action_space = gym.spaces.Text(10_000)
     irrevocable: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+    refusal_is_free = False
+    max_moves = None
+    meanings: dict[str, str] = {}  # noqa: RUF012
 
     def __init__(self, trajectory: Any) -> None:
         self._path, self._at, self.score = trajectory.path, 0, 0.0
         self.description = trajectory.description
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[str, dict[str, Any]]:
+        return self.look(), {}
 
     def look(self) -> str:
         return self._path[min(self._at, len(self._path) - 1)].look

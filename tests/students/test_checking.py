@@ -11,7 +11,7 @@ from wean.agents.policy import StudentPolicy
 from wean.algorithms.imitation import Imitation, ImitationConfig
 from wean.algorithms.ppo import PPO, PPOConfig
 from wean.errors import UsageError
-from wean.evaluation.episodes import play
+from wean.evaluation.evaluate import play_seeds
 from wean.students.checking import check_student
 from wean.students.config import StudentConfig
 from wean.students.grid import GridStudent
@@ -57,7 +57,7 @@ def test_a_module_of_ones_own_passes_and_learns() -> None:
     check_student(student, CELLS, MOVES)
     config = PPOConfig(total_timesteps=4000, num_envs=8, num_steps=32, learning_rate=0.02)
     PPO(student, SerialTasks([Corridor] * 8), config).learn()  # type: ignore[arg-type]
-    played = play(StudentPolicy(student, "greedy"), SerialTasks([Corridor]), 2, 10_000)  # type: ignore[arg-type]
+    played = play_seeds(StudentPolicy(student, "greedy"), SerialTasks([Corridor]), 2, 10_000)  # type: ignore[arg-type]
     assert played.lengths.tolist() == [4, 4]
 
 
@@ -67,7 +67,7 @@ def test_a_module_of_ones_own_copies_a_teacher() -> None:
     teacher = Teacher({f"You are in cell {cell}.": {"right": 1.0} for cell in range(4)})
     config = ImitationConfig(total_timesteps=400, num_envs=4, num_steps=10, rounds=2, updates=100, learning_rate=0.05)
     Imitation(student, SerialTasks([Corridor] * 4), config, teacher).learn()  # type: ignore[arg-type]
-    played = play(StudentPolicy(student, "greedy"), SerialTasks([Corridor]), 2, 10_000)  # type: ignore[arg-type]
+    played = play_seeds(StudentPolicy(student, "greedy"), SerialTasks([Corridor]), 2, 10_000)  # type: ignore[arg-type]
     assert played.lengths.tolist() == [4, 4]
 
 

@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from small_tasks import Corridor
-from wean.agents.acting import Actor
 from wean.agents.policy import StudentPolicy, policy_of
 from wean.errors import UsageError
-from wean.evaluation.episodes import play
+from wean.evaluation.evaluate import play_seeds
 from wean.students.action_values import TableValues
 from wean.students.config import StudentConfig
 from wean.students.no_repeat import NoRepeat
@@ -44,11 +43,11 @@ def _turning_back() -> DenseStudent:
 
 def test_a_student_that_goes_in_circles_gets_out_of_them() -> None:
     student, tasks = _turning_back(), SerialTasks([Corridor] * 3)
-    assert play(StudentPolicy(student, "greedy"), tasks, 6, 10_000).successes.mean() == 0
-    played = play(StudentPolicy(student, "no_repeat"), tasks, 6, 10_000)
+    assert play_seeds(StudentPolicy(student, "greedy"), tasks, 6, 10_000).successes.mean() == 0
+    played = play_seeds(StudentPolicy(student, "no_repeat"), tasks, 6, 10_000)
     assert played.successes.mean() == 1
     assert set(played.lengths.tolist()) == {7}  # 0 1 0; there left, to no avail; both were taken: right, 1 2 3 4
-    actor, env = Actor(student, "no_repeat"), Corridor()
+    actor, env = StudentPolicy(student, "no_repeat"), Corridor()
     for _ in range(2):
         actor.reset()
         observation, _ = env.reset()

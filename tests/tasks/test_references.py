@@ -6,9 +6,9 @@ from functools import partial
 
 import pytest
 
-from wean.agents.experts import ExpertPolicy, ExplorerPolicy
+from wean.agents.references import ExpertPolicy, ExplorerPolicy
 from wean.errors import UsageError
-from wean.evaluation.episodes import play
+from wean.evaluation.evaluate import play_seeds
 from wean.tasks.grid.references import best_action, shortest_length
 from wean.tasks.grid.room import Room
 from wean.tasks.registration import make_task
@@ -57,15 +57,15 @@ def test_the_expert_takes_as_many_steps_as_a_plain_search(name: str) -> None:
         room.reset(seed=seed)
         shortest.append(fewest_steps(room))
         assert shortest_length(room) == shortest[-1]
-    played = play(ExpertPolicy(), SerialTasks([partial(make_task, name)] * rooms), rooms, 0)
+    played = play_seeds(ExpertPolicy(), SerialTasks([partial(make_task, name)] * rooms), rooms, 0)
     assert played.lengths.tolist() == shortest
     assert played.successes.all()
 
 
 def test_the_explorer_opens_a_door_and_is_never_faster_than_the_expert() -> None:
     tasks = SerialTasks([partial(make_task, "TwoDoor")] * 12)
-    explorer = play(ExplorerPolicy(7), tasks, 12, 0)
-    expert = play(ExpertPolicy(), tasks, 12, 0)
+    explorer = play_seeds(ExplorerPolicy(), tasks, 12, 0)
+    expert = play_seeds(ExpertPolicy(), tasks, 12, 0)
     assert explorer.successes.all()
     assert (explorer.lengths >= expert.lengths).all()
     assert explorer.lengths.mean() > expert.lengths.mean()
@@ -98,10 +98,10 @@ def test_where_there_is_no_reference_one_line_says_so() -> None:
     for name, policy, says in (
         ("ColoredDoorKey", ExpertPolicy(), "rooms with one key on the floor, not ColoredDoorKey"),
         ("KeyInBox", ExpertPolicy(), "rooms with one key on the floor, not KeyInBox"),
-        ("SimpleDoorKey", ExplorerPolicy(7), "explorer for TwoDoor, not for SimpleDoorKey"),
-        ("FrozenLake", ExplorerPolicy(4), "has no scripted explorer"),
+        ("SimpleDoorKey", ExplorerPolicy(), "explorer for TwoDoor, not for SimpleDoorKey"),
+        ("FrozenLake", ExplorerPolicy(), "has no scripted explorer"),
     ):
         tasks = SerialTasks([partial(make_task, name)])
         with pytest.raises(UsageError, match=says) as caught:
-            play(policy, tasks, 1, 0)
+            play_seeds(policy, tasks, 1, 0)
         assert "\n" not in str(caught.value)

@@ -81,7 +81,7 @@ def test_colours_are_named_in_the_order_of_first_sight_and_plans_are_mapped_back
         while not real or len(real) < 2:
             for x, y in ((x, y) for x in range(10) for y in range(10)):
                 thing = room.grid.get(x, y)
-                if thing is not None and thing.type in ("key", "door") and room._known[x * 10 + y]:
+                if thing is not None and thing.type in ("key", "door") and room.known_map().cells[x * 10 + y]:
                     number = dict(room.known_map().named[::-1])
                     name = next(name for name, cell in number.items() if cell == x * 10 + y)
                     assert real.setdefault(name.split()[0], thing.color) == thing.color

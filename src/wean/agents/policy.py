@@ -1,9 +1,10 @@
-"""Who acts in an evaluation: a student, the teacher itself, random plans through its skills, or chance."""
+"""The one contract for whatever acts, and trained students that keep it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,94 +13,210 @@ from numpy.typing import NDArray
 from wean.errors import UsageError
 from wean.students.action_values import ActionValues
 from wean.students.no_repeat import Acting, NoRepeat
+from wean.students.saving import load_student
 from wean.students.student import Student
-from wean.tasks.vector import Tasks
-from wean.teachers.priors import Prior
-from wean.teachers.teacher import Teacher
+from wean.tasks.situation import Situation
+from wean.tasks.splits import Case
+from wean.tasks.vector import Steps, Tasks, chosen, student_observation
 
 
-class Policy(Protocol):
-    """Acts in many episodes side by side; every episode brings its own random numbers, so order does not matter."""
+class Policy:
+    """Acts in many episodes side by side, or in one environment.
 
-    name: str
+    A subclass implements `probabilities`, or `decide` where actions are not drawn from a distribution. Every episode
+    brings its own random numbers, so that what happens in it does not depend on the others.
 
-    def begin(self, episodes: int) -> None:
-        """Forgets everything; members 0 to episodes - 1 begin."""
+    Attributes:
+        name: What tables and JSON call it.
+    """
 
-    def act(
+    name = "policy"
+
+    def begin(self, members: Sequence[Case]) -> None:
+        """Forgets everything; each member begins its episode."""
+
+    def probabilities(
         self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Gives the probabilities (len(which), A) from which the members' actions are drawn.
+        """Returns the probabilities (n, A) of the actions of n members.
 
-        `draws` (len(which),) are uniform numbers, one a member, for a policy that makes further random choices.
+        Args:
+            tasks: Where they act.
+            which: The members.
+            observations: (n, ...) what they observe.
+            draws: (n,) uniform numbers in [0, 1), for a policy that makes further random choices.
+
+        Returns:
+            The columns are the task's actions, or in a text task the choices of the situation, of which members with
+            fewer than A leave the last ones at 0.
         """
+        raise TypeError(f"{type(self).__name__} must implement probabilities() or decide()")
+
+    def decide(
+        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
+    ) -> list[Any]:
+        """Returns an action for each of n members, as `tasks.step` takes it; None gives an episode up.
+
+        Args:
+            tasks: Where they act.
+            which: The members.
+            observations: (n, ...) what they observe.
+            draws: (n, 2) uniform numbers in [0, 1): one for `probabilities`, one that draws the action.
+        """
+        numbers = sample(self.probabilities(tasks, which, observations, draws[:, 0]), draws[:, 1])
+        return chosen(tasks, which, numbers)
+
+    def observe(self, tasks: Tasks, which: Sequence[int], steps: Steps) -> None:
+        """Called with what each step of n members gave, the last one of an episode included."""
+
+    def episode_stats(self) -> list[dict[str, Any]]:
+        """Returns what each member's episode took (questions, tokens, loops, ...); empty for a policy without."""
+        return []
+
+    def reset(self, seed: int | None = None) -> None:
+        """Begins an episode of the one environment that `act` acts in.
+
+        Args:
+            seed: Seeds the draws; None goes on with those there are.
+        """
+        raise UsageError(f"{self.name} acts in wean's tasks only; play it with wean.evaluate or `wean eval`")
+
+    def act(self, observation: Any) -> Any:
+        """Returns the action for an observation of one environment, and remembers what it needs for the next."""
+        raise UsageError(f"{self.name} acts in wean's tasks only; play it with wean.evaluate or `wean eval`")
 
 
 def sample(probabilities: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Draws an action a row by inverting the cumulative distribution: (N, A) and (N,) give (N,)."""
+    """Draws an action for each row by inverting the cumulative distribution: (N, A) and (N,) give (N,)."""
     below: NDArray[np.int64] = (probabilities.cumsum(1) < draws[:, None]).sum(1)
     drawn: NDArray[np.int64] = np.minimum(below, probabilities.shape[1] - 1)
     return drawn
 
 
-class StudentPolicy:
-    """A trained student, acting in one of its ways."""
+def one_hot(actions: NDArray[np.int64], num_actions: int) -> NDArray[np.float64]:
+    """Returns all the probability of each row at its action: (N,) gives (N, A)."""
+    return np.eye(num_actions)[actions]
+
+
+class StudentPolicy(Policy):
+    """A trained student that sees observations.
+
+    ```python
+    policy = load_policy("runs/simple/student")
+    action = policy.act(observation)  # policy.reset() where an episode begins
+    ```
+
+    Args:
+        student: The student.
+        acting: Draws actions (`sampled`), takes the most probable one (`greedy`), or that without repeating itself
+            (`no_repeat`, see `NoRepeat`).
+    """
 
     def __init__(self, student: Student, acting: Acting = "sampled") -> None:
         self.name = f"student ({acting})"
-        self._student, self._acting = student, acting
+        self.student, self.acting = student, acting
+        self._random = np.random.default_rng()
+        self.begin([Case()])
 
-    def begin(self, episodes: int) -> None:
+    def begin(self, members: Sequence[Case]) -> None:
         """See `Policy.begin`."""
-        self._state = self._student.first_state(episodes)
-        self._fresh = np.ones(episodes, bool)
-        self._unlooped = [NoRepeat() for _ in range(episodes)] if self._acting == "no_repeat" else []
+        self._state = self.student.first_state(len(members))
+        self._fresh = np.ones(len(members), bool)
+        self._no_repeat = [NoRepeat() for _ in members] if self.acting == "no_repeat" else []
 
-    def act(
+    def probabilities(
         self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """See `Policy.act`."""
+        """See `Policy.probabilities`; all of it is at one action unless actions are drawn."""
+        return self._probabilities(which, observations)
+
+    def reset(self, seed: int | None = None) -> None:
+        """See `Policy.reset`."""
+        if seed is not None:
+            self._random = np.random.default_rng(seed)
+        self.begin([Case()])
+
+    def act(self, observation: Any) -> int:
+        """Returns the number of the action for an observation as the environment gives it.
+
+        Raises:
+            UsageError: The observation is none that this student sees.
+        """
+        if isinstance(observation, Situation):
+            raise UsageError("this student sees observations, not situations; give it what env.step returned")
+        seen = student_observation(observation)[None]
+        if self.student.config.get("goal", "none") != "none" and seen.shape[-1] != 5:
+            raise UsageError(
+                "this student sees sub-goals; show it the task through wean.experiment.build.seen_by_run(RUN)"
+            )
+        probabilities = self._probabilities([0], seen)
+        return int(sample(probabilities, np.array([self._draw()]))[0])
+
+    def _draw(self) -> float:
+        """A uniform number where one is needed."""
+        return self._random.random() if self.acting == "sampled" else 0.5
+
+    def _probabilities(self, which: Sequence[int], observations: NDArray[Any]) -> NDArray[np.float64]:
         rows = torch.as_tensor(which)
-        fresh = self._fresh[which]
-        probabilities, state = self._student.probabilities(observations, self._state[rows], fresh)
+        probabilities, state = self.student.probabilities(observations, self._state[rows], self._fresh[which])
         self._state[rows] = state
         self._fresh[which] = False
-        if self._acting == "sampled":
+        if self.acting == "sampled":
             return probabilities
-        chosen = probabilities.argmax(1)
-        if self._unlooped:
-            seen = zip(which, observations, probabilities, strict=True)
-            chosen = np.array([self._unlooped[index].choose(sight, row) for index, sight, row in seen])
-        return _one_hot(chosen, probabilities.shape[1])
+        best = probabilities.argmax(1)
+        if self._no_repeat:
+            rows_seen = zip(which, observations, probabilities, strict=True)
+            best = np.array([self._no_repeat[index].choose(sight, row) for index, sight, row in rows_seen])
+        return one_hot(best, probabilities.shape[1])
 
 
-class ValuesPolicy:
-    """A student of action values, on what its prior proposes or on all actions.
+class ValuesPolicy(Policy):
+    """A trained student of action values, on the actions that its prior proposes or on all of them.
 
     Args:
-        student: Who acts; the columns of its probabilities are the situation's choices.
-        greedy: The best action instead of the posterior over them.
+        student: The student.
+        greedy: Takes the best action instead of drawing from the posterior.
         use_prior: False leaves the prior out.
     """
 
     def __init__(self, student: ActionValues, greedy: bool = True, use_prior: bool = True) -> None:
         acting = "greedy" if greedy else "sampled"
         self.name = f"student ({acting})" if use_prior else f"student without its prior ({acting})"
-        self._student, self._greedy, self._use_prior = student, greedy, use_prior
+        self.student, self.greedy, self.use_prior = student, greedy, use_prior
+        self._random = np.random.default_rng()
 
-    def begin(self, episodes: int) -> None:
-        """See `Policy.begin`."""
-
-    def act(
+    def probabilities(
         self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """See `Policy.act`."""
-        moments = self._student.meet(tasks.situations(which))
-        return self._student.choose(moments, self._greedy, self._use_prior)
+        """See `Policy.probabilities`; the columns are the situation's choices."""
+        return self._probabilities(tasks.situations(which))
+
+    def reset(self, seed: int | None = None) -> None:
+        """See `Policy.reset`; there is no memory."""
+        if seed is not None:
+            self._random = np.random.default_rng(seed)
+
+    def act(self, observation: Any) -> int:
+        """Returns the place of an action among the choices of a situation.
+
+        Args:
+            observation: The `Situation`, e.g. `task.situation()`.
+
+        Raises:
+            UsageError: It is no situation.
+        """
+        if not isinstance(observation, Situation):
+            raise UsageError("this student reads situations, not observations; give it task.situation()")
+        probabilities = self._probabilities([observation])
+        draw = 0.5 if self.greedy else self._random.random()
+        return int(sample(probabilities, np.array([draw]))[0])
+
+    def _probabilities(self, situations: Sequence[Situation]) -> NDArray[np.float64]:
+        return self.student.choose(self.student.meet(situations), self.greedy, self.use_prior)
 
 
 def policy_of(student: Student | ActionValues, acting: Acting) -> Policy:
-    """A student at work.
+    """Returns a student's policy.
 
     Raises:
         UsageError: A student of action values cannot act so.
@@ -111,117 +228,16 @@ def policy_of(student: Student | ActionValues, acting: Acting) -> Policy:
     return ValuesPolicy(student, acting == "greedy")
 
 
-class PriorPolicy:
-    """The prior alone: draws from what it proposes; without a proposal it acts at random.
+def load_policy(folder: str | Path, acting: Acting | None = None) -> Policy:
+    """Loads the student of a folder, e.g. `runs/simple/student`.
 
     Args:
-        prior: Who proposes.
-        expert: Says what is best, to count where the prior rules it out; None counts nothing.
+        folder: The student's folder.
+        acting: How it acts; by default `sampled`, and `greedy` for a student of action values.
 
-    Attributes:
-        moments: Moments in which it acted, and
-        silent: those in which it proposed nothing, and
-        astray: those in which it proposed something, but no best action. Both count with an expert only.
+    Raises:
+        WeanError: It is no student's folder, or damaged.
+        UsageError: The student cannot act so.
     """
-
-    def __init__(self, prior: Prior, expert: Policy | None = None) -> None:
-        self.name = "prior"
-        self.moments = self.silent = self.astray = 0
-        self._prior, self._expert = prior, expert
-
-    def begin(self, episodes: int) -> None:
-        """See `Policy.begin`."""
-
-    def act(
-        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """See `Policy.act`."""
-        rows = [proposals.weights for proposals in self._prior.propose(tasks.situations(which))]
-        probabilities = np.zeros((len(rows), max(len(row) for row in rows)))
-        for probability, row in zip(probabilities, rows, strict=True):
-            probability[: len(row)] = row if row.any() else 1 / len(row)
-        if self._expert is not None:
-            best = self._expert.act(tasks, which, observations, draws)
-            self.moments += len(rows)
-            self.silent += sum(not row.any() for row in rows)
-            self.astray += int((~((best > 0) & (probabilities > 0)).any(1)).sum())
-        return probabilities
-
-
-class TeacherPolicy:
-    """The teacher alone, through its skills; without advice it acts at random."""
-
-    def __init__(self, teacher: Teacher, num_actions: int) -> None:
-        self.name = "teacher"
-        self._teacher, self._num_actions = teacher, num_actions
-
-    def begin(self, episodes: int) -> None:
-        """See `Policy.begin`."""
-
-    def act(
-        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """See `Policy.act`."""
-        guidance = self._teacher.guide(tasks, which, self._num_actions)
-        uniform = np.full(self._num_actions, 1 / self._num_actions)
-        return np.where(guidance.advised[:, None], guidance.probabilities, uniform)
-
-
-class RandomSkillsPolicy:
-    """Random skills from the situation's choices: how much do the skills alone do?
-
-    A drawn skill is kept until it has nothing more to do or the situation changes, so that a walk arrives.
-    """
-
-    def __init__(self, num_actions: int) -> None:
-        self.name = "random-skills"
-        self._num_actions = num_actions
-
-    def begin(self, episodes: int) -> None:
-        """See `Policy.begin`."""
-        self._held: dict[int, tuple[object, str]] = {}
-
-    def act(
-        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """See `Policy.act`."""
-        situations = tasks.situations(which)
-        plans = []
-        for member, situation, draw in zip(which, situations, draws, strict=True):
-            # The held skill first, then the others in random order: whichever can act first does.
-            order = np.random.default_rng(int(draw * 2**53)).permutation(len(situation.choices))
-            names = [situation.choices[i] for i in order]
-            key, skill = self._held.get(member, (None, ""))
-            if key == situation.key:
-                names = [skill, *(name for name in names if name != skill)]
-            plans.append([(name,) for name in names])
-        firsts = tasks.first_actions(which, plans)
-        probabilities = np.full((len(which), self._num_actions), 1 / self._num_actions)
-        for row, (member, situation, plan, found) in enumerate(zip(which, situations, plans, firsts, strict=True)):
-            for name, action in zip(plan, found, strict=True):
-                if action is not None:
-                    self._held[member] = (situation.key, name[0])
-                    probabilities[row] = _one_hot(np.array([action]), self._num_actions)[0]
-                    break
-        return probabilities
-
-
-class RandomPolicy:
-    """Uniform over the primitive actions."""
-
-    def __init__(self, num_actions: int) -> None:
-        self.name = "random"
-        self._num_actions = num_actions
-
-    def begin(self, episodes: int) -> None:
-        """See `Policy.begin`."""
-
-    def act(
-        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """See `Policy.act`."""
-        return np.full((len(which), self._num_actions), 1 / self._num_actions)
-
-
-def _one_hot(actions: NDArray[np.int64], num_actions: int) -> NDArray[np.float64]:
-    return np.eye(num_actions)[actions]
+    student = load_student(Path(folder))
+    return policy_of(student, acting or ("greedy" if isinstance(student, ActionValues) else "sampled"))

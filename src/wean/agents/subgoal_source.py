@@ -1,4 +1,4 @@
-"""Sub-goals that somebody else gives to a student: an oracle's, or drawn ones as in ablations of 2405.02749."""
+"""Sources of sub-goals other than the student itself: an oracle's, or random ones as in the ablations of 2405.02749."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Literal
 
 import numpy as np
 
-from wean.students.text.normalize import phrase
+from wean.data.normalize import render_subgoal
 
 Drawn = Literal["random", "random-first", "random-things"]
-"""What is drawn: every sub-goal; the first one alone; of every sub-goal what it is about, its verb is the student's."""
+"""What is drawn: every sub-goal; the first one alone; the things of every sub-goal, whose verb is the student's."""
 
-Planner = Callable[[int, Callable[[], str]], str | None]
-"""Names the sub-goal of a number (from 0), told how to ask what the student would; None leaves it to the student."""
+SubgoalSource = Callable[[int, Callable[[], str]], str | None]
+"""Gives the sub-goal with a number (from 0), given a function that returns the student's; None takes the student's."""
 
 
-def given(goals: Sequence[str]) -> Planner:
-    """Names these one after the other."""
+def given(goals: Sequence[str]) -> SubgoalSource:
+    """Gives some sub-goals one after the other, then the student's."""
     return lambda number, own: goals[number] if number < len(goals) else None
 
 
-def drawing(pool: Sequence[str], drawn: Drawn, seed: int) -> Planner:
+def drawing(pool: Sequence[str], drawn: Drawn, seed: int) -> SubgoalSource:
     """Draws sub-goals uniformly.
 
     Args:
         pool: Sub-goals of demonstrations.
-        drawn: Which, and what of them.
-        seed: Of the draws.
+        drawn: What is drawn.
+        seed: Seed of the draws.
     """
     generator = np.random.default_rng(seed)
 
@@ -35,7 +35,7 @@ def drawing(pool: Sequence[str], drawn: Drawn, seed: int) -> Planner:
         return goals[int(generator.integers(len(goals)))]
 
     def of_its_verb(own: str) -> str:
-        alike = [goal for goal in pool if phrase(goal).partition(" ")[0] == own.partition(" ")[0]]
+        alike = [goal for goal in pool if render_subgoal(goal).partition(" ")[0] == own.partition(" ")[0]]
         return draw(alike) if alike else own
 
     if drawn == "random-first":

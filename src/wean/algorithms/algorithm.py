@@ -6,13 +6,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from wean.algorithms.rewards import RewardTerm
 from wean.errors import WeanError
 
 Unit = Literal["env_steps", "gradient_steps", "tokens"]
@@ -31,14 +33,68 @@ class Update(NamedTuple):
     metrics: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a learning rule wants of the run around it.
+
+    Attributes:
+        values: Its student values actions; otherwise it is a policy network.
+        demonstrations: Whether it learns from the file of demonstrations that its setting `data` names.
+        rewards: Whether it has a use for rewards beside the environment's.
+        view: Shows the tasks to its student in its own way, given (config, tasks, teacher, whether it learns); such a
+            student needs its teacher when it acts, too. None shows them as they are.
+    """
+
+    values: bool = False
+    demonstrations: bool = False
+    rewards: bool = False
+    view: Callable[[Any, Any, Any, bool], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Given:
+    """The parts of a run of which a learning rule is made.
+
+    Attributes:
+        config: Its settings, of its own class `Config`.
+        student: What it trains, in place.
+        tasks: Where it plays, `config.num_envs` of them.
+        guide: The teacher or the prior, if there is one.
+        demonstrations: What it learns from, if it needs any.
+        term: What rewards beside the environment, if anything.
+        seed: Seeds all that it draws.
+    """
+
+    config: Any
+    student: Any
+    tasks: Any
+    guide: Any = None
+    demonstrations: Any = None
+    term: RewardTerm | None = None
+    seed: int = 0
+
+
 class Algorithm(Protocol):
     """A learning rule at work on a student, which it trains in place.
 
     Attributes:
+        Config: The class of its settings. They have `num_envs`, and `guidance`: "advice" for a teacher's plans,
+            "prior" for a prior over the actions.
+        needs: What it wants of the run.
         matched: The student's success over the teacher's on the seeds for choices; set by the run, read by schedules.
     """
 
+    Config: ClassVar[type[Any]]
+    needs: ClassVar[Needs]
     matched: float
+
+    @classmethod
+    def make(cls, given: Given) -> Algorithm:
+        """Makes it from the parts of a run."""
+
+    @property
+    def matching(self) -> bool:
+        """Whether a schedule reads `matched`."""
 
     @property
     def unit(self) -> Unit:

@@ -7,12 +7,13 @@ the maximum of the target and the log-sum-exp run over the proposed actions only
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Self
 
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
+from wean.algorithms.algorithm import Given
 from wean.algorithms.dqn import Backup, needs_temperature, next_values, td_errors
 from wean.algorithms.offline import Offline, OfflineConfig, columns
 from wean.data.demonstrations import Demonstrations
@@ -71,6 +72,8 @@ class CQL(Offline):
         seed: Draws the episodes and the minibatches.
     """
 
+    Config = CQLConfig
+
     def __init__(
         self,
         student: ActionValues,
@@ -82,6 +85,11 @@ class CQL(Offline):
         super().__init__(student, demonstrations, config, prior, seed, config.gamma)
         self.config = config
         self.target = copy.deepcopy(student.head)
+
+    @classmethod
+    def make(cls, given: Given) -> Self:
+        """See `Algorithm.make`."""
+        return cls(given.student, given.demonstrations, given.config, given.guide, given.seed)
 
     def loss(self, batch: Transitions) -> tuple[Tensor, dict[str, float]]:
         """0.5 TD error squared + cql_coef * conservative term."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from torch import Tensor
 
 from wean.algorithms.algorithm import (
     EpisodeLog,
+    Given,
+    Needs,
     Stopwatch,
     Unit,
     Update,
@@ -68,6 +70,7 @@ class DQNConfig(BaseModel):
     """Environment steps to train for, all members counted."""
     num_envs: int = Field(8, gt=0)
     """Tasks stepped side by side."""
+    guidance: ClassVar = "prior"
     learning_rate: float = Field(1e-3, gt=0)
     """Adam's step size."""
     gamma: float = Field(0.97, ge=0, le=1)
@@ -145,6 +148,9 @@ class DQN:
         episode_seeds: Episodes are reset to seeds drawn from range(*episode_seeds).
     """
 
+    Config = DQNConfig
+    needs = Needs(values=True)
+    matching = False
     unit: Unit = "env_steps"
 
     def __init__(
@@ -173,6 +179,11 @@ class DQN:
         if prior is not None:
             student.attach_prior(prior.weights)
         self._situations = self._meet(self._members)
+
+    @classmethod
+    def make(cls, given: Given) -> Self:
+        """See `Algorithm.make`."""
+        return cls(given.student, given.tasks, given.config, given.guide, given.seed)
 
     @property
     def total(self) -> int:

@@ -1,21 +1,22 @@
-"""Sub-goal distillation (2405.02749): a student learns to say sub-goals and actions as its demonstrations do."""
+"""Sub-goal distillation (2405.02749): a student learns to generate the sub-goals and actions of demonstrations."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from wean.algorithms.algorithm import load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.algorithm import Needs, Update, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.errors import UsageError, WeanError
-from wean.students.text.copying import has_copying
-from wean.students.text.examples import Batch, Lesson, batched, collate, epoch
+from wean.students.text.copying import with_copies
+from wean.students.text.examples import Batch, Example, batched, collate, shuffled_batches
+from wean.students.text.prompt import ACT, DONE
 from wean.students.text.student import TextStudent
 
 
@@ -27,19 +28,19 @@ class FinetuneConfig(BaseModel):
     data: str = "scienceworld-short"
     """Demonstrations: a JSONL (.gz too) or Parquet file, or wean's: `scienceworld-short`, `-train`, `scienceworld`."""
     annotations: str = ""
-    """Their sub-goals, as `wean annotate` writes them; of those that come with wean, theirs by default."""
+    """Their sub-goals, as `wean annotate` writes them; by default those that come with wean's demonstrations."""
     dev: str = ""
     """Demonstrations that choose the checkpoint; for wean's those of dev variations, else a share of `data` is kept."""
     dev_share: float = Field(0.1, ge=0, lt=1)
     """Share of each task's demonstrations, the last variations, that choose the checkpoint; never test variations."""
     missing: Literal["refuse", "skip"] = "refuse"
-    """What becomes of demonstrations without sub-goals."""
+    """Whether demonstrations without sub-goals are refused or left out."""
     subgoals: bool = True
     """Learns sub-goals; without them the flat baseline, which learns the actions alone."""
     feeding: Literal["sequence", "step"] = "sequence"
     """One sequence a demonstration, or (2405.02749) one prompt for each sub-goal and each action."""
     actions: int = Field(100, gt=0)
-    """Most actions of a demonstration that are learnt from; an evaluation ends after a hundred moves."""
+    """Greatest number of a demonstration's actions that are learnt; an evaluation ends after a hundred moves."""
     model: str = "scratch"
     """A new small model with a tokenizer of its own, or `hf:NAME`: a pretrained one."""
     lora_rank: int = Field(0, ge=0)
@@ -51,23 +52,23 @@ class FinetuneConfig(BaseModel):
     heads: int = Field(4, gt=0)
     """Attention heads of a new model."""
     vocabulary: int = Field(2048, ge=300)
-    """Tokens that a new tokenizer may have."""
+    """Greatest number of tokens of a new tokenizer."""
     context: int = Field(3072, ge=256)
-    """Tokens that the student reads at most; longer episodes open anew, see docs."""
-    renamed: float = Field(0.5, ge=0, le=1)
+    """Greatest number of tokens that the student reads; longer episodes open anew, see docs."""
+    swap_entities: float = Field(0.5, ge=0, le=1)
     """Share of the demonstrations that are read with other names, drawn anew in each pass: teaches to look names up."""
-    thinned: float = Field(0.5, ge=0, le=1)
-    """Greatest share of what a demonstration sees and has no use for that is left out, drawn anew in each pass."""
-    astray: float = Field(0.1, ge=0, lt=1)
-    """Chance before each action that the demonstration goes astray and comes back; what sets it right is learnt."""
-    unnamed: float = Field(0.3, ge=0, lt=1)
-    """Chance of a sub-goal that it is not told, drawn anew in each pass: teaches actions that need no sub-goal."""
+    drop_distractors: float = Field(0.5, ge=0, le=1)
+    """Greatest share of the things a demonstration shows and makes no use of that is left out, drawn in each pass."""
+    inject_mistakes: float = Field(0.1, ge=0, lt=1)
+    """Chance before each action that the demonstration makes a mistake and corrects it; the correction is learnt."""
+    drop_subgoals: float = Field(0.3, ge=0, lt=1)
+    """Chance that a sub-goal is left out, drawn anew in each pass: teaches to act without one."""
     told_weight: float = Field(0.3, ge=0)
-    """Weight in the loss of what a causal student is told and does not say."""
-    epochs: int = Field(8, gt=0)
+    """Weight in the loss of the tokens that a causal student reads and does not generate."""
+    num_epochs: int = Field(8, gt=0)
     """Passes of as many demonstrations as there are, those of long tasks less often."""
     token_budget: int = Field(2048, gt=0)
-    """Most tokens of a gradient step, padding included."""
+    """Greatest number of tokens of a gradient step, padding included."""
     learning_rate: float = Field(2e-3, gt=0)
     """AdamW's greatest step size, about 1e-4 for pretrained models; a tenth of it is left at the end (cosine)."""
     warmup: float = Field(0.03, ge=0, lt=1)
@@ -79,22 +80,17 @@ class FinetuneConfig(BaseModel):
     measurements: int = Field(5, gt=0)
     """How often the dev demonstrations are read in a run; a checkpoint is written each time."""
 
-    @property
-    def total_timesteps(self) -> int:
-        """Epochs: what progress is measured in."""
-        return self.epochs
-
 
 class TargetLoss(nn.Module):
     """Negative log-likelihood of the targets: L = - 1/N sum log p(target | everything before it in its window).
 
-    Without `told_weight` the head runs at the targets alone; with it the mean over all other tokens is added, weighted.
-    Padding stands at the ends, where a causal model's targets never look, so no mask is needed.
+    Without `told_weight` the head runs at the targets alone; with it the weighted mean over all other tokens is added.
+    Padding stands at the ends, after all targets of a causal model, so no mask is needed.
 
     Args:
-        model: Of transformers, causal.
+        model: A causal model of transformers.
         pad: The padding token.
-        told_weight: Of the tokens that are told to the student and not said by it.
+        told_weight: Weight of the tokens that the student reads and does not generate.
     """
 
     def __init__(self, model: Any, pad: int, told_weight: float = 0.0) -> None:
@@ -106,8 +102,7 @@ class TargetLoss(nn.Module):
         hidden = self.model.base_model(input_ids=batch.ids, use_cache=False).last_hidden_state
         head = self.model.get_output_embeddings()
         logits = head(hidden[batch.rows, batch.columns]).float()
-        if has_copying(self.model):
-            logits = self.model.copying(hidden, batch.ids, batch.rows, batch.columns, logits)
+        logits = with_copies(self.model, hidden, batch.ids, batch.rows, batch.columns, logits)
         loss = nn.functional.cross_entropy(logits, batch.labels)
         if self._told_weight and self.training:
             told = batch.ids[:, 1:] != self._pad
@@ -118,10 +113,10 @@ class TargetLoss(nn.Module):
 
 
 class Seq2SeqLoss(nn.Module):
-    """The same loss of an encoder-decoder model: what comes before the targets is read by the encoder.
+    """The same loss of an encoder-decoder model: the encoder reads what comes before the targets.
 
     Args:
-        model: Of transformers, encoder and decoder.
+        model: An encoder-decoder model of transformers.
         pad: The padding token.
     """
 
@@ -130,37 +125,49 @@ class Seq2SeqLoss(nn.Module):
         self.model, self._pad = model, pad
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """See `TargetLoss.forward`; every window has one answer, at its end."""
+        """See `TargetLoss.forward`; each window has one answer, at its end."""
         first = torch.zeros(len(batch.ids), dtype=torch.long, device=batch.ids.device)
         first[batch.rows[batch.starts]] = batch.columns[batch.starts] + 1
-        place = torch.arange(batch.ids.shape[1], device=batch.ids.device)
-        prompts = batch.ids.masked_fill(place >= first[:, None], self._pad)
+        position = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+        prompts = batch.ids.masked_fill(position >= first[:, None], self._pad)
         width = int((batch.columns + 2 - first[batch.rows]).max())
         labels = torch.full((len(batch.ids), width), -100, device=batch.ids.device)
         behind = batch.columns + 1 - first[batch.rows]
         labels[batch.rows, behind] = batch.labels
-        seen = (place < first[:, None]).long()
-        logits = self.model(input_ids=prompts, attention_mask=seen, labels=labels).logits[batch.rows, behind].float()
+        mask = (position < first[:, None]).long()
+        logits = self.model(input_ids=prompts, attention_mask=mask, labels=labels).logits[batch.rows, behind].float()
         return nn.functional.cross_entropy(logits, batch.labels), logits.argmax(-1) == batch.labels
 
 
 class Finetuning:
-    """Trains a text student on lessons; checkpoints are chosen by the lessons for that.
+    """Trains a text student on examples; others choose the checkpoint.
+
+    Attributes:
+        done: Gradient steps so far.
+        spent: Seconds spent in gradient steps.
+        tokens: Tokens read in gradient steps, padding not counted.
+        flops: FLOPs of the gradient steps (`TextStudent.training_flops`).
 
     Args:
         student: Trained in place.
         config: Settings.
-        passes: To learn from, the lessons of each pass.
-        dev: To choose by; without any the last checkpoint is taken.
-        seed: Draws the order.
+        passes: Examples to learn from, of each pass.
+        dev: Examples to choose by; without any the last checkpoint is taken.
+        seed: Seed of their order.
     """
+
+    Config = FinetuneConfig
+    needs = Needs()
+    matching = False
+    matched = teacher_weight = 0.0
+    unit: ClassVar[Literal["gradient_steps"]] = "gradient_steps"
 
     def __init__(
         self,
         student: TextStudent,
         config: FinetuneConfig,
-        passes: Sequence[Sequence[Lesson]],
-        dev: Sequence[Lesson],
+        passes: Sequence[Sequence[Example]],
+        dev: Sequence[Example],
         seed: int = 0,
     ) -> None:
         from accelerate import Accelerator
@@ -170,64 +177,69 @@ class Finetuning:
         self.student, self.config = student, config
         cuda = torch.cuda.is_available()
         self._accelerator = Accelerator(mixed_precision="bf16" if cuda or _fast_halves() else "no", cpu=not cuda)
-        seq2seq = student.model.config.is_encoder_decoder
-        loss = (
-            Seq2SeqLoss(student.model, student.pad)
-            if seq2seq
-            else TargetLoss(student.model, student.pad, config.told_weight)
-        )
+        loss: nn.Module = TargetLoss(student.model, student.pad, config.told_weight)
+        if student.is_seq2seq:
+            loss = Seq2SeqLoss(student.model, student.pad)
         self.loss = self._accelerator.prepare(loss)
         self._optimizer = _adamw(student.model, config)
         generator = np.random.default_rng(seed)
-        batches = [batch for lessons in passes for batch in epoch(lessons, config.token_budget, generator)]
+        batches = [b for examples in passes for b in shuffled_batches(examples, config.token_budget, generator)]
         world, rank = self._accelerator.num_processes, self._accelerator.process_index
         self._batches = batches[rank : len(batches) // world * world : world] or batches[:1]
-        ordered = sorted((window for lesson in dev for window in lesson.windows), key=lambda window: len(window.ids))
+        ordered = sorted((window for example in dev for window in example.windows), key=lambda window: len(window.ids))
         self._dev = batched(ordered, config.token_budget)
-        self.updates = 0
-        self.seconds = 0.0
-        """Spent in gradient steps."""
+        self.done = 0
+        self.spent = 0.0
         self.tokens = 0
-        """Read in gradient steps, padding not counted."""
         self.flops = 0.0
-        """Of the gradient steps: 6 for each parameter and token, and the attention's products; without the head's."""
 
     @property
     def total(self) -> int:
         """Gradient steps of the whole run."""
         return len(self._batches)
 
-    def learn(self, on_update: Callable[[dict[str, float]], None]) -> None:
-        """Goes on to the end; `on_update` gets the metrics of every gradient step.
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds spent so far, by activity."""
+        return {"learning": self.spent}
+
+    def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
+        """Trains to the end; calls `on_update` after every gradient step.
 
         Raises:
-            WeanError: The loss is no number any more, or the accelerator's memory is too small.
+            WeanError: The loss is no longer finite, or the accelerator's memory is too small.
         """
-        while self.updates < self.total:
+        while self.done < self.total:
             started = time.perf_counter()
-            windows = self._batches[self.updates]
-            rate = self.config.learning_rate * _schedule(self.updates, self.total, self.config.warmup)
+            windows = self._batches[self.done]
+            rate = self.config.learning_rate * _schedule(self.done, self.total, self.config.warmup)
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
             self.loss.train()
             try:
                 with self._accelerator.autocast():
                     loss, right = self.loss(self._moved(collate(windows, self.student.pad)))
-                take_step(self._optimizer, loss, self.config.max_grad_norm, self.updates)
+                take_step(self._optimizer, loss, self.config.max_grad_norm, self.done, self.unit)
             except torch.OutOfMemoryError:
                 raise WeanError(
                     f"the accelerator's memory is too small; set token_budget={max(1, self.config.token_budget // 2)} "
                     "and train anew, the last checkpoint stays"
                 ) from None
-            self.updates += 1
-            self.seconds += time.perf_counter() - started
-            self._count(windows)
-            on_update({"loss": float(loss.detach()), "accuracy": float(right.float().mean()), "learning_rate": rate})
+            self.done += 1
+            self.spent += time.perf_counter() - started
+            lengths = [len(window.ids) for window in windows]
+            self.tokens += sum(lengths)
+            self.flops += self.student.training_flops(lengths)
+            metrics = {"loss": float(loss.detach()), "accuracy": float(right.float().mean()), "learning_rate": rate}
+            if on_update is not None:
+                on_update(Update(self.done, {"tokens": self.tokens, **metrics}))
 
     @torch.inference_mode()
     def measure(self) -> dict[str, float]:
-        """Loss and exact matches of the answers in the dev lessons: `loss`, `exact`, `exact_action`, `exact_goal`,
-        `exact_done`; an answer is right if each of its tokens is the most probable one.
+        """The loss and the shares of exactly right answers in the dev examples; empty if there are none.
+
+        `loss`, `exact`, and of each kind of answer `exact_action`, `exact_goal`, `exact_done`. An answer is exactly
+        right if each of its tokens is the most probable one.
         """
         self.loss.eval()
         mark = self.student.mark
@@ -241,7 +253,7 @@ class Finetuning:
             first = [i for i, start in enumerate(batch.starts.tolist()) if start]
             labels, hits = batch.labels.tolist(), right.tolist()
             for begin, end in zip(first, [*first[1:], len(hits)], strict=True):
-                kind = {mark["<act>"]: "action", mark["<done>"]: "done"}.get(labels[begin], "goal")
+                kind = {mark[ACT]: "action", mark[DONE]: "done"}.get(labels[begin], "goal")
                 found[kind].append(all(hits[begin:end]))
         if not count:
             return {}
@@ -250,36 +262,26 @@ class Finetuning:
         return {"loss": total / count, "exact": sum(every) / len(every), **kinds}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything that learning needs to go on: tensors, and values."""
-        counts = {"updates": self.updates, "seconds": self.seconds, "tokens": self.tokens, "flops": self.flops}
-        weights = {f"student.{name}": value for name, value in _own_tensors(self.student.model).items()}
+        """Everything that a resumed run needs: tensors, and JSON values."""
+        counts = {"done": self.done, "spent": self.spent, "tokens": self.tokens, "flops": self.flops}
+        weights = {f"student.{name}": value for name, value in self.student.tensors().items()}
         return {**optimizer_tensors(self._optimizer), **weights}, counts
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """Puts back what `state` gave."""
-        weights = {name[8:]: value for name, value in tensors.items() if name.startswith("student.")}
-        self.student.model.load_state_dict(weights, strict=False)
+        """Continues from `state`."""
+        weights = {n.removeprefix("student."): value for n, value in tensors.items() if n.startswith("student.")}
+        self.student.load_tensors(weights)
         load_optimizer_tensors(self._optimizer, tensors)
-        self.updates, self.seconds = values["updates"], values["seconds"]
+        self.done, self.spent = values["done"], values["spent"]
         self.tokens, self.flops = values["tokens"], values["flops"]
 
     def _moved(self, batch: Batch) -> Batch:
         return Batch(*(tensor.to(self._accelerator.device) for tensor in batch))
 
-    def _count(self, windows: Sequence[Any]) -> None:
-        config = self.student.model.config
-        lengths = [len(window.ids) for window in windows]
-        width = getattr(config, "hidden_size", None) or config.d_model
-        layers = getattr(config, "num_hidden_layers", None) or config.num_layers
-        inner = self.student.parameter_count() - self.student.model.get_input_embeddings().weight.numel()
-        self.tokens += sum(lengths)
-        # Query-key and attention-value products, 2 each, half of them masked; thrice for the way back.
-        self.flops += 6.0 * inner * sum(lengths) + 6.0 * layers * width * sum(length**2 for length in lengths)
-
 
 def _fast_halves() -> bool:
-    """Whether the processor multiplies matrices of bfloat16 (AMX): several times faster than in float32 then."""
-    # Newer than the oldest torch that wean works with.
+    """Whether the processor multiplies bfloat16 matrices (AMX), several times faster than float32 ones."""
+    # `get_capabilities` is newer than the oldest torch that wean works with.
     known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(known.get("amx_bf16", False))
 
@@ -298,14 +300,3 @@ def _schedule(update: int, total: int, warmup: float) -> float:
     if update < rising:
         return (update + 1) / rising
     return 0.1 + 0.45 * (1 + math.cos(math.pi * (update - rising) / max(1, total - rising)))
-
-
-def _own_tensors(model: Any) -> dict[str, Tensor]:
-    """The model's tensors, those that several names share once."""
-    seen: set[int] = set()
-    found = {}
-    for name, value in model.state_dict().items():
-        if value.data_ptr() not in seen:
-            seen.add(value.data_ptr())
-            found[name] = value.detach().clone()
-    return found

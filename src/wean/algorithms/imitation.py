@@ -7,14 +7,24 @@ second round on the student acts, the teacher labels, and every round learns fro
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from wean.algorithms.algorithm import Unit, Update, adam, anneal, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.algorithm import (
+    Given,
+    Needs,
+    Unit,
+    Update,
+    adam,
+    anneal,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    take_step,
+)
 from wean.algorithms.rollouts import Collector, Guide, Rollout, alone
 from wean.algorithms.teacher_loss import teacher_loss
 from wean.errors import UsageError
@@ -31,6 +41,7 @@ class ImitationConfig(BaseModel):
     """Environment steps to label, all members and rounds counted: the number of teacher labels."""
     num_envs: int = Field(64, gt=0)
     """Tasks stepped side by side."""
+    guidance: ClassVar = "advice"
     num_steps: int = Field(16, gt=0)
     """Steps of each member in one segment; a recurrent student learns over one segment at a time."""
     rounds: int = Field(20, gt=0)
@@ -62,6 +73,9 @@ class Imitation:
         UsageError: If there is no teacher.
     """
 
+    Config = ImitationConfig
+    needs = Needs()
+    matching = False
     unit: Unit = "env_steps"
 
     def __init__(
@@ -82,6 +96,11 @@ class Imitation:
         self.matched = 0.0
         self._round = 0
         self._data: dict[str, Tensor] = {}
+
+    @classmethod
+    def make(cls, given: Given) -> Self:
+        """See `Algorithm.make`."""
+        return cls(given.student, given.tasks, given.config, given.guide, given.seed)
 
     @property
     def done(self) -> int:

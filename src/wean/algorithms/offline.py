@@ -7,7 +7,7 @@ recorded actions (Pomerleau 1991).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from wean.algorithms.algorithm import (
+    Given,
+    Needs,
     Stopwatch,
     Unit,
     Update,
@@ -53,6 +55,7 @@ class OfflineConfig(BaseModel):
     max_grad_norm: float = Field(10.0, gt=0)
     """Gradients are scaled down to this norm."""
 
+    guidance: ClassVar = "prior"
     num_envs: ClassVar[int] = 1
     """One task, whose spaces the student fits; it is never stepped."""
 
@@ -73,6 +76,8 @@ class Offline:
         gamma: Discount per step.
     """
 
+    needs = Needs(values=True, demonstrations=True)
+    matching = False
     unit: Unit = "gradient_steps"
 
     def __init__(
@@ -194,10 +199,17 @@ class Cloning(Offline):
         seed: Draws the episodes and the minibatches.
     """
 
+    Config = CloningConfig
+
     def __init__(
         self, student: ActionValues, demonstrations: Demonstrations, config: CloningConfig, seed: int = 0
     ) -> None:
         super().__init__(student, demonstrations, config, None, seed)
+
+    @classmethod
+    def make(cls, given: Given) -> Self:
+        """See `Algorithm.make`."""
+        return cls(given.student, given.demonstrations, given.config, given.seed)
 
     def loss(self, batch: Transitions) -> tuple[Tensor, dict[str, float]]:
         """See `cloning_loss`."""

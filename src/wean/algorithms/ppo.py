@@ -9,7 +9,7 @@ over the actions: LLM priors (2410.07927).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -17,7 +17,17 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from wean.algorithms.algorithm import Unit, Update, adam, anneal, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.algorithm import (
+    Given,
+    Needs,
+    Unit,
+    Update,
+    adam,
+    anneal,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    take_step,
+)
 from wean.algorithms.rewards import RewardTerm
 from wean.algorithms.rollouts import Collector, Guide, Rollout, alone
 from wean.algorithms.teacher_loss import Schedule, kl_to_prior, teacher_loss
@@ -164,6 +174,8 @@ class PPO:
         term: Rewards beside the environment while the schedule `shaping` is positive.
     """
 
+    Config: ClassVar[type[PPOConfig]] = PPOConfig
+    needs = Needs(rewards=True)
     unit: Unit = "env_steps"
 
     def __init__(
@@ -181,6 +193,16 @@ class PPO:
         self.collector = Collector(student, tasks, self.random, episode_seeds, term)
         self.optimizer = adam(student, config.learning_rate)
         self.matched = 0.0  # the caller's measure for the schedule "matching"
+
+    @classmethod
+    def make(cls, given: Given) -> Self:
+        """See `Algorithm.make`."""
+        return cls(given.student, given.tasks, given.config, given.guide, given.seed, term=given.term)
+
+    @property
+    def matching(self) -> bool:
+        """Whether a schedule reads `matched`."""
+        return self.teacher is not None and self.config.teacher.kind == "matching"
 
     @property
     def done(self) -> int:

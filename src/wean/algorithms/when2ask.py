@@ -22,14 +22,17 @@ that a policy can also learn to spare it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar, Self
 
 from pydantic import field_validator
 
-from wean.algorithms.algorithm import Update
+from wean.algorithms.algorithm import Given, Needs, Update
 from wean.algorithms.ppo import PPO, PPOConfig
 from wean.algorithms.teacher_loss import Schedule
 from wean.students.student import Student
+from wean.tasks.vector import SerialTasks
 from wean.teachers.ask_or_act import AskingCost, AskOrAct, Sight
+from wean.teachers.teacher import Teacher
 
 
 class When2AskConfig(PPOConfig):
@@ -50,6 +53,11 @@ class When2AskConfig(PPOConfig):
         return value
 
 
+def asking_view(config: When2AskConfig, tasks: SerialTasks, teacher: Teacher, learning: bool) -> AskOrAct:
+    """The tasks as a policy sees them that decides when to ask; questions cost something while it learns only."""
+    return AskOrAct(tasks, teacher, config.cost if learning else None, config.sees, config.waits)
+
+
 class When2Ask(PPO):
     """PPO on the asking view of tasks; see `wean.algorithms.ppo.PPO`.
 
@@ -60,9 +68,17 @@ class When2Ask(PPO):
         seed: Seeds actions, episodes and minibatches.
     """
 
+    Config: ClassVar[type[When2AskConfig]] = When2AskConfig
+    needs = Needs(rewards=True, view=asking_view)
+
     def __init__(self, student: Student, tasks: AskOrAct, config: When2AskConfig, seed: int = 0) -> None:
         self._view = tasks
         super().__init__(student, tasks, config, None, seed)
+
+    @classmethod
+    def make(cls, given: Given) -> Self:
+        """See `Algorithm.make`."""
+        return cls(given.student, given.tasks, given.config, given.seed)
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
         """See `PPO.learn`; the metrics also hold the share of steps with a question."""

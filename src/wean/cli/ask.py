@@ -29,7 +29,7 @@ def ask(
     """Ask a teacher about every situation that random skills meet in a task."""
     import json
 
-    from wean.experiment.build import llm_counts
+    from wean.evaluation.scores import llm_counts
     from wean.experiment.settings import advice_settings
     from wean.llm import open_model
     from wean.teachers.teacher import Teacher
@@ -51,23 +51,24 @@ def ask(
 
 def _situations(task: str, episodes: int) -> dict[Hashable, tuple[Situation, int]]:
     """Meets situations by playing random skills; returns each with how often it was met."""
-    from wean.agents.policy import RandomSkillsPolicy
-    from wean.evaluation.episodes import play
+    from wean.agents.references import RandomSkillsPolicy
+    from wean.evaluation.evaluate import seed_cases
+    from wean.evaluation.playing import Observer, play
     from wean.tasks.registration import make_task
-    from wean.tasks.vector import SerialTasks, Tasks, num_actions
+    from wean.tasks.vector import SerialTasks, Tasks
 
     met: dict[Hashable, tuple[Situation, int]] = {}
 
-    class Noting(RandomSkillsPolicy):
-        """Random skills, noting every situation on the way."""
+    class Noting(Observer):
+        """Notes every situation on the way."""
 
-        def act(self, tasks: Tasks, which: Sequence[int], observations: Any, draws: Any) -> Any:
+        def before(self, tasks: Tasks, which: Sequence[int]) -> None:
             for situation in tasks.situations(which):
                 met[situation.key] = situation, met.get(situation.key, (situation, 0))[1] + 1
-            return super().act(tasks, which, observations, draws)
 
     tasks = SerialTasks([partial(make_task, task)] * min(50, episodes))
-    play(Noting(num_actions(tasks.action_space)), tasks, episodes, 0)
+    for _ in play(RandomSkillsPolicy(), tasks, seed_cases(task, episodes, 0), observers=[Noting()]):
+        pass
     return met
 
 

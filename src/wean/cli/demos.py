@@ -1,21 +1,30 @@
-"""`wean demos`: plays a task and writes down every step, for learners that train from a file."""
+"""`wean demos`: plays a task, or its own solution in words, and writes down every step."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from wean.agents.policy import Policy
-    from wean.data.shards import Shards
-    from wean.evaluation.demonstration_player import Playing
+    from wean.cli.players import Who
+    from wean.evaluation.oracle import Oracle, Wanted
     from wean.tasks.vector import SerialTasks
+
+_SCIENCEWORLD = "ScienceWorld"
 
 
 def demos(
     task: Annotated[str, typer.Argument(help="Short name or registered id of the task.")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Of a teacher, e.g. advice.mode=argmax.")
+    ] = None,
     policy: Annotated[str, typer.Option(metavar="RUN", help="A run folder, or expert, random or teacher.")] = "expert",
     episodes: Annotated[int, typer.Option(min=1, help="Episodes to keep.")] = 1000,
     successful: Annotated[
@@ -47,78 +56,175 @@ def demos(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-demos-written/1).")] = False,
 ) -> None:
     """Play a task and write every step to a Parquet file (wean-demos/1, paths wean-trajectories/1)."""
-    import json
-    from functools import partial
+    from wean.cli.players import Who
+    from wean.tasks.registration import short_name
 
-    from wean.data.shards import Shards
-    from wean.evaluation.demonstration_player import Playing
-    from wean.experiment.build import success_return
-    from wean.tasks.registration import make_task, short_name
-
-    name = "ScienceWorld" if task.lower() == "scienceworld" else short_name(task)
+    name = _SCIENCEWORLD if task.lower() == _SCIENCEWORLD.lower() else short_name(task)
+    writing = _Writing(name, out, workers, resume, as_json)
     if shorten is not None:
-        from wean.cli.demos_paths import write_shorter_paths
-
-        write_shorter_paths(name, shorten, annotations, out, workers, resume, as_json)
-        return
-    if trajectories or name == "ScienceWorld":
-        from wean.cli.demos_paths import write_paths
-
-        write_paths(name, split, per_task, tasks, sample, out, workers, resume, as_json)
-        return
-    who = policy if policy != "teacher" else f"teacher {model or 'recorded:doorkey'}"
-    path = out or Path("demos") / f"{name.split('/')[-1].removesuffix('-v0')}-{Path(policy).name}.parquet"
-    playing = Playing(
-        name,
-        partial(make_task, name),
-        who if epsilon == 0 else f"{who}, epsilon {epsilon:g}",
-        None if policy == "random" else partial(_make_policy, policy, model),
-        epsilon,
-        seed,
-        success_return(name),
-    )
-    job = {"task": name, "policy": playing.who, "episodes": episodes, "share": successful, "seed": seed}
-    shards = Shards(path, job, resume)
-    if not shards.finished:
-        _write(playing, shards, episodes, successful, limit, workers)
-    report = shards.report()
-    if as_json:
-        typer.echo(json.dumps({"schema": "wean-demos-written/1", "file": str(path), **job, **report}))
+        _write_shorter_paths(writing, shorten, annotations)
+    elif trajectories or name == _SCIENCEWORLD:
+        _write_paths(writing, split, per_task, tasks, sample)
     else:
-        kept = f"{report['kept']:,} episodes ({report['successful']:,} successful) of {report['played']:,} played"
-        typer.echo(f"{path}: {kept}, {report['steps']:,} steps, {path.stat().st_size / 1e6:.2f} MB")
+        who = Who(policy, tuple(settings or ()), model)
+        _write_episodes(writing, who, episodes, successful, epsilon, seed, limit)
 
 
-def _make_policy(who: str, model: str | None, tasks: SerialTasks) -> Policy:
-    """Makes who acts, in each process that plays."""
-    from wean.cli.evaluate import make_policy, run_config
-    from wean.errors import UsageError
-    from wean.experiment.settings import advice_settings
+@dataclass(frozen=True)
+class _Writing:
+    """What all kinds of demonstrations are written with."""
 
-    config = None if who in ("expert", "teacher") else run_config(Path(who))
-    policy, seen, _ = make_policy(who, config, model, None, advice_settings(), False, tasks)
-    if seen is not tasks:
-        raise UsageError(
-            f"demonstrations are of who sees the task itself and chooses its own actions; the student of {who} does not"
-        )
-    return policy
+    task: str
+    out: Path | None
+    workers: int
+    resume: bool
+    as_json: bool
+
+    def run(self, total: int, write: Callable[[Callable[[int, str], None]], None]) -> None:
+        """Writes with a bar on a terminal; `write` is given what moves it, and a note beside it."""
+        from rich.console import Console
+        from rich.progress import Progress, TextColumn
+
+        console = Console(stderr=True)
+        columns = (*Progress.get_default_columns(), TextColumn("{task.fields[note]}"))
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+            bar = progress.add_task("playing", total=total, note="")
+            write(lambda done, note: progress.update(bar, completed=done, note=note))
+
+    def tell(self, schema: str, path: Path, result: Mapping[str, Any], words: str) -> None:
+        """Prints what was written."""
+        if self.as_json:
+            typer.echo(json.dumps({"schema": schema, "file": str(path), **result}))
+        else:
+            typer.echo(f"{path}: {words}, {result['steps']:,} steps, {path.stat().st_size / 1e6:.2f} MB")
 
 
-def _write(
-    playing: Playing, shards: Shards, episodes: int, successful: float | None, limit: int | None, workers: int
+def _write_episodes(
+    writing: _Writing,
+    who: Who,
+    episodes: int,
+    successful: float | None,
+    epsilon: float,
+    seed: int,
+    limit: int | None,
 ) -> None:
-    """Plays, with a bar on a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress, TextColumn
+    """Writes episodes that a policy plays."""
+    from wean.data.parts import Blocks
+    from wean.evaluation.demonstrations import DemoPlan, demonstrate
+    from wean.experiment.build import success_return
+    from wean.tasks.registration import make_task
 
-    from wean.evaluation.demonstrate import demonstrate
+    task = writing.task
+    told = who.name if who.name != "teacher" else f"teacher {who.model or 'recorded:doorkey'}"
+    told = told if epsilon == 0 else f"{told}, epsilon {epsilon:g}"
+    path = writing.out or Path("demos") / f"{task.split('/')[-1].removesuffix('-v0')}-{Path(who.name).name}.parquet"
+    make_policy = partial(_make_policy, who)
+    plan = DemoPlan(task, partial(make_task, task), told, make_policy, epsilon, seed, success_return(task))
+    job = {"task": task, "policy": told, "episodes": episodes, "share": successful, "seed": seed}
+    blocks = Blocks(path, job, writing.resume)
+    if not blocks.finished:
+        writing.run(
+            episodes,
+            lambda show: demonstrate(
+                plan, blocks, episodes, successful, limit, writing.workers,
+                lambda kept, played: show(kept, f"{played:,} played"),
+            ),
+        )  # fmt: skip
+    found = blocks.report()
+    kept = f"{found['kept']:,} episodes ({found['successful']:,} successful) of {found['played']:,} played"
+    writing.tell("wean-demos-written/1", path, {**job, **found}, kept)
 
-    console = Console(stderr=True)
-    columns = (*Progress.get_default_columns(), TextColumn("{task.fields[note]}"))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("playing", total=episodes, note="")
 
-        def show(kept: int, played: int) -> None:
-            progress.update(bar, completed=kept, note=f"{played:,} played")
+def _make_policy(who: Who, tasks: SerialTasks) -> Policy:
+    """Makes the policy, in each process that plays.
 
-        demonstrate(playing, shards, episodes, successful, limit, workers, show)
+    Raises:
+        UsageError: It sees another task than the one that is written down.
+    """
+    from wean.agents.references import RandomPolicy
+    from wean.cli.players import kind_of
+    from wean.errors import UsageError
+
+    if who.name == RandomPolicy.name:
+        return RandomPolicy()
+    player = kind_of(who.name).make(who, tasks)
+    if player.tasks is not tasks:
+        raise UsageError(
+            "demonstrations are of policies that see the task itself and choose its own actions; the student of "
+            f"{who.name} does not"
+        )
+    return player.policy
+
+
+def _write_paths(writing: _Writing, split: str, per_task: int | None, tasks: str | None, sample: str | None) -> None:
+    """Writes the paths of an oracle."""
+    from wean.errors import UsageError
+    from wean.evaluation.oracle import (
+        ScienceWorldOracle,
+        WalkthroughOracle,
+        choose_seeds,
+        choose_variations,
+        version_of,
+    )
+    from wean.tasks.scienceworld.server import check_installed
+    from wean.tasks.splits import fold_of
+
+    fold, task = fold_of(split), writing.task
+    job: dict[str, Any] = {"task": task, "version": version_of(task), "split": fold}
+    make: Callable[[], Oracle]
+    if task == _SCIENCEWORLD:
+        check_installed()
+        wanted = choose_variations(fold, per_task, [t.strip() for t in tasks.split(",")] if tasks else [], sample)
+        job["simplification"] = "easy"
+        make = ScienceWorldOracle
+    else:
+        if tasks or sample:
+            raise UsageError("--tasks and --sample are for ScienceWorld; leave them out")
+        wanted = choose_seeds(task, fold, per_task or 20)
+        make = partial(WalkthroughOracle, task)
+        make().close()  # a task without walkthroughs is refused here, and not in each process
+    _play_paths(writing, writing.out or Path("demos") / f"{task}-{fold}.parquet", make, wanted, job)
+
+
+def _write_shorter_paths(writing: _Writing, data: str, annotations: Path | None) -> None:
+    """Makes demonstrations shorter; writes their paths, and their sub-goals beside them."""
+    from wean.data.annotations import AnnotationWriter
+    from wean.data.shipped import demonstrations
+    from wean.data.trajectories import read_trajectories
+    from wean.errors import UsageError
+    from wean.evaluation.oracle import version_of
+    from wean.evaluation.shortening import ShorterPaths, annotated
+    from wean.tasks.scienceworld.server import check_installed
+
+    if writing.task != _SCIENCEWORLD:
+        raise UsageError("--shorten is for ScienceWorld, where an agent can teleport; leave it out")
+    check_installed()
+    examples = {one.key: (one, annotation) for one, annotation in demonstrations(data, annotations).examples}
+    if not examples:
+        raise UsageError(f"{data} has no sub-goals; name their file with --annotations")
+    job = {"task": writing.task, "version": version_of(writing.task), "simplification": "easy", "shortened": data}
+    path = writing.out or Path("demos") / f"{Path(data).stem}-short.parquet"
+    _play_paths(writing, path, partial(ShorterPaths, list(examples.values())), list(examples), job)
+    subgoals = AnnotationWriter(path.with_suffix(".subgoals.jsonl"))
+    subgoals.replace(annotated(one, examples[one.key]) for one in read_trajectories(path).found)
+
+
+def _play_paths(
+    writing: _Writing, path: Path, make: Callable[[], Oracle], wanted: list[Wanted], job: dict[str, Any]
+) -> None:
+    """Writes paths and prints what came of them."""
+    from wean.evaluation.oracle import write_oracle_paths
+
+    found: dict[str, int] = {}
+
+    def write(show: Callable[[int, str], None]) -> None:
+        found.update(
+            write_oracle_paths(
+                path, make, wanted, job, workers=writing.workers, resume=writing.resume,
+                progress=lambda kept, tried: show(tried, f"{kept:,} kept"),
+            )
+        )  # fmt: skip
+
+    writing.run(len(wanted), write)
+    counted = f"{found['kept']:,} of {found['tried']:,} paths, {found['long']:,} of more than 100 moves"
+    writing.tell("wean-paths-written/1", path, {**job, **found}, counted)

@@ -1,23 +1,39 @@
-"""`wean eval`: plays held-out episodes with a run's student, the teacher, or a reference."""
+"""`wean eval`: plays held-out episodes of any task with a run's student, the teacher, or a reference."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import typer
 
-if TYPE_CHECKING:
-    from wean.agents.policy import Policy
-    from wean.experiment.settings import RunConfig
-    from wean.llm.model import LanguageModel
-    from wean.students.no_repeat import Acting
-    from wean.tasks.vector import SerialTasks, Tasks
-    from wean.teachers.config import AdviceConfig
+from wean.cli.players import REFERENCES, TEXT_STUDENT, Kind, Who, kind_of, open_player, run_config
 
-_REFERENCES = ("random", "teacher", "random-skills", "expert", "explorer", "prior", "llm-agent")
-_RECORDED = {"teacher": "recorded:doorkey", "llm-agent": "recorded:react"}
+if TYPE_CHECKING:
+    from wean.agents.subgoal_source import Drawn
+    from wean.evaluation.evaluate import Plan
+    from wean.evaluation.playing import Episode
+    from wean.students.no_repeat import Acting
+    from wean.tasks.splits import Case
+
+_ACTING = ("sampled", "greedy", "no_repeat")
+_GOALS = ("student", "oracle", "random", "random-first", "random-things")
+_EPISODES, _VARIATIONS, _MAX_MOVES = 500, 10, 100
+_FOR = {
+    "settings": "teacher (advice.*), prior (prior.*) and llm-agent (advice.temperature)",
+    "model": "what asks a language model",
+    "strict": "what asks a language model",
+    "acting": "a run's student that takes numbered actions",
+    "history": "llm-agent",
+    "support": "a prior: wean eval prior --support",
+    "with": "students in words",
+    "goals": "students in words",
+    "data": "oracle, and for students in words with --goals",
+    "annotations": "students in words with --goals",
+}
+"""What each option is for that not everything can use."""
 
 
 def evaluate(
@@ -28,245 +44,322 @@ def evaluate(
             help="A run folder, or random, random-skills, expert, explorer, teacher, prior, llm-agent, oracle.",
         ),
     ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Of a teacher or prior, e.g. advice.mode=argmax, prior.k=3."),
+    ] = None,
     task: Annotated[str | None, typer.Option(help="The task; a run's own by default.")] = None,
-    model: Annotated[str | None, typer.Option(help="The teacher's language model.")] = None,
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes to play.")] = 500,
-    seed: Annotated[int, typer.Option(min=0, help="Reset seed of the first; held-out ones are 10000 and up.")] = 10_000,
+    model: Annotated[str | None, typer.Option(help="The language model that is asked.")] = None,
+    episodes: Annotated[int | None, typer.Option(min=1, help="Episodes to play; 500 by default.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Reset seed of the first; 10000 by default, the first held-out one.")
+    ] = None,
     acting: Annotated[
         str | None, typer.Option(help="sampled, greedy or no_repeat; as the run ships it by default.")
     ] = None,
-    mode: Annotated[str, typer.Option(help="The teacher's mode: soft, sampled or argmax.")] = "soft",
-    elicitation: Annotated[str, typer.Option(help="How the teacher is asked: verbalized, samples, logprobs.")] = (
-        "verbalized"
-    ),
-    temperature: Annotated[float | None, typer.Option(help="Its sampling temperature; its own by default.")] = None,
-    history: Annotated[
-        int, typer.Option(min=0, help="For llm-agent: last decisions that a question tells; in words 10 by default.")
-    ] = 0,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at a question that recorded answers lack.")] = False,
-    support: Annotated[
-        bool, typer.Option("--support", help="Of a prior: count where it leaves out every best action.")
-    ] = False,
-    split: Annotated[str, typer.Option(help="Of a task in words: train, dev or test.")] = "test",
+    split: Annotated[str | None, typer.Option(help="In place of seeds, of a text task: train, dev or test.")] = None,
     variations: Annotated[
-        int | None, typer.Option(min=1, help="Plays a task in words: as many variations of each of its tasks.")
+        int | None, typer.Option(min=1, help="Variations of each task in the split; 10 by default.")
     ] = None,
     only: Annotated[str | None, typer.Option(help="Of ScienceWorld: these tasks, with commas between.")] = None,
     goals: Annotated[
-        str, typer.Option(help="Who names sub-goals: student, oracle, random, random-first, random-things (of --data).")
-    ] = "student",
+        str | None,
+        typer.Option(help="Who names sub-goals: student, oracle, random, random-first, random-things (of --data)."),
+    ] = None,
     others: Annotated[
         list[str] | None,
         typer.Option("--with", metavar="RUN", help="Another seed's run of a student in words; they act together."),
     ] = None,
     data: Annotated[str | None, typer.Option(help="Demonstrations, for RUN=oracle and --goals.")] = None,
     annotations: Annotated[Path | None, typer.Option(help="Their sub-goals.")] = None,
-    max_moves: Annotated[int, typer.Option(min=1, help="Of an episode of a task in words.")] = 100,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that play a task in words.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="Where its episodes are kept; RUN/evaluations by default.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-eval/1).")] = False,
+    max_moves: Annotated[
+        int | None, typer.Option(min=1, help="Of an episode of a text task; 100 by default in a split.")
+    ] = None,
+    history: Annotated[
+        int | None,
+        typer.Option(min=0, help="For llm-agent: last decisions that a question tells; 0, in words 10, by default."),
+    ] = None,
+    support: Annotated[
+        bool, typer.Option("--support", help="Of a prior: count where it leaves out every best action.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that play.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the finished episodes; of a split RUN/evaluations by default.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at a question that recorded answers lack.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-eval/2).")] = False,
 ) -> None:
-    """Play held-out episodes; prints success, return and length with 95 % intervals."""
+    """Play held-out episodes; prints scores with 95 % intervals. A stopped evaluation with files goes on."""
     import json
 
     from rich.console import Console
     from rich.progress import Progress
 
-    from wean.agents.policy import PriorPolicy
-    from wean.agents.skill_react import AgentPolicy
-    from wean.errors import UsageError
-    from wean.evaluation.episodes import play, summarize
-    from wean.evaluation.query_stats import query_stats_report
-    from wean.experiment.build import llm_counts, success_return
-    from wean.experiment.settings import advice_settings
-    from wean.tasks.registration import make_task, short_name
-    from wean.tasks.vector import SerialTasks
-    from wean.teachers.ask_or_act import AskOrAct
-    from wean.teachers.subgoal_tasks import SubgoalTasks
+    from wean.evaluation.evaluate import evaluate_plan
 
-    if variations is not None or is_text_run(Path(who)):
-        from wean.cli.evaluate_text import evaluate_text
-
-        evaluate_text(
-            who,
-            text_task(who, task),
-            split=split,
-            variations=variations or 10,
-            only=only,
-            goals=goals,
-            others=others or [],
-            data=data,
-            annotations=annotations,
-            max_moves=max_moves,
-            model=model,
-            history=history,
-            temperature=temperature,
-            strict=strict,
-            workers=workers,
-            out=out,
-            as_json=as_json,
-        )
-        return
-    if others:
-        raise UsageError(f"--with is for students in words; {who} is none")
-    if acting not in (None, "sampled", "greedy", "no_repeat"):
-        raise UsageError(f"--acting is sampled, greedy or no_repeat, not {acting!r}")
-    if support and who != "prior":
-        raise UsageError("--support is for a prior: wean eval prior --support")
-    advice = advice_settings(mode=mode, elicitation=elicitation, temperature=temperature)
-    config = None if who in _REFERENCES else run_config(Path(who))
-    if task is None and config is None:
-        raise UsageError(f"{who} plays no task of its own; name one with --task")
-    name = short_name(task) if task else config.task  # type: ignore[union-attr]
-    played = SerialTasks([partial(make_task, name)] * min(100, episodes))
-    policy, tasks, asked = make_policy(who, config, model, acting, advice, strict, played, history, support)
+    kind = kind_of(who)
+    given = {
+        "settings": settings, "model": model, "strict": strict, "acting": acting, "history": history,
+        "support": support, "with": others, "goals": goals, "data": data, "annotations": annotations,
+    }  # fmt: skip
+    _check_options(who, kind, given)
+    player = Who(
+        who, tuple(settings or ()), model, strict, cast("Acting | None", acting), history, support, tuple(others or ())
+    )
+    chosen = _Chosen(episodes, seed, split, variations, only, max_moves)
+    demonstrations = _Demonstrations(goals or "student", data, annotations)
+    plan, folder = _plan(kind, player, _task_name(who, task), chosen, demonstrations)
+    folder = out or folder
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("playing", total=episodes)
-        threshold = success_return(name)
-        found = play(policy, tasks, episodes, seed, threshold, lambda done: progress.update(bar, completed=done))
-    result = summarize(found, name, policy.name, seed, llm_counts(asked))
-    if isinstance(tasks, AskOrAct | SubgoalTasks):
-        result["asking"] = query_stats_report([tasks.query_stats[seed + number] for number in range(episodes)])
-    if isinstance(policy, AgentPolicy):
-        result["asking"] = query_stats_report(policy.query_stats)
-    if support and isinstance(policy, PriorPolicy):
-        result["support"] = {"moments": policy.moments, "silent": policy.silent, "astray": policy.astray}
+        bar = progress.add_task("playing", total=len(plan.cases))
+        file = None if folder is None else folder / "episodes.jsonl"
+        scores = evaluate_plan(plan, workers, file, lambda done: progress.update(bar, completed=done))
+    result = scores.as_dict()
+    page = None if folder is None else _write_files(folder, result, scores.episodes.played)
     if as_json:
         typer.echo(json.dumps(result))
     else:
-        _print(result)
+        _print(result, page)
 
 
-def is_text_run(folder: Path) -> bool:
-    """Whether a run's student plays in words."""
-    from wean.students.text.student import is_text_student
+class _Chosen(NamedTuple):
+    """The options that say which episodes are played."""
 
-    return is_text_student(folder / "student")
-
-
-def text_task(who: str, task: str | None) -> str:
-    """The task in words that is played: the named one, or a run's own."""
-    from wean.tasks.registration import short_name, task_names
-
-    named = {name.lower(): name for name in task_names()}
-    wanted = task or run_config(Path(who)).task
-    return short_name(named.get(wanted.lower(), wanted))
+    episodes: int | None
+    seed: int | None
+    split: str | None
+    variations: int | None
+    only: str | None
+    max_moves: int | None
 
 
-def run_config(folder: Path) -> RunConfig:
-    """Reads the settings of a run.
+class _Demonstrations(NamedTuple):
+    """The options about demonstrations and sub-goals."""
+
+    goals: str
+    data: str | None
+    annotations: Path | None
+
+
+def _check_options(who: str, kind: Kind, given: Mapping[str, Any]) -> None:
+    """Refuses options that what plays cannot use.
 
     Raises:
-        UsageError: If the folder holds none.
+        UsageError: One of them is given; or a value is none of those there are.
     """
     from wean.errors import UsageError
-    from wean.experiment.settings import from_yaml
 
-    try:
-        return from_yaml((folder / "config.yaml").read_text())
-    except OSError:
-        raise UsageError(
-            f"{folder} is no run folder; name one that `wean train` wrote, or {', '.join(_REFERENCES)}"
-        ) from None
+    for name, values in (("acting", _ACTING), ("goals", _GOALS)):
+        if given[name] not in (None, *values):
+            raise UsageError(f"--{name} is one of {', '.join(values)}, not {given[name]!r}")
+    for name, value in given.items():
+        if value not in (None, False) and name not in kind.uses:
+            option = f"--{name}" if name != "settings" else ", ".join(value)
+            raise UsageError(f"{option} is for {_FOR[name]}; {who} is none")
 
 
-def make_policy(
-    who: str,
-    config: RunConfig | None,
-    model_name: str | None,
-    acting: str | None,
-    advice: AdviceConfig,
-    strict: bool,
-    tasks: SerialTasks,
-    history: int = 0,
-    support: bool = False,
-) -> tuple[Policy, Tasks, LanguageModel | None]:
-    """Makes the policy, the tasks as it sees them, and the model that it asks, if any."""
-    if config is not None:
-        return _student(Path(who), config, model_name, acting, strict, tasks)
-    from wean.agents.experts import ExpertPolicy, ExplorerPolicy
-    from wean.agents.policy import PriorPolicy, RandomPolicy, RandomSkillsPolicy, TeacherPolicy
-    from wean.agents.skill_react import AgentPolicy
+def _task_name(who: str, task: str | None) -> str:
+    """The task that is played: the named one, or a run's own.
+
+    Raises:
+        UsageError: There is none.
+    """
     from wean.errors import UsageError
-    from wean.llm import open_model
-    from wean.teachers.config import PriorConfig
-    from wean.teachers.priors import Prior
-    from wean.teachers.teacher import Teacher
+    from wean.tasks.registration import short_name, task_names
 
-    if who == "expert":
-        return ExpertPolicy(), tasks, None
-    if who == "prior":
-        if model_name is None:
-            raise UsageError("name the prior's language model with --model, e.g. recorded:kitchen")
-        settings = PriorConfig(elicitation=advice.elicitation, temperature=advice.temperature)
-        asked = open_model(model_name, strict=strict)
-        return PriorPolicy(Prior(asked, settings), ExpertPolicy() if support else None), tasks, asked
-    from wean.tasks.vector import num_actions
-
-    actions = num_actions(tasks.action_space)
-    if who == "explorer":
-        return ExplorerPolicy(actions), tasks, None
-    if who == "random":
-        return RandomPolicy(actions), tasks, None
-    if who == "random-skills":
-        return RandomSkillsPolicy(actions), tasks, None
-    model = open_model(model_name or _RECORDED[who], strict=strict)
-    if who == "llm-agent":
-        return AgentPolicy(model, actions, history, advice.temperature), tasks, model
-    return TeacherPolicy(Teacher(model, advice), actions), tasks, model
+    if task is None and who in REFERENCES:
+        raise UsageError(f"{who} plays no task of its own; name one with --task")
+    wanted = task or run_config(Path(who)).task
+    return short_name({name.lower(): name for name in task_names()}.get(wanted.lower(), wanted))
 
 
-def _student(
-    folder: Path, config: RunConfig, model_name: str | None, acting: str | None, strict: bool, played: SerialTasks
-) -> tuple[Policy, Tasks, LanguageModel | None]:
-    """Loads the student of a run, and opens the model that it asks, if it is one that asks."""
-    from wean.agents.policy import policy_of
+def _plan(
+    kind: Kind, who: Who, task: str, chosen: _Chosen, demonstrations: _Demonstrations
+) -> tuple[Plan, Path | None]:
+    """What is to be played, and the folder of its files, if it has one unless told otherwise."""
+    from functools import partial
+
+    from wean.evaluation.evaluate import SIDE_BY_SIDE, Plan, seed_cases
+    from wean.tasks.registration import episodes_of, make_task
+    from wean.tasks.splits import FINAL_SEED, fold_of
+    from wean.tasks.vector import SerialTasks, has_numbered_actions
+
+    one = SerialTasks([partial(make_task, task)])
+    in_words, success_return = not has_numbered_actions(one), one.reward_threshold
+    one.close()
+    if not _in_split(kind, who.name, task, chosen, in_words):
+        seed = FINAL_SEED if chosen.seed is None else chosen.seed
+        cases = seed_cases(task, chosen.episodes or _EPISODES, seed)
+        who = _with_demonstrations(who, cases, demonstrations)
+        members = min(SIDE_BY_SIDE, len(cases))
+        opened = partial(open_player, who, task)
+        return Plan(task, cases, opened, members, success_return, chosen.max_moves, {"seed": seed}), None
+    fold, variations, max_moves = (
+        fold_of(chosen.split or "test"),
+        chosen.variations or _VARIATIONS,
+        chosen.max_moves or _MAX_MOVES,
+    )
+    only = [name.strip() for name in chosen.only.split(",")] if chosen.only else []
+    cases = episodes_of(task, fold, variations, only)
+    who = _with_demonstrations(who, cases, demonstrations)
+    about = {
+        "policy": who.name,
+        "split": fold,
+        "variations": variations,
+        "max_moves": max_moves,
+        "goals": demonstrations.goals,
+        **({"with": list(who.others)} if who.others else {}),
+        **({"subgoals": who.plans_subgoals} if kind is TEXT_STUDENT else {}),
+        **({"model": who.model} if who.model else {}),
+    }
+    plan = Plan(task, cases, partial(open_player, who, task), 1, success_return, max_moves, about)
+    home = Path("runs") / who.name if who.name in REFERENCES else Path(who.name)
+    return plan, home / "evaluations" / _folder_name(kind, who, task, about)
+
+
+def _in_split(kind: Kind, who: str, task: str, chosen: _Chosen, in_words: bool) -> bool:
+    """Whether the episodes are those of a split, and not of seeds.
+
+    Raises:
+        UsageError: An option is given that is of no use for the task, or contradicts another.
+    """
     from wean.errors import UsageError
-    from wean.experiment.build import asks_at_work, view_of
-    from wean.llm import open_model
-    from wean.students.action_values import ActionValues
-    from wean.students.saving import load_student
-    from wean.tasks.vector import num_actions
-    from wean.teachers.teacher import Teacher
 
-    student, model = load_student(folder / "student"), None
-    policy = policy_of(student, cast("Acting | None", acting) or config.evaluation.acting)
-    if isinstance(student, ActionValues):
-        return policy, played, None
-    if asks_at_work(config):
-        model = open_model(model_name or config.model or "", strict=strict)
-    tasks = view_of(config, Teacher(model, config.advice, config.seed) if model else None, played)
-    actions = num_actions(tasks.action_space)
-    if student.num_actions != actions:
-        raise UsageError(f"the student of {folder} has {student.num_actions} actions, the task {actions}")
-    return policy, tasks, model
+    if not in_words:
+        for name in ("split", "variations", "only", "max_moves"):
+            if getattr(chosen, name) is not None:
+                raise UsageError(f"--{name.replace('_', '-')} is for tasks in words; {task} is none")
+        if kind in (TEXT_STUDENT, REFERENCES["oracle"]):
+            raise UsageError(f"{who} plays tasks in words; {task} is none")
+        return False
+    by_split = (chosen.split, chosen.variations, chosen.only) != (None, None, None)
+    by_seed = (chosen.episodes, chosen.seed) != (None, None)
+    if by_split and by_seed:
+        raise UsageError("--episodes and --seed play by seeds; leave them out, or --split, --variations and --only")
+    return by_split or (kind.plays_words and not by_seed)
 
 
-def _print(result: dict[str, Any]) -> None:
+def _folder_name(kind: Kind, who: Who, task: str, about: Mapping[str, Any]) -> str:
+    """The folder of an evaluation; one for each setting, and a student that was trained anew plays anew."""
+    import re
+
+    from wean.lm.cache import identity_of
+
+    name = f"{task}-{about['split']}-{about['variations']}-{about['max_moves']}"
+    name += f"-{about['goals']}-goals" if about["goals"] != "student" else ""
+    name += f"-{re.sub(r'[^A-Za-z0-9.]+', '-', who.model)}" if who.model else ""
+    students = who.students if kind is TEXT_STUDENT else []
+    return name + "".join(f"-{identity_of(student).rpartition(':')[2][:8]}" for student in students)
+
+
+def _with_demonstrations(who: Who, cases: Sequence[Case], given: _Demonstrations) -> Who:
+    """Gives the oracle its actions, or a student the sub-goals of demonstrations.
+
+    Raises:
+        UsageError: There are none, or some are lacking.
+    """
+    from wean.data.shipped import demonstrations
+    from wean.errors import UsageError
+
+    oracle = who.name == "oracle"
+    if given.goals == "student" and not oracle:
+        return who
+    if not oracle and not who.plans_subgoals:
+        raise UsageError(f"--goals={given.goals} is for a student that learnt sub-goals; {who.name} did not")
+    if given.data is None:
+        raise UsageError("name demonstrations of these variations with --data FILE (and --annotations for sub-goals)")
+    trajectories, known = demonstrations(given.data, None if oracle else given.annotations)
+    if oracle:
+        return replace(who, actions={one.key: one.actions for one in trajectories})
+    if not known:
+        raise UsageError(f"{given.data} has no sub-goals; name their file with --annotations")
+    named = {key: tuple(str(chunk.subgoal) for chunk in one.chunks) for key, one in known.items()}
+    if given.goals != "oracle":
+        pool = tuple(sorted({goal for of_one in named.values() for goal in of_one}))
+        return replace(who, pool=pool, drawn=cast("Drawn", given.goals))
+    lacking = sum((case.task, case.variation) not in named for case in cases)
+    if lacking:
+        raise UsageError(f"{lacking} of {len(cases)} variations have no sub-goals in {given.data}; annotate those too")
+    return replace(who, goals=named)
+
+
+def _write_files(folder: Path, result: dict[str, Any], played: Sequence[Episode]) -> Path | None:
+    """Writes the scores, and of a task in words the page on which its episodes are stepped through."""
+    import json
+
+    from wean.evaluation.evaluate import episode_row
+    from wean.report.pages import write_timeline
+
+    (folder / "scores.json").write_text(json.dumps(result, indent=1) + "\n")
+    if "score" not in result:
+        return None
+    return write_timeline(folder / "timeline.html", result, [episode_row(episode) for episode in played])
+
+
+def _print(result: dict[str, Any], page: Path | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{result['policy']} on {result['task']}", title_justify="left")
-    for column in ("", "mean", "95 % interval"):
+    in_words = "score" in result
+    split = f" ({result['split']})" if "split" in result else ""
+    table = Table(title=f"{result['policy']} on {result['task']}{split}", title_justify="left")
+    for column in ("", "mean", "95 % interval", *(["n"] if in_words else [])):
         table.add_column(column, justify="left" if not column else "right")
-    for name, digits in (("success", 3), ("return", 3), ("length", 1)):
-        value = result[name]
-        table.add_row(name, f"{value['mean']:.{digits}f}", f"{value['low']:.{digits}f} to {value['high']:.{digits}f}")
-    llm = result["llm"]
+    for row in _score_rows(result) if in_words else _rows(result):
+        table.add_row(*row)
     console = Console()
     console.print(table)
+    for line in (_words_costs(result),) if in_words else _costs(result):
+        console.print(line, highlight=False)
+    if page is not None:
+        console.print(f"timeline  {page}", highlight=False, soft_wrap=True)
+
+
+def _rows(result: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Success, return and length."""
+    for name, digits in (("success", 3), ("return", 3), ("length", 1)):
+        if (value := result[name]) is None:
+            yield name, "unknown", "the task does not say"
+        else:
+            yield name, f"{value['mean']:.{digits}f}", f"{value['low']:.{digits}f} to {value['high']:.{digits}f}"
+
+
+def _score_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Points of all tasks, of groups of them, and of each."""
+    from wean.evaluation.scores import interval_text
+
+    yield "overall", f"{result['score']['mean']:.1f}", interval_text(result["score"]), f"{len(result['tasks'])} tasks"
+    for name, value in result["groups"].items():
+        yield name, f"{value['mean']:.1f}", interval_text(value), f"{value['tasks']} tasks"
+    for name, value in result["tasks"].items():
+        yield name, f"{value['mean']:.1f}", interval_text(value), str(value["episodes"])
+
+
+def _costs(result: Mapping[str, Any]) -> Iterator[str]:
+    """What the episodes took."""
     if "asking" in result:
         told = ", ".join(f"{value['mean']:,.2f} {name}" for name, value in result["asking"].items())
-        console.print(f"In an episode: {told}.", highlight=False)
+        yield f"In an episode: {told}."
     if found := result.get("support"):
-        console.print(
-            f"In {found['astray']:,} of {found['moments']:,} moments every best action lay outside the prior's "
-            f"support; in {found['silent']:,} it proposed nothing.",
-            highlight=False,
+        yield (
+            f"In {found['unsupported']:,} of {found['moments']:,} decisions every best action lay outside the prior's "
+            f"support; in {found['silent']:,} it proposed nothing."
         )
-    console.print(
+    llm = result["llm"]
+    yield (
         f"{result['episodes']} episodes from seed {result['seed']}; {result['ms_per_action']:.3f} ms an action; "
-        f"{llm['asked']} questions asked live, {llm['replayed']} replayed.",
-        highlight=False,
+        f"{llm['asked']} questions asked live, {llm['replayed']} replayed."
+    )
+
+
+def _words_costs(result: Mapping[str, Any]) -> str:
+    """What the episodes of a task in words took."""
+    from wean.evaluation.scores import questions_text
+
+    return (
+        f"{result['episodes']} episodes, {100 * result['solved']:.1f} % solved, {result['actions']:.1f} actions and "
+        f"{result['moves']:.1f} moves each; {result['ms_per_action']:.1f} ms an action, {questions_text(result)}; "
+        f"{100 * result['matched']:.1f} % of the actions matched to the admissible ones, "
+        f"{result['loops']:.2f} loops an episode."
     )

@@ -9,6 +9,10 @@ import typer
 
 def list_(
     what: Annotated[str, typer.Argument(help="tasks, methods, models or settings.")],
+    filter_: Annotated[
+        str | None,
+        typer.Argument(metavar="[FILTER]", help="Of settings: a method or a section; of everything: a word in it."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-list/1).")] = False,
 ) -> None:
     """List tasks, methods, models or settings."""
@@ -22,7 +26,9 @@ def list_(
     kinds = {"tasks": _tasks, "methods": _methods, "models": _models, "settings": _settings}
     if what not in kinds:
         raise UsageError(f"cannot list {what!r}; there are {', '.join(kinds)}")
-    rows = kinds[what]()
+    rows = kinds[what](filter_ or "")
+    if not rows:
+        raise UsageError(f"no {what} with {filter_!r}; `wean list {what}` shows all")
     if as_json:
         typer.echo(json.dumps({"schema": "wean-list/1", what: rows}))
         return
@@ -34,21 +40,29 @@ def list_(
     Console().print(table)
 
 
-def _tasks() -> list[dict[str, Any]]:
-    from wean.tasks.registration import TASKS, task_id
-
-    return [{"name": name, "id": task_id(name), "what": task.what} for name, task in TASKS.items()]
-
-
-def _methods() -> list[dict[str, Any]]:
-    from wean.experiment.presets import METHODS
-
-    return [{"name": method.name, "what": method.title, "source": method.source} for method in METHODS.values()]
+def _with(word: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows in which a word stands."""
+    return [row for row in rows if word.lower() in " ".join(map(str, row.values())).lower()]
 
 
-def _models() -> list[dict[str, Any]]:
+def _tasks(word: str) -> list[dict[str, Any]]:
+    from wean.tasks.registration import listed_tasks, task_id
+
+    return _with(
+        word, [{"name": name, "id": task_id(name), "what": task.what} for name, task in listed_tasks().items()]
+    )
+
+
+def _methods(word: str) -> list[dict[str, Any]]:
+    from wean.experiment.presets import methods
+
+    rows = [{"name": name, "what": method.title, "source": method.source} for name, method in methods().items()]
+    return _with(word, rows)
+
+
+def _models(word: str) -> list[dict[str, Any]]:
     from wean.data.shipped import RECORDED
-    from wean.llm.backends.recorded import shipped_recordings
+    from wean.llm.recorded import shipped_recordings
     from wean.lm.packages import PACKAGES
 
     rows = [
@@ -62,16 +76,24 @@ def _models() -> list[dict[str, Any]]:
     rows.append({"name": "openai:NAME", "what": "a hosted model; needs OPENAI_API_KEY"})
     rows.append({"name": "http://HOST:PORT/v1#NAME", "what": "any OpenAI-compatible endpoint"})
     rows.append({"name": "hf:PATH-OR-ID", "what": "a local transformers model, GGUF files included"})
-    return rows
+    return _with(word, rows)
 
 
-def _settings() -> list[dict[str, Any]]:
-    from wean.experiment.settings import ALGORITHMS, SECTIONS, describe_fields
+def _settings(word: str) -> list[dict[str, Any]]:
+    """The settings of a method, with its preset's values; or those of all algorithms that have the word."""
+    from wean.experiment.presets import methods
+    from wean.experiment.settings import SECTIONS, describe_fields
 
-    rows = []
-    of_algorithms = [("", kind, name) for name, kind in ALGORITHMS.items()]
-    of_all = [(f"{name}.", kind, "every method") for name, kind in SECTIONS.items()]
-    for prefix, kind, of in of_algorithms + of_all:
-        for key, (text, default) in describe_fields(kind).items():
-            rows.append({"key": prefix + key, "default": default, "what": text, "of": of})
-    return rows
+    known = methods()
+    chosen = [known[word]] if word in known else list(known.values())
+    preset = known[word].settings if word in known else {}
+    groups = [
+        *dict.fromkeys(("", one.learner.Config, one.learner.__name__) for one in chosen),
+        *((f"{section}.", settings, "every method") for section, settings in SECTIONS.items()),
+    ]
+    rows = [
+        {"key": prefix + key, "default": preset.get(prefix + key, default), "what": text, "of": of}
+        for prefix, settings, of in groups
+        for key, (text, default) in describe_fields(settings).items()
+    ]
+    return rows if word in known else _with(word, rows)

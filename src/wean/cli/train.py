@@ -10,12 +10,14 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from wean.experiment.runner import Progress
+
 
 def train(
     method: Annotated[str, typer.Argument(help="A preset; `wean list methods` shows them.")],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Settings; `wean list settings` shows them."),
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings; `wean list settings METHOD` shows them."),
     ] = None,
     task: Annotated[str | None, typer.Option(help="Short name or registered id; the preset's own by default.")] = None,
     model: Annotated[str | None, typer.Option(help="The teacher's language model, e.g. recorded:doorkey.")] = None,
@@ -32,76 +34,82 @@ def train(
     """Train a student; writes a run folder with the student, its scores and a report."""
     from rich.console import Console
 
-    from wean.algorithms.finetune import FinetuneConfig
-    from wean.algorithms.offline import OfflineConfig
-    from wean.experiment.runner import Training
+    from wean.experiment.runner import Runner, default_folder
     from wean.experiment.settings import resolve
     from wean.llm import Budget
     from wean.tasks.registration import short_name
 
     config = resolve(method, short_name(task) if task else None, model, seed, overrides or ())
-    folder = out or Path("runs") / f"{config.method}-{config.task.split('/')[-1].removesuffix('-v0')}-{seed}"
+    folder = out or default_folder(config)
     budget = Budget(calls=max_calls, tokens=max_tokens, dollars=max_dollars)
     console = Console(stderr=True)
-    if isinstance(config.algorithm, FinetuneConfig):
-        from wean.cli.train_text import distill
-
-        distill(config, folder, resume, console)
-        return
-    algorithm = config.algorithm
-    total = algorithm.gradient_steps if isinstance(algorithm, OfflineConfig) else algorithm.total_timesteps
-    with _Progress(console, total) as progress:
-        training = Training(
+    with ProgressBar(console) as bar:
+        summary = Runner(
             config,
             folder,
             resume=resume,
+            progress=bar.update,
+            say=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
             strict=strict,
             budget=budget,
-            progress=progress.update,
-            say=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
-        )
-        summary = training.run()
+        ).run()
     _print_summary(Console(), summary, folder)
 
 
-class _Progress:
-    """A bar on a terminal; nothing elsewhere."""
+class ProgressBar:
+    """A bar on a terminal, in the run's own unit; nothing elsewhere."""
 
-    def __init__(self, console: Console, total: int) -> None:
+    def __init__(self, console: Console) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._bar = Progress(
             TextColumn("training"),
             BarColumn(),
-            TextColumn("{task.completed:,.0f} of {task.total:,.0f} steps"),
+            TextColumn("{task.completed:,.0f} of {task.total:,.0f} {task.fields[unit]}"),
             TextColumn("{task.fields[note]}"),
             TimeRemainingColumn(),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("training", total=total, note="")
+        self._task = self._bar.add_task("training", total=1, unit="", note="")
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> ProgressBar:
         self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def update(self, env_steps: int, metrics: dict[str, float]) -> None:
+    def update(self, progress: Progress) -> None:
         """Moves the bar."""
-        note = f"success {metrics['success']:.2f}" if "success" in metrics else ""
-        self._bar.update(self._task, completed=env_steps, note=note)
+        from wean.report.format import UNITS
+
+        shown = {"success": "success {:.2f}", "loss": "loss {:.3f}", "exact": "{:.1%} of dev answers right"}
+        note = ", ".join(
+            text.format(progress.metrics[name]) for name, text in shown.items() if name in progress.metrics
+        )
+        self._bar.update(
+            self._task, completed=progress.done, total=progress.total, unit=UNITS[progress.unit], note=note
+        )
 
 
 def _print_summary(console: Console, summary: dict[str, Any], folder: Path) -> None:
+    lines = _played(console, summary) if "final" in summary else _fine_tuned(summary)
+    for name, file in (("report", "report.html"), ("student", "student")):
+        lines.append(f"{name:8} {folder / file}")
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _played(console: Console, summary: dict[str, Any]) -> list[str]:
+    """Prints the table of policies that played the held-out episodes; returns what is said below it."""
     from rich.table import Table
 
-    from wean.report.card import other_ways
+    from wean.report.card import other_ways, trained_for
 
     table = Table(title=f"{summary['method']} on {summary['task']}, seed {summary['seed']}", title_justify="left")
-    table.add_column("who acts")
+    table.add_column("policy")
     asks = "asking" in summary["final"]
     for name in ("success", "return", "length", *(("questions",) if asks else ()), "ms/action"):
         table.add_column(name, justify="right")
@@ -111,29 +119,43 @@ def _print_summary(console: Console, summary: dict[str, Any], folder: Path) -> N
         if asks:
             cells.append(_cell(result["asking"]["questions"], 2))
         table.add_row(name, *cells, f"{result['ms_per_action']:.3f}")
-    llm = summary["llm"]
     console.print(table)
-    final = summary["final"]
-    console.print(
+    final, llm, advice = summary["final"], summary["llm"], summary["advice"]
+    sparingly = ""
+    if advice and advice["not_asked"]:
+        sparingly = (
+            f"{advice['questions']:,} questions by the rule, {advice['advised']:,} of {advice['moments']:,} moments "
+            "advised; "
+        )
+    return [
         f"{final['episodes']} held-out episodes from seed {final['seed']}, 95 % intervals. "
-        f"{summary['env_steps']:,} steps at {summary['steps_per_second']:,.0f} a second; "
-        f"{llm['distinct']} distinct questions, {llm['asked']} asked live; "
-        f"{_advice(summary['advice'])}"
-        f"{summary['student_bytes'] / 1e6:.2f} MB of weights.",
-        highlight=False,
-    )
-    console.print(f"report   {folder / 'report.html'}", highlight=False, soft_wrap=True)
-    console.print(f"student  {folder / 'student'}", highlight=False, soft_wrap=True)
+        f"{trained_for(summary)} at {summary['steps_per_second']:,.0f} a second; "
+        f"{llm['distinct']} distinct questions, {llm['asked']} asked live; {sparingly}"
+        f"{summary['student_bytes'] / 1e6:.2f} MB of weights."
+    ]
 
 
-def _advice(counts: dict[str, Any]) -> str:
-    """How sparingly the teacher was asked, where it was not asked at every moment."""
-    if not counts or not counts["not_asked"]:
-        return ""
-    return (
-        f"{counts['questions']:,} questions by the rule, {counts['advised']:,} of {counts['moments']:,} moments "
-        "advised; "
-    )
+def _fine_tuned(summary: dict[str, Any]) -> list[str]:
+    from wean.report.card import trained_for
+
+    best = summary["best"]
+    lines = [
+        f"{summary['method']}, seed {summary['seed']}: {summary['student_parameters']:,} parameters, "
+        f"{summary['demonstrations']} demonstrations of {len(summary['tasks'])} tasks",
+        f"{summary['tokens']:,} tokens ({summary['tokens_per_demonstration']:,.0f} a demonstration) in "
+        f"{summary['seconds']:,.0f} s: {summary['tokens_per_second']:,.0f} a second, {summary['flops']:.2e} FLOPs",
+    ]
+    if "exact" in best:
+        kinds = ", ".join(
+            f"{name} {100 * best[key]:.1f} %"
+            for name, key in (("actions", "exact_action"), ("sub-goals", "exact_goal"), ("done", "exact_done"))
+            if key in best
+        )
+        lines.append(
+            f"best after {best['gradient_steps']:,} of {trained_for(summary)}: {100 * best['exact']:.1f} % of the "
+            f"answers in {summary['dev_demonstrations']} dev demonstrations exactly right ({kinds})"
+        )
+    return lines
 
 
 def _cell(value: dict[str, float], digits: int) -> str:

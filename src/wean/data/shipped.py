@@ -1,14 +1,15 @@
-"""Annotated demonstrations that come with wean."""
+"""Annotated demonstrations in words: those that come with wean, or a file's; to learn from, and to choose by."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from wean.data.annotations import Annotation, match_annotations, read_annotations
-from wean.data.trajectories import Key, Trajectory, read_trajectories
+from wean.data.trajectories import Key, Trajectory, by_task, read_trajectories
 from wean.errors import UsageError
 
 SHIPPED = {
@@ -33,6 +34,8 @@ CHOSEN_BY = {"scienceworld-train": "scienceworld-dev", "scienceworld-short": "sc
 RECORDED = ("scienceworld",)
 """Those whose sub-goals were asked for, one by one: what `recorded:NAME` answers with."""
 
+_TASKS_NAMED = 4  # in a message
+
 
 class Demonstrations(NamedTuple):
     """Demonstrations with the sub-goals of some or all of them.
@@ -51,18 +54,122 @@ class Demonstrations(NamedTuple):
         return [(t, self.annotations[t.key]) for t in self.trajectories if t.key in self.annotations]
 
 
-def demonstrations(name: str, annotations: Path | None = None) -> Demonstrations:
+class TrainingData(NamedTuple):
+    """Demonstrations to learn from.
+
+    Attributes:
+        train: The demonstrations that are learnt.
+        dev: Those that choose the checkpoint.
+        annotations: The sub-goals of both, by task and variation; empty where none are learnt.
+    """
+
+    train: list[Trajectory]
+    dev: list[Trajectory]
+    annotations: Mapping[Key, Annotation]
+
+
+def demonstrations(
+    name: str, annotations: Path | None = None, note: Callable[[str], None] = lambda problem: None
+) -> Demonstrations:
     """Those that come with wean, or those of a file; with the sub-goals of another file that fit them.
+
+    Args:
+        name: A file, or a name in `SHIPPED`.
+        annotations: A file with sub-goals.
+        note: Called with a line for each thing that is left out.
 
     Raises:
         WeanError: A file cannot be read.
         UsageError: A file holds something else.
     """
-    found = shipped(name) if is_shipped(name) else Demonstrations(read_trajectories(Path(name)).found, {})
+    if is_shipped(name):
+        found = shipped(name)
+    else:
+        read = read_trajectories(Path(name))
+        found, problems = Demonstrations(read.found, {}), read.problems
+        for problem in problems:
+            note(problem)
     if annotations is None:
         return found
-    known, _ = match_annotations(read_annotations(annotations).found, found.trajectories)
+    subgoals = read_annotations(annotations)
+    known, problems = match_annotations(subgoals.found, found.trajectories)
+    for problem in [*subgoals.problems, *problems]:
+        note(problem)
     return found._replace(annotations={**found.annotations, **known})
+
+
+def annotated(
+    name: str, annotations: Path | None, missing: Literal["refuse", "skip"], note: Callable[[str], None]
+) -> Demonstrations:
+    """Demonstrations that all have sub-goals.
+
+    Args:
+        name: A file, or a name in `SHIPPED`.
+        annotations: A file with sub-goals; None for those that come with the demonstrations.
+        missing: Whether demonstrations without sub-goals are refused or left out.
+        note: Called with a line for each thing that is left out.
+
+    Raises:
+        UsageError: Some have no sub-goals and are not to be left out, or all have none.
+    """
+    trajectories, known = demonstrations(name, annotations, note)
+    lacking = Counter(one.task for one in trajectories if one.key not in known)
+    if not lacking:
+        return Demonstrations(trajectories, known)
+    tasks = ", ".join(f"{task} {count}" for task, count in lacking.most_common(_TASKS_NAMED))
+    more = ", ..." if len(lacking) > _TASKS_NAMED else ""
+    text = f"{lacking.total()} of {len(trajectories)} demonstrations of {name} have no sub-goals ({tasks}{more})"
+    if missing == "refuse" or lacking.total() == len(trajectories):
+        raise UsageError(
+            f"{text}; write them with `wean annotate` and name the file with annotations=, "
+            "leave them out with missing=skip, or learn the actions alone with subgoals=false"
+        )
+    note(f"{text}; they are left out")
+    return Demonstrations([one for one in trajectories if one.key in known], known)
+
+
+def training_data(
+    name: str, read: Callable[[str], Demonstrations], dev: str = "", dev_share: float = 0.1
+) -> TrainingData:
+    """Demonstrations to learn from, and others that choose the checkpoint.
+
+    Args:
+        name: Demonstrations to learn from.
+        read: Reads demonstrations of a name.
+        dev: Demonstrations to choose by; by default those of `CHOSEN_BY`, else a share of the first ones is kept.
+        dev_share: See `split_dev`.
+
+    Raises:
+        UsageError: Both share demonstrations.
+    """
+    train, annotations = read(name)
+    dev = dev or (CHOSEN_BY.get(name, "") if is_shipped(name) else "")
+    if not dev:
+        return TrainingData(*split_dev(train, dev_share), annotations)
+    choose, more = read(dev)
+    if {one.key for one in train} & {one.key for one in choose}:
+        raise UsageError(f"{dev} and {name} share demonstrations; keep them apart")
+    return TrainingData(train, choose, {**annotations, **more})
+
+
+def split_dev(trajectories: Sequence[Trajectory], share: float) -> tuple[list[Trajectory], list[Trajectory]]:
+    """Splits demonstrations: the last variations of every task are kept for choosing the checkpoint.
+
+    Args:
+        trajectories: All of them.
+        share: Share of each task's demonstrations that is kept, at least one where there are three or more.
+
+    Returns:
+        Those to learn from and those to choose by.
+    """
+    learn: list[Trajectory] = []
+    choose: list[Trajectory] = []
+    for of_task in by_task(trajectories).values():
+        ordered = sorted(of_task, key=lambda trajectory: trajectory.variation)
+        count = max(1, round(share * len(ordered))) if share and len(ordered) > 2 else 0
+        learn += ordered[: len(ordered) - count]
+        choose += ordered[len(ordered) - count :]
+    return learn, choose
 
 
 def is_shipped(name: str) -> bool:

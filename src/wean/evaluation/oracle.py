@@ -7,24 +7,23 @@ paths that it was at. What comes out does not depend on the number of processes,
 from __future__ import annotations
 
 import json
-import multiprocessing
 import random
-import signal
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
 from wean.data.demonstrations import writing
+from wean.data.parts import Parts
 from wean.data.paths import path_metadata, write_paths
-from wean.data.unfinished import Unfinished
 from wean.errors import UsageError, WeanError
+from wean.processes import work
 from wean.tasks.registration import make_task
 from wean.tasks.scienceworld.env import ScienceWorld
 from wean.tasks.scienceworld.server import ServerLost
-from wean.tasks.scienceworld.variations import TASKS, VERSION, Fold, find_task, first_seed
+from wean.tasks.scienceworld.variations import TASKS, VERSION, find_task
+from wean.tasks.splits import Fold, first_seed
 
 Wanted = tuple[str, int]
 """A task and which of its variations; for TextWorld the number is the reset seed."""
@@ -208,13 +207,18 @@ def write_oracle_paths(
         UsageError: The file, or an unfinished one, is there without `resume`, or is of another job.
         WeanError: A file is damaged, a process died, or nothing reached the full score; what was played stays.
     """
-    unfinished = Unfinished(out, {**job, "wanted": [list(item) for item in wanted]}, resume, _job_of)
-    if unfinished.finished:
+    parts = Parts(out, {**job, "wanted": [list(item) for item in wanted]}, resume, _job_of)
+    if parts.finished:
         finished: dict[str, int] = json.loads(path_metadata(out)["report"])
         return finished
-    unfinished.begin()
-    folder = unfinished.folder
-    _play_all(folder, make, wanted, workers, progress)
+    parts.begin()
+    folder = parts.folder
+    successes = 0
+    played = work(partial(_PathPlayer, make, folder), wanted, workers, "go on with --resume and fewer --workers")
+    for tried, success in enumerate(played, 1):
+        successes += success
+        if progress is not None:
+            progress(successes, tried)
     rows = [_read(_part(folder, item)) for item in wanted]
     kept = [row for row in rows if row["score"] >= 100]
     if not kept:
@@ -227,8 +231,8 @@ def write_oracle_paths(
         "steps": sum(len(row["path"]) for row in kept),
     }
     about = {name: str(job[name]) for name in ("version", "simplification") if name in job}
-    write_paths(out, kept, {**about, "job": unfinished.job, "report": json.dumps(report)})
-    unfinished.remove()
+    write_paths(out, kept, {**about, "job": parts.job, "report": json.dumps(report)})
+    parts.remove()
     return report
 
 
@@ -242,32 +246,29 @@ def version_of(task: str) -> str:
     return f"scienceworld {VERSION}" if task == "ScienceWorld" else f"textworld {version('textworld')}"
 
 
-def _play_all(
-    folder: Path,
-    make: Callable[[], Oracle],
-    wanted: Sequence[Wanted],
-    workers: int,
-    progress: Callable[[int, int], None] | None,
-) -> None:
-    done = [item for item in wanted if _part(folder, item).exists()]
-    kept = sum(_read(_part(folder, item))["score"] >= 100 for item in done)
-    left = [item for item in wanted if not _part(folder, item).exists()]
-    tried = len(done)
-    if not left:
-        return
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(min(workers, len(left)), context, _begin_worker, (make, folder))
-    try:
-        futures: list[Future[bool]] = [executor.submit(_play_in_worker, item) for item in left]
-        for future in as_completed(futures):
-            kept += future.result()
-            tried += 1
-            if progress is not None:
-                progress(kept, tried)
-    except BrokenProcessPool:
-        raise WeanError("a process that played paths died; go on with --resume and fewer --workers") from None
-    finally:
-        executor.shutdown(cancel_futures=True)
+class _PathPlayer:
+    """Plays and keeps paths, each in a file of its own; what is there already is not played again."""
+
+    def __init__(self, make: Callable[[], Oracle], folder: Path) -> None:
+        self._make, self._folder = make, folder
+        self._oracle: Oracle | None = None
+
+    def __call__(self, task: str, variation: int) -> bool:
+        """Returns whether a path reaches the full score."""
+        part = _part(self._folder, (task, variation))
+        if part.exists():
+            return bool(_read(part)["score"] >= 100)
+        if self._oracle is None:
+            self._oracle = self._make()
+        row = self._oracle.play(task, variation)
+        with writing(part) as unfinished:
+            unfinished.write_text(json.dumps(row), encoding="utf-8")
+        return bool(row["score"] >= 100)
+
+    def close(self) -> None:
+        """Lets go of what it plays in."""
+        if self._oracle is not None:
+            self._oracle.close()
 
 
 def _part(folder: Path, item: Wanted) -> Path:
@@ -280,25 +281,3 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         raise WeanError(f"{path} is damaged; delete it and go on with --resume") from None
     return row
-
-
-_make: Callable[[], Oracle]  # of a worker process
-_oracle: Oracle | None = None
-_folder: Path
-
-
-def _begin_worker(make: Callable[[], Oracle], folder: Path) -> None:
-    global _make, _folder
-    # Ctrl-C reaches every process of a terminal; whether to stop is for the first one to say.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _make, _folder = make, folder
-
-
-def _play_in_worker(item: Wanted) -> bool:
-    global _oracle
-    if _oracle is None:
-        _oracle = _make()
-    row = _oracle.play(*item)
-    with writing(_part(_folder, item)) as unfinished:
-        unfinished.write_text(json.dumps(row), encoding="utf-8")
-    return bool(row["score"] >= 100)

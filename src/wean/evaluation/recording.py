@@ -13,81 +13,110 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.agents.policy import Policy, sample
+from wean.agents.policy import Policy
 from wean.errors import UsageError
-from wean.evaluation.episodes import succeeded
-from wean.tasks.registration import make_task
-from wean.tasks.vector import SerialTasks, ShownTasks, chosen
+from wean.evaluation.evaluate import seed_cases
+from wean.evaluation.playing import Observer, play
+from wean.evaluation.scores import Episodes
+from wean.tasks.splits import Case
+from wean.tasks.vector import SerialTasks, ShownTasks, Steps, Tasks, has_numbered_actions, num_actions
 
 SCHEMA = "wean-episodes/1"
 
 
 def record(
     policy: Policy,
-    task: str,
+    make: Callable[..., gym.Env[Any, Any]],
     seeds: Sequence[int],
     success_return: float | None = None,
     view: Callable[[SerialTasks], ShownTasks] | None = None,
 ) -> dict[str, Any]:
-    """Plays one episode a seed and keeps every step.
+    """Plays one episode for each seed, with the actions of an evaluation, and keeps every step.
 
     Args:
-        policy: Who acts.
-        task: Short name or registered id; one that does not render `rgb_array` gives steps without a picture, one
-            without words steps without text.
+        policy: The policy.
+        make: Makes the task; one that does not render `rgb_array` gives steps without a picture, one without words
+            steps without text.
         seeds: Reset seeds.
-        success_return: As in `wean.evaluation.episodes.play`.
+        success_return: Least return of a success where the task does not say what is one; None: any positive one.
         view: Shows the tasks as the policy sees them; as they are by default.
 
     Returns:
         A JSON-ready object `wean-episodes/1`.
     """
-    played = SerialTasks([partial(_make, task)])
+    played = SerialTasks([partial(_make, make)])
     tasks = played if view is None else view(played)
     try:
-        names = _action_names(tasks)
-        episodes = [_record_one(policy, tasks, seed, names, success_return) for seed in seeds]
+        noting = _NotingPolicy(policy)
+        recorder = _Recorder(tasks, noting)
+        cases = [case for seed in seeds for case in seed_cases("", 1, seed)]
+        found = Episodes.of(list(play(noting, tasks, cases, observers=[recorder])), success_return)
     finally:
         tasks.close()
+    episodes = [
+        {"seed": case.seed, "success": bool(success), "return": float(total), "steps": steps}
+        for case, success, total, steps in zip(cases, found.successes, found.returns, recorder.episodes, strict=True)
+    ]
     return {"schema": SCHEMA, "episodes": episodes}
 
 
-def _record_one(
-    policy: Policy, tasks: ShownTasks, seed: int, named: Sequence[str], success_return: float | None
-) -> dict[str, Any]:
-    generator = np.random.default_rng([seed, 1])  # the same actions as in `wean.evaluation.episodes.play`
-    observations = tasks.reset([0], [seed])
-    policy.begin(1)
-    steps: list[dict[str, Any]] = []
-    ended = False
-    while not ended:
-        draws = np.array([[generator.random(), generator.random()]])
-        probabilities = policy.act(tasks, [0], observations, draws[:, 0])
-        number = sample(probabilities, draws[:, 1])
-        action, names = int(number[0]), named or tasks.situations([0])[0].choices
-        step = {
-            "frame": _picture(tasks),
-            "text": _text(tasks),
-            "action": names[action],
-            "probabilities": {name: round(float(p), 4) for name, p in zip(names, probabilities[0], strict=True)},
-        }
-        stepped = tasks.step([0], chosen(tasks, [0], number))
-        observations = stepped.observations
-        steps.append({**step, "reward": float(stepped.rewards[0])})
-        ended = bool(stepped.terminated[0] or stepped.truncated[0])
-    total = sum(step["reward"] for step in steps)
-    success = bool(succeeded(np.array([total]), stepped.successes, success_return)[0])
-    return {"seed": seed, "success": success, "return": total, "steps": steps}
+class _NotingPolicy(Policy):
+    """Another policy whose last probabilities are kept."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.last: NDArray[np.float64] = np.zeros((0, 0))
+
+    def begin(self, members: Sequence[Case]) -> None:
+        """See `Policy.begin`."""
+        self._policy.begin(members)
+
+    def probabilities(
+        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """See `Policy.probabilities`."""
+        self.last = self._policy.probabilities(tasks, which, observations, draws)
+        return self.last
 
 
-def _make(task: str) -> gym.Env[Any, Any]:
+class _Recorder(Observer):
+    """Keeps what there was to see in each step of one member, what was done, and with which probability."""
+
+    def __init__(self, tasks: ShownTasks, policy: _NotingPolicy) -> None:
+        self._tasks, self._policy = tasks, policy
+        self._names = _action_names(tasks)
+        self.episodes: list[list[dict[str, Any]]] = []
+
+    def begin(self, tasks: Tasks, cases: Sequence[Case]) -> None:
+        """See `Observer.begin`."""
+        self.episodes.append([])
+
+    def before(self, tasks: Tasks, which: Sequence[int]) -> None:
+        """See `Observer.before`."""
+        self._choices = self._names or tasks.situations([0])[0].choices
+        self._seen = {"frame": _picture(self._tasks), "text": _text(tasks)}
+
+    def after(self, tasks: Tasks, which: Sequence[int], actions: Sequence[Any], steps: Steps) -> None:
+        """See `Observer.after`."""
+        named = dict(zip(self._choices, self._policy.last[0].tolist(), strict=True))
+        self.episodes[-1].append(
+            {
+                **self._seen,
+                "action": self._names[actions[0]] if self._names else actions[0],
+                "probabilities": {name: round(share, 4) for name, share in named.items()},
+                "reward": float(steps.rewards[0]),
+            }
+        )
+
+
+def _make(make: Callable[..., gym.Env[Any, Any]]) -> gym.Env[Any, Any]:
     """Makes a task that renders, if it can: an environment of a user's own need not take a render mode."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return make_task(task, render_mode="rgb_array")
+            return make(render_mode="rgb_array")
         except TypeError:
-            return make_task(task)
+            return make()
 
 
 def _picture(tasks: ShownTasks) -> str | None:
@@ -99,7 +128,7 @@ def _picture(tasks: ShownTasks) -> str | None:
             return None  # an environment that cannot be drawn says so in one of these ways
 
 
-def _text(tasks: ShownTasks) -> str:
+def _text(tasks: Tasks) -> str:
     try:
         return tasks.situations([0])[0].text
     except UsageError:
@@ -107,10 +136,10 @@ def _text(tasks: ShownTasks) -> str:
 
 
 def _action_names(tasks: ShownTasks) -> list[str]:
-    """Names of the numbered actions; none for a text task, where every moment names its own."""
-    if not isinstance(tasks.action_space, gym.spaces.Discrete):
+    """Names of the numbered actions; none for a text task, where every situation names its own."""
+    if not has_numbered_actions(tasks):
         return []
-    named, count = tasks.action_names(), int(tasks.action_space.n)
+    named, count = tasks.action_names(), num_actions(tasks.action_space)
     return named if len(named) == count else [str(action) for action in range(count)]
 
 

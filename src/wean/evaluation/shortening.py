@@ -16,11 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wean.data.annotations import Annotation
-from wean.data.subgoals import Chunk
+from wean.data.annotations import Annotation, Chunk
+from wean.data.normalize import is_idle
 from wean.data.trajectories import Trajectory
 from wean.evaluation.oracle import TRIES, replayed
-from wean.students.text.prompt import is_idle
 from wean.tasks.scienceworld.env import ScienceWorld
 from wean.tasks.scienceworld.server import ServerLost
 

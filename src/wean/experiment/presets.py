@@ -5,9 +5,25 @@ Nothing is decided here: a preset is a set of values for the algorithms' configu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import pkgutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from wean.errors import UsageError, did_you_mean
+from wean.plugins import entry_points
+
+if TYPE_CHECKING:
+    from wean.algorithms.algorithm import Algorithm
+
+PPO = "wean.algorithms.ppo:PPO"
+IMITATION = "wean.algorithms.imitation:Imitation"
+WHEN2ASK = "wean.algorithms.when2ask:When2Ask"
+DQN = "wean.algorithms.dqn:DQN"
+CQL = "wean.algorithms.cql:CQL"
+CLONING = "wean.algorithms.offline:Cloning"
+FINETUNING = "wean.algorithms.finetune:Finetuning"
+BUILD_TEXT = "wean.experiment.build_text:build"
 
 
 @dataclass(frozen=True)
@@ -18,7 +34,7 @@ class Method:
         name: What the command line calls it.
         title: One line that says what it is.
         source: The paper.
-        algorithm: The learning rule that it configures.
+        algorithm: The learning rule that it configures: a class, or `module:Class`, imported when it is needed.
         settings: Dotted keys and values, as on the command line.
         per_task: Further ones for a task, by short name.
         teaches: Whether it asks a teacher.
@@ -26,19 +42,37 @@ class Method:
         models: Other ones for a task, by short name.
         home: The task unless the user names one.
         expected: For each task, the success (lower end of the 95 % interval, seeds pooled) that it must reach.
+        build: The function, or `module:function`, that builds the components of its runs.
     """
 
     name: str
     title: str
     source: str
-    algorithm: Literal["ppo", "imitation", "when2ask", "dqn", "cql", "cloning", "subgoals"]
-    settings: Mapping[str, Any]
+    algorithm: str | type[Algorithm]
+    settings: Mapping[str, Any] = field(default_factory=dict)
     per_task: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     teaches: bool = True
     model: str = "recorded:doorkey"
     models: Mapping[str, str] = field(default_factory=dict)
     home: str = "SimpleDoorKey"
     expected: Mapping[str, float] = field(default_factory=dict)
+    build: str | Callable[..., Any] = "wean.experiment.build:build"
+
+    @property
+    def learner(self) -> type[Algorithm]:
+        """The learning rule's class."""
+        found: type[Algorithm] = _imported(self.algorithm)
+        return found
+
+    @property
+    def builder(self) -> Callable[..., Any]:
+        """The function that builds the components of its runs."""
+        found: Callable[..., Any] = _imported(self.build)
+        return found
+
+
+def _imported(named: Any) -> Any:
+    return pkgutil.resolve_name(named) if isinstance(named, str) else named
 
 
 _PPO = {"total_timesteps": 200_000, "num_envs": 64, "num_steps": 16, "num_minibatches": 8, "ent_coef": 0.001}
@@ -145,7 +179,7 @@ _TABLE = {
 }
 _DQN_TASKS = {task: _TABLE for task in _LAKES if task != "FrozenLakeRandom"}
 _OFFLINE = {**_VALUED, "gradient_steps": 3000, "evaluation.curve_points": 12}
-# With 1 the values of a hundred episodes overfit, and greedy success fell to 0 within 2,000 steps (seed 1).
+# With cql_coef 1 the values of a hundred episodes overfit, and greedy success fell to 0 within 2,000 steps (seed 1).
 _CQL = {**_OFFLINE, "cql_coef": 5.0}
 # With gamma = 0.99 PPO prefers to chop and spill the tomato for ever, see docs/tasks/kitchen.md.
 _PPO_KITCHEN = {
@@ -166,7 +200,7 @@ METHODS = {
             "llm4teach",
             "PPO with a language model's soft advice, annealed to zero",
             "LLM4Teach, 2311.13373",
-            "ppo",
+            PPO,
             {**_PPO, **_ANNEALED},
             {**_GUIDED, **_STOCK_GUIDED},
             models=_STOCK_MODEL,
@@ -176,7 +210,7 @@ METHODS = {
             "kickstarting",
             "PPO kickstarted by one drawn plan a step, with a weight that starts at 1",
             "Kickstarting deep reinforcement learning, 1803.03835",
-            "ppo",
+            PPO,
             {**_PPO, **_ANNEALED, "teacher.start": 1.0, "advice.mode": "sampled"},
             _GUIDED,
         ),
@@ -184,7 +218,7 @@ METHODS = {
             "ppo",
             "PPO without a teacher",
             "Proximal policy optimization, 1707.06347",
-            "ppo",
+            PPO,
             {**_PPO, "ent_coef": 0.01},
             {**_ROOMS, **_STOCK_ALONE, **_PPO_KITCHENS},
             teaches=False,
@@ -193,7 +227,7 @@ METHODS = {
             "ppo-prior",
             "PPO held near a language model's prior over the actions by a KL term, annealed to zero",
             "LLM priors, 2410.07927",
-            "ppo",
+            PPO,
             {
                 **_PPO,
                 "guidance": "prior",
@@ -215,7 +249,7 @@ METHODS = {
             "dqn",
             "Double DQN over (situation, action) pairs in words",
             "DQN, Mnih et al. 2015; 1509.06461",
-            "dqn",
+            DQN,
             _DQN,
             _DQN_TASKS,
             teaches=False,
@@ -225,7 +259,7 @@ METHODS = {
             "dqn-prior",
             "DQN that acts and looks ahead among what a language model proposes (direct posterior sampling)",
             "LLM priors, 2410.07927",
-            "dqn",
+            DQN,
             _DQN,
             _DQN_TASKS,
             model="recorded:kitchen",
@@ -236,7 +270,7 @@ METHODS = {
             "cql",
             "Conservative Q-learning from a file of demonstrations (data=FILE)",
             "CQL, 2006.04779",
-            "cql",
+            CQL,
             _CQL,
             teaches=False,
             home="KitchenRandom",
@@ -245,7 +279,7 @@ METHODS = {
             "cql-prior",
             "CQL among what a language model proposes, from a file of demonstrations (data=FILE)",
             "LLM priors, 2410.07927",
-            "cql",
+            CQL,
             _CQL | {"prior.k": 5},
             model="recorded:kitchen",
             models=_PRIOR_MODELS,
@@ -255,7 +289,7 @@ METHODS = {
             "offline-bc",
             "Behaviour cloning from a file of demonstrations (data=FILE)",
             "Pomerleau 1991",
-            "cloning",
+            CLONING,
             _OFFLINE,
             teaches=False,
             home="KitchenRandom",
@@ -264,7 +298,7 @@ METHODS = {
             "beacons",
             "PPO with a reward for every sub-goal of the language model's plans that is reached",
             "Words as Beacons, 2410.08632",
-            "ppo",
+            PPO,
             {**_PPO, **_UNGUIDED, "rewards.term": "beacons", "shaping.kind": "constant", "shaping.start": 0.2},
             {"ColoredDoorKey": _LONG, "LavaDoorKey": _LONGER, **_STOCK},
             models=_STOCK_MODEL,
@@ -274,7 +308,7 @@ METHODS = {
             "lmgt",
             "PPO with a reward shift: the language model rates every action",
             "LMGT, 2409.04744",
-            "ppo",
+            PPO,
             {**_PPO, **_UNGUIDED, "rewards.term": "judge", "shaping.start": 0.05, "shaping.until": 1.0},
             {"ColoredDoorKey": _LONG, "LavaDoorKey": _LONGER, **_STOCK},
             model="recorded:minigrid",
@@ -283,7 +317,7 @@ METHODS = {
             "bc",
             "Behaviour cloning: copies the teacher at work",
             "Pomerleau 1991",
-            "imitation",
+            IMITATION,
             {"rounds": 1},
             _LABELS,
         ),
@@ -291,7 +325,7 @@ METHODS = {
             "dagger",
             "DAgger: the student acts, the teacher labels, all labels are kept",
             "Ross et al. 2011, 1011.0686",
-            "imitation",
+            IMITATION,
             {"rounds": 20},
             _LABELS,
         ),
@@ -299,7 +333,7 @@ METHODS = {
             "when2ask",
             "A policy learns when to ask the language model for a new plan; skills carry plans out",
             "When2Ask, 2306.03604",
-            "when2ask",
+            WHEN2ASK,
             _ASKING,
             {"RandomBoxKey": _ASKING_LESS, "ColoredDoorKey": _ASKING_OR_WAITING},
             home="ColoredDoorKey",
@@ -308,7 +342,7 @@ METHODS = {
             "option-ppo",
             "PPO that chooses among the task's skills, without a teacher",
             "Between MDPs and semi-MDPs, Sutton et al. 1999",
-            "ppo",
+            PPO,
             {**_PPO, "num_steps": 32, "ent_coef": 0.01, "student.chooses": "skills"},
             teaches=False,
         ),
@@ -316,28 +350,53 @@ METHODS = {
             "subgoals",
             "A small language model learns sub-goals and actions from annotated demonstrations (data=FILE)",
             "Sub-goal Distillation, 2405.02749",
-            "subgoals",
+            FINETUNING,
             {},
             teaches=False,
             home="ScienceWorld",
+            build=BUILD_TEXT,
         ),
         Method(
             "subgoals-flat",
             "The same student learns the actions alone: flat imitation (data=FILE)",
             "Pomerleau 1991",
-            "subgoals",
+            FINETUNING,
             {"subgoals": False},
             teaches=False,
             home="ScienceWorld",
+            build=BUILD_TEXT,
         ),
         Method(
             "subgoals-step",
             "The same student, fed as in the paper: one prompt for each sub-goal and each action (data=FILE)",
             "Sub-goal Distillation, 2405.02749",
-            "subgoals",
+            FINETUNING,
             {"feeding": "step"},
             teaches=False,
             home="ScienceWorld",
+            build=BUILD_TEXT,
         ),
     )
 }
+
+
+def methods() -> dict[str, Method]:
+    """All methods by name: wean's own, and what other packages declare as `wean.methods`."""
+    return METHODS | {name: load() for name, load in entry_points("wean.methods").items()}
+
+
+def find_method(method: str | Method) -> Method:
+    """Finds a preset by name; one that is none of the known comes back as it is.
+
+    Raises:
+        UsageError: If there is none of that name.
+    """
+    if isinstance(method, Method):
+        return method
+    if method in METHODS:
+        return METHODS[method]
+    known = methods()
+    if method in known:
+        return known[method]
+    hint = did_you_mean(method, known, f"there are {', '.join(known)}")
+    raise UsageError(f"unknown method {method!r}; {hint}")

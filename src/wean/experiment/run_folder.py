@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from wean.errors import UsageError, WeanError
+from wean.experiment.settings import RunConfig, from_yaml
 
-CHECKPOINT_SCHEMA = "wean-checkpoint/1"
+CHECKPOINT_SCHEMA = "wean-checkpoint/2"
 _KEPT = 2  # checkpoints
 
 
@@ -23,7 +24,7 @@ class RunFolder:
 
     ```
     config.yaml     the resolved settings          student/      the trained student
-    metrics.jsonl   one line an update             summary.json  the outcome (`wean-run/1`)
+    metrics.jsonl   one line an update             summary.json  the outcome (`wean-run/2`)
     checkpoints/    the last two                   report.html   for people
     ```
     TensorBoard's event files lie beside them.
@@ -39,12 +40,13 @@ class RunFolder:
         self.summary = path / "summary.json"
         self.student = path / "student"
         self.checkpoints = path / "checkpoints"
+        self._fresh = False
 
-    def create(self, config_text: str, resume: bool) -> None:
+    def create(self, config: RunConfig, resume: bool) -> None:
         """Makes the folder, or opens it to go on.
 
         Args:
-            config_text: The resolved settings.
+            config: The resolved settings.
             resume: Whether a folder that holds a run already is to be continued.
 
         Raises:
@@ -58,18 +60,25 @@ class RunFolder:
                 raise UsageError(
                     f"{self.path} already holds a run; add --resume to continue it or choose another --out"
                 )
-            if self.config.read_text() != config_text:
+            text = self.config.read_text()
+            if text != config.as_yaml() and from_yaml(text) != config:
                 raise UsageError(f"{self.path} was started with other settings; repeat them, or choose another --out")
         elif self.path.exists() and any(self.path.iterdir()):
             raise UsageError(f"{self.path} is not empty and holds no run; choose another --out")
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             if not self.config.exists():
-                write_text(self.config, config_text)
+                write_text(self.config, config.as_yaml())
+                self._fresh = True
             elif not os.access(self.path, os.W_OK):
                 raise PermissionError(13, "Permission denied")
         except OSError as error:
             raise WeanError(f"cannot write to {self.path} ({error.strerror}); choose another --out") from None
+
+    def discard(self) -> None:
+        """Removes what `create` has made, for a run that cannot begin; a folder that held a run before is kept."""
+        if self._fresh:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def save_checkpoint(self, step: int, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Writes a checkpoint beside the others and renames it into place; the last two are kept."""
@@ -100,12 +109,16 @@ class RunFolder:
             tensors = load_file(steps[-1] / "state.safetensors")
         except (OSError, ValueError, SafetensorError):
             raise WeanError(f"the checkpoint {steps[-1]} is damaged; delete it to go on from the one before") from None
-        if not isinstance(values, dict) or values.get("schema") != CHECKPOINT_SCHEMA:
-            raise WeanError(f"{steps[-1]} is not a checkpoint of this wean; delete it, or use the wean that wrote it")
+        schema = values.get("schema") if isinstance(values, dict) else None
+        if schema != CHECKPOINT_SCHEMA:
+            raise WeanError(
+                f"{steps[-1]} is no checkpoint of this wean ({schema}, not {CHECKPOINT_SCHEMA}); delete it, or finish "
+                "the run with the wean that wrote it"
+            )
         return tensors, values
 
-    def rewind_metrics(self, step: int) -> None:
-        """Drops the metrics after a step, and a torn last line, so that a resumed run does not write them twice."""
+    def rewind_metrics(self, unit: str, done: int) -> None:
+        """Drops the metrics after `done` units, and a torn last line: a resumed run does not write them twice."""
         if not self.metrics.exists():
             return
         kept = []
@@ -114,7 +127,7 @@ class RunFolder:
                 row = json.loads(line)
             except ValueError:
                 continue
-            if row["env_steps"] <= step:
+            if row[unit] <= done:
                 kept.append(line + "\n")
         write_text(self.metrics, "".join(kept))
 

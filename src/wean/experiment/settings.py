@@ -4,48 +4,38 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, ValidationError
 
-from wean.algorithms.cql import CQLConfig
-from wean.algorithms.dqn import DQNConfig
-from wean.algorithms.finetune import FinetuneConfig
-from wean.algorithms.imitation import ImitationConfig
-from wean.algorithms.offline import CloningConfig
-from wean.algorithms.ppo import PPOConfig
 from wean.algorithms.rewards import RewardConfig
-from wean.algorithms.when2ask import When2AskConfig
 from wean.errors import UsageError, did_you_mean
-from wean.experiment.presets import METHODS, Method
+from wean.evaluation.config import EvaluationConfig
+from wean.experiment.presets import Method, find_method
 from wean.students.config import StudentConfig
-from wean.students.no_repeat import Acting
 from wean.teachers.config import AdviceConfig, PriorConfig
 
-SCHEMA = "wean-config/1"
+SCHEMA = "wean-config/2"
+OLD_SCHEMA = "wean-config/1"
 
-AnyConfig = PPOConfig | ImitationConfig | When2AskConfig | DQNConfig | CQLConfig | CloningConfig | FinetuneConfig
-
-
-class EvaluationSettings(BaseModel):
-    """How the student is judged, during training and after it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    acting: Acting = "sampled"
-    """How the shipped student acts: draws, takes the most probable action, or that without going in circles."""
-    curve_points: int = Field(20, ge=0)
-    """Evaluations along the run (and checkpoints, which are taken then)."""
-    curve_spacing: Literal["linear", "geometric"] = "linear"
-    """Evenly, or ever farther apart from a two-hundredth of the run on: shows what learns fast."""
-    curve_episodes: int = Field(100, gt=0)
-    """Episodes in each of them, on seeds from 5000: never those of the final figures."""
-    episodes: int = Field(500, gt=0)
-    """Held-out episodes of the final figures, on seeds from 10000."""
-    recorded_episodes: int = Field(3, ge=0)
-    """How many of them the report shows step by step."""
+RENAMED = {
+    "student.reach": "student.view_radius",
+    "student.edges": "student.border_distances",
+    "student.census": "student.object_set",
+    "student.mirror": "student.reflection",
+    "evaluation.acting=unlooped": "evaluation.acting=no_repeat",
+    "total_timesteps": "gradient_steps",
+    "epochs": "num_epochs",
+    "renamed": "swap_entities",
+    "astray": "inject_mistakes",
+    "thinned": "drop_distractors",
+    "unnamed": "drop_subgoals",
+}
+"""Settings (and settings with a value) of earlier versions, by the name that they have now."""
+_GONE = ("num_envs",)  # settings that earlier versions wrote for algorithms which had no use for them
 
 
 class RunConfig(BaseModel):
@@ -53,8 +43,8 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: str
-    """Name of the preset."""
+    method: Annotated[InstanceOf[Method], BeforeValidator(find_method), PlainSerializer(lambda method: method.name)]
+    """The preset."""
     task: str
     """Short name or registered id of the task."""
     model: str | None
@@ -63,8 +53,8 @@ class RunConfig(BaseModel):
     """Seeds the student's first weights, its actions and its episodes."""
     threads: int = Field(1, gt=0)
     """PyTorch's threads; small students are no faster with more."""
-    algorithm: AnyConfig
-    """Settings of the learning algorithm."""
+    algorithm: Any
+    """Settings of the learning algorithm, of its class `Config`."""
     student: StudentConfig = StudentConfig()
     """Settings of the student."""
     advice: AdviceConfig = AdviceConfig()
@@ -73,7 +63,7 @@ class RunConfig(BaseModel):
     """Settings of the prior over the actions."""
     rewards: RewardConfig = RewardConfig()
     """Settings of the rewards that teach."""
-    evaluation: EvaluationSettings = EvaluationSettings()
+    evaluation: EvaluationConfig = EvaluationConfig()
     """Settings of the evaluation."""
 
     def as_yaml(self) -> str:
@@ -81,112 +71,100 @@ class RunConfig(BaseModel):
         return yaml.safe_dump({"schema": SCHEMA, **self.model_dump()}, sort_keys=False)
 
 
-ALGORITHMS: dict[str, type[AnyConfig]] = {
-    "ppo": PPOConfig,
-    "imitation": ImitationConfig,
-    "when2ask": When2AskConfig,
-    "dqn": DQNConfig,
-    "cql": CQLConfig,
-    "cloning": CloningConfig,
-    "subgoals": FinetuneConfig,
-}
 SECTIONS: dict[str, type[BaseModel]] = {
     "student": StudentConfig,
     "advice": AdviceConfig,
     "prior": PriorConfig,
     "rewards": RewardConfig,
-    "evaluation": EvaluationSettings,
+    "evaluation": EvaluationConfig,
 }
 _TOP = ("threads",)
-RENAMED = {
-    "student.reach": "student.view_radius",
-    "student.edges": "student.border_distances",
-    "student.census": "student.object_set",
-    "student.mirror": "student.reflection",
-    "total_timesteps": "gradient_steps",
-}
-"""Keys of earlier versions; one that a method still has is not an old key there."""
-
-
-def find_method(name: str) -> Method:
-    """Finds a preset by name.
-
-    Raises:
-        UsageError: If there is none.
-    """
-    if name in METHODS:
-        return METHODS[name]
-    hint = did_you_mean(name, METHODS, f"there are {', '.join(METHODS)}")
-    raise UsageError(f"unknown method {name!r}; {hint}")
 
 
 def resolve(
-    method_name: str,
+    method: str | Method,
     task: str | None = None,
     model: str | None = None,
     seed: int = 1,
     overrides: Sequence[str] = (),
+    **values: Any,
 ) -> RunConfig:
-    """Makes the settings of a run out of a preset and `key=value` overrides.
+    """Makes the settings of a run out of a preset and what the user wants otherwise.
 
     Keys of the algorithm stand alone (`total_timesteps=60000`, `teacher.until=0.4`); others carry their section
     (`student.hidden=64`, `advice.mode=argmax`, `evaluation.episodes=100`).
 
     Args:
-        method_name: The preset.
+        method: The preset, or its name.
         task: The task; the preset's first one by default.
         model: The teacher's model; the preset's by default.
         seed: The run's seed.
-        overrides: `key=value` strings; values are read as YAML.
+        overrides: `key=value` strings, as on the command line; values are read as YAML.
+        **values: The same as values; of a section a mapping or its config object (`advice={"mode": "argmax"}`).
 
     Raises:
         UsageError: If a name, key or value is wrong; the message names the nearest right one.
     """
-    method = find_method(method_name)
-    task = task or method.home
-    config_type = ALGORITHMS[method.algorithm]
-    tree: dict[str, Any] = {"algorithm": {}, **{section: {} for section in SECTIONS}}
+    preset = find_method(method)
+    task = task or preset.home
     short = task.removeprefix("wean/").removesuffix("-v0")
-    for source in (method.settings, method.per_task.get(short, {})):
-        for key, value in source.items():
-            _put(tree, key, value, config_type)
-    for item in overrides:
-        key, sign, text = item.partition("=")
-        if not sign:
-            raise UsageError(f"{item!r} is not key=value; write e.g. total_timesteps=60000")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise UsageError(f"the value of {key} cannot be read: {text!r}; quote it for your shell") from None
-        _put(tree, key, value, config_type)
-    try:
-        return RunConfig(
-            method=method.name,
-            task=task,
-            model=(model or method.models.get(short, method.model)) if method.teaches else None,
-            seed=seed,
-            algorithm=config_type(**tree.pop("algorithm")),
+    wanted = {**preset.settings, **preset.per_task.get(short, {}), **dict(map(_read, overrides)), **_flat(values)}
+    tree: dict[str, Any] = {"algorithm": {}}
+    for key, value in wanted.items():
+        _put(tree, key, value, preset.learner.Config)
+    return _checked(
+        {
+            "method": preset,
+            "task": task,
+            "model": (model or preset.models.get(short, preset.model)) if preset.teaches else None,
+            "seed": seed,
             **tree,
-        )
-    except ValidationError as error:
-        raise UsageError(_first_error(error)) from None
+        }
+    )
 
 
 def from_yaml(text: str) -> RunConfig:
-    """Reads a run's `config.yaml`.
+    """Reads a run's `config.yaml`, also one of an earlier version, whose settings had other names.
 
     Raises:
-        UsageError: If it was written by another version or edited into something wrong.
+        UsageError: If a later version wrote it, or it was edited into something wrong.
     """
     try:
         values = yaml.safe_load(text)
-        if not isinstance(values, dict) or values.pop("schema", None) != SCHEMA:
-            raise UsageError(f"config.yaml is not of schema {SCHEMA}; use the wean that wrote it")
-        algorithm = ALGORITHMS[find_method(values["method"]).algorithm]
-        return RunConfig(**{**values, "algorithm": algorithm(**values["algorithm"])})
-    except (yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
-        detail = _first_error(error) if isinstance(error, ValidationError) else "it cannot be read"
-        raise UsageError(f"config.yaml is damaged ({detail}); start a new run") from None
+        schema = values.pop("schema")
+        if schema not in (SCHEMA, OLD_SCHEMA):
+            raise UsageError(f"config.yaml is of schema {schema}, not {SCHEMA}; use the wean that wrote it")
+        if schema == OLD_SCHEMA:
+            values = _upgraded(values)
+        return _checked(values)
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError):
+        raise UsageError("config.yaml is damaged (it cannot be read); start a new run") from None
+
+
+def _upgraded(values: dict[str, Any]) -> dict[str, Any]:
+    """The settings that an earlier version wrote, by the names that they have now."""
+    config_type = find_method(values["method"]).learner.Config
+    known = _keys(config_type)
+    tree: dict[str, Any] = {key: values.pop(key) for key in ("method", "task", "model", "seed")} | {"algorithm": {}}
+    for key, value in _flat(values.pop("algorithm") | values).items():
+        if key in _GONE and key not in known:
+            continue
+        now = RENAMED.get(f"{key}={value}", "").partition("=")[2] or value
+        _put(tree, key if key in known else RENAMED.get(key, key), now, config_type)
+    return tree
+
+
+def _checked(values: dict[str, Any]) -> RunConfig:
+    """Settings from nested values.
+
+    Raises:
+        UsageError: A value is wrong.
+    """
+    try:
+        algorithm = find_method(values["method"]).learner.Config(**values["algorithm"])
+        return RunConfig(**{**values, "algorithm": algorithm})
+    except ValidationError as error:
+        raise UsageError(_first_error(error)) from None
 
 
 def command_line(config: RunConfig, out: str) -> str:
@@ -196,25 +174,38 @@ def command_line(config: RunConfig, out: str) -> str:
         config: The settings.
         out: The run folder.
     """
-    preset = resolve(config.method, config.task, seed=config.seed)
-    words = ["wean", "train", config.method, "--task", config.task, "--seed", str(config.seed), "--out", out]
-    if config.model != preset.model:
+    words = ["wean", "train", config.method.name, "--task", config.task, "--seed", str(config.seed), "--out", out]
+    if config.model != resolve(config.method, config.task).model:
         words += ["--model", str(config.model)]
-    wanted, given = (
-        _flat({**c.model_dump(), "algorithm": {}}) | _flat(c.algorithm.model_dump()) for c in (config, preset)
-    )
-    for key, value in wanted.items():
-        if key != "model" and value != given[key]:
-            words.append(f"{key}={json.dumps(value)}" if not isinstance(value, str) else f"{key}={value}")
+    for key, value in changed(config).items():
+        words.append(f"{key}={json.dumps(value)}" if not isinstance(value, str) else f"{key}={value}")
     return shlex.join(words)
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted key."""
-    found: dict[str, Any] = {}
-    for name, value in tree.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return found
+def python_call(config: RunConfig, out: str, names: Sequence[str]) -> str:
+    """The call of `wean.train` that makes a run with these settings.
+
+    Args:
+        config: The settings.
+        out: The run folder.
+        names: Arguments that the caller made in Python, such as `make`: they stand there by their names alone.
+    """
+    task = f"make=make, # {config.task}" if "make" in names else f"make={config.task!r},"
+    given = [f"{name}={name}," for name in names if name != "make"]
+    if config.model and "teacher" not in names:
+        given.append(f"teacher={config.model!r},")
+    settings = f"**{changed(config)!r}," if changed(config) else ""
+    lines = [f"wean.train({config.method.name!r},", task, *given, settings, f"seed={config.seed}, out={out!r})"]
+    return "\n    ".join(line for line in lines if line)
+
+
+def changed(config: RunConfig) -> dict[str, Any]:
+    """The settings by dotted key that are not as the preset has them; task, model and seed aside."""
+    wanted, given = (
+        _flat(one.model_dump(include={*SECTIONS, *_TOP}) | one.algorithm.model_dump())
+        for one in (config, resolve(config.method, config.task, seed=config.seed))
+    )
+    return {key: value for key, value in wanted.items() if value != given[key]}
 
 
 def advice_settings(**values: Any) -> AdviceConfig:
@@ -229,40 +220,80 @@ def advice_settings(**values: Any) -> AdviceConfig:
         raise UsageError(_first_error(error)) from None
 
 
+def read_section(section: str, overrides: Sequence[str]) -> Any:
+    """Reads the settings of one section, e.g. `advice.mode=argmax` of `advice`.
+
+    Raises:
+        UsageError: If a key is none of the section's, or a value is wrong.
+    """
+    known = [f"{section}.{name}" for name in SECTIONS[section].model_fields]
+    values = {}
+    for key, value in map(_read, overrides):
+        _check(key, value, known)
+        values[key.partition(".")[2]] = value
+    try:
+        return SECTIONS[section](**values)
+    except ValidationError as error:
+        raise UsageError(f"{section}.{_first_error(error)}") from None
+
+
+def _read(item: str) -> tuple[str, Any]:
+    """Key and value of a `key=value` string."""
+    key, sign, text = item.partition("=")
+    if not sign:
+        raise UsageError(f"{item!r} is not key=value; write e.g. total_timesteps=60000")
+    try:
+        return key, yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UsageError(f"the value of {key} cannot be read: {text!r}; quote it for your shell") from None
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key; config objects count as mappings, and paths are texts."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, BaseModel):
+            value = value.model_dump()
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = str(value) if isinstance(value, PurePath) else value
+    return found
+
+
 def _put(tree: dict[str, Any], key: str, value: Any, config_type: type[BaseModel]) -> None:
     """Puts a value at a dotted key, after checking that the key exists."""
+    _check(key, value, _keys(config_type))
     path = key.split(".")
-    if path[0] in SECTIONS:
-        names = [f"{path[0]}.{name}" for name in SECTIONS[path[0]].model_fields]
-        at = tree[path[0]]
-        path = path[1:]
-    elif path[0] in _TOP:
-        tree[path[0]] = value
-        return
-    else:
-        names = _field_names(config_type)
-        at = tree["algorithm"]
-    if key not in names:
-        if RENAMED.get(key) in names or (key in RENAMED and "." in key):
-            raise UsageError(f"{key} is now called {RENAMED[key]}")
-        every = [*_field_names(config_type), *_TOP]
-        for section, known in SECTIONS.items():
-            every += [f"{section}.{name}" for name in known.model_fields]
-        hint = did_you_mean(key, every, f"there are {', '.join(every)}")
-        raise UsageError(f"unknown key {key!r}; {hint}")
+    if path[0] not in SECTIONS and key not in _TOP:
+        path = ["algorithm", *path]
     for name in path[:-1]:
-        at = at.setdefault(name, {})
-    at[path[-1]] = value
+        tree = tree.setdefault(name, {})
+    tree[path[-1]] = value
 
 
-def _field_names(config_type: type[BaseModel]) -> list[str]:
-    names = []
+def _check(key: str, value: Any, known: Sequence[str]) -> None:
+    """Checks that a key exists; one of an earlier version is answered with the name that it has now."""
+    for old in (f"{key}={value}", key):
+        if RENAMED.get(old, "").partition("=")[0] in known and (old != key or key not in known):
+            raise UsageError(f"{old} is now called {RENAMED[old]}")
+    if key not in known:
+        hint = did_you_mean(key, known, f"there are {', '.join(known)}")
+        raise UsageError(f"unknown key {key!r}; {hint}")
+
+
+def _keys(config_type: type[BaseModel]) -> list[str]:
+    """Every dotted key of a run with this algorithm."""
+    of_sections = [f"{section}.{name}" for section, known in SECTIONS.items() for name in _fields(known)]
+    return [*_fields(config_type), *_TOP, *of_sections]
+
+
+def _fields(config_type: type[BaseModel]) -> Iterator[str]:
     for name, field in config_type.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            names += [f"{name}.{inner}" for inner in field.annotation.model_fields]
+            yield from (f"{name}.{inner}" for inner in _fields(field.annotation))
         else:
-            names.append(name)
-    return names
+            yield name
 
 
 def _first_error(error: ValidationError) -> str:

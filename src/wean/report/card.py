@@ -44,7 +44,7 @@ def student_card(summary: Mapping[str, Any], reads: bool = False) -> str:
 {taught} {needs} {final["ms_per_action"]:.3f} ms an action.
 
 {summary["student_parameters"]:,} parameters, {summary["student_bytes"]:,} bytes of weights; trained for
-{summary["env_steps"]:,} environment steps with seed {summary["seed"]}; acts {summary["acting"]}.
+{trained_for(summary)} with seed {summary["seed"]}; acts {summary["acting"]}.
 
 Held-out episodes ({final["episodes"]}, reset seeds from {final["seed"]}; 95 % intervals):
 
@@ -56,33 +56,62 @@ Held-out episodes ({final["episodes"]}, reset seeds from {final["seed"]}; 95 % i
 """
 
 
+def text_student_card(summary: Mapping[str, Any]) -> str:
+    """Writes the card of a student that was fine-tuned on demonstrations.
+
+    Args:
+        summary: As in `summary.json`.
+    """
+    best = summary["best"]
+    chosen = f"{100 * best['exact']:.1f} % of the answers exactly right" if "exact" in best else "no dev demonstrations"
+    return f"""# A text student ({summary["method"]})
+
+{summary["student_parameters"]:,} parameters, trained on {summary["demonstrations"]} demonstrations of \
+{len(summary["tasks"])} tasks ({summary["tokens"]:,} tokens, {summary["seconds"]:,.0f} s on {summary["device"]}). \
+It acts without a language model beside it.
+
+Checkpoint after {best["gradient_steps"]:,} of {trained_for(summary)}, chosen on {summary["dev_demonstrations"]} \
+demonstrations kept for that: {chosen}.
+
+    {summary["command"]}
+"""
+
+
+def trained_for(summary: Mapping[str, Any]) -> str:
+    """How long a run has learned, in its unit, e.g. "200,000 environment steps"."""
+    for unit, name in (("env_steps", "environment steps"), ("gradient_steps", "gradient steps")):
+        if unit in summary:
+            return f"{summary[unit]:,} {name}"
+    return f"{summary['tokens']:,} tokens"
+
+
 def other_ways(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The results of a run's student acting otherwise than it ships."""
     return [summary[name] for name in ("final_other", "final_no_repeat") if name in summary]
 
 
 _USE = """\
-from wean.agents.acting import Actor
+from wean.experiment.train import load
 
-actor = Actor.load("student", "{acting}")
-action = actor.act(observation)  # actor.reset() where an episode begins"""
+policy = load("student", "{acting}")
+action = policy.act(observation)  # policy.reset() where an episode begins"""
 
 _USE_READING = """\
-from wean.agents.acting import TextActor
+from wean.experiment.train import load
 
-actor = TextActor.load("student")
-number = actor.act(task.situation())  # the place of its action among the situation's choices"""
+policy = load("student", "greedy")
+number = policy.act(task.situation())  # the place of its action among the situation's choices"""
 
 # A student that chooses skills, or whether to ask, or that sees sub-goals, sees the task through a view.
 _USE_A_VIEW = """\
 from wean.experiment.build import seen_by_run
-from wean.agents.acting import Actor
+from wean.experiment.train import load
 
-actor = Actor.load("student", "{acting}")
+policy = load("student", "{acting}")
 tasks = seen_by_run(".")  # the run folder; a second argument makes another environment than the run's task
 observation, ended = tasks.reset([0], [10_000])[0], False
 while not ended:
-    step = tasks.step([0], [actor.act(observation)])
+    step = tasks.step([0], [policy.act(observation)])
     observation, ended = step.observations[0], step.terminated[0] or step.truncated[0]"""
 
 

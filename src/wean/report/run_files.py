@@ -9,12 +9,21 @@ from typing import Any
 
 from wean.errors import UsageError, WeanError
 
-RUN_SCHEMA = "wean-run/1"
+RUN_SCHEMA = "wean-run/2"
 """Schema of `summary.json`."""
+OLD_SCHEMAS = ("wean-run/1", "wean-distillation/1")
+"""Earlier schemas that `read_summary` upgrades."""
+_OFFLINE = ("cql", "offline-bc")  # their gradient steps were called env_steps in `wean-run/1`
+_WORDS = {
+    "updates": "gradient_steps",
+    "unlooped": "no_repeat",
+    "final_unlooped": "final_no_repeat",
+    "student (unlooped)": "student (no_repeat)",
+}
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """The `summary.json` of a finished run.
+    """The `summary.json` of a finished run, also one of an earlier version, as it would be written now.
 
     Args:
         folder: A folder that `wean train` wrote.
@@ -25,20 +34,46 @@ def read_summary(folder: Path) -> dict[str, Any]:
     """
     if not folder.is_dir():
         raise UsageError(f"there is no run folder {folder}; name one that `wean train ... --out` wrote")
-    summary = read_json(folder / "summary.json", RUN_SCHEMA)
+    summary = read_json(folder / "summary.json", RUN_SCHEMA, *OLD_SCHEMAS)
     if summary is not None:
-        return summary
+        return upgrade(summary)
     if (folder / "config.yaml").exists():
         raise WeanError(f"the run in {folder} is not finished; continue it with `wean train ... --resume`")
     raise UsageError(f"{folder} is not a run folder (no summary.json); name one that `wean train` wrote")
 
 
-def read_json(path: Path, schema: str) -> dict[str, Any] | None:
+def upgrade(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """A summary of an earlier version in the words of `wean-run/2`, and one of this version as it is.
+
+    What was called `env_steps` throughout has the name of its unit; the way of acting `unlooped` is `no_repeat`. Tables
+    of several runs are upgraded in the same way, row by row.
+    """
+    found: dict[str, Any] = _upgrade(summary, "env_steps")
+    return found
+
+
+def _upgrade(data: Any, unit: str) -> Any:
+    """JSON in which progress, called `env_steps` until now, has the name of its unit."""
+    if isinstance(data, list):
+        return [_upgrade(item, unit) for item in data]
+    if isinstance(data, str):
+        return _WORDS.get(data, data)
+    if not isinstance(data, Mapping) or data.get("schema") == RUN_SCHEMA:
+        return data
+    if data.get("schema") == "wean-distillation/1" or str(data.get("method")).startswith(_OFFLINE):
+        unit = "gradient_steps"
+    words = _WORDS | {"env_steps": unit}
+    found = {words.get(key, key): _upgrade(value, unit) for key, value in data.items()}
+    return found | {"schema": RUN_SCHEMA, "unit": unit} if data.get("schema") in OLD_SCHEMAS else found
+
+
+def read_json(path: Path, schema: str, *older: str) -> dict[str, Any] | None:
     """One JSON object with a `schema` field, or None if the file does not exist.
 
     Args:
         path: The file.
-        schema: The schema that the rest of the code understands, e.g. "wean-run/1".
+        schema: The schema that the rest of the code understands, e.g. "wean-run/2".
+        *older: Earlier ones that the caller understands, too.
 
     Raises:
         WeanError: The file cannot be read, is no JSON object, or says another schema.
@@ -52,7 +87,7 @@ def read_json(path: Path, schema: str) -> dict[str, Any] | None:
     except ValueError as error:
         raise WeanError(f"{path} is torn or no JSON ({error}); train the run again") from error
     found = data.get("schema") if isinstance(data, Mapping) else None
-    if found != schema:
+    if found not in (schema, *older):
         raise WeanError(
             f"{path} has schema {found!r}, this version of wean reads {schema!r}; "
             "use the version that wrote it, or train the run again"

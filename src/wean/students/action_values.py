@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wean.errors import WeanError
-from wean.tasks.situation import Situation
-from wean.tasks.situation_index import SituationIndex
+from wean.tasks.situation import Situation, SituationIndex
 
 Propose = Callable[[Sequence[Situation]], Sequence[NDArray[np.float64]]]
 

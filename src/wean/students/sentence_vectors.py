@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.lm import cache, packages
+from wean.lm.cache import identity_of
 from wean.lm.encoder import load_encoder
-from wean.lm.identity import identity_of
 
 _TABLE = "CREATE TABLE IF NOT EXISTS vectors (encoder TEXT, text BLOB, vector BLOB, PRIMARY KEY (encoder, text))"
 

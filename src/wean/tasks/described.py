@@ -14,10 +14,10 @@ Describe = Callable[[gym.Env[Any, Any]], Situation]
 
 
 class DescribedTask(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
-    """A Gymnasium environment with words: `situation()` calls the user's function when somebody reads it.
+    """A Gymnasium environment in words: `situation()` calls the user's function, and only when it is read.
 
-    The situation's `choices` name the actions 0, 1, 2, ... of a `Discrete` action space in order, so that a plan's
-    first item is turned into an action number by its place in that list.
+    The situation's `choices` name the actions 0, 1, 2, ... of a `Discrete` action space in order, so that the first
+    item of a plan becomes an action number by its place in that list.
 
     Args:
         env: The environment, with a `Discrete` action space.
@@ -37,11 +37,11 @@ class DescribedTask(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
         self._actions = int(env.action_space.n)
 
     def situation(self) -> Situation:
-        """Says in words what is the case now."""
+        """The present moment in words."""
         return self._describe(self.env)
 
     def first_action(self, plan: Sequence[str]) -> int | None:
-        """Turns the first item of a plan into its action number; None if it names no action.
+        """The number of the action that a plan's first item names; None if it names none.
 
         Raises:
             UsageError: If the description does not name every action.
@@ -53,3 +53,22 @@ class DescribedTask(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
             )
         wanted = plan[0].strip().lower() if plan else ""
         return names.index(wanted) if wanted in names else None
+
+
+def describe(env: gym.Env[Any, Any], words: Describe) -> DescribedTask:
+    """Makes a task of any Gymnasium environment with numbered actions.
+
+    Example:
+        >>> def words(env):
+        ...     side = "left" if env.unwrapped.state[2] < 0 else "right"
+        ...     return Situation("Keep the pole upright.", f"It leans to the {side}.", ("push left", "push right"))
+        >>> task = describe(gym.make("CartPole-v1"), words)
+
+    Args:
+        env: The environment.
+        words: Says in words what is going on in it; the situation's `choices` name the actions 0, 1, 2, ... in order.
+
+    Raises:
+        UsageError: If the action space is not `Discrete`.
+    """
+    return DescribedTask(env, words)

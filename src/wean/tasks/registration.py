@@ -1,42 +1,46 @@
-"""Registers the tasks with Gymnasium and resolves the short names that the command line takes."""
+"""The tasks by name: wean's own, those that installed packages add, and whatever is registered with Gymnasium."""
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 
 from wean.errors import UsageError, did_you_mean
+from wean.plugins import entry_points
+from wean.tasks.splits import Case, Fold, first_seed
 
-ROOMS = (
-    "SimpleDoorKey",
-    "ColoredDoorKey",
-    "LavaDoorKey",
-    "ColoredDoorKeyRandom",
-    "KeyInBox",
-    "RandomBoxKey",
-    "TwoDoor",
-)
+GROUP = "wean.tasks"
+"""The entry points by which an installed package adds tasks: a name, and `module:callable` (a class, or a function that
+makes an environment)."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A task that comes with wean.
+    """A task by its short name.
 
     Attributes:
         entry: The environment's `module:class`, imported when the task is made.
         what: One line for people.
         settings: Keyword arguments of the environment, which a user can override.
+        package: The package, and the extra of wean, without which it cannot be played; empty where there is none.
+        episodes: `module:function` that lists the episodes of a fold, for a task that consists of several with
+            variations each; see `episodes_of`. Empty for a task whose episodes are decided by the reset seed alone.
+        paths_only: Whether its solver gives whole paths in words, and not the best actions of a moment.
     """
 
     entry: str
     what: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    package: str = ""
+    episodes: str = ""
+    paths_only: bool = False
 
 
 _ROOM, _KITCHEN, _LAKE = (
@@ -47,7 +51,6 @@ _ROOM, _KITCHEN, _LAKE = (
 _STOCK = "wean.tasks.grid.stock:make_stock"
 _STOCK_IDS = ("MiniGrid-", "BabyAI-")
 _TEXTWORLD = "wean.tasks.textworld.env:TextWorld"
-_SCIENCE = "wean.tasks.scienceworld.env:ScienceWorld"
 _ANYWHERE = {"random": True, "sight": None}
 
 TASKS: Mapping[str, Listed] = {
@@ -96,19 +99,32 @@ TASKS: Mapping[str, Listed] = {
             "settings": {"recipe": 1, "take": 1, "go": 6, "open": 1, "cook": 1, "cut": 1},
             "horizon": 50,
         },
+        "textworld",
     ),
     "TextWorldTreasure": Listed(
         _TEXTWORLD,
         "a text adventure: find one object among rooms, doors and boxes",
         {"challenge": "treasure_hunter", "settings": {"level": 13}, "horizon": 40},
+        "textworld",
     ),
     "TextWorldCoin": Listed(
         _TEXTWORLD,
         "a text adventure: find the coin at the end of a chain of rooms",
         {"challenge": "coin_collector", "settings": {"level": 105}, "horizon": 40},
+        "textworld",
     ),
-    "ScienceWorld": Listed(_SCIENCE, "30 experiments in a house of words; task=boil and others"),
+    "ScienceWorld": Listed(
+        "wean.tasks.scienceworld.env:ScienceWorld",
+        "30 experiments in a house of words; task=boil and others",
+        package="scienceworld",
+        episodes="wean.tasks.scienceworld.variations:episodes",
+        paths_only=True,
+    ),
 }
+
+
+ROOMS = tuple(name for name, task in TASKS.items() if task.entry == _ROOM)
+"""The door-key rooms."""
 
 
 def register_tasks() -> None:
@@ -118,15 +134,32 @@ def register_tasks() -> None:
             gym.register(f"wean/{name}-v0", task.entry, kwargs=dict(task.settings))
 
 
+def listed_tasks() -> dict[str, Listed]:
+    """The tasks by short name: those that come with wean, then those that installed packages add.
+
+    Raises:
+        UsageError: If two packages claim the same name, or one of wean's.
+    """
+    entry_points(GROUP)  # refuses a name that two packages claim
+    found = dict(TASKS)
+    for entry in metadata.entry_points(group=GROUP):
+        package = entry.dist.name if entry.dist is not None else entry.module
+        if entry.name in TASKS:
+            raise UsageError(f"{package} declares {entry.name!r} in {GROUP}, a task of wean's; uninstall that package")
+        found[entry.name] = Listed(entry.value, f"from the package {package}")
+    return found
+
+
 def task_names() -> tuple[str, ...]:
-    """Short names of the tasks that come with wean."""
-    return tuple(TASKS)
+    """Short names of the tasks."""
+    return tuple(listed_tasks())
 
 
 def task_id(name: str) -> str:
     """Resolves `SimpleDoorKey` to `wean/SimpleDoorKey-v0`; registered ids pass through.
 
-    As in Gymnasium, `module:id` imports the module that registers the id first; it may lie in the current folder.
+    A task that an installed package adds is registered under its own name. As in Gymnasium, `module:id` imports the
+    module that registers the id first; it may lie in the current folder.
 
     Raises:
         UsageError: If there is no such task.
@@ -142,6 +175,9 @@ def task_id(name: str) -> str:
         return name
     if f"wean/{name}-v0" in gym.registry:
         return f"wean/{name}-v0"
+    if load := entry_points(GROUP).get(name):
+        gym.register(name, lambda **kwargs: load()(**kwargs))  # the package's code is imported only then
+        return name
     hint = did_you_mean(name, [*task_names(), *gym.registry], "`wean list tasks` shows those there are")
     raise UsageError(f"unknown task {name!r}; {hint}")
 
@@ -157,6 +193,38 @@ def short_name(name: str) -> str:
     return short if registered == f"wean/{short}-v0" and short in TASKS else name
 
 
+def listed(name: str) -> Listed | None:
+    """What wean knows of one of its tasks, by short name or registered id; None for any other.
+
+    Raises:
+        UsageError: If there is no such task.
+    """
+    return TASKS.get(short_name(name))
+
+
+def episodes_of(name: str, fold: Fold, count: int, only: Sequence[str] = ()) -> list[Case]:
+    """The first episodes of a fold: of a task with variations `count` of each part, else those of `count` seeds.
+
+    Args:
+        name: The task.
+        fold: `train`, `dev` or `test`.
+        count: How many.
+        only: Of a task with parts, the names of those wanted; all by default.
+
+    Raises:
+        UsageError: If there is no such task or part, or parts are named of a task without any.
+    """
+    task = listed(name)
+    if task is not None and task.episodes:
+        module, _, function = task.episodes.partition(":")
+        found: list[Case] = vars(importlib.import_module(module))[function](fold, count, only)
+        return found
+    if only:
+        raise UsageError(f"{name} has no parts to choose {', '.join(only)} from; leave them out")
+    first = first_seed(fold)
+    return [Case(name, seed, seed) for seed in range(first, first + count)]
+
+
 def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
     """Makes a task by short name or registered id, without Gymnasium's checking wrappers.
 
@@ -168,6 +236,9 @@ def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
         The environment. One that limits its own time comes as its maker made it (Gymnasium's wrapper around it costs
         as much as a step); wrappers that hold words or a time limit are kept. A stock MiniGrid or BabyAI environment
         becomes a task with a remembered map, words and skills (`wean.tasks.grid.stock.StockGrid`).
+
+    Raises:
+        UsageError: If there is no such task, or the package that adds it fails.
     """
     registered = task_id(name)
     if registered.startswith(_STOCK_IDS):

@@ -6,8 +6,8 @@ every member the same arguments; here resets are explicit and named, and each me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from wean.errors import UsageError, WeanError
 from wean.tasks.situation import Situation
+from wean.tasks.text_task import TextTask, text_task
 
 MakeTask = Callable[[], gym.Env[Any, Any]]
 Plan = Sequence[str]
+Options = Mapping[str, Any] | None
+"""Reset options of one member."""
 
 
 class Steps(NamedTuple):
@@ -31,6 +34,7 @@ class Steps(NamedTuple):
         successes: (N,) float64, 1 or 0 as `info["is_success"]` says, NaN where the task does not say.
         primitive_steps: (N,) int64, steps of the task's own clock as `info["primitive_steps"]` says, 1 where the task
             does not say.
+        infos: What the environments say beside that in texts and numbers, one mapping a member.
     """
 
     observations: NDArray[Any]
@@ -39,15 +43,24 @@ class Steps(NamedTuple):
     truncated: NDArray[np.bool_]
     successes: NDArray[np.float64]
     primitive_steps: NDArray[np.int64]
+    infos: Sequence[Mapping[str, Any]] = ()
+
+    def feedback(self, place: int) -> str:
+        """Returns what a text task answered to one member's action."""
+        return str(self.infos[place].get("feedback", self.observations[place]))
 
 
 class Tasks(Protocol):
     """A small vector of tasks. `which` names members by index, everywhere.
 
     Attributes:
-        num: How many members there are.
+        num: Number of members.
         observation: What the observations are: `map`, a remembered grid map, uint8 (W, H, 4); `map+actions` and
             `map+subgoal`, the same with a fifth channel; or `array`, anything else.
+        observation_space: The space of one member's observation, as a student sees it.
+        action_space: The space of one member's actions.
+        query_stats: What was asked of a language model in each finished episode, by its reset seed; empty where the
+            tasks ask nothing.
     """
 
     num: int
@@ -55,7 +68,13 @@ class Tasks(Protocol):
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
 
-    def reset(self, which: Sequence[int], seeds: Sequence[int]) -> NDArray[Any]:
+    @property
+    def query_stats(self) -> Mapping[int, Any]:
+        """See the class; the values are named tuples of numbers."""
+
+    def reset(
+        self, which: Sequence[int], seeds: Sequence[int], options: Sequence[Options] | None = None
+    ) -> NDArray[Any]:
         """Resets the named members, each to its own seed; returns their (len(which), ...) observations."""
 
     def step(self, which: Sequence[int], actions: Sequence[Any]) -> Steps:
@@ -83,6 +102,13 @@ class Tasks(Protocol):
 
     def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
         """For each named member, the skills whose aim its last step achieved; for tasks that can tell."""
+
+    def text_task(self, index: int) -> TextTask:
+        """Returns a member as a task that is played in words, in this process.
+
+        Raises:
+            UsageError: It is none, or lives in another process.
+        """
 
     def histories(self) -> list[tuple[int, list[Any]]]:
         """For each member its reset seed and the actions since: what a resumed run replays."""
@@ -132,6 +158,11 @@ def num_actions(space: gym.Space[Any]) -> int:
     return int(space.n)
 
 
+def has_numbered_actions(tasks: Tasks) -> bool:
+    """Whether the actions are numbers, from 0; otherwise they are the texts that a situation lists as choices."""
+    return isinstance(tasks.action_space, gym.spaces.Discrete)
+
+
 def chosen(tasks: Tasks, which: Sequence[int], numbers: NDArray[np.int64]) -> list[Any]:
     """Turns places among the situations' choices into what `step` takes: the numbers, or the texts of a text task.
 
@@ -140,13 +171,25 @@ def chosen(tasks: Tasks, which: Sequence[int], numbers: NDArray[np.int64]) -> li
         which: The members that act.
         numbers: (len(which),) places; with a `Discrete` action space they are the actions.
     """
-    if isinstance(tasks.action_space, gym.spaces.Discrete):
+    if has_numbered_actions(tasks):
         return [int(number) for number in numbers]
-    return [s.choices[number] for s, number in zip(tasks.situations(which), numbers.tolist(), strict=True)]
+    lists = [situation.choices for situation in tasks.situations(which)]
+    return [choices[min(number, len(choices) - 1)] for choices, number in zip(lists, numbers.tolist(), strict=True)]
+
+
+_LACKING: Mapping[str, tuple[str, str]] = {
+    "best_actions": ("has no expert", "let another policy play it"),
+    "scripted_action": ("has no scripted explorer", "let another policy play it"),
+    "achieved": ("has no sub-goals", "give it that method, or choose another method than beacons"),
+    "known_map": ("does not tell where things are", "set student.goal to object or language, or leave it out"),
+}
+"""What a task lacks without a method, and what to do; without any other method it has no words."""
 
 
 class SerialTasks:
     """Tasks in this process, one after the other; see `Tasks`."""
+
+    query_stats: ClassVar[Mapping[int, Any]] = {}
 
     def __init__(self, makers: Sequence[MakeTask]) -> None:
         self._envs = [make() for make in makers]
@@ -156,11 +199,14 @@ class SerialTasks:
         self.action_space = self._envs[0].action_space
         self.observation = str(self._envs[0].metadata.get("observation", "array"))
 
-    def reset(self, which: Sequence[int], seeds: Sequence[int]) -> NDArray[Any]:
+    def reset(
+        self, which: Sequence[int], seeds: Sequence[int], options: Sequence[Options] | None = None
+    ) -> NDArray[Any]:
         """See `Tasks.reset`."""
         observations = []
-        for index, seed in zip(which, seeds, strict=True):
-            observation, _ = self._envs[index].reset(seed=int(seed))
+        for index, seed, option in zip(which, seeds, options or [None] * len(which), strict=True):
+            given = {} if option is None else {"options": dict(option)}
+            observation, _ = self._envs[index].reset(seed=int(seed), **given)
             self._histories[index] = (int(seed), [])
             observations.append(student_observation(observation))
         return np.stack(observations)
@@ -173,14 +219,16 @@ class SerialTasks:
         truncated = np.zeros(len(which), bool)
         successes = np.full(len(which), np.nan)
         primitive_steps = np.ones(len(which), np.int64)
+        infos: list[Mapping[str, Any]] = []
         for place, (index, action) in enumerate(zip(which, actions, strict=True)):
             observation, reward, terminated[place], truncated[place], info = self._envs[index].step(action)
             self._histories[index][1].append(action)
             rewards[place] = float(reward)
             successes[place] = info.get("is_success", np.nan)
             primitive_steps[place] = info.get("primitive_steps", 1)
+            infos.append({key: value for key, value in info.items() if isinstance(value, str | int | float)})
             observations.append(student_observation(observation))
-        return Steps(np.stack(observations), rewards, terminated, truncated, successes, primitive_steps)
+        return Steps(np.stack(observations), rewards, terminated, truncated, successes, primitive_steps, infos)
 
     def situations(self, which: Sequence[int]) -> list[Situation]:
         """See `Tasks.situations`."""
@@ -206,6 +254,10 @@ class SerialTasks:
         """See `Tasks.achieved`."""
         return [self._method(index, "achieved")() for index in which]
 
+    def text_task(self, index: int) -> TextTask:
+        """See `Tasks.text_task`."""
+        return text_task(self._envs[index])
+
     def named_cells(self, which: Sequence[int]) -> list[tuple[tuple[str, int], ...]]:
         """For each named member, the things that its agent has seen, as (name, cell `x * height + y` of the map).
 
@@ -219,25 +271,29 @@ class SerialTasks:
         try:
             method: Callable[..., Any] = self._envs[index].get_wrapper_attr(name)
         except AttributeError:
-            lacks = "has no words", "wrap it in wean.tasks.DescribedTask"
-            if name == "best_actions":
-                lacks = "has no expert", "let another policy play it"
-            if name == "scripted_action":
-                lacks = "has no scripted explorer", "let another policy play it"
-            if name == "achieved":
-                lacks = "has no sub-goals", "give it that method, or choose another method than beacons"
-            if name == "known_map":
-                lacks = "does not tell where things are", "set student.goal to object or language, or leave it out"
-            raise UsageError(f"{self._name(index)} {lacks[0]} (no {name}()); {lacks[1]}") from None
+            lacks, remedy = _LACKING.get(name, ("has no words", "wrap it in wean.tasks.DescribedTask"))
+            raise UsageError(f"{self._name(index)} {lacks} (no {name}()); {remedy}") from None
         return method
 
     def _name(self, index: int) -> str:
         spec = self._envs[index].spec
         return str(spec.id if spec is not None else self._envs[index])
 
+    @property
+    def name(self) -> str:
+        """The registered id of the first task, or what it calls itself."""
+        return self._name(0)
+
+    @property
+    def reward_threshold(self) -> float | None:
+        """The return from which an episode counts as success, as the first task was registered; None for none."""
+        spec = self._envs[0].spec
+        return None if spec is None else spec.reward_threshold
+
     def action_names(self) -> list[str]:
         """The names of the actions, where the first task has an `actions` enumeration as MiniGrid's do; else none."""
-        actions = getattr(self._envs[0].unwrapped, "actions", ())
+        first = self._envs[0]
+        actions = first.get_wrapper_attr("actions") if first.has_wrapper_attr("actions") else ()
         return [action.name for action in actions]
 
     def skill_names(self) -> tuple[str, ...]:
@@ -276,3 +332,51 @@ class SerialTasks:
         """See `Tasks.close`."""
         for env in self._envs:
             env.close()
+
+
+class TaskView:
+    """Base of views of tasks, whose actions or observations are other ones than the task's own.
+
+    It passes on what does not depend on the actions, and refuses what is known of the task's own actions only.
+    A subclass says what its actions are and how they are carried out.
+
+    Args:
+        tasks: The tasks behind it.
+    """
+
+    no_expert: ClassVar[str]
+    """Why there is no best action here."""
+
+    def __init__(self, tasks: SerialTasks) -> None:
+        self._tasks = tasks
+        self.num = tasks.num
+        self.observation = tasks.observation
+        self.query_stats: dict[int, Any] = {}
+
+    def situations(self, which: Sequence[int]) -> list[Situation]:
+        """See `Tasks.situations`."""
+        return self._tasks.situations(which)
+
+    def best_actions(self, which: Sequence[int]) -> list[list[Any]]:
+        """See `Tasks.best_actions`; always refused."""
+        raise UsageError(f"{self.no_expert}; let another policy play")
+
+    def scripted_actions(self, which: Sequence[int]) -> list[int]:
+        """See `Tasks.scripted_actions`; always refused."""
+        raise UsageError("the scripted explorer takes the task's own actions; let another policy play")
+
+    def text_task(self, index: int) -> TextTask:
+        """See `Tasks.text_task`; always refused."""
+        raise UsageError("a view of a task has other actions than its own; let another policy play")
+
+    def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
+        """See `Tasks.achieved`."""
+        return self._tasks.achieved(which)
+
+    def close(self) -> None:
+        """See `Tasks.close`."""
+        self._tasks.close()
+
+    def render(self, index: int) -> NDArray[np.uint8]:
+        """See `SerialTasks.render`."""
+        return self._tasks.render(index)

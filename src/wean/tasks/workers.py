@@ -6,24 +6,23 @@ On two cores this does not pay for the grid rooms (a step there is cheaper than 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing as mp
-import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.errors import WeanError
+from wean.errors import UsageError, WeanError
+from wean.processes import start
 from wean.tasks.situation import Situation
-from wean.tasks.vector import MakeTask, Plan, SerialTasks, Steps
+from wean.tasks.text_task import TextTask
+from wean.tasks.vector import MakeTask, Options, Plan, SerialTasks, Steps
 
 
 def _serve(pipe: Connection, makers: Sequence[MakeTask]) -> None:
     """Runs in the worker: answers one (method, arguments) after the other until told to close."""
-    # Ctrl-C reaches every process of a terminal; whether to stop is for the one that owns the tasks to say.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         tasks = SerialTasks(makers)
     except Exception as error:
@@ -60,20 +59,19 @@ class WorkerTasks:
         workers: Number of processes.
     """
 
+    query_stats: ClassVar[Mapping[int, Any]] = {}
+
     def __init__(self, makers: Sequence[MakeTask], workers: int = 2) -> None:
         self.num = len(makers)
-        context = mp.get_context("spawn")
         blocks = np.array_split(np.arange(self.num), min(workers, self.num))
         self._home = {int(index): (w, place) for w, block in enumerate(blocks) for place, index in enumerate(block)}
         self._pipes: list[Connection] = []
         self._processes = []
         for block in blocks:
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, [makers[i] for i in block]), daemon=True)
-            process.start()
+            ours, theirs = Pipe()
+            self._processes.append(start(_serve, theirs, [makers[i] for i in block]))
             theirs.close()
             self._pipes.append(ours)
-            self._processes.append(process)
         try:
             self.observation_space, self.action_space, self.observation = self._receive(range(len(blocks)))[0]
         except WeanError:
@@ -117,15 +115,18 @@ class WorkerTasks:
                 results[place] = row
         return results
 
-    def reset(self, which: Sequence[int], seeds: Sequence[int]) -> NDArray[Any]:
+    def reset(
+        self, which: Sequence[int], seeds: Sequence[int], options: Sequence[Options] | None = None
+    ) -> NDArray[Any]:
         """See `Tasks.reset`."""
-        return np.stack(self._call("reset", which, seeds))
+        return np.stack(self._call("reset", which, seeds, options or [None] * len(which)))
 
     def step(self, which: Sequence[int], actions: Sequence[Any]) -> Steps:
         """See `Tasks.step`."""
         rows = self._call("step", which, actions)
-        observations, *columns = zip(*rows, strict=True)
-        return Steps(np.stack(observations), *(np.array(column) for column in columns))
+        observations, *numbers, infos = zip(*rows, strict=True)
+        rewards, terminated, truncated, successes, primitive_steps = map(np.array, numbers)
+        return Steps(np.stack(observations), rewards, terminated, truncated, successes, primitive_steps, infos)
 
     def situations(self, which: Sequence[int]) -> list[Situation]:
         """See `Tasks.situations`."""
@@ -146,6 +147,10 @@ class WorkerTasks:
     def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
         """See `Tasks.achieved`."""
         return self._call("achieved", which)
+
+    def text_task(self, index: int) -> TextTask:
+        """See `Tasks.text_task`; always refused."""
+        raise UsageError("tasks in worker processes cannot be played in words; play them in this process")
 
     def histories(self) -> list[tuple[int, list[Any]]]:
         """See `Tasks.histories`."""

@@ -18,8 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from wean.errors import UsageError
 from wean.tasks.situation import Situation
-from wean.tasks.vector import SerialTasks, Steps, num_actions
-from wean.tasks.view import TaskView
+from wean.tasks.vector import Options, SerialTasks, Steps, TaskView, num_actions
 from wean.teachers.reading import Plan
 from wean.teachers.teacher import Teacher
 
@@ -142,9 +141,11 @@ class AskOrAct(TaskView):
 
     # --- Tasks ---------------------------------------------------------------------------------------------------
 
-    def reset(self, which: Sequence[int], seeds: Sequence[int]) -> NDArray[Any]:
+    def reset(
+        self, which: Sequence[int], seeds: Sequence[int], options: Sequence[Options] | None = None
+    ) -> NDArray[Any]:
         """See `Tasks.reset`; there is no plan yet."""
-        observations = self._tasks.reset(which, seeds)
+        observations = self._tasks.reset(which, seeds, options)
         for index, seed, seen, now in zip(which, seeds, observations, self._tasks.situations(which), strict=True):
             self._members[index] = _Member(int(seed), seen, seen, now)
         return self._observe(which)

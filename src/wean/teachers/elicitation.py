@@ -13,9 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.llm.answers import Answer, Message
+from wean.llm.answers import Answer, Message, tokens_used
 from wean.llm.model import LanguageModel
-from wean.llm.question import tokens_used
 from wean.tasks.situation import Situation
 from wean.teachers.reading import Plan, Verdict, parse_choices, parse_plans, parse_ratings, project
 

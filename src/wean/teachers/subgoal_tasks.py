@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from wean.errors import UsageError
 from wean.tasks.grid.phrases import PARTS, numbers_of, thing_of
 from wean.tasks.situation import Situation
-from wean.tasks.vector import Plan, SerialTasks, Steps
-from wean.tasks.view import TaskView
+from wean.tasks.vector import Options, Plan, SerialTasks, Steps, TaskView
 from wean.teachers.ask_or_act import QueryStats
 from wean.teachers.elicitation import Advice
 
@@ -66,9 +65,11 @@ class SubgoalTasks(TaskView):
         self.query_stats: dict[int, QueryStats] = {}
         """What was asked in each finished episode, by its reset seed: a question for each of its situations."""
 
-    def reset(self, which: Sequence[int], seeds: Sequence[int]) -> NDArray[Any]:
+    def reset(
+        self, which: Sequence[int], seeds: Sequence[int], options: Sequence[Options] | None = None
+    ) -> NDArray[Any]:
         """See `Tasks.reset`."""
-        observations = self._tasks.reset(which, seeds)
+        observations = self._tasks.reset(which, seeds, options)
         self._members |= {index: _Member(int(seed)) for index, seed in zip(which, seeds, strict=True)}
         return self._observe(which, observations)
 

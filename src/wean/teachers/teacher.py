@@ -13,8 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.llm.model import LanguageModel
-from wean.llm.opening import open_model
+from wean.llm.model import LanguageModel, open_model
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
 from wean.teachers.config import AdviceConfig

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wean.data.augmentation.drop_distractors import places_of, thinned
+from wean.data.augmentation.drop_distractors import drop_distractors, places_of
 from wean.data.trajectories import PathStep, Trajectory
 from word_demos import demonstration
 
@@ -26,7 +26,7 @@ def lines(look: str) -> set[str]:
 def test_what_is_named_stays_and_so_do_ways() -> None:
     seen = set()
     for seed in range(60):
-        again = thinned(TRAJECTORY, None, PLACES, 1.0, np.random.default_rng(seed))
+        again = drop_distractors(TRAJECTORY, None, PLACES, 1.0, np.random.default_rng(seed))
         first, second = again.path
         assert lines(first.look) == lines(second.look)  # from the beginning to the end
         assert {"a tortoise", "a red box", "a door to the hall"} <= lines(first.look)
@@ -41,13 +41,13 @@ def test_what_is_named_stays_and_so_do_ways() -> None:
 
 
 def test_nothing_is_left_out_with_a_share_of_none() -> None:
-    assert thinned(TRAJECTORY, None, PLACES, 0.0, np.random.default_rng(0)).path == PATH
+    assert drop_distractors(TRAJECTORY, None, PLACES, 0.0, np.random.default_rng(0)).path == PATH
 
 
 def test_what_sub_goals_name_stays() -> None:
     trajectory, annotation = demonstration(back=2)
     for seed in range(20):
-        again = thinned(trajectory, annotation, places_of([trajectory]), 1.0, np.random.default_rng(seed))
+        again = drop_distractors(trajectory, annotation, places_of([trajectory]), 1.0, np.random.default_rng(seed))
         for chunk in annotation.chunks:
             for argument in chunk.subgoal.arguments:
                 assert argument.split()[0] in "".join(moment.look + moment.inventory for moment in again.path)

@@ -5,13 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from wean.data.augmentation.inject_mistakes import Roads, astray, roads_of
-from wean.data.subgoals import parse_subgoal
-from wean.students.text.examples import Mistakes
+from wean.data.annotations import parse_subgoal
+from wean.data.augmentation.inject_mistakes import Mistakes, Routes, find_routes, inject_mistakes
 from word_demos import EMPTY, HALL, KITCHEN, demonstration
 
 TRAJECTORY, ANNOTATION = demonstration(back=2)
-ROADS = Roads(
+ROUTES = Routes(
     {
         ("kitchen", "hall"): ("go to hall", "You move to the hall."),
         ("hall", "kitchen"): ("go to kitchen", "You move to the kitchen."),
@@ -20,10 +19,10 @@ ROADS = Roads(
 )
 
 
-def test_roads_are_read_off_what_was_walked() -> None:
-    roads = roads_of([TRAJECTORY], {TRAJECTORY.key: ANNOTATION}, {"walk hall to kitchen": "kitchen"})
-    assert roads.steps == ROADS.steps
-    assert roads.goals == {"kitchen": ANNOTATION.chunks[1].subgoal}
+def test_routes_are_read_off_what_was_walked() -> None:
+    routes = find_routes([TRAJECTORY], {TRAJECTORY.key: ANNOTATION}, {"walk hall to kitchen": "kitchen"})
+    assert routes.steps == ROUTES.steps
+    assert routes.goals == {"kitchen": ANNOTATION.chunks[1].subgoal}
 
 
 def test_of_several_ways_between_two_places_the_most_frequent_is_taken() -> None:
@@ -33,11 +32,11 @@ def test_of_several_ways_between_two_places_the_most_frequent_is_taken() -> None
     )
     few, many = replace(TRAJECTORY, path=flown[-3:]), TRAJECTORY
     for order in ([few, many], [many, few]):
-        assert roads_of(order, {}, {}).steps["kitchen", "hall"] == ("go to hall", "You move to the hall.")
+        assert find_routes(order, {}, {}).steps["kitchen", "hall"] == ("go to hall", "You move to the hall.")
 
 
 def test_without_mistakes_all_stays() -> None:
-    again, annotation, mistakes = astray(TRAJECTORY, ANNOTATION, ROADS, 0.0, np.random.default_rng(0))
+    again, annotation, mistakes = inject_mistakes(TRAJECTORY, ANNOTATION, ROUTES, 0.0, np.random.default_rng(0))
     assert (again.path, mistakes) == (TRAJECTORY.path, Mistakes(set(), set(), set()))
     assert annotation is not None
     assert annotation.chunks == ANNOTATION.chunks
@@ -45,7 +44,7 @@ def test_without_mistakes_all_stays() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_what_is_not_learnt_is_set_right_at_once(seed: int) -> None:
-    again, annotation, mistakes = astray(TRAJECTORY, ANNOTATION, ROADS, 0.5, np.random.default_rng(seed))
+    again, annotation, mistakes = inject_mistakes(TRAJECTORY, ANNOTATION, ROUTES, 0.5, np.random.default_rng(seed))
     assert annotation is not None
     path, starts = again.path, [0, *annotation.ends[:-1]]
     assert annotation.ends[-1] == len(path)
@@ -69,19 +68,19 @@ def test_what_is_not_learnt_is_set_right_at_once(seed: int) -> None:
 def test_a_student_goes_only_where_the_demonstration_has_been() -> None:
     trajectory, annotation = demonstration(back=0)
     for seed in range(20):
-        again, _, mistakes = astray(trajectory, annotation, ROADS, 0.9, np.random.default_rng(seed))
+        again, _, mistakes = inject_mistakes(trajectory, annotation, ROUTES, 0.9, np.random.default_rng(seed))
         assert min([*mistakes.actions, *mistakes.goals], default=9) >= 3  # behind the first sight of the hall
         assert again.description == trajectory.description
 
 
 def test_without_sub_goals_that_lead_somewhere_none_is_wrong() -> None:
-    roads = Roads(ROADS.steps, {})
+    routes = Routes(ROUTES.steps, {})
     for seed in range(20):
-        _, _, mistakes = astray(TRAJECTORY, ANNOTATION, roads, 0.9, np.random.default_rng(seed))
+        _, _, mistakes = inject_mistakes(TRAJECTORY, ANNOTATION, routes, 0.9, np.random.default_rng(seed))
         assert not mistakes.goals
 
 
 def test_the_flat_baseline_only_goes_to_wrong_places() -> None:
-    found = [astray(TRAJECTORY, None, ROADS, 0.5, np.random.default_rng(seed)) for seed in range(10)]
+    found = [inject_mistakes(TRAJECTORY, None, ROUTES, 0.5, np.random.default_rng(seed)) for seed in range(10)]
     assert all(annotation is None and not mistakes.goals and not mistakes.dones for _, annotation, mistakes in found)
     assert any(mistakes.actions for *_, mistakes in found)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from wean.data.annotations import Annotation, parse_annotation
-from wean.data.augmentation.swap_entities import Names, given_names, renamed
+from wean.data.augmentation.swap_entities import Entities, find_entities, swap_entities
 from wean.data.trajectories import Key, PathStep, Trajectory
 
 
@@ -35,29 +35,29 @@ MANY = [slide(0, "zinc"), slide(1, "steel"), slide(2, "wood")]
 
 
 def test_names_vary_and_are_no_words_of_places_nor_of_what_is_always_there() -> None:
-    names = given_names(MANY, annotated(*MANY))
+    names = find_entities(MANY, annotated(*MANY))
     words = ("steel", "wood", "zinc")
-    assert names == Names((words,), (), {"slide": words})
+    assert names == Entities((words,), (), {"slide": words})
 
 
 def test_words_that_are_said_untold_are_no_names() -> None:
-    assert given_names(MANY, annotated(*MANY), ("steel",)).kinds == (("wood", "zinc"),)
+    assert find_entities(MANY, annotated(*MANY), ("steel",)).kinds == (("wood", "zinc"),)
 
 
 def test_where_all_descriptions_are_alike_nothing_is_exchanged() -> None:
     alike = [slide(0, "zinc", "known"), slide(1, "zinc", "known")]
-    names = given_names([*MANY, *alike], annotated(*MANY, *alike))
+    names = find_entities([*MANY, *alike], annotated(*MANY, *alike))
     assert "known" not in names.asked
-    again, _ = renamed(alike[0], None, names, np.random.default_rng(0))
+    again, _ = swap_entities(alike[0], None, names, np.random.default_rng(0))
     assert again is alike[0]
 
 
 def test_a_demonstration_gets_other_names_everywhere_alike() -> None:
     one = MANY[0]
-    names = given_names(MANY, annotated(*MANY))
+    names = find_entities(MANY, annotated(*MANY))
     drawn = set()
     for seed in range(40):
-        again, told = renamed(one, annotated(one)[one.key], names, np.random.default_rng(seed))
+        again, told = swap_entities(one, annotated(one)[one.key], names, np.random.default_rng(seed))
         surface = again.description.removeprefix("In the hall, slide a block down the ").removesuffix(" surface.")
         drawn.add(surface)
         if surface != "zinc":  # a name's own capital is not told: names are drawn in lower case
@@ -82,8 +82,8 @@ def worded(task: str, variation: int, description: str, *subgoals: str) -> tuple
     return one, parse_annotation({"task": task, "variation": variation, "subgoals": rows, "digest": one.digest})
 
 
-def names_of(*many: tuple[Trajectory, Annotation]) -> Names:
-    return given_names([one for one, _ in many], {one.key: annotation for one, annotation in many})
+def names_of(*many: tuple[Trajectory, Annotation]) -> Entities:
+    return find_entities([one for one, _ in many], {one.key: annotation for one, annotation in many})
 
 
 def test_a_name_takes_the_place_of_those_alone_that_descriptions_use_alike() -> None:
@@ -96,9 +96,9 @@ def test_a_name_takes_the_place_of_those_alone_that_descriptions_use_alike() -> 
 
 
 def test_a_name_of_several_words_is_exchanged_as_a_whole() -> None:
-    names = Names((("ice", "ice cream"),), (), {"boil": ("ice", "ice cream")})
+    names = Entities((("ice", "ice cream"),), (), {"boil": ("ice", "ice cream")})
     one, annotation = worded("boil", 0, "Boil ice cream, it can't be ice.", "boil(ice cream)")
-    drawn = [renamed(one, annotation, names, np.random.default_rng(seed)) for seed in range(60)]
+    drawn = [swap_entities(one, annotation, names, np.random.default_rng(seed)) for seed in range(60)]
     assert {one.description, "Boil ice, it can't be ice cream."} <= {again.description for again, _ in drawn}
     for again, told in drawn:  # made up or not, the sub-goal is told as the task is
         assert told is not None
@@ -133,10 +133,12 @@ def house(room: str, other: str) -> Trajectory:
 
 
 def test_places_whose_doors_lead_to_the_same_places_are_exchanged_and_every_way_stays() -> None:
-    names = given_names([house("living room", "attic")], {})
+    names = find_entities([house("living room", "attic")], {})
     assert names.places == (("attic", "living room"),)
-    names = Names((("cup",),), names.places, {"walk": ("cup",)})
-    found = {renamed(house("living room", "attic"), None, names, np.random.default_rng(seed))[0] for seed in range(20)}
+    names = Entities((("cup",),), names.places, {"walk": ("cup",)})
+    found = {
+        swap_entities(house("living room", "attic"), None, names, np.random.default_rng(seed))[0] for seed in range(20)
+    }
     assert {(one.description, one.path) for one in found} == {
         (one.description, one.path) for one in (house("living room", "attic"), house("attic", "living room"))
     }

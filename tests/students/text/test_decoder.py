@@ -9,18 +9,21 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from wean.errors import UsageError
-from wean.students.text.copying import CopyHead, has_copying
-from wean.students.text.decoder import Reader, followed, greedy
-from wean.students.text.incremental import LeanSteps, ModelSteps, steps_of
-from wean.students.text.student import Habits, Size, TextStudent, load_text_student, new_student, save_text_student
-from wean.students.text.tokenizer import train_tokenizer
+from wean.students.text.copying import CopyHead, has_copy_head
+from wean.students.text.creation import Size, new_student, train_tokenizer
+from wean.students.text.decoder import CausalDecoder, greedy, likely_next
+from wean.students.text.incremental import CachedModel, LeanLlama, incremental
+from wean.students.text.prompt import PromptConfig
+from wean.students.text.student import TextStudent, load_text_student, save_text_student
 
 IDS = [20, 31, 45, 20, 7, 99, 13, 55]
 
 
 @pytest.fixture
 def student() -> TextStudent:
-    made = new_student(train_tokenizer(["open door", "go north"], 320), Size(32, 2, 2), Habits(context=256), seed=3)
+    made = new_student(
+        train_tokenizer(["open door", "go north"], 320), Size(32, 2, 2), PromptConfig(context=256), seed=3
+    )
     for layer in made.model.model.layers:
         torch.nn.init.uniform_(layer.self_attn.k_proj.mix)
     made.model.eval()
@@ -48,7 +51,7 @@ def plain(model: Any, ids: list[int]) -> torch.Tensor:
     tokens, place = torch.tensor([ids]), torch.arange(len(ids))
     with torch.inference_mode():
         logits: torch.Tensor = model(input_ids=tokens).logits[0]
-        if has_copying(model):
+        if has_copy_head(model):
             hidden = model.base_model(input_ids=tokens).last_hidden_state
             logits = model.copying(hidden, tokens, torch.zeros_like(place), place, logits)
     return logits
@@ -57,7 +60,7 @@ def plain(model: Any, ids: list[int]) -> torch.Tensor:
 @pytest.mark.parametrize("kind", ["mixed keys, lean", "lean", "its own"])
 def test_passes_behind_the_cache_give_the_models_own_logits(student: TextStudent, llama: Any, kind: str) -> None:
     model = student.model if kind.startswith("mixed") else llama
-    steps = ModelSteps(model) if kind == "its own" else LeanSteps(model, 256)
+    steps = CachedModel(model) if kind == "its own" else LeanLlama(model, 256)
     with torch.inference_mode():
         steps.run(IDS[:3], 0)
         steps.run([1, 2, 3], 3)  # forgotten again
@@ -70,9 +73,9 @@ def test_passes_behind_the_cache_give_the_models_own_logits(student: TextStudent
 
 
 def test_a_student_of_its_own_takes_the_lean_passes_and_no_others(student: TextStudent) -> None:
-    assert isinstance(steps_of(student.model, 256), LeanSteps)
+    assert isinstance(incremental(student.model, 256), LeanLlama)
     with pytest.raises(UsageError, match="acts on the CPU in float32"):
-        steps_of(student.model.half(), 256)
+        incremental(student.model.half(), 256)
 
 
 def test_a_key_tells_of_the_token_before(student: TextStudent) -> None:
@@ -99,53 +102,53 @@ def test_it_chooses_the_answer_that_is_the_most_probable_as_a_whole(student: Tex
     for answer in answers:
         logs = plain(student.model, IDS + answer).log_softmax(-1)
         sums.append(sum(float(logs[len(IDS) - 1 + i, token]) for i, token in enumerate(answer)))
-    reader = Reader(student)
-    assert answers[reader.choose(IDS, answers)] == answers[max(range(40), key=sums.__getitem__)]
+    decoder = CausalDecoder(student)
+    assert answers[decoder.rank(IDS, answers)] == answers[max(range(40), key=sums.__getitem__)]
     # The cache is as it was: reading on gives what an ordinary pass gives.
-    torch.testing.assert_close(reader.read([*IDS, 40]), plain(student.model, [*IDS, 40])[-1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(decoder.read([*IDS, 40]), plain(student.model, [*IDS, 40])[-1], rtol=1e-4, atol=1e-5)
 
 
 def test_it_reads_little_of_what_it_chooses_from(student: TextStudent) -> None:
     student.model.lm_head.weight.data *= 30  # as sure as a trained one
-    reader = Reader(student)
+    decoder = CausalDecoder(student)
     answers = [[40 + first, 40 + second, 40 + third, 12] for first, second, third in product(range(20), repeat=3)]
-    reader.choose(IDS, answers)
-    assert reader.tokens_read < 200  # of 8,420 that are read if all is weighed
+    decoder.rank(IDS, answers)
+    assert decoder.tokens_read < 200  # of 8,420 that are read if all is weighed
 
 
 def test_it_reads_again_only_what_is_new(student: TextStudent) -> None:
-    reader = Reader(student)
-    reader.read(IDS)
-    reader.read([*IDS, 5])
-    assert reader.tokens_read == len(IDS) + 1
-    reader.read([*IDS[:4], 9])
-    assert reader.tokens_read == len(IDS) + 2
+    decoder = CausalDecoder(student)
+    decoder.read(IDS)
+    decoder.read([*IDS, 5])
+    assert decoder.tokens_read == len(IDS) + 1
+    decoder.read([*IDS[:4], 9])
+    assert decoder.tokens_read == len(IDS) + 2
 
 
 def test_what_was_read_ahead_is_known_when_it_comes_and_forgotten_when_it_does_not(student: TextStudent) -> None:
-    reader = Reader(student)
-    first = reader.read(IDS, [5, 6])
+    decoder = CausalDecoder(student)
+    first = decoder.read(IDS, [5, 6])
     torch.testing.assert_close(first, plain(student.model, IDS)[-1], rtol=1e-4, atol=1e-5)
-    second = reader.read([*IDS, 5])
-    assert reader.tokens_read == len(IDS) + 2
+    second = decoder.read([*IDS, 5])
+    assert decoder.tokens_read == len(IDS) + 2
     torch.testing.assert_close(second, plain(student.model, [*IDS, 5])[-1], rtol=1e-4, atol=1e-5)
-    other = reader.read([*IDS, 5, 7])
-    assert reader.tokens_read == len(IDS) + 3
+    other = decoder.read([*IDS, 5, 7])
+    assert decoder.tokens_read == len(IDS) + 3
     torch.testing.assert_close(other, plain(student.model, [*IDS, 5, 7])[-1], rtol=1e-4, atol=1e-5)
 
 
 def test_what_was_weighed_behind_the_same_tokens_is_read_once(student: TextStudent) -> None:
-    reader = Reader(student)
-    first = reader.say(IDS)
-    read = reader.tokens_read
-    assert reader.say(IDS) == first
-    assert reader.tokens_read == read
-    other = reader.say(IDS, fits=lambda said: said != first.text)
-    fresh = Reader(student)
-    assert other.text == fresh.say(IDS, fits=lambda said: said != first.text).text != first.text
-    assert reader.tokens_read <= fresh.tokens_read
+    decoder = CausalDecoder(student)
+    first = decoder.generate(IDS)
+    read = decoder.tokens_read
+    assert decoder.generate(IDS) == first
+    assert decoder.tokens_read == read
+    other = decoder.generate(IDS, accepts=lambda said: said != first.text)
+    fresh = CausalDecoder(student)
+    assert other.text == fresh.generate(IDS, accepts=lambda said: said != first.text).text != first.text
+    assert decoder.tokens_read <= fresh.tokens_read
     elsewhere = [*IDS, 30]
-    assert reader.say(elsewhere).logs == pytest.approx(Reader(student).say(elsewhere).logs, abs=1e-4)
+    assert decoder.generate(elsewhere).logs == pytest.approx(CausalDecoder(student).generate(elsewhere).logs, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -159,11 +162,11 @@ def test_what_was_weighed_behind_the_same_tokens_is_read_once(student: TextStude
     ],
 )
 def test_what_followed_the_last_time_may_come_next(ids: list[int], next_ones: list[int]) -> None:
-    assert followed(ids) == next_ones
+    assert likely_next(ids) == next_ones
 
 
 def test_it_says_the_most_probable_tokens(student: TextStudent) -> None:
-    ids, said, logs = list(IDS), Reader(student).say(IDS), []
+    ids, said, logs = list(IDS), CausalDecoder(student).generate(IDS), []
     for _ in range(48):
         found = plain(student.model, ids)[-1].log_softmax(-1)
         token = int(found.argmax())
@@ -177,7 +180,7 @@ def test_it_says_the_most_probable_tokens(student: TextStudent) -> None:
 
 def test_in_place_of_a_word_that_may_not_be_said_the_most_probable_text_without_is_said() -> None:
     tokenizer = train_tokenizer(["open door"] * 5 + ["go north"] * 5, 400)
-    student = new_student(tokenizer, Size(16, 1, 2), Habits(context=256), seed=0)
+    student = new_student(tokenizer, Size(16, 1, 2), PromptConfig(context=256), seed=0)
     north, door, opened, end = (tokenizer.token_to_id(text) for text in ("Ġnorth", "Ġdoor", "Ġopen", "<end>"))
     chances = {(): [north, door], (north,): [end], (door,): [opened, end], (door, opened): [end]}
 
@@ -190,7 +193,7 @@ def test_in_place_of_a_word_that_may_not_be_said_the_most_probable_text_without_
     assert greedy(after, student).text == "north"
     assert greedy(after, student, lambda word: word != "north").text == "door open"
     assert greedy(after, student, lambda word: word == "door").text == "door"
-    instead = greedy(after, student, fits=lambda said: said != "north")
+    instead = greedy(after, student, accepts=lambda said: said != "north")
     assert instead.text == "door open"
     ways = [(), (door,), (door, opened)]
     logs = [
@@ -236,3 +239,9 @@ def test_where_one_token_was_told_all_that_is_copied_is_copied_from_it() -> None
     share = torch.sigmoid(torch.tensor(-1.0))
     known = (1 - share) / 4
     torch.testing.assert_close(found.exp()[0], torch.stack([known, known, known, known + share]))
+
+
+def test_mixed_keys_work_in_half_precision(student: TextStudent) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        halves = student.model(torch.tensor([[1, 2, 3]])).logits.float()
+    assert torch.allclose(halves, student.model(torch.tensor([[1, 2, 3]])).logits, atol=0.05)

@@ -6,29 +6,30 @@ import pytest
 import torch
 
 from wean.errors import UsageError
-from wean.students.text.decoder import Reader
-from wean.students.text.ensemble import MeanSteps, load_together
-from wean.students.text.student import Habits, Size, TextStudent, new_student, save_text_student
-from wean.students.text.tokenizer import train_tokenizer
+from wean.students.text.creation import Size, new_student, train_tokenizer
+from wean.students.text.decoder import CausalDecoder
+from wean.students.text.incremental import Ensemble
+from wean.students.text.prompt import PromptConfig
+from wean.students.text.student import TextStudent, load_ensemble, save_text_student
 
 IDS, LATER = [20, 31, 45, 20, 7], [99, 13, 55]
 
 
 def student(seed: int, words: tuple[str, ...] = ("open door", "go north"), context: int = 256) -> TextStudent:
-    made = new_student(train_tokenizer(list(words), 320), Size(32, 2, 2), Habits(context=context), seed)
+    made = new_student(train_tokenizer(list(words), 320), Size(32, 2, 2), PromptConfig(context=context), seed)
     made.model.eval()
     return made
 
 
 def test_probabilities_are_averaged_behind_the_same_cache() -> None:
     one, other = student(3), student(4)
-    readers = [Reader(one), Reader(other)]
-    together = Reader(one, [other])
+    decoders = [CausalDecoder(one), CausalDecoder(other)]
+    together = CausalDecoder(one, [other])
     for ids in (IDS, [*IDS, *LATER], [*IDS, 5]):
-        mean = sum(reader.read(ids).softmax(-1) for reader in readers) / 2
+        mean = sum(decoder.read(ids).softmax(-1) for decoder in decoders) / 2
         torch.testing.assert_close(together.read(ids).exp(), mean, atol=1e-6, rtol=1e-5)
-    assert together.tokens_read == readers[0].tokens_read  # each token once
-    assert not torch.allclose(readers[0].read(IDS), readers[1].read(IDS))
+    assert together.tokens_read == decoders[0].tokens_read  # each token once
+    assert not torch.allclose(decoders[0].read(IDS), decoders[1].read(IDS))
 
 
 def test_what_neither_finds_most_probable_can_be_said_together() -> None:
@@ -41,7 +42,7 @@ def test_what_neither_finds_most_probable_can_be_said_together() -> None:
         def run(self, ids: list[int], past: int, last: int = 1) -> torch.Tensor:
             return self.probabilities.log().expand(last, -1)
 
-    found = MeanSteps([Says(one), Says(other)]).run([1, 2], 0, 2)
+    found = Ensemble([Says(one), Says(other)]).run([1, 2], 0, 2)
     torch.testing.assert_close(found.exp(), torch.tensor([[0.3, 0.3, 0.4]] * 2))
 
 
@@ -53,7 +54,7 @@ def test_only_students_that_are_told_alike_act_together(tmp_path: Path) -> None:
         "context": student(3, context=512),
     }.items():
         save_text_student(other, tmp_path / name)
-    assert len(load_together([tmp_path / "first", tmp_path / "seed"])) == 2
+    assert len(load_ensemble([tmp_path / "first", tmp_path / "seed"])) == 2
     for name in ("tokens", "context"):
         with pytest.raises(UsageError, match=rf"{name} and .*first cannot act together; take decoders that were"):
-            load_together([tmp_path / one for one in ("first", "seed", name)])
+            load_ensemble([tmp_path / one for one in ("first", "seed", name)])

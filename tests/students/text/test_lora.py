@@ -7,10 +7,11 @@ import torch
 
 from lm.tiny import tiny_llama, tiny_tokenizer
 from wean.errors import UsageError
-from wean.experiment.finetuning import Distilling
+from wean.experiment.runner import Runner
 from wean.experiment.settings import resolve
-from wean.students.text.lora import add_adapters, merged
-from wean.students.text.student import Habits, TextStudent, load_text_student, pretrained_student
+from wean.students.text.creation import merged, pretrained_student
+from wean.students.text.prompt import PromptConfig
+from wean.students.text.student import TextStudent, load_text_student
 from word_demos import write
 
 IDS = torch.tensor([[20, 31, 45, 20, 7, 99, 13, 55]])
@@ -32,9 +33,8 @@ def _logits(student: TextStudent) -> torch.Tensor:
 
 
 def test_adapters_and_embeddings_alone_are_trained(model: str) -> None:
-    student = pretrained_student(model, Habits(context=512), seed=1)
-    before = _logits(student)
-    add_adapters(student, 4)
+    before = _logits(pretrained_student(model, PromptConfig(context=512), seed=1))
+    student = pretrained_student(model, PromptConfig(context=512), seed=1, lora_rank=4)
     torch.testing.assert_close(_logits(student), before)  # B is zero at first
     trained = {name for name, one in student.model.named_parameters() if one.requires_grad}
     assert {name.split(".")[-4] for name in trained if "lora_" in name} == {
@@ -44,8 +44,7 @@ def test_adapters_and_embeddings_alone_are_trained(model: str) -> None:
 
 
 def test_merging_changes_nothing_that_it_says(model: str) -> None:
-    student = pretrained_student(model, Habits(context=512), seed=1)
-    add_adapters(student, 4)
+    student = pretrained_student(model, PromptConfig(context=512), seed=1, lora_rank=4)
     for name, one in student.model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(one, std=0.05)
@@ -58,13 +57,13 @@ def test_merging_changes_nothing_that_it_says(model: str) -> None:
 def test_a_student_with_adapters_trains_resumes_and_is_saved_whole(model: str, tmp_path: Path) -> None:
     write(tmp_path, count=2)
     overrides = [f"data={tmp_path / 'demos.jsonl'}", f"annotations={tmp_path / 'subgoals.jsonl'}", f"model={model}"]
-    overrides += ["context=512", "lora_rank=4", "epochs=3", "dev_share=0", "measurements=3", "token_budget=600"]
+    overrides += ["context=512", "lora_rank=4", "num_epochs=3", "dev_share=0", "measurements=3", "token_budget=600"]
     config = resolve("subgoals", overrides=overrides)
-    summary = Distilling(config, tmp_path / "run").run()
-    assert summary["curve"][-1]["updates"] == summary["updates"]
+    summary = Runner(config, tmp_path / "run").run()
+    assert summary["curve"][-1]["gradient_steps"] == summary["gradient_steps"]
     student = load_text_student(tmp_path / "run" / "student")
     assert torch.isfinite(_logits(student)).all()
-    whole = Distilling(resolve("subgoals", overrides=[*overrides, "lora_rank=0"]), tmp_path / "whole").run()
+    whole = Runner(resolve("subgoals", overrides=[*overrides, "lora_rank=0"]), tmp_path / "whole").run()
     assert summary["student_parameters"] == whole["student_parameters"] == student.parameter_count()
 
 
@@ -72,4 +71,4 @@ def test_a_model_from_scratch_has_no_adapters(tmp_path: Path) -> None:
     write(tmp_path, count=2)
     overrides = [f"data={tmp_path / 'demos.jsonl'}", f"annotations={tmp_path / 'subgoals.jsonl'}", "lora_rank=4"]
     with pytest.raises(UsageError, match="adapters are for a pretrained model"):
-        Distilling(resolve("subgoals", overrides=overrides), tmp_path / "run").run()
+        Runner(resolve("subgoals", overrides=overrides), tmp_path / "run").run()

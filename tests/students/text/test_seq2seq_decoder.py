@@ -7,8 +7,10 @@ import torch
 
 from lm.tiny import tiny_t5, tiny_tokenizer
 from wean.agents.text_agent import TextAgent
-from wean.students.text.seq2seq_decoder import EncoderReader, reader_of
-from wean.students.text.student import Habits, TextStudent, load_text_student, pretrained_student, save_text_student
+from wean.students.text.creation import pretrained_student
+from wean.students.text.prompt import PromptConfig
+from wean.students.text.seq2seq_decoder import Seq2SeqDecoder, decoder_for
+from wean.students.text.student import TextStudent, load_text_student, save_text_student
 from word_demos import Replayed, demonstration
 
 
@@ -26,7 +28,7 @@ IDS = [20, 31, 45, 20, 7, 99, 13, 55]
 @pytest.fixture(scope="module")
 def student(tmp_path_factory: pytest.TempPathFactory) -> TextStudent:
     folder = tiny_t5_folder(tmp_path_factory.mktemp("t5"))
-    return pretrained_student(f"hf:{folder}", Habits(feeding="step", context=512), seed=1)
+    return pretrained_student(f"hf:{folder}", PromptConfig(feeding="step", context=512), seed=1)
 
 
 def plain(student: TextStudent, prompt: list[int], answer: list[int]) -> torch.Tensor:
@@ -37,22 +39,22 @@ def plain(student: TextStudent, prompt: list[int], answer: list[int]) -> torch.T
 
 
 def test_what_is_chosen_is_the_most_probable_of_an_ordinary_pass(student: TextStudent) -> None:
-    reader = reader_of(student)
-    assert isinstance(reader, EncoderReader)
+    decoder = decoder_for(student)
+    assert isinstance(decoder, Seq2SeqDecoder)
     answers = [[40, 41, 12], [40, 42], [50]]
     whole = [float(plain(student, IDS, answer).sum()) for answer in answers]
-    assert reader.choose(IDS, answers) == whole.index(max(whole))
+    assert decoder.rank(IDS, answers) == whole.index(max(whole))
     act = student.mark["<act>"]
     begun = [float(plain(student, IDS, [act, *answer])[1:].sum()) for answer in answers]
-    assert reader.choose([*IDS, act], answers) == begun.index(max(begun))
+    assert decoder.rank([*IDS, act], answers) == begun.index(max(begun))
     first = plain(student, IDS, [40])[0] >= plain(student, IDS, [50])[0]
-    assert reader.prefers(IDS, 40, 50) == bool(first)
+    assert decoder.prefers(IDS, 40, 50) == bool(first)
 
 
 def test_a_saved_student_says_the_same(student: TextStudent, tmp_path: Path) -> None:
     save_text_student(student, tmp_path / "student")
     again = load_text_student(tmp_path / "student")
-    assert reader_of(again).say(IDS) == reader_of(student).say(IDS)
+    assert decoder_for(again).generate(IDS) == decoder_for(student).generate(IDS)
 
 
 def test_it_says_the_most_probable_tokens(student: TextStudent) -> None:
@@ -63,7 +65,7 @@ def test_it_says_the_most_probable_tokens(student: TextStudent) -> None:
             start = torch.tensor([[student.model.config.decoder_start_token_id, *answer]])
             logits = student.model(input_ids=torch.tensor([IDS]), decoder_input_ids=start).logits
         answer.append(int(logits[0, -1].argmax()))
-    assert reader_of(student).say([*IDS, act]).text == student.decode(answer[1:])
+    assert decoder_for(student).generate([*IDS, act]).text == student.decode(answer[1:])
 
 
 def test_it_plays_and_what_is_no_action_is_matched(student: TextStudent) -> None:

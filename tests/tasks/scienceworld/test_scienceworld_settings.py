@@ -5,9 +5,11 @@ import sys
 import pytest
 
 from wean.errors import UsageError
+from wean.tasks.registration import episodes_of, listed
 from wean.tasks.scienceworld import server
 from wean.tasks.scienceworld.env import ScienceWorld
-from wean.tasks.scienceworld.variations import TASKS, find_task, fold_of
+from wean.tasks.scienceworld.variations import TASKS, find_task
+from wean.tasks.splits import fold_of
 
 
 def test_there_are_thirty_tasks_and_the_folds_add_up() -> None:
@@ -47,6 +49,18 @@ def test_wrong_settings_are_told() -> None:
         ScienceWorld(max_moves=0)
     with pytest.raises(UsageError, match="there are train, dev, test"):
         fold_of("training")
+
+
+def test_the_episodes_of_a_fold_are_variations_or_seeds() -> None:
+    assert len(episodes_of("ScienceWorld", "test", 2)) == 60
+    boil = episodes_of("wean/ScienceWorld-v0", "dev", 2, ["1-1"])
+    assert boil == [("boil", n, n, {"task": "boil", "variation": n}) for n in (14, 15)]
+    assert episodes_of("TextWorldCoin", "test", 2) == [("TextWorldCoin", n, n, None) for n in (10_000, 10_001)]
+    with pytest.raises(UsageError, match="no parts to choose boil from"):
+        episodes_of("TextWorldCoin", "test", 2, ["boil"])
+    science = listed("ScienceWorld")
+    assert science is not None
+    assert (science.package, science.paths_only) == ("scienceworld", True)
 
 
 def test_without_java_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import torch
 from asking_tasks import Errand
 from wean.agents.policy import StudentPolicy
 from wean.errors import UsageError
-from wean.evaluation.episodes import play
+from wean.evaluation.evaluate import play_seeds
 from wean.students.config import StudentConfig
 from wean.students.saving import load_student, make_student, save_student
 from wean.tasks.registration import make_task
@@ -78,7 +78,7 @@ def test_a_student_chooses_only_what_is_allowed_and_is_saved_with_its_mask(tmp_p
     save_student(student, tmp_path / "student")
     again, _ = load_student(tmp_path / "student").probabilities(seen, student.first_state(4), np.ones(4, bool))
     assert (again == probabilities).all()
-    assert play(StudentPolicy(student), view, 8, 10_000).lengths.max() <= 150
+    assert play_seeds(StudentPolicy(student), view, 8, 10_000).lengths.max() <= 150
 
 
 def test_what_does_not_fit_is_one_line() -> None:

@@ -1,14 +1,15 @@
-"""Demonstrations with other names: what varies from one to the next is exchanged, everywhere in a demonstration alike.
+"""Data augmentation that swaps entities: names that vary between demonstrations are exchanged within one of them.
 
-A small student from scratch learns a thousand demonstrations' names by heart, and says "chocolate" where the task asks
-for lead. Where names are drawn anew at every reading, by heart is no way to be right, and it learns to look them up.
+A small student trained from scratch memorizes the names in a thousand demonstrations, and answers "chocolate" where the
+task asks for lead. With names drawn anew in each pass memory no longer helps, and the student learns to copy them from
+the task's description.
 
-What must stay is what a student can only know by heart: that a pear is a fruit, that blue and yellow make green. So a
-name takes the place of another only if both are of one kind: descriptions use both alike (between the same two words:
-"the red box", "the blue box"), or each like a third one. In a task where the names that are asked for decide which
-others have to be used, all stay. A name can be of several words; some drawn ones are two names in a row, since where a
-name ends has to be looked up, too: a student that knows ice asks for ice where the task says ice cream. Others are made
-up, of parts that no name ever had together: a student that has only met known names asks for "ice cre".
+What a student can only know by heart must stay: that a pear is a fruit, that blue and yellow make green. So a name
+replaces another one only if both are of one kind: descriptions use them in the same place (between the same two words:
+"the red box", "the blue box"), or each in the same place as a third one. Where the names asked for decide which others
+have to be used, nothing is exchanged. A name can have several words. Some of the drawn names are two names in a row, as
+the end of a name must be copied, too: a student that knows ice asks for ice where the task names ice cream. Others are
+made up of parts of names: a student that has only met known names asks for "ice cre".
 """
 
 from __future__ import annotations
@@ -21,34 +22,33 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from wean.data.annotations import Annotation
-from wean.data.subgoals import Chunk, SubGoal
+from wean.data.annotations import Annotation, Chunk, SubGoal
 from wean.data.trajectories import Key, PathStep, Trajectory, by_task
 
 _WORD = re.compile(r"[A-Za-z]+")
 _DOUBLED = 0.2
-"""Share of the drawn names that are two in a row."""
+"""Share of the drawn names that are two names in a row."""
 _MADE_UP = 0.4
 """Share of the drawn names that are made up."""
 _TOKEN = re.compile(r"[a-z]+|[^\sa-z]")
 _DOOR = re.compile(r"door to (?:the )?([a-z ]+?)(?= \(|[.,\n]|$)")
 _CALLED = re.compile(r"(?:called the|you are in) ([a-z ]+)\.", re.IGNORECASE)
-_OFTEN = 0.75
-"""Share of a task's demonstrations that say a word: above, it belongs to the task."""
-_ALWAYS = 0.95
-"""Share of the demonstrations at a place that see a word there: from here on, it belongs to the place."""
+_TYPICAL = 0.75
+"""A word used in more than this share of a task's demonstrations belongs to the task."""
+_FIXTURE = 0.95
+"""A word seen in at least this share of the visits to a place belongs to the place."""
 
 
 @dataclass(frozen=True)
-class Names:
-    """What may be exchanged.
+class Entities:
+    """Names that may be exchanged.
 
     Attributes:
-        kinds: In lower case: names that may take each other's place.
-        places: Groups of places whose doors lead to the same places, so that every way stays one.
-        asked: For each task the names that its descriptions vary in. Where they vary in none a task asks for what its
-            demonstrations know (which animal lives longest), and nothing is exchanged; nor where these names decide
-            which others are used.
+        kinds: Groups of names, in lower case, that may replace each other.
+        places: Groups of places whose doors lead to the same places, so that every route remains possible.
+        asked: For each task the names in which its descriptions differ. A task whose descriptions do not differ asks
+            for knowledge (which animal lives longest), and is left out; so is one whose names decide which others are
+            used.
     """
 
     kinds: tuple[tuple[str, ...], ...]
@@ -57,24 +57,24 @@ class Names:
 
     @cached_property
     def words(self) -> list[str]:
-        """All words of the names in `kinds`."""
+        """All words in the names of `kinds`."""
         return sorted({word for kind in self.kinds for name in kind for word in name.split()})
 
 
-def given_names(
+def find_entities(
     trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation], unprompted: Collection[str] = ()
-) -> Names:
-    """Finds the names of demonstrations.
+) -> Entities:
+    """Finds the names in demonstrations.
 
-    Words of names are words of sub-goals' arguments that vary within most of the tasks that say them, in descriptions
-    or in sub-goals, and that are only said after they were told. Words of places are none, nor of what is always at a
-    place (unless descriptions vary in it), nor those that all descriptions of a task share. A name is what stands in a
-    row of such words in a description.
+    A name is a sequence of name words in a description. Name words are words in sub-goals' arguments that vary, in
+    descriptions or in sub-goals, within most of the tasks that use them, and that are used only after they were read.
+    Words of places are no name words, nor of what is always at a place (unless descriptions differ in it), nor words
+    that all descriptions of a task share.
 
     Args:
         trajectories: Demonstrations.
-        annotations: Their sub-goals; without any, the words of actions count.
-        unprompted: Words that are said without having been told.
+        annotations: Their sub-goals; without any, the words of actions are taken.
+        unprompted: Words that are used without having been read before.
     """
     seen = [_places(one) for one in trajectories]
     doors = _doors(seen)
@@ -86,7 +86,7 @@ def given_names(
         said = Counter(word for one in of_task for word in _named(one, annotations.get(one.key)))
         of_descriptions[task] = {word for word, times in described.items() if times < len(of_task)} - within
         for word in said:
-            rare = word in of_descriptions[task] or said[word] <= _OFTEN * len(of_task)
+            rare = word in of_descriptions[task] or said[word] <= _TYPICAL * len(of_task)
             varies[word] += 1 if rare else -1
         shared |= {word for word, times in described.items() if times == len(of_task)}
     shared |= _fixtures(seen) - set[str]().union(*of_descriptions.values())
@@ -104,62 +104,62 @@ def given_names(
             slots[before, behind].add(name)
         if found and not _decides(found, words, of_task, annotations):
             asked[task] = tuple(sorted({name for _, name, _ in names}))
-    return Names(_kinds(slots.values()), tuple(sorted(groups)), asked)
+    return Entities(_kinds(slots.values()), tuple(sorted(groups)), asked)
 
 
-def renamed(
-    trajectory: Trajectory, annotation: Annotation | None, names: Names, generator: np.random.Generator
+def swap_entities(
+    trajectory: Trajectory, annotation: Annotation | None, entities: Entities, generator: np.random.Generator
 ) -> tuple[Trajectory, Annotation | None]:
-    """The same demonstration with other names for what its task's descriptions vary in.
+    """The same demonstration with other names in place of those in which its task's descriptions differ.
 
-    A name and the one that takes its place are exchanged, so that no two things get the same. A name that is alone of
-    its kind stays.
+    A name and its replacement are exchanged, so that no two things share a name. A name without others of its kind
+    stays.
 
     Args:
         trajectory: The demonstration.
         annotation: Its sub-goals; None for none.
-        names: What `given_names` found.
-        generator: Draws.
+        entities: As `find_entities` found them.
+        generator: Source of randomness.
     """
-    asked = names.asked.get(trajectory.task)
+    asked = entities.asked.get(trajectory.task)
     if not asked:
         return trajectory, annotation
     others: dict[str, str] = {}
     for name in asked:
-        other = _other(next(kind for kind in names.kinds if name in kind), names.words, generator)
+        other = _other(next(kind for kind in entities.kinds if name in kind), entities.words, generator)
         if name not in others and other not in others:
             others |= {name: other, other: name}
-    drawn = [dict(zip(group, generator.permutation(group).tolist(), strict=True)) for group in names.places]
-    ways = {place: other for places in drawn for place, other in places.items()}
-    place, name_of_thing = any_of(ways), any_of(others)
+    drawn = [dict(zip(group, generator.permutation(group).tolist(), strict=True)) for group in entities.places]
+    other_places = {place: other for places in drawn for place, other in places.items()}
+    place, name_of_thing = any_of(other_places), any_of(others)
 
     @cache
-    def told(text: str) -> str:
-        text = place.sub(lambda match: ways[match[0]], text)
+    def swapped(text: str) -> str:
+        text = place.sub(lambda match: other_places[match[0]], text)
         return name_of_thing.sub(lambda match: others[match[0].lower()], text)
 
     path = tuple(
-        PathStep(told(one.action), told(one.observation), told(one.look), told(one.inventory), one.score)
+        PathStep(swapped(one.action), swapped(one.observation), swapped(one.look), swapped(one.inventory), one.score)
         for one in trajectory.path
     )
-    again = replace(trajectory, description=told(trajectory.description), path=path)
+    again = replace(trajectory, description=swapped(trajectory.description), path=path)
     if annotation is None:
         return again, None
     chunks = tuple(
-        Chunk(SubGoal(subgoal.verb, tuple(map(told, subgoal.arguments))), actions)
+        Chunk(SubGoal(subgoal.verb, tuple(map(swapped, subgoal.arguments))), actions)
         for subgoal, actions in annotation.chunks
     )
     return again, replace(annotation, chunks=chunks, digest="")
 
 
 def any_of(names: Collection[str]) -> re.Pattern[str]:
-    """Finds names that stand alone, in any case; the longer first."""
+    """A pattern that matches any of some names as whole words, in any case; longer ones first."""
     longest_first = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     return re.compile(rf"(?<![\w'])(?:{longest_first or '(?!)'})(?!\w)", re.IGNORECASE)
 
 
 def _other(kind: Sequence[str], words: Sequence[str], generator: np.random.Generator) -> str:
-    """A name that takes the place of one of a kind; one that is alone of its kind takes its own."""
+    """A replacement for a name of a kind; a name without others of its kind stays."""
     drawn = generator.random() if len(kind) > 1 else 1.0
     if drawn < _MADE_UP:
         return " ".join(_made_up(words, generator) for _ in range(generator.integers(1, 3)))
@@ -174,14 +174,14 @@ def _made_up(words: Sequence[str], generator: np.random.Generator) -> str:
 
 
 def _slots(description: str, words: Collection[str]) -> list[tuple[str, str, str]]:
-    """The names in a description, and what stands before and behind each."""
-    told = ["", *_TOKEN.findall(description.lower()), ""]
-    ends = [at for at in range(1, len(told)) if (told[at - 1] in words) != (told[at] in words)]
-    return [(told[a - 1], " ".join(told[a:b]), told[b]) for a, b in zip(ends[::2], ends[1::2], strict=True)]
+    """The names in a description, each between the token before it and the one after it."""
+    tokens = ["", *_TOKEN.findall(description.lower()), ""]
+    ends = [at for at in range(1, len(tokens)) if (tokens[at - 1] in words) != (tokens[at] in words)]
+    return [(tokens[a - 1], " ".join(tokens[a:b]), tokens[b]) for a, b in zip(ends[::2], ends[1::2], strict=True)]
 
 
 def _kinds(slots: Iterable[set[str]]) -> tuple[tuple[str, ...], ...]:
-    """Names together that share a slot, or of which each shares one with a third."""
+    """Groups of names that share a slot, directly or through other names."""
     kinds: list[set[str]] = []
     for slot in slots:
         joined = [kind for kind in kinds if kind & slot]
@@ -195,10 +195,10 @@ def _decides(
     of_task: Sequence[Trajectory],
     annotations: Mapping[Key, Annotation],
 ) -> bool:
-    """Whether what a task's descriptions ask for decides which other names its demonstrations use.
+    """Whether the things that a task asks for decide which other names its demonstrations use.
 
-    That is so for a name that is said whenever some things are asked for, each of them more than once, and never when
-    anything else is: blue for green paint, and not for orange.
+    So it is where a name is used always for some of the things, each asked for more than once, and never for others:
+    blue for green paint, and not for orange.
     """
     demonstrations: Counter[frozenset[str]] = Counter()
     said: dict[str, Counter[frozenset[str]]] = defaultdict(Counter)
@@ -215,16 +215,16 @@ def _decides(
 
 
 def _places(trajectory: Trajectory) -> dict[str, str]:
-    """All that a demonstration sees at each place, in lower case."""
+    """All observations of each place in a demonstration, in lower case."""
     found: dict[str, str] = {}
-    for look in {moment.look.lower() for moment in trajectory.path}:
+    for look in {step.look.lower() for step in trajectory.path}:
         if place := _CALLED.search(look):
             found[place[1]] = f"{found.get(place[1], '')}{look}\n"
     return found
 
 
 def _doors(seen: Sequence[Mapping[str, str]]) -> dict[str, frozenset[str]]:
-    """Places, and those to which their doors lead."""
+    """For each place the places to which its doors lead."""
     found: dict[str, set[str]] = defaultdict(set)
     for places in seen:
         for place, look in places.items():
@@ -233,19 +233,19 @@ def _doors(seen: Sequence[Mapping[str, str]]) -> dict[str, frozenset[str]]:
 
 
 def _fixtures(seen: Sequence[Mapping[str, str]]) -> set[str]:
-    """Words of what nearly every demonstration sees at a place."""
+    """Words that nearly every visit to a place shows."""
     visits = Counter(place for places in seen for place in places)
     times = Counter((place, word) for places in seen for place, look in places.items() for word in words_of(look))
-    return {word for (place, word), count in times.items() if count >= _ALWAYS * visits[place]}
+    return {word for (place, word), count in times.items() if count >= _FIXTURE * visits[place]}
 
 
 def words_of(text: str) -> set[str]:
-    """The words of a text, in lower case."""
+    """The set of words in a text, in lower case."""
     return set(_WORD.findall(text.lower()))
 
 
 def _named(trajectory: Trajectory, annotation: Annotation | None) -> set[str]:
-    """Words of the things that a demonstration's sub-goals are about; without sub-goals, those of its actions."""
+    """Words in the arguments of a demonstration's sub-goals; without sub-goals, in its actions."""
     if annotation is None:
         return words_of(" ".join(trajectory.actions))
     return words_of(" ".join(argument for chunk in annotation.chunks for argument in chunk.subgoal.arguments))

@@ -1,11 +1,15 @@
-"""A head that points: part of what a student says next is copied from what it was told.
+"""Two additions with which a small model from scratch learns to copy from its prompt: a copy head and mixed keys.
 
-A name that a student has never seen has no place among what it knows to say; where it stands can be pointed at. The
-probability of a token is (1 - g) p(token) + g sum of a_j over the places j where it stands, with the attention a over
-all places so far and a share g, both learned (pointer networks, 1506.03134; mixed as in 1704.04368). The key of a place
-tells what stands there, and what came before it. The attention also knows which places follow the very token that was
-said last, and the very two: it learns what that is worth, and so goes on with a name of tokens that it has never
-learnt anything about, "ice cre" with "am" (n-gram heads, 2401.12973).
+Copy head: a name that was never learnt can still be copied from where it stands. The probability of a token is
+(1 - g) p(token) + g sum of a_j over the positions j where it stands, with the attention a over all positions so far and
+a share g, both learned (pointer networks, 1506.03134; mixed as in 1704.04368). The key of a position depends on its
+token and the one before. The attention also knows which positions follow the last token, and the last two: it learns
+how much that counts, and so continues a name of unknown tokens, "ice cre" with "am" (n-gram heads, 2401.12973).
+
+Mixed keys: to repeat what followed a word before, attention must find positions by the token before them. Two layers
+can build that (induction heads, 2209.11895), but a small model learns it late. With the key k_t of each layer replaced
+by (1 - m) k_t + m k_{t-1}, with a learned share m for each of its numbers, one layer is enough (a token shift, as in
+RWKV, 2305.13048).
 """
 
 from __future__ import annotations
@@ -15,14 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_NOTED = "copies"  # in the model's config
+_COPY_HEAD, _MIXED_KEYS = "copies", "mixed_keys"  # flags in the model's config
 
 
 class CopyHead(nn.Module):
-    """Points at places; the parts are used one by one where places are remembered (`wean.students.text.incremental`).
+    """A pointer over the positions so far; its parts are used one by one in `wean.students.text.incremental`.
 
     Args:
-        width: Numbers of the model's last hidden vectors.
+        width: Size of the model's last hidden vectors.
     """
 
     def __init__(self, width: int) -> None:
@@ -33,22 +37,22 @@ class CopyHead(nn.Module):
         self.share = nn.Linear(width, 1)
         self.follows = nn.Linear(width, 2)
         nn.init.constant_(self.follows.bias, 2.0)
-        nn.init.constant_(self.share.bias, -1.0)  # at first it says more than it copies
+        nn.init.constant_(self.share.bias, -1.0)  # at first it generates more than it copies
 
     def keys(self, hidden: Tensor) -> Tensor:
-        """Keys of the places of whole sequences, (B, T, width) each."""
+        """Keys (B, T, width) of the positions of whole sequences."""
         keys: Tensor = self.here(hidden) + nn.functional.pad(self.before(hidden)[:, :-1], (0, 0, 1, 0))
         return keys
 
     def mixed(self, hidden: Tensor, keys: Tensor, ids: Tensor, at: Tensor, logits: Tensor) -> Tensor:
-        """Log-probabilities (N, vocabulary) with what is copied.
+        """Log-probabilities (N, vocabulary) with copying.
 
         Args:
-            hidden: (N, width), where something is said next.
-            keys: (T, width), of the places.
-            ids: (T,) the tokens there.
-            at: (N,) which of the places these are; what lies behind is not pointed at.
-            logits: (N, vocabulary) of what is known.
+            hidden: (N, width), at the positions that predict.
+            keys: (T, width), of all positions.
+            ids: (T,), the tokens there.
+            at: (N,), the positions that predict; later ones are not copied from.
+            logits: (N, vocabulary), without copying.
         """
         one_before, two_before = (nn.functional.pad(ids, (back, 0), value=-1)[:-back] for back in (1, 2))
         after_last = one_before == ids[at, None]
@@ -64,12 +68,12 @@ class CopyHead(nn.Module):
         return mixed.clamp_min(1e-20).log()
 
     def forward(self, hidden: Tensor, ids: Tensor, rows: Tensor, columns: Tensor, logits: Tensor) -> Tensor:
-        """Log-probabilities (N, vocabulary) behind the places (rows, columns) of sequences.
+        """Log-probabilities (N, vocabulary) of the tokens after the positions (rows, columns) of sequences.
 
         Args:
             hidden: (B, T, width).
             ids: (B, T).
-            rows: (N,), rising.
+            rows: (N,), in ascending order.
             columns: (N,).
             logits: (N, vocabulary).
         """
@@ -82,12 +86,51 @@ class CopyHead(nn.Module):
         return torch.cat(found)
 
 
-def add_copying(model: Any) -> None:
-    """Gives a model such a head, and notes it in its config."""
+class MixedKeys(nn.Linear):
+    """A key projection that mixes in the key of the token before; for whole sequences only, (B, T, width).
+
+    Args:
+        width: Size of the input.
+        keys: Size of a key, all heads together.
+    """
+
+    def __init__(self, width: int, keys: int) -> None:
+        super().__init__(width, keys, bias=False)
+        self.mix = nn.Parameter(torch.full((keys,), 0.5))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Keys (B, T, keys); the one before the first is zero."""
+        keys = super().forward(hidden)
+        before = nn.functional.pad(keys[:, :-1], (0, 0, 1, 0))
+        return torch.lerp(keys, before, self.mix.to(keys.dtype))  # half precision under autocast
+
+
+def add_mixed_keys(model: Any) -> None:
+    """Mixes the keys in every layer of a model of the Llama kind, and notes it in the model's config."""
+    for layer in model.model.layers:
+        plain = layer.self_attn.k_proj
+        mixed = MixedKeys(plain.in_features, plain.out_features)
+        mixed.weight = plain.weight
+        layer.self_attn.k_proj = mixed
+    setattr(model.config, _MIXED_KEYS, True)
+
+
+def add_copy_head(model: Any) -> None:
+    """Gives a model a copy head, and notes it in the model's config."""
     model.copying = CopyHead(model.config.hidden_size)
-    setattr(model.config, _NOTED, True)
+    setattr(model.config, _COPY_HEAD, True)
 
 
-def has_copying(model: Any) -> bool:
-    """Whether a model has such a head."""
-    return bool(getattr(model.config, _NOTED, False))
+def has_mixed_keys(model: Any) -> bool:
+    """Whether a model has mixed keys, by its config."""
+    return bool(getattr(model.config, _MIXED_KEYS, False))
+
+
+def has_copy_head(model: Any) -> bool:
+    """Whether a model has a copy head, by its config."""
+    return bool(getattr(model.config, _COPY_HEAD, False))
+
+
+def with_copies(model: Any, hidden: Tensor, ids: Tensor, rows: Tensor, columns: Tensor, logits: Tensor) -> Tensor:
+    """What `CopyHead.forward` gives if a model has a copy head; else the logits."""
+    return model.copying(hidden, ids, rows, columns, logits) if has_copy_head(model) else logits

@@ -1,220 +1,292 @@
-"""A text student at work: reads what it is told, says actions and sub-goals, chooses among given ones."""
+"""Decoding: what a text student generates after a prompt, and how it ranks given answers."""
 
 from __future__ import annotations
 
 import heapq
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 
-from wean.students.text.ensemble import MeanSteps
-from wean.students.text.incremental import steps_of
+from wean.data.normalize import normalize
+from wean.students.text.incremental import Ensemble, incremental
+from wean.students.text.prompt import ACT, DONE, END, EpisodeEncoder
 from wean.students.text.student import TextStudent
 
-LONGEST = 48
-"""Tokens of an answer."""
-_SEARCHED, _BRANCHES = 100, 16  # beginnings of texts that are weighed at most, and tokens behind each
-_ALIKE, _AHEAD = 3, 4  # last tokens by which it is known what may follow, and as many tokens of that
+MAX_ANSWER = 48
+"""Greatest number of tokens in an answer."""
+_MAX_EXPANDED, _BRANCHES = 100, 16  # partial texts in the search for an accepted one, and tokens tried after each
+_MATCHED, _AHEAD = 3, 4  # last tokens that predict the next ones, and how many of these are read ahead
 
 
-May = Callable[[str], bool]
-"""Whether a word may be said, or a whole text."""
+Predicate = Callable[[str], bool]
+"""Whether a word is allowed, or a whole text accepted."""
 
 
-class Said(NamedTuple):
-    """What a student says.
+class Generated(NamedTuple):
+    """A generated text.
 
     Attributes:
-        text: In words.
-        logs: The log-probability of each of its tokens, its end mark included; none where somebody else says it.
+        text: The text.
+        logs: The log-probability of each of its tokens, the end mark included; none for a text that was given.
     """
 
     text: str
     logs: tuple[float, ...] = ()
 
 
-def greedy(
-    after: Callable[[list[int]], torch.Tensor],
-    student: TextStudent,
-    may: May | None = None,
-    fits: May | None = None,
-    among: Callable[[list[int]], torch.Tensor] | None = None,
-) -> Said:
-    """Says the most probable token each time.
-
-    Where that would say what may not be said, the text that may and is the most probable as a whole is said instead,
-    searched best first.
-
-    Args:
-        after: The logits (vocabulary,) behind what was said so far.
-        student: Whose marks and words they are.
-        may: Whether a word may be said; None for all.
-        fits: Whether a whole text may be said; None for all.
-        among: The same as `after`, used where one beginning after the other is weighed; `after` by default.
-    """
-    among = among or after
-    said: list[int] = []
-    logs: list[float] = []
-    while len(said) < LONGEST:
-        found = after(said).log_softmax(-1)
-        token = int(found.argmax())
-        if may and not _allows(student, said, may)(token):
-            return _allowed(among, student, may, fits)
-        logs.append(float(found[token]))
-        if token == student.mark["<end>"]:
-            break
-        said.append(token)
-    text = student.decode(said)
-    return Said(text, tuple(logs)) if not fits or fits(text) else _allowed(among, student, may, fits)
-
-
-def _allowed(
-    after: Callable[[list[int]], torch.Tensor], student: TextStudent, may: May | None, fits: May | None
-) -> Said:
-    """The most probable text that may be said; after many steps what was reached."""
-    waiting: list[tuple[float, list[int], tuple[float, ...]]] = [(0.0, [], ())]
-    said: list[int] = []
-    logs: tuple[float, ...] = ()
-    for _ in range(_SEARCHED):
-        if not waiting:
-            break
-        cost, said, logs = heapq.heappop(waiting)
-        if said and said[-1] == student.mark["<end>"]:
-            if not fits or fits(student.decode(said)):
-                break
-            continue
-        found = after(said).log_softmax(-1).topk(_BRANCHES)
-        allows = _allows(student, said, may) if may else lambda token: True
-        for log, token in zip(found.values.tolist(), found.indices.tolist(), strict=True):
-            if len(said) < LONGEST and allows(token):
-                heapq.heappush(waiting, (cost - log, [*said, token], (*logs, log)))
-    return Said(student.decode(said), logs)
-
-
-def _allows(student: TextStudent, said: list[int], may: May) -> Callable[[int], bool]:
-    """Whether a token may come behind what was said: a word that it ends must be one that may be said."""
-    words = student.decode(said).split()
-    if not words or may(words[-1]):
-        return lambda token: True
-    end = student.mark["<end>"]
-    return lambda token: token != end and len(student.decode([*said, token]).split()) <= len(words)
-
-
-class Reader:
-    """Continues one sequence of tokens after the other with a causal student.
-
-    What two calls have in common at the beginning is read once: the keys and values of an episode stay in the cache. So
-    do the logits behind all beginnings of what was said or weighed behind the same tokens: where the most probable text
-    may not be said, the search for another comes by its beginnings again.
+class Decoder(ABC):
+    """A student that answers prompts.
 
     Attributes:
-        tokens_read: Tokens that went through the model so far; with others each token once.
+        tokens_read: Tokens that went through the model so far; those of an ensemble count once.
 
     Args:
-        student: Who reads.
-        others: Students that act together with it (`wean.students.text.ensemble`).
+        student: The student.
+    """
+
+    def __init__(self, student: TextStudent) -> None:
+        self._student = student
+        self.tokens_read = 0
+
+    @abstractmethod
+    def prefers(self, prompt: Sequence[int], first: int, second: int) -> bool:
+        """Whether one token is at least as probable after the prompt as a second one."""
+
+    @abstractmethod
+    def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
+        """The number of the most probable answer after the prompt; answers include the end mark."""
+
+    @abstractmethod
+    def _logits_after(self, prompt: list[int], answer: Sequence[int], read_ahead: bool = False) -> torch.Tensor:
+        """The logits (vocabulary,) after a partial answer; the tokens likely to follow may be read ahead."""
+
+    def generate(
+        self, prompt: Sequence[int], allows: Predicate | None = None, accepts: Predicate | None = None
+    ) -> Generated:
+        """The answer by greedy decoding, of allowed words and accepted as a whole; see `greedy`."""
+        ids = list(prompt)
+        return greedy(
+            lambda answer: self._logits_after(ids, answer, read_ahead=True),
+            self._student,
+            allows,
+            accepts,
+            lambda answer: self._logits_after(ids, answer),
+        )
+
+
+def greedy(
+    logits_after: Callable[[list[int]], torch.Tensor],
+    student: TextStudent,
+    allows: Predicate | None = None,
+    accepts: Predicate | None = None,
+    search_logits_after: Callable[[list[int]], torch.Tensor] | None = None,
+) -> Generated:
+    """Generates the most probable token each time.
+
+    Where that leads to a word that is not allowed, or to a text that is not accepted, a best-first search finds the
+    most probable whole text instead.
+
+    Args:
+        logits_after: The logits (vocabulary,) after a partial answer.
+        student: The student; its tokenizer and marks are used.
+        allows: Whether a word may be used; None for all.
+        accepts: Whether a whole text may be generated; None for all.
+        search_logits_after: Used in place of `logits_after` during the search.
+    """
+    search_logits_after = search_logits_after or logits_after
+    answer: list[int] = []
+    logs: list[float] = []
+    while len(answer) < MAX_ANSWER:
+        found = logits_after(answer).log_softmax(-1)
+        token = int(found.argmax())
+        if allows and not _allowed_tokens(student, answer, allows)(token):
+            return _search(search_logits_after, student, allows, accepts)
+        logs.append(float(found[token]))
+        if token == student.mark[END]:
+            break
+        answer.append(token)
+    text = student.decode(answer)
+    if accepts and not accepts(text):
+        return _search(search_logits_after, student, allows, accepts)
+    return Generated(text, tuple(logs))
+
+
+def _search(
+    logits_after: Callable[[list[int]], torch.Tensor],
+    student: TextStudent,
+    allows: Predicate | None,
+    accepts: Predicate | None,
+) -> Generated:
+    """The most probable accepted text of allowed words; after many expansions the last one reached."""
+    frontier: list[tuple[float, list[int], tuple[float, ...]]] = [(0.0, [], ())]
+    answer: list[int] = []
+    logs: tuple[float, ...] = ()
+    for _ in range(_MAX_EXPANDED):
+        if not frontier:
+            break
+        cost, answer, logs = heapq.heappop(frontier)
+        if answer and answer[-1] == student.mark[END]:
+            if not accepts or accepts(student.decode(answer)):
+                break
+            continue
+        found = logits_after(answer).log_softmax(-1).topk(_BRANCHES)
+        is_allowed = _allowed_tokens(student, answer, allows) if allows else lambda token: True
+        for log, token in zip(found.values.tolist(), found.indices.tolist(), strict=True):
+            if len(answer) < MAX_ANSWER and is_allowed(token):
+                heapq.heappush(frontier, (cost - log, [*answer, token], (*logs, log)))
+    return Generated(student.decode(answer), logs)
+
+
+def _allowed_tokens(student: TextStudent, answer: list[int], allows: Predicate) -> Callable[[int], bool]:
+    """Whether a token may follow a partial answer: it must not complete a word that is not allowed."""
+    words = student.decode(answer).split()
+    if not words or allows(words[-1]):
+        return lambda token: True
+    end = student.mark[END]
+    return lambda token: token != end and len(student.decode([*answer, token]).split()) <= len(words)
+
+
+class CausalDecoder(Decoder):
+    """Decodes with a causal student.
+
+    The common beginning of two calls is read once: keys and values of an episode stay in the cache. So do the logits
+    after all partial answers to the last prompt: the search for an accepted text passes them again. In greedy decoding
+    the tokens that followed the last time are read ahead: a pass over a few tokens takes hardly longer than over one,
+    and much of an answer was generated or read before (2304.04487).
+
+    Args:
+        student: The student.
+        others: Students that act with it as an ensemble.
     """
 
     def __init__(self, student: TextStudent, others: Sequence[TextStudent] = ()) -> None:
-        self._student = student
-        steps = [steps_of(one.model.eval(), student.habits.context) for one in (student, *others)]
-        self._steps = MeanSteps(steps) if others else steps[0]
+        super().__init__(student)
+        models = [incremental(one.model.eval(), student.prompt.context) for one in (student, *others)]
+        self._model = Ensemble(models) if others else models[0]
         self._ids: list[int] = []
-        self._logits = torch.empty(0)  # (read ahead or last, vocabulary): behind the last tokens of these
-        self._told: list[int] = []
-        self._weighed: dict[tuple[int, ...], torch.Tensor] = {}  # logits behind these and a beginning of what is said
-        self.tokens_read = 0
+        self._logits = torch.empty(0)  # (1 + tokens read ahead, vocabulary): after the last tokens of `_ids`
+        self._prompt: list[int] = []
+        self._known: dict[tuple[int, ...], torch.Tensor] = {}  # logits after `_prompt` and a partial answer
 
     @torch.inference_mode()
     def read(self, ids: Sequence[int], ahead: Sequence[int] = ()) -> torch.Tensor:
-        """Reads tokens; returns the logits (vocabulary,) of what comes next.
+        """Reads tokens; returns the logits (vocabulary,) of the next one.
 
         Args:
             ids: The tokens.
-            ahead: What may come next; read in the same pass, so that what follows is known if it does.
+            ahead: Tokens that may follow; read in the same pass, so that the logits after them are known if they do.
         """
         ids, known = list(ids), self._ids[: len(ids)]
-        behind = len(self._ids) - len(ids)
-        if known == ids and behind < len(self._logits):
-            return self._logits[-1 - behind]
+        extra = len(self._ids) - len(ids)
+        if known == ids and extra < len(self._logits):
+            return self._logits[-1 - extra]
         common = min(_common(known, ids), len(ids) - 1)  # the last one is always read: its logits are wanted
         self._ids = [*ids, *ahead]
-        self._logits = self._steps.run(self._ids[common:], common, 1 + len(ahead))
+        self._logits = self._model.run(self._ids[common:], common, 1 + len(ahead))
         self.tokens_read += len(self._ids) - common
         return self._logits[0]
 
-    def prefers(self, ids: Sequence[int], first: int, second: int) -> bool:
-        """Whether the first token is more probable behind `ids` than the second, which is read ahead."""
-        logits = self.read(ids, [second])
+    def prefers(self, prompt: Sequence[int], first: int, second: int) -> bool:
+        """See `Decoder.prefers`; the second token is read ahead."""
+        logits = self.read(prompt, [second])
         return bool(logits[first] >= logits[second])
 
-    def say(self, ids: Sequence[int], may: May | None = None, fits: May | None = None) -> Said:
-        """What the student says behind `ids`, greedily, up to its end mark; only what it may say (`greedy`).
+    def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
+        """See `Decoder.rank`.
 
-        What followed the last time is read ahead: a pass over a few tokens takes hardly longer than over one, and much
-        that is said was said before (2304.04487).
+        Best first by partial answers: an answer only gets less probable with every token, so the first one completed is
+        the best, and few of thousands of answers are ever read.
         """
-        told = list(ids)
-        return greedy(
-            lambda said: self._behind(told, said, followed),
-            self._student,
-            may,
-            fits,
-            lambda said: self._behind(told, said),
-        )
-
-    def choose(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
-        """Which answer is the most probable behind `ids`.
-
-        Best first by their beginnings: an answer only becomes less probable with every token, so that what is popped
-        whole before everything else is the best, and few of thousands of answers are ever read.
-
-        Args:
-            ids: What was told.
-            answers: Tokens of each answer, its end mark included; at least one.
-        """
-        told, waiting = list(ids), [(0.0, 0, list(range(len(answers))))]
+        ids, frontier = list(prompt), [(0.0, 0, list(range(len(answers))))]
         while True:
-            cost, length, alike = heapq.heappop(waiting)
+            cost, length, numbers = heapq.heappop(frontier)
             longer: dict[int, list[int]] = {}
-            for number in alike:
+            for number in numbers:
                 if len(answers[number]) == length:
                     return number
                 longer.setdefault(answers[number][length], []).append(number)
-            after = self._behind(told, answers[alike[0]][:length]).log_softmax(-1)
-            for token, numbers in longer.items():
-                heapq.heappush(waiting, (cost - float(after[token]), length + 1, numbers))
+            logs = self._logits_after(ids, answers[numbers[0]][:length]).log_softmax(-1)
+            for token, with_token in longer.items():
+                heapq.heappush(frontier, (cost - float(logs[token]), length + 1, with_token))
 
-    def _behind(
-        self, told: list[int], said: Sequence[int], ahead: Callable[[list[int]], Sequence[int]] = lambda known: ()
-    ) -> torch.Tensor:
-        """The logits behind what was told and said; `ahead` names what is read ahead where they are not known yet."""
-        if told != self._told:
-            self._told, self._weighed = told, {}
-        beginning = tuple(said)
-        if beginning not in self._weighed:
-            known = [*told, *said]
-            self._weighed[beginning] = self.read(known, ahead(known))
-        return self._weighed[beginning]
+    def _logits_after(self, prompt: list[int], answer: Sequence[int], read_ahead: bool = False) -> torch.Tensor:
+        if prompt != self._prompt:
+            self._prompt, self._known = prompt, {}
+        key = tuple(answer)
+        if key not in self._known:
+            ids = [*prompt, *answer]
+            self._known[key] = self.read(ids, likely_next(ids) if read_ahead else ())
+        return self._known[key]
 
 
-def followed(ids: list[int]) -> list[int]:
-    """The tokens that followed the last time that the last three were there, or two, or the last one; few, or none."""
+class EpisodeDecoder:
+    """A student that decodes within one episode.
+
+    Args:
+        student: The student.
+        decoder: Its decoder.
+        episode: Its episode.
+    """
+
+    def __init__(self, student: TextStudent, decoder: Decoder, episode: EpisodeEncoder) -> None:
+        self._student, self._decoder, self._episode = student, decoder, episode
+
+    @property
+    def goal(self) -> str:
+        """The current sub-goal; empty where there is none."""
+        return self._episode.goal
+
+    def generate_goal(self, allows: Predicate | None = None, accepts: Predicate | None = None) -> Generated:
+        """The sub-goal that the student generates, of allowed words and accepted."""
+        return self._decoder.generate(self._episode.window.ids, allows, accepts)
+
+    def generate_action(self, allows: Predicate | None = None, accepts: Predicate | None = None) -> Generated:
+        """The action that the student generates, of allowed words and accepted."""
+        return self._decoder.generate(self._action_prompt(), allows, accepts)
+
+    def rank_goals(self, goals: Sequence[str]) -> Generated:
+        """The most probable of some sub-goals."""
+        answers = [self._episode.answer(goal) for goal in goals]
+        return Generated(goals[self._decoder.rank(self._episode.window.ids, answers)])
+
+    def rank_actions(self, actions: Sequence[str]) -> int:
+        """The number of the most probable of some actions."""
+        return self._decoder.rank(self._action_prompt(), [self._episode.answer(action) for action in actions])
+
+    def prefers_done(self) -> bool:
+        """Whether the end of the sub-goal is at least as probable as another action."""
+        mark = self._student.mark
+        return self._decoder.prefers(self._episode.window.ids, mark[DONE], mark[ACT])
+
+    def certainty(self, text: str, logs: Sequence[float], beginning: str) -> float:
+        """The probability of a generated text, given how it begins."""
+        answer, given = self._episode.answer(text), self._student.encode(normalize(beginning))
+        skipped = len(given) if answer[: len(given)] == given else 0
+        return math.exp(sum(logs[skipped:]))
+
+    def _action_prompt(self) -> list[int]:
+        return [*self._episode.window.ids, self._student.mark[ACT]]
+
+
+def likely_next(ids: list[int]) -> list[int]:
+    """Up to four tokens that followed where the last three tokens stood before, or the last two, or the last one."""
     back = ids[::-1]
-    place, found, longest = 0, 0, 0
+    position, found, longest = 0, 0, 0
     for _ in range(back.count(back[0]) - 1):
-        place = back.index(back[0], place + 1)
-        alike = next((length for length in range(_ALIKE, 1, -1) if back[place : place + length] == back[:length]), 1)
-        if alike > longest:
-            found, longest = place, alike
-        if longest == _ALIKE:
+        position = back.index(back[0], position + 1)
+        matched = next((n for n in range(_MATCHED, 1, -1) if back[position : position + n] == back[:n]), 1)
+        if matched > longest:
+            found, longest = position, matched
+        if longest == _MATCHED:
             break
     return back[max(0, found - _AHEAD) : found][::-1]
 
 
 def _common(ours: list[int], theirs: list[int]) -> int:
-    """With how many of the same tokens two sequences begin."""
+    """The number of tokens that two sequences share at their beginning."""
     if theirs[: len(ours)] == ours:
         return len(ours)
     return next(place for place, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other)

@@ -1,32 +1,34 @@
-"""What a text student learns from: demonstrations with sub-goals, told as episodes, cut into windows and batches."""
+"""Supervised examples for a text student: demonstrations encoded as episodes, their batches, and rows of text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from wean.data.annotations import Annotation
-from wean.data.trajectories import Key, Trajectory, by_task
+from wean.data.augmentation import Augmentation
+from wean.data.augmentation.inject_mistakes import NO_MISTAKES, Mistakes
+from wean.data.normalize import kept_steps
+from wean.data.trajectories import Key, Trajectory
 from wean.errors import UsageError
-from wean.students.text.prompt import EpisodeText, Window, is_idle
+from wean.students.text.prompt import ACT, DONE, PROMPT_VERSION, EpisodeEncoder, PromptConfig, Window
 
-Step = tuple[int, str | None]
-"""Number of an action in its path, and the sub-goal that begins with it, if one does."""
+_UNLIMITED = 1 << 30  # tokens of a context
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """One demonstration as the student reads it.
+class Example:
+    """One encoded demonstration.
 
     Attributes:
         task: Its task.
-        windows: The stretches of the episode; only tokens that are targets are learnt.
+        windows: Its episode, cut to the context; only tokens marked as targets are learnt.
     """
 
     task: str
@@ -34,23 +36,141 @@ class Lesson:
 
     @property
     def tokens(self) -> int:
-        """Of all windows."""
+        """Number of tokens in all windows."""
         return sum(len(window.ids) for window in self.windows)
 
 
-@dataclass(frozen=True)
-class Mistakes:
-    """Components of a demonstration that are told as what the student said, and not learnt, by the numbers of actions.
+def encode_episode(
+    trajectory: Trajectory,
+    annotation: Annotation | None,
+    episode: EpisodeEncoder,
+    max_actions: int,
+    mistakes: Mistakes = NO_MISTAKES,
+    dropped_subgoals: AbstractSet[int] = frozenset(),
+) -> Example:
+    """Encodes a demonstration exactly as an agent's own episode is encoded.
 
-    Attributes:
-        goals: With which a wrong sub-goal begins.
-        actions: Those that are wrong themselves.
-        dones: Before which a sub-goal was given up too early.
+    Args:
+        trajectory: The demonstration.
+        annotation: Its sub-goals; None for the flat baseline.
+        episode: A new episode of the student.
+        max_actions: Greatest number of actions.
+        mistakes: Parts that are not learnt.
+        dropped_subgoals: Numbers of actions; a right sub-goal that begins with one is left out, its end is not.
+
+    Raises:
+        UsageError: A prompt is longer than the context.
+    """
+    path, score, begun = trajectory.path, 0.0, False
+    try:
+        episode.begin(trajectory.description, path[0].look, path[0].inventory)
+        for number, subgoal in kept_steps(trajectory, annotation, max_actions):
+            if subgoal is not None:
+                if begun:
+                    episode.make_room()
+                    episode.add_done(target=number not in mistakes.dones)
+                begun = True
+                if number in mistakes.goals or number not in dropped_subgoals:
+                    episode.ask_goal()
+                    episode.add_goal(subgoal, target=number not in mistakes.goals)
+            episode.make_room()
+            episode.add_action(path[number].action, target=number not in mistakes.actions)
+            after = path[number + 1] if number + 1 < len(path) else path[number]
+            before, score = score, path[number].score or 0.0  # includes a rise during the steps that are left out
+            episode.add_observation(path[number].observation, after.look, after.inventory, score > before)
+    except UsageError as error:
+        raise UsageError(f"{trajectory.task} {trajectory.variation}: {error}") from None
+    windows = (window.trimmed() for window in episode.windows)
+    return Example(trajectory.task, tuple(window for window in windows if window.ids))
+
+
+def augmented_passes(
+    trajectories: Sequence[Trajectory],
+    examples: Sequence[Example],
+    augmentation: Augmentation | None,
+    new_episode: Callable[[], EpisodeEncoder],
+    max_actions: int,
+    num_epochs: int,
+    generator: np.random.Generator,
+) -> list[list[Example]]:
+    """The examples of each pass over the demonstrations, each a new variant.
+
+    Args:
+        trajectories: Demonstrations.
+        examples: The same, encoded as they are.
+        augmentation: Draws the variants; None for no augmentation.
+        new_episode: Makes an episode of the student.
+        max_actions: Greatest number of actions of a demonstration, injected ones not counted.
+        num_epochs: Number of passes.
+        generator: Source of randomness.
     """
 
-    goals: AbstractSet[int] = frozenset()
-    actions: AbstractSet[int] = frozenset()
-    dones: AbstractSet[int] = frozenset()
+    def variant(number: int) -> Example:
+        if augmentation is None:
+            return examples[number]
+        drawn = augmentation.draw(trajectories[number], generator)
+        return encode_episode(
+            drawn.trajectory,
+            drawn.annotation,
+            new_episode(),
+            max_actions + drawn.added,
+            drawn.mistakes,
+            drawn.dropped_subgoals,
+        )
+
+    return [[variant(number) for number in draw_pass(examples, generator)] for _ in range(num_epochs)]
+
+
+def prompt_texts(trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation]) -> Iterator[str]:
+    """The texts that a tokenizer is trained on: every piece of every prompt."""
+    for trajectory in trajectories:
+        texts: list[str] = []
+
+        def keep(text: str, texts: list[str] = texts) -> list[int]:
+            texts.append(text)
+            return [0] * (len(text) // 4)
+
+        episode = EpisodeEncoder(keep, PromptConfig(context=1 << 20))
+        encode_episode(trajectory, annotations.get(trajectory.key), episode, len(trajectory.actions))
+        yield from texts
+
+
+def sft_rows(
+    trajectories: Sequence[Trajectory],
+    annotations: Mapping[Key, Annotation],
+    form: Literal["completion", "chat"] = "completion",
+    max_actions: int = 100,
+) -> Iterator[dict[str, Any]]:
+    """Rows of text for other trainers: each sub-goal, "done" and action as a student fed step by step reads it.
+
+    Args:
+        trajectories: Demonstrations.
+        annotations: Their sub-goals; a demonstration without any gives the flat baseline's rows.
+        form: `completion`: `prompt` and `completion`; `chat`: `messages` of a user and an assistant.
+        max_actions: Greatest number of actions of a demonstration.
+
+    Yields:
+        Rows that also have `task`, `variation`, `kind` (`goal`, `done` or `action`) and `prompt_version`.
+    """
+    for trajectory in trajectories:
+        episode = EpisodeEncoder(lambda text: list(map(ord, text)), PromptConfig("step", context=_UNLIMITED))
+        example = encode_episode(trajectory, annotations.get(trajectory.key), episode, max_actions)
+        for window in example.windows:
+            first = window.targets.index(1)
+            prompt, answer = ("".join(map(chr, part)) for part in (window.ids[:first], window.ids[first:]))
+            texts: dict[str, Any] = {"prompt": prompt, "completion": answer}
+            if form == "chat":
+                texts = {"messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]}
+            yield {
+                "task": trajectory.task,
+                "variation": trajectory.variation,
+                "kind": "action" if answer.startswith(ACT) else "done" if answer == DONE else "goal",
+                "prompt_version": PROMPT_VERSION,
+                **texts,
+            }
+
+
+# --- batches ---------------------------------------------------------------------------------------------------------
 
 
 class Batch(NamedTuple):
@@ -58,8 +178,8 @@ class Batch(NamedTuple):
 
     Attributes:
         ids: (B, T) int64.
-        rows: (N,) which window each target is in, and
-        columns: (N,) where: the target is read off one token before.
+        rows: (N,) the window of each target.
+        columns: (N,) the position before each target, where it is predicted.
         labels: (N,) the targets.
         starts: (N,) whether a target is the first of its answer.
     """
@@ -71,128 +191,48 @@ class Batch(NamedTuple):
     starts: Tensor
 
 
-def steps_of(trajectory: Trajectory, annotation: Annotation | None, actions: int) -> list[Step]:
-    """The actions that are learnt, with the sub-goals where they begin.
+def draw_pass(examples: Sequence[Example], generator: np.random.Generator) -> list[int]:
+    """The numbers of the examples in one pass: as many as there are, each as often as others of its task, or once more.
 
-    Actions that change nothing (`is_idle`) are left out; a sub-goal of which nothing else remains goes with them.
-
-    Args:
-        trajectory: The demonstration.
-        annotation: Its sub-goals; None for none.
-        actions: Most actions.
-    """
-    path = trajectory.path
-    kept = [number for number, moment in enumerate(path) if not is_idle(moment.action, moment.observation)][:actions]
-    if annotation is None:
-        return [(number, None) for number in kept]
-    steps: list[Step] = []
-    current = -1
-    for number in kept:
-        chunk = annotation.chunk_of[number]
-        steps.append((number, str(annotation.chunks[chunk].subgoal) if chunk != current else None))
-        current = chunk
-    return steps
-
-
-def tell(
-    trajectory: Trajectory,
-    annotation: Annotation | None,
-    episode: EpisodeText,
-    actions: int,
-    mistakes: Mistakes = Mistakes(),
-    unnamed: AbstractSet[int] = frozenset(),
-) -> Lesson:
-    """Tells a demonstration as the agent at work is told its episode.
+    A task's share falls with the square root of its mean tokens. With equal shares, two tasks of a hundred actions
+    would have two fifths of all tokens; with equal tokens, a choice of two animals would be read hundreds of times.
 
     Args:
-        trajectory: The demonstration.
-        annotation: Its sub-goals; None for the flat baseline.
-        episode: A new episode of the student.
-        actions: Most actions.
-        mistakes: What of it is not learnt.
-        unnamed: Numbers of actions; a right sub-goal that begins with one is neither told nor learnt, but its end is.
-
-    Raises:
-        UsageError: An opening is longer than the context.
-    """
-    path, score, begun = trajectory.path, 0.0, False
-    try:
-        episode.begin(trajectory.description, path[0].look, path[0].inventory)
-        for number, subgoal in steps_of(trajectory, annotation, actions):
-            if subgoal is not None:
-                if begun:
-                    episode.ask()
-                    episode.say_done(target=number not in mistakes.dones)
-                begun = True
-                if number in mistakes.goals or number not in unnamed:
-                    episode.ask_goal()
-                    episode.say_goal(subgoal, target=number not in mistakes.goals)
-            episode.ask()
-            episode.say_action(path[number].action, target=number not in mistakes.actions)
-            after = path[number + 1] if number + 1 < len(path) else path[number]
-            before, score = score, path[number].score or 0.0  # a rise that came with what is left out is told, too
-            episode.observe(path[number].observation, after.look, after.inventory, score > before)
-    except UsageError as error:
-        raise UsageError(f"{trajectory.task} {trajectory.variation}: {error}") from None
-    windows = (window.trimmed() for window in episode.windows)
-    return Lesson(trajectory.task, tuple(window for window in windows if window.ids))
-
-
-def texts(trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation]) -> Iterator[str]:
-    """What a tokenizer learns from: every prompt as it is told, with nothing learnt of its tokens."""
-    for trajectory in trajectories:
-        told: list[str] = []
-
-        def keep(text: str, told: list[str] = told) -> list[int]:
-            told.append(text)
-            return [0] * (len(text) // 4)
-
-        tell(trajectory, annotations.get(trajectory.key), EpisodeText(keep, 1 << 20), len(trajectory.actions))
-        yield from told
-
-
-def drawn(lessons: Sequence[Lesson], generator: np.random.Generator) -> list[int]:
-    """The lessons of one pass, by number: as many as there are, each as often as others of its task, or once more.
-
-    Tasks are read the less often the longer they are, by the square root of their mean tokens. Equally often, two tasks
-    of a hundred actions would have two fifths of all tokens; equally many tokens would be hundreds of passes over a
-    choice between two animals.
-
-    Args:
-        lessons: All lessons.
-        generator: Draws.
+        examples: All examples.
+        generator: Source of randomness.
     """
     tasks: dict[str, list[int]] = {}
-    for number, lesson in enumerate(lessons):
-        tasks.setdefault(lesson.task, []).append(number)
-    tokens = {task: np.mean([lessons[i].tokens for i in of_task]) for task, of_task in tasks.items()}
+    for number, example in enumerate(examples):
+        tasks.setdefault(example.task, []).append(number)
+    tokens = {task: np.mean([examples[i].tokens for i in of_task]) for task, of_task in tasks.items()}
     all_shares = sum(mean**-0.5 for mean in tokens.values())
-    read: list[int] = []
+    drawn: list[int] = []
     for task, of_task in tasks.items():
-        times = max(1, round(len(lessons) * tokens[task] ** -0.5 / all_shares))
+        times = max(1, round(len(examples) * tokens[task] ** -0.5 / all_shares))
         order = [generator.permutation(of_task) for _ in range(-(-times // len(of_task)))]
-        read += np.concatenate(order)[:times].tolist()
-    return read
+        drawn += np.concatenate(order)[:times].tolist()
+    return drawn
 
 
-def epoch(lessons: Sequence[Lesson], token_budget: int, generator: np.random.Generator) -> list[list[Window]]:
-    """The batches of one pass, in drawn order. Windows of like length lie together, so that little is padded.
+def shuffled_batches(
+    examples: Sequence[Example], token_budget: int, generator: np.random.Generator
+) -> list[list[Window]]:
+    """The batches of one pass, in random order; windows of similar length share a batch, so that little is padded.
 
     Args:
-        lessons: Of the pass.
-        token_budget: Most tokens of a batch, padding included; one window may be longer.
-        generator: Draws.
+        examples: The examples of the pass.
+        token_budget: Greatest number of tokens in a batch, padding included; a single window may be longer.
+        generator: Source of randomness.
     """
-    windows = [window for lesson in lessons for window in lesson.windows]
+    windows = [window for example in examples for window in example.windows]
     lengths = np.array([len(window.ids) for window in windows])
-    batches = batched(
-        [windows[i] for i in np.argsort(lengths * generator.uniform(0.9, 1.1, len(windows)))], token_budget
-    )
+    by_length = np.argsort(lengths * generator.uniform(0.9, 1.1, len(windows)))
+    batches = batched([windows[i] for i in by_length], token_budget)
     return [batches[i] for i in generator.permutation(len(batches))]
 
 
 def batched(windows: Sequence[Window], token_budget: int) -> list[list[Window]]:
-    """Neighbouring windows together, as many as the budget holds when all are padded to the longest."""
+    """Consecutive windows in batches, as many as the budget holds when all are padded to the longest."""
     batches: list[list[Window]] = []
     longest = 0
     for window in windows:
@@ -206,7 +246,7 @@ def batched(windows: Sequence[Window], token_budget: int) -> list[list[Window]]:
 
 
 def collate(windows: Sequence[Window], pad: int) -> Batch:
-    """Windows as tensors."""
+    """Windows as tensors, padded with the token `pad`."""
     ids = np.full((len(windows), max(len(window.ids) for window in windows)), pad, dtype=np.int64)
     for row, window in enumerate(windows):
         ids[row, : len(window.ids)] = window.ids
@@ -216,23 +256,3 @@ def collate(windows: Sequence[Window], pad: int) -> Batch:
     tensors = [torch.from_numpy(array) for array in (ids, rows, columns - 1, ids[rows, columns])]
     inputs, of_row, of_column, labels = tensors
     return Batch(inputs, of_row, of_column, labels, torch.tensor(starts))
-
-
-def split_dev(trajectories: Sequence[Trajectory], share: float) -> tuple[list[Trajectory], list[Trajectory]]:
-    """Components demonstrations: the last variations of every task are kept for choosing the checkpoint.
-
-    Args:
-        trajectories: All of them.
-        share: Of each task that is kept, at least one where there are three or more.
-
-    Returns:
-        Those to learn from and those to choose by.
-    """
-    learn: list[Trajectory] = []
-    choose: list[Trajectory] = []
-    for of_task in by_task(trajectories).values():
-        ordered = sorted(of_task, key=lambda trajectory: trajectory.variation)
-        count = max(1, round(share * len(ordered))) if share and len(ordered) > 2 else 0
-        learn += ordered[: len(ordered) - count]
-        choose += ordered[len(ordered) - count :]
-    return learn, choose

@@ -1,12 +1,13 @@
-"""The passes of a causal student at work, behind its cache: lean ones for models of the Llama kind, or the model's own.
+"""Incremental forward passes of causal students with a cache: a lean one for Llamas, transformers' own, an ensemble's.
 
-A small model's pass over one token takes far longer to arrange than to compute: the lean pass does the same products
-with a tenth of the calls (a test holds it to the model's own).
+A small model's pass over one token takes far longer to set up than to compute: the lean pass makes the same products
+with a tenth of the calls (a test compares it with the model's own).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -15,30 +16,29 @@ from torch.nn import functional
 
 from wean.errors import UsageError
 from wean.lm.scoring import new_cache
-from wean.students.text.copying import CopyHead, has_copying
-from wean.students.text.mixed_keys import has_mixed_keys
+from wean.students.text.copying import CopyHead, has_copy_head, has_mixed_keys
 
-_SPARE = 256  # places behind the context, for what is being said or chosen among
+_SPARE = 256  # positions after the context, for an answer that is generated or ranked
 
 
-class Steps(Protocol):
-    """Passes behind a cache."""
+class Incremental(Protocol):
+    """A model that reads tokens after those in its cache."""
 
     def run(self, ids: list[int], past: int, last: int = 1) -> Tensor:
-        """Reads tokens behind the first `past` of the cache, and keeps them there.
+        """Reads tokens after the first `past` in the cache, and keeps them there.
 
         Args:
             ids: Tokens, at least one.
-            past: How many of the cache's tokens are kept.
-            last: Behind how many of the tokens, the last ones, something is said.
+            past: Number of tokens in the cache that are kept.
+            last: Number of tokens, the last ones, after which logits are wanted.
 
         Returns:
-            Logits (last, vocabulary) behind each of these, float32; log-probabilities where the student copies.
+            Logits (last, vocabulary) after each of these, float32; log-probabilities where the student copies.
         """
 
 
-def steps_of(model: Any, context: int) -> Steps:
-    """The fastest passes that a model can do; a student with mixed keys has none but the lean ones.
+def incremental(model: Any, context: int) -> Incremental:
+    """The fastest incremental pass of a model; one with mixed keys has only the lean one.
 
     Raises:
         UsageError: It has mixed keys and is not on the CPU in float32.
@@ -46,21 +46,21 @@ def steps_of(model: Any, context: int) -> Steps:
     lean = model.config.model_type == "llama" and model.device.type == "cpu" and model.dtype == torch.float32
     if has_mixed_keys(model) and not lean:
         raise UsageError("a student from scratch acts on the CPU in float32; load it from its folder")
-    return LeanSteps(model, context) if lean and not model.config.attention_bias else ModelSteps(model)
+    return LeanLlama(model, context) if lean and not model.config.attention_bias else CachedModel(model)
 
 
-class ModelSteps:
-    """The model's own passes, with transformers' cache.
+class CachedModel:
+    """The model's own pass, with transformers' cache.
 
     Args:
-        model: Causal.
+        model: A causal model.
     """
 
     def __init__(self, model: Any) -> None:
         self._model, self._cache = model, new_cache(model)
 
     def run(self, ids: list[int], past: int, last: int = 1) -> Tensor:
-        """See `Steps.run`."""
+        """See `Incremental.run`."""
         excess = self._cache.get_seq_length() - past
         if excess > 0 and past:
             self._cache.crop(-excess)
@@ -76,12 +76,12 @@ class ModelSteps:
         return logits
 
 
-class LeanSteps:
-    """Passes of a Llama in float32 on a CPU.
+class LeanLlama:
+    """The pass of a Llama in float32 on a CPU.
 
     Args:
         model: A `LlamaForCausalLM` without biases.
-        context: Tokens of the longest sequence.
+        context: Number of tokens in the longest sequence.
     """
 
     def __init__(self, model: Any, context: int) -> None:
@@ -93,7 +93,7 @@ class LeanSteps:
         self._least = torch.tensor(math.sqrt(size * config.rms_norm_eps))
         self._embedding, self._head = inner.embed_tokens.weight.detach(), model.lm_head.weight.detach()
         self._norm = inner.norm.weight.detach() * math.sqrt(size)
-        # Positions turn number i of a head with number i + width / 2; side by side they are one complex number.
+        # Rotary positions pair number i of a head with number i + width / 2; side by side they are a complex number.
         pairs = torch.arange(self._width).view(2, -1).T.flatten()
         self._mixes = [
             layer.self_attn.k_proj.mix.detach().view(self._kv_heads, 1, self._width)[..., pairs]
@@ -122,18 +122,18 @@ class LeanSteps:
         cos, sin = inner.rotary_emb(self._embedding[None, :1], torch.arange(longest)[None])
         half = self._width // 2
         self._turns = torch.complex(cos[0, :, :half].detach(), sin[0, :, :half].detach())
-        # (keys and values, key-value heads, places, width) of each layer
+        # (keys and values, key-value heads, positions, width) of each layer
         self._cache = [torch.zeros(2, self._kv_heads, longest, self._width) for _ in self._layers]
-        # Keys before they are mixed, behind a place of zeros: what stands before the first token.
+        # Keys before they are mixed, after a row of zeros for what comes before the first token.
         self._unmixed = [torch.zeros(self._kv_heads, longest + 1, self._width) for _ in self._mixes]
-        self._copying = model.copying if has_copying(model) else None
+        self._copying = model.copying if has_copy_head(model) else None
         if self._copying is not None:
             self._ids = torch.zeros(longest, dtype=torch.long)
             self._keys = torch.zeros(longest, config.hidden_size)
-            self._before = torch.zeros(longest + 1, config.hidden_size)  # behind a place of zeros, too
+            self._before = torch.zeros(longest + 1, config.hidden_size)  # after a row of zeros, too
 
     def run(self, ids: list[int], past: int, last: int = 1) -> Tensor:
-        """See `Steps.run`."""
+        """See `Incremental.run`."""
         count, end = len(ids), past + len(ids)
         turns = self._turns[past:end]
         mask = torch.ones(count, end, dtype=torch.bool).tril(past) if count > 1 and past else None
@@ -163,21 +163,37 @@ class LeanSteps:
         return self._copied(self._copying, self._normed(hidden) * self._norm, ids, past, last)
 
     def _normed(self, hidden: Tensor) -> Tensor:
-        """Vectors at their norm, the weights aside."""
+        """Vectors divided by their norm, without the norm's weights."""
         return hidden / torch.hypot(torch.linalg.vector_norm(hidden, dim=-1, keepdim=True), self._least)
 
     def _copied(self, copying: CopyHead, hidden: Tensor, ids: list[int], past: int, last: int) -> Tensor:
-        """Remembers the places of the hidden vectors; returns log-probabilities behind the last ones."""
+        """Keeps the positions of the hidden vectors; returns log-probabilities after the last ones."""
         end = past + len(ids)
         self._ids[past:end] = torch.tensor(ids)
         self._before[past + 1 : end + 1] = copying.before(hidden)
         self._keys[past:end] = copying.here(hidden) + self._before[past:end]
-        hidden, places = hidden[-last:], torch.arange(end - last, end)
+        hidden, at = hidden[-last:], torch.arange(end - last, end)
         logits = functional.linear(hidden, self._head)
-        return copying.mixed(hidden, self._keys[:end], self._ids[:end], places, logits)
+        return copying.mixed(hidden, self._keys[:end], self._ids[:end], at, logits)
+
+
+class Ensemble:
+    """Several models that read the same tokens; their probabilities are averaged (deep ensembles, 1612.01474).
+
+    Args:
+        models: The incremental pass of each model.
+    """
+
+    def __init__(self, models: Sequence[Incremental]) -> None:
+        self._models = models
+
+    def run(self, ids: list[int], past: int, last: int = 1) -> Tensor:
+        """Log-probabilities (last, vocabulary): log 1/K sum of p_k over the K models; see `Incremental.run`."""
+        found = torch.stack([model.run(ids, past, last).log_softmax(-1) for model in self._models])
+        return found.logsumexp(0) - math.log(len(self._models))
 
 
 def _turned(heads: Tensor, turns: Tensor) -> Tensor:
-    """Rotary positions (2104.09864) of heads (heads, places, width) whose numbers are in pairs."""
+    """Applies rotary positions (2104.09864) to heads (heads, positions, width) whose numbers are in pairs."""
     pairs = torch.view_as_complex(heads.view(*heads.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * turns).flatten(-2)

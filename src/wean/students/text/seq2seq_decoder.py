@@ -1,4 +1,4 @@
-"""An encoder-decoder student at work: its encoder reads a prompt, its decoder says and chooses answers."""
+"""Decoding with an encoder-decoder student: its encoder reads the prompt, its decoder generates and ranks answers."""
 
 from __future__ import annotations
 
@@ -8,61 +8,54 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wean.students.text.decoder import May, Reader, Said, greedy
+from wean.students.text.decoder import CausalDecoder, Decoder
 from wean.students.text.prompt import ACT
 from wean.students.text.student import TextStudent
 
-_TOGETHER = 64  # answers weighed side by side
+_BATCH = 64  # answers ranked side by side
 
 
-class EncoderReader:
-    """Answers prompts with an encoder-decoder student, as `Reader` does with a causal one.
+class Seq2SeqDecoder(Decoder):
+    """Decodes with an encoder-decoder student.
 
-    A prompt ends where the answer begins, as in training: an `<act>` at its end is the answer's first token. The last
-    prompt stays encoded.
+    A prompt ends where the answer begins, as in training: a final `<act>` is the answer's first token. The last prompt
+    stays encoded.
 
-    Attributes:
-        tokens_read: Tokens that went through encoder and decoder so far.
+    Args:
+        student: The student.
     """
 
     def __init__(self, student: TextStudent) -> None:
-        self._student, self._model = student, student.model.eval()
+        super().__init__(student)
+        self._model = student.model.eval()
         self._prompt: tuple[int, ...] = ()
         self._encoded: Any = None
-        self.tokens_read = 0
 
-    def prefers(self, ids: Sequence[int], first: int, second: int) -> bool:
-        """Whether the first token is more probable behind `ids` than the second."""
-        encoded, said = self._read(ids)
-        logits = self._decode(encoded, [said])[0, -1]
+    def prefers(self, prompt: Sequence[int], first: int, second: int) -> bool:
+        """See `Decoder.prefers`."""
+        logits = self._logits_after(prompt, [])
         return bool(logits[first] >= logits[second])
 
-    def say(self, ids: Sequence[int], may: May | None = None, fits: May | None = None) -> Said:
-        """What the student says behind `ids`, greedily, up to its end mark; only what it may say (`greedy`)."""
-        encoded, begun = self._read(ids)
-        return greedy(lambda said: self._decode(encoded, [[*begun, *said]])[0, -1], self._student, may, fits)
-
-    def choose(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
-        """Which answer, its end mark included, is the most probable behind `ids`."""
-        found = self._logs(ids, answers)
-        return max(range(len(answers)), key=found.__getitem__)
-
-    def _logs(self, ids: Sequence[int], answers: Sequence[Sequence[int]]) -> list[float]:
-        """The log-probability of each answer, its end mark included."""
-        encoded, begun = self._read(ids)
+    def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
+        """See `Decoder.rank`."""
+        encoded, begun = self._encode(prompt)
         found: list[float] = []
-        for start in range(0, len(answers), _TOGETHER):
-            rows = [[*begun, *answer] for answer in answers[start : start + _TOGETHER]]
+        for start in range(0, len(answers), _BATCH):
+            rows = [[*begun, *answer] for answer in answers[start : start + _BATCH]]
             width = max(map(len, rows))
             padded = [row + [self._student.pad] * (width - len(row)) for row in rows]
-            logs = self._decode(encoded, [row[:-1] for row in padded]).log_softmax(-1)
-            told = logs.gather(-1, torch.tensor(padded, device=logs.device).unsqueeze(-1)).squeeze(-1)
-            found += [float(told[i, len(begun) : len(row)].sum()) for i, row in enumerate(rows)]
-        return found
+            logs = self._logits(encoded, [row[:-1] for row in padded]).log_softmax(-1)
+            of_tokens = logs.gather(-1, torch.tensor(padded, device=logs.device).unsqueeze(-1)).squeeze(-1)
+            found += [float(of_tokens[i, len(begun) : len(row)].sum()) for i, row in enumerate(rows)]
+        return max(range(len(answers)), key=found.__getitem__)
+
+    def _logits_after(self, prompt: Sequence[int], answer: Sequence[int], read_ahead: bool = False) -> Tensor:
+        encoded, begun = self._encode(prompt)
+        return self._logits(encoded, [[*begun, *answer]])[0, -1]
 
     @torch.inference_mode()
-    def _read(self, ids: Sequence[int]) -> tuple[Any, list[int]]:
-        """The encoded prompt, and the tokens of the answer that are there already."""
+    def _encode(self, ids: Sequence[int]) -> tuple[Tensor, list[int]]:
+        """The encoded prompt (1, T, width), and the tokens with which the answer has begun."""
         begun = [ids[-1]] if ids[-1] == self._student.mark[ACT] else []
         prompt = tuple(ids[: len(ids) - len(begun)])
         if prompt != self._prompt:
@@ -73,18 +66,18 @@ class EncoderReader:
         return self._encoded.last_hidden_state, begun
 
     @torch.inference_mode()
-    def _decode(self, encoded: Tensor, rows: Sequence[Sequence[int]]) -> Tensor:
-        """Logits (rows, 1 + tokens, vocabulary) before each token of the rows and behind the last."""
+    def _logits(self, encoded: Tensor, rows: Sequence[Sequence[int]]) -> Tensor:
+        """Logits (rows, 1 + tokens, vocabulary) before each token of the rows and after the last."""
         start = self._model.config.decoder_start_token_id
         inputs = torch.tensor([[start, *row] for row in rows], device=encoded.device)
         hidden = encoded.expand(len(rows), -1, -1)
         self.tokens_read += inputs.numel()
-        seen = torch.ones(hidden.shape[:2], dtype=torch.long, device=encoded.device)
-        output = self._model(encoder_outputs=(hidden,), attention_mask=seen, decoder_input_ids=inputs)
+        mask = torch.ones(hidden.shape[:2], dtype=torch.long, device=encoded.device)
+        output = self._model(encoder_outputs=(hidden,), attention_mask=mask, decoder_input_ids=inputs)
         logits: Tensor = output.logits.float()
         return logits
 
 
-def reader_of(student: TextStudent, others: Sequence[TextStudent] = ()) -> Reader | EncoderReader:
-    """What reads for a student, and for others that act together with it."""
-    return EncoderReader(student) if student.model.config.is_encoder_decoder else Reader(student, others)
+def decoder_for(student: TextStudent, others: Sequence[TextStudent] = ()) -> Decoder:
+    """The decoder of a student, or of an ensemble with others."""
+    return Seq2SeqDecoder(student) if student.model.config.is_encoder_decoder else CausalDecoder(student, others)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 import string
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import gymnasium as gym
 from gymnasium import spaces
 
 from wean.errors import UsageError, WeanError, did_you_mean
 from wean.tasks.scienceworld.server import Server, ServerLost
-from wean.tasks.scienceworld.variations import FOLD_OF_SPLIT, Task, find_task
+from wean.tasks.scienceworld.variations import Task, find_task
 from wean.tasks.situation import LazySituation, Situation
-from wean.tasks.splits import Split, split_of_seed
+from wean.tasks.splits import FOLD_OF_SPLIT, Split, split_of_seed
 
 ScoreRule = Literal["paper", "official"]
 
@@ -38,7 +38,7 @@ RECYCLE_EPISODES = 500
 RECYCLE_MEMORY = 1024  # MiB
 
 _AMBIGUOUS = re.compile(r"^Ambiguous request", re.IGNORECASE)
-_NUMBERED = re.compile(r"^(\d+):", re.MULTILINE)
+_NUMBERED = re.compile(r"^\s*(\d+):\s*(.+?)\s*$", re.MULTILINE)
 _DESCRIPTION = "Task Description:\n"
 _TEXTS = spaces.Text(50_000, min_length=0, charset=string.printable)
 _COMMANDS = spaces.Text(300, min_length=1, charset=string.ascii_letters + string.digits + " ,-'()")
@@ -48,10 +48,10 @@ _LOST = "The simulator was lost; the episode is over."
 class ScienceWorld(gym.Env[str, str]):
     """An elementary-school experiment in a house of words.
 
-    Observation: a text (`Text`), what ScienceWorld answered. What can be seen and what is carried are free to be asked
-    for: `look()`, `inventory()`.
+    Observation: ScienceWorld's answer (`Text`). `look()` and `inventory()` tell what can be seen and what is carried,
+    and cost nothing.
 
-    Actions are commands in words (`Text`). Any text can be said. What ScienceWorld does not understand costs no move.
+    Actions are commands in words (`Text`); any text can be given. What ScienceWorld does not understand costs no move.
     Where a command can mean several things, the observation is a numbered list, and the next action its number.
 
     Reward: the change of the score over 100. A task that is achieved or failed terminates. More than `max_moves`
@@ -65,7 +65,7 @@ class ScienceWorld(gym.Env[str, str]):
         simplification: "easy" (all but open containers), other names with commas between, or "" for none.
         max_moves: Moves of an episode; None for no cap.
         render_mode: None or `ansi`, which gives the situation in words.
-        score_rule: What a failed task counts: `paper` 0, as in Sub-goal Distillation; `official` -100.
+        score_rule: The score of a failed task: `paper` 0, as in Sub-goal Distillation; `official` -100.
 
     Raises:
         UsageError: A setting is wrong, or ScienceWorld or Java is not installed.
@@ -75,18 +75,17 @@ class ScienceWorld(gym.Env[str, str]):
         variation: Number of the variation.
         description: The task in words.
         score: 0 to 100, or -100 by the official rule.
-        moves: How many ScienceWorld has counted.
+        moves: Moves so far, as ScienceWorld counts them.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 1}  # type: ignore[misc]
+    metadata = {"render_modes": ["ansi"], "render_fps": 1}
     observation_space, action_space = _TEXTS, _COMMANDS
     goal = GOAL
-    refusal_is_free: ClassVar[bool] = True
-    """What is no command costs no move: an agent can try a text instead of reading the valid commands first."""
-    irrevocable: ClassVar[tuple[str, ...]] = ("focus on ",)
-    """How commands begin that may end the episode as a failure: not to be taken in place of others."""
-    idle: ClassVar[tuple[str, ...]] = ("wait", "wait1", "look around", "inventory", "task")
-    """Commands that change nothing but the time: seldom worth a move in place of others."""
+    # The facts of a TextTask.
+    irrevocable: tuple[str, ...] = ("focus on ",)
+    idle: tuple[str, ...] = ("wait", "wait1", "look around", "inventory", "task")
+    refusal_is_free = True
+    refusals: tuple[str, ...] = ("No known action matches that input", "Unknown action")
 
     def __init__(
         self,
@@ -115,7 +114,8 @@ class ScienceWorld(gym.Env[str, str]):
         self._over, self._lost = True, False
         self._said: tuple[str, ...] = ()
         self._free: dict[str, Any] = {}
-        self.variation = self.score = self.moves = 0
+        self.variation = self.moves = 0
+        self.score: float = 0
         self.description = self._observation = ""
 
     @property
@@ -125,7 +125,7 @@ class ScienceWorld(gym.Env[str, str]):
 
     @property
     def server(self) -> Server:
-        """The Java machine, started when it is first needed."""
+        """The Java machine, started on first use."""
         if self._server is None:
             self._server = Server()
         return self._server
@@ -194,14 +194,19 @@ class ScienceWorld(gym.Env[str, str]):
         return self._observation, (self.score - before) / 100, completed, truncated, self._info()
 
     def situation(self) -> Situation:
-        """Says in words what the task is, what was answered, seen and carried; choices are the valid commands.
+        """The task, ScienceWorld's answer, what can be seen and what is carried; the choices are the valid commands.
 
-        The valid commands are computed by ScienceWorld when they are read, which takes far longer than a step, and
-        only until the next step. They can be thousands, and not all that works is among them.
+        ScienceWorld computes the valid commands when they are read, which takes far longer than a step and works only
+        until the next step. There can be thousands, and not every command that works is among them.
         """
         key = (self.task, self.variation, self._said, self._observation)
         turn = len(self._said)
         return LazySituation(key, self.goal, partial(self._write, turn), partial(self._choose, turn))
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What each number stands for while ScienceWorld asks which of several things is meant; else nothing."""
+        return dict(_NUMBERED.findall(self._observation)) if _AMBIGUOUS.match(self._observation) else {}
 
     def look(self) -> str:
         """What can be seen; costs nothing."""
@@ -231,11 +236,11 @@ class ScienceWorld(gym.Env[str, str]):
         return {"score": self.score, "moves": self.moves, "is_success": self.score >= 100}
 
     def _spent(self) -> bool:
-        """Whether there are too many moves, or too many commands: what is not understood costs no move."""
+        """Whether the moves are used up, or the commands: one that is not understood costs no move."""
         return self.max_moves is not None and (self.moves > self.max_moves or len(self._said) >= 2 * self.max_moves)
 
     def _ask(self, method: str) -> Any:
-        """Asks for something that costs no move, once until the next step."""
+        """Asks for something that costs no move, at most once a step."""
         if method not in self._free:
             try:
                 self._free[method] = self._living().call(method)
@@ -253,8 +258,8 @@ class ScienceWorld(gym.Env[str, str]):
 
     def _choose(self, turn: int) -> tuple[str, ...]:
         self._check_turn(turn)
-        if _AMBIGUOUS.match(self._observation):
-            return tuple(_NUMBERED.findall(self._observation))
+        if meanings := self.meanings:
+            return tuple(meanings)
         return tuple(dict.fromkeys(self._ask("getValidActionObjectCombinations")))
 
     def _check_turn(self, turn: int) -> None:
@@ -267,7 +272,7 @@ class ScienceWorld(gym.Env[str, str]):
             raise UsageError(f"{task.name} cannot be done without electrical actions; leave noElectricalAction out")
 
     def _renew(self) -> None:
-        """Ends a Java machine that has served long enough, or is gone."""
+        """Ends a Java machine that has served its episodes, has grown too large, or is gone."""
         server = self._server
         if server is not None and (
             not server.alive or server.episodes >= RECYCLE_EPISODES or server.memory() > RECYCLE_MEMORY

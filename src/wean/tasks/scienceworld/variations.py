@@ -1,32 +1,27 @@
-"""The 30 tasks of ScienceWorld 1.2.3, and which of their variations are for training, choosing and final figures."""
+"""The 30 tasks of ScienceWorld 1.2.3 and the splits of their variations."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from wean.errors import UsageError, did_you_mean
-from wean.tasks.splits import FIRST_SEED, Split, split_of_seed
+from wean.tasks.splits import FIRST_SEED, FOLD_OF_SPLIT, FOLDS, Case, Fold, split_of_seed
 
-Fold = Literal["train", "dev", "test"]
-FOLDS: tuple[Fold, ...] = ("train", "dev", "test")
-SPLIT_OF_FOLD: Mapping[Fold, Split] = {"train": "training", "dev": "choosing", "test": "final"}
-FOLD_OF_SPLIT: Mapping[Split, Fold] = {split: fold for fold, split in SPLIT_OF_FOLD.items()}
 VERSION = "1.2.3"
-"""The release of ScienceWorld that all of this is of."""
+"""The release of ScienceWorld whose tasks these are."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task with its variations, which are numbered through the folds in their order.
+    """A task with its variations, numbered from train through dev to test.
 
     Attributes:
         id: Topic and number, such as "1-1".
         name: Such as "boil".
-        train: How many variations are for training.
-        dev: How many for choosing.
-        test: How many for final figures.
+        train: Number of variations for training.
+        dev: Number for choosing.
+        test: Number for final figures.
     """
 
     id: str
@@ -37,7 +32,7 @@ class Task:
 
     @property
     def count(self) -> int:
-        """How many variations there are."""
+        """The number of variations."""
         return self.train + self.dev + self.test
 
     def variations(self, fold: Fold) -> range:
@@ -120,18 +115,19 @@ def find_task(name: str) -> Task:
     return _KNOWN[name]
 
 
-def fold_of(name: str) -> Fold:
-    """Checks the name of a fold.
+def episodes(fold: Fold, count: int, only: Sequence[str] = ()) -> list[Case]:
+    """The first variations of each task in a fold.
+
+    Args:
+        fold: The fold.
+        count: Variations of each task, at most.
+        only: Names or ids of the tasks; all 30 by default.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: There is no such task.
     """
-    for fold in FOLDS:
-        if fold == name:
-            return fold
-    raise UsageError(f"no split {name!r}; there are {', '.join(FOLDS)}")
-
-
-def first_seed(fold: Fold) -> int:
-    """The first reset seed of a fold, for tasks that are played by seeds."""
-    return FIRST_SEED[SPLIT_OF_FOLD[fold]]
+    return [
+        Case(task.name, number, number, {"task": task.name, "variation": number})
+        for task in ([find_task(name) for name in only] or TASKS)
+        for number in task.variations(fold)[:count]
+    ]

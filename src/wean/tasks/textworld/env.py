@@ -6,7 +6,8 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any
 
 import gymnasium as gym
 from gymnasium import spaces
@@ -14,9 +15,7 @@ from gymnasium import spaces
 from wean.errors import UsageError
 from wean.tasks.situation import LazySituation, Situation
 from wean.tasks.splits import Split, split_of_seed
-from wean.tasks.textworld.games import GAMES, family, game_file, load_rules
-from wean.tasks.textworld.machine import LONGEST, Machine, Turn
-from wean.tasks.textworld.progress import Progress
+from wean.tasks.textworld.games import GAMES, LONGEST, Machine, Progress, family, game_file, load_rules
 
 _GOALS = {
     "cooking": """\
@@ -61,10 +60,20 @@ class TextWorld(gym.Env[str, str]):
 
     Raises:
         UsageError: If a setting is wrong, or TextWorld is not installed.
+
+    Attributes:
+        description: The task in words: its rules, and what this game is about.
+        score: Points so far as a share of the game's greatest score, from 0 to 100; a lost game has none.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 1}  # type: ignore[misc]
+    metadata = {"render_modes": ["ansi"], "render_fps": 1}
     observation_space, action_space = _TEXTS, _COMMANDS
+    # The facts of a TextTask.
+    irrevocable: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+    refusal_is_free = False
+    refusals: tuple[str, ...] = ()
+    meanings: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,
@@ -80,7 +89,9 @@ class TextWorld(gym.Env[str, str]):
             raise UsageError(f"a text adventure renders 'ansi', not {render_mode!r}")
         self.games = family(challenge, settings or {})
         self.horizon, self.render_mode = horizon, render_mode
+        self.max_moves: int | None = horizon
         self.goal = f"{_GOALS[challenge]} {_CHOOSE}"
+        self.description, self.score = "", 0.0
         self._split: Split = "training"
         self._machine = Machine()
 
@@ -98,6 +109,9 @@ class TextWorld(gym.Env[str, str]):
         self._progress = Progress(self.game)
         self._turn = self._machine.start(self.game)
         self._recipe = self._entered = ""
+        objective = "" if self.games.challenge == "cooking" else f" {_on_one_line(self._rules.objective)}"
+        self.description = f"{self.goal}{objective}"
+        self.score = self._share_of_points()
         self._text = self._write()
         return self._text, {"is_success": False}
 
@@ -118,21 +132,12 @@ class TextWorld(gym.Env[str, str]):
         if moved and now.events:
             self._entered = f"You came here by going {moved[1]}."
         self._text = self._write()
+        self.score = self._share_of_points()
         reward = (now.score - before.score) / self._rules.max_score
         over = now.won or now.lost
         truncated = self._progress.turn >= self.horizon and not over
         info = {"is_success": now.won, "feedback": now.feedback.replace(now.room, "").strip()}
         return self._text, reward, over, truncated, info | {"moves": self._progress.turn}
-
-    @property
-    def description(self) -> str:
-        """The task in words: its rules, and what this game is about."""
-        return self.goal if self.games.challenge == "cooking" else f"{self.goal} {_on_one_line(self._rules.objective)}"
-
-    @property
-    def score(self) -> float:
-        """Points so far as a share of the game's greatest score, from 0 to 100; a lost game has none."""
-        return 0.0 if self._turn.lost else 100 * self._turn.score / self._rules.max_score
 
     def look(self) -> str:
         """The room, and the recipe once it was read; costs no move."""
@@ -146,12 +151,12 @@ class TextWorld(gym.Env[str, str]):
         return _on_one_line(self._turn.carried)
 
     def situation(self) -> Situation:
-        """Says in words where the player is, what is there and what is carried; choices are the admissible commands."""
+        """Where the player is, what is there and what is carried; the choices are the admissible commands."""
         text = self._text
         return LazySituation(self._text, self.goal, lambda: text, partial(_choose, self._progress, self._progress.turn))
 
     def first_action(self, plan: Sequence[str]) -> str | None:
-        """Gives the first item of a plan if it is among the choices, else None."""
+        """The first item of a plan if it is among the choices, else None."""
         wanted = plan[0].strip().lower() if plan else ""
         return next((choice for choice in self.situation().choices if choice.lower() == wanted), None)
 
@@ -159,7 +164,7 @@ class TextWorld(gym.Env[str, str]):
         """The command with which TextWorld's own solution goes on; none where the game cannot be won any more.
 
         That solution knows the recipe without having read it. The cookbook is read first wherever it is seen, so that
-        whoever learns from it can know what it acts on.
+        a learner can know why the solution acts as it does.
         """
         choices = self.situation().choices
         unread = [choice for choice in choices if choice.startswith("examine ") and not self._recipe]
@@ -170,11 +175,14 @@ class TextWorld(gym.Env[str, str]):
         return None if self.render_mode is None else self._text
 
     def close(self) -> None:
-        """Lets go of the game."""
+        """Ends the machine."""
         self._machine.close()
 
+    def _share_of_points(self) -> float:
+        return 0.0 if self._turn.lost else 100 * self._turn.score / self._rules.max_score
+
     def _write(self) -> str:
-        turn: Turn = self._turn
+        turn = self._turn
         task = "" if self.games.challenge == "cooking" else f"Task: {_on_one_line(self._rules.objective)}"
         recipe = f"The recipe: {self._recipe}" if self._recipe else ""
         room = _on_one_line(_HEADER.sub(r"You are in the room \1.", turn.room))

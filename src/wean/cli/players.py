@@ -1,0 +1,232 @@
+"""What the command line can let play a task: a run's student, a teacher, a prior, a language model, references."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from wean.agents.subgoal_source import Drawn, SubgoalSource
+    from wean.evaluation.evaluate import Player
+    from wean.experiment.settings import RunConfig
+    from wean.students.no_repeat import Acting
+    from wean.tasks.splits import Case
+    from wean.tasks.vector import SerialTasks
+
+_TEACHER_MODEL, _AGENT_MODEL = "recorded:doorkey", "recorded:react"
+
+
+@dataclass(frozen=True)
+class Who:
+    """What plays, as a command names it; survives pickling."""
+
+    name: str
+    """A run folder, or one of `REFERENCES`."""
+    settings: tuple[str, ...] = ()
+    """Settings as `key=value`, of a teacher or a prior."""
+    model: str | None = None
+    """The language model."""
+    strict: bool = False
+    """Whether a question that recorded answers lack is an error."""
+    acting: Acting | None = None
+    """How a run's student acts; as the run ships it by default."""
+    history: int | None = None
+    """For llm-agent: last decisions that a question tells."""
+    support: bool = False
+    """For prior: counts decisions in which it leaves out every best action."""
+    others: tuple[str, ...] = ()
+    """Further runs whose text students act together with the first."""
+    goals: Mapping[tuple[str, int], tuple[str, ...]] | None = None
+    """For each task and variation the sub-goals that a text student is given."""
+    pool: tuple[str, ...] = ()
+    """Sub-goals of which random ones are given to a text student."""
+    drawn: Drawn | None = None
+    """What is drawn of those."""
+    actions: Mapping[tuple[str, int], tuple[str, ...]] | None = None
+    """For oracle: the actions of each task and variation."""
+
+    @property
+    def students(self) -> list[Path]:
+        """Folders of the students of a text student's runs."""
+        return [Path(run) / "student" for run in (self.name, *self.others)]
+
+    @property
+    def plans_subgoals(self) -> bool:
+        """Whether a text student has learnt to plan sub-goals."""
+        from wean.students.text.student import load_ensemble
+
+        return load_ensemble(self.students)[0].prompt.subgoals
+
+
+class Kind(NamedTuple):
+    """One kind of what can play.
+
+    Attributes:
+        make: Makes the player on given tasks.
+        uses: The options of `wean eval` that it can use, beside those of tasks and episodes.
+        plays_words: Whether it plays text tasks variation by variation unless told otherwise, or nothing but those.
+    """
+
+    make: Callable[[Who, SerialTasks], Player]
+    uses: frozenset[str] = frozenset()
+    plays_words: bool = False
+
+
+def kind_of(who: str) -> Kind:
+    """Returns the kind of what a command names."""
+    from wean.students.text.student import is_text_student
+
+    if who in REFERENCES:
+        return REFERENCES[who]
+    return TEXT_STUDENT if is_text_student(Path(who) / "student") else STUDENT
+
+
+def open_player(who: Who, task: str, members: int) -> Player:
+    """Makes a player on as many tasks as play side by side."""
+    from functools import partial
+
+    from wean.tasks.registration import make_task
+    from wean.tasks.vector import SerialTasks
+
+    return kind_of(who.name).make(who, SerialTasks([partial(make_task, task)] * members))
+
+
+def run_config(folder: Path) -> RunConfig:
+    """Reads the settings of a run.
+
+    Raises:
+        UsageError: If the folder holds none.
+    """
+    from wean.errors import UsageError
+    from wean.experiment.settings import from_yaml
+
+    try:
+        return from_yaml((folder / "config.yaml").read_text())
+    except OSError:
+        raise UsageError(
+            f"{folder} is no run folder; name one that `wean train` wrote, or {', '.join(REFERENCES)}"
+        ) from None
+
+
+def _student(who: Who, tasks: SerialTasks) -> Player:
+    """The student of a run, with the tasks as it sees them and the model that it asks, if it is one that asks."""
+    from wean.agents.policy import policy_of
+    from wean.errors import UsageError
+    from wean.evaluation.evaluate import Player
+    from wean.experiment.build import asks_at_work, view_of
+    from wean.llm import open_model
+    from wean.students.action_values import ActionValues
+    from wean.students.saving import load_student
+    from wean.tasks.vector import num_actions
+    from wean.teachers.teacher import Teacher
+
+    folder = Path(who.name)
+    config = run_config(folder)
+    student = load_student(folder / "student")
+    policy = policy_of(student, who.acting or config.evaluation.acting)
+    asks = asks_at_work(config)
+    if who.model and not asks:
+        raise UsageError(f"--model is for what asks a language model; the student of {folder} needs none")
+    if isinstance(student, ActionValues):
+        return Player(policy, tasks)
+    model = open_model(who.model or config.model or "", strict=who.strict) if asks else None
+    seen = view_of(config, Teacher(model, config.advice, config.seed) if model else None, tasks)
+    actions = num_actions(seen.action_space)
+    if student.num_actions != actions:
+        raise UsageError(f"the student of {folder} has {student.num_actions} actions, the task {actions}")
+    return Player(policy, seen, model)
+
+
+def _text_student(who: Who, tasks: SerialTasks) -> Player:
+    from wean.agents.subgoal_source import drawing, given
+    from wean.agents.text_student import TextStudentPolicy
+    from wean.errors import UsageError
+    from wean.evaluation.evaluate import Player
+    from wean.students.text.student import load_ensemble
+
+    def planner(case: Case) -> SubgoalSource | None:
+        if who.goals is not None:
+            goals = who.goals.get((case.task, case.variation))
+            if goals is None:
+                raise UsageError(f"no sub-goals are given for {case.task} {case.variation}; annotate its demonstration")
+            return given(goals)
+        return drawing(who.pool, who.drawn, case.variation) if who.drawn is not None else None
+
+    return Player(TextStudentPolicy(load_ensemble(who.students), planner), tasks)
+
+
+def _reference(who: Who, tasks: SerialTasks) -> Player:
+    from wean.agents.references import RandomTextPolicy, reference
+    from wean.evaluation.evaluate import Player
+    from wean.tasks.vector import has_numbered_actions
+
+    in_words = who.name == RandomTextPolicy.name and not has_numbered_actions(tasks)
+    return Player(RandomTextPolicy() if in_words else reference(who.name), tasks)
+
+
+def _teacher(who: Who, tasks: SerialTasks) -> Player:
+    from wean.agents.references import TeacherPolicy
+    from wean.evaluation.evaluate import Player
+    from wean.experiment.settings import read_section
+    from wean.llm import open_model
+    from wean.teachers.teacher import Teacher
+
+    advice = read_section("advice", who.settings)
+    model = open_model(who.model or _TEACHER_MODEL, strict=who.strict)
+    return Player(TeacherPolicy(Teacher(model, advice)), tasks, model)
+
+
+def _prior(who: Who, tasks: SerialTasks) -> Player:
+    from wean.agents.references import ExpertPolicy, PriorPolicy
+    from wean.errors import UsageError
+    from wean.evaluation.evaluate import Player
+    from wean.experiment.settings import read_section
+    from wean.llm import open_model
+    from wean.teachers.priors import Prior
+
+    settings = read_section("prior", who.settings)
+    if who.model is None:
+        raise UsageError("name the prior's language model with --model, e.g. recorded:kitchen")
+    model = open_model(who.model, strict=who.strict)
+    return Player(PriorPolicy(Prior(model, settings), ExpertPolicy() if who.support else None), tasks, model)
+
+
+def _agent(who: Who, tasks: SerialTasks) -> Player:
+    from wean.agents.react import ReactPolicy
+    from wean.errors import UsageError
+    from wean.evaluation.evaluate import Player
+    from wean.experiment.settings import read_section
+    from wean.llm import open_model
+    from wean.tasks.vector import has_numbered_actions
+
+    advice: Any = read_section("advice", who.settings)
+    if advice != type(advice)(temperature=advice.temperature):
+        raise UsageError("of the settings llm-agent uses advice.temperature alone; leave the others out")
+    if who.model is None and not has_numbered_actions(tasks):
+        raise UsageError("name the language model with --model, e.g. openai:NAME or recorded:FILE")
+    model = open_model(who.model or _AGENT_MODEL, strict=who.strict)
+    return Player(ReactPolicy(model, who.history, advice.temperature), tasks, model)
+
+
+def _oracle(who: Who, tasks: SerialTasks) -> Player:
+    from wean.agents.references import ReplayPolicy
+    from wean.evaluation.evaluate import Player
+
+    return Player(ReplayPolicy(who.actions or {}), tasks)
+
+
+_ASKS = frozenset({"model", "strict"})
+STUDENT = Kind(_student, _ASKS | {"acting"})
+TEXT_STUDENT = Kind(_text_student, frozenset({"with", "goals", "data", "annotations"}), plays_words=True)
+REFERENCES: Mapping[str, Kind] = {
+    "random": Kind(_reference, plays_words=True),
+    "random-skills": Kind(_reference),
+    "expert": Kind(_reference),
+    "explorer": Kind(_reference),
+    "teacher": Kind(_teacher, _ASKS | {"settings"}),
+    "prior": Kind(_prior, _ASKS | {"settings", "support"}),
+    "llm-agent": Kind(_agent, _ASKS | {"settings", "history"}, plays_words=True),
+    "oracle": Kind(_oracle, frozenset({"data"}), plays_words=True),
+}

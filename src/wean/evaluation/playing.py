@@ -1,0 +1,170 @@
+"""The loop that plays episodes: every evaluation, demonstration and recording goes through it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wean.agents.policy import Policy
+from wean.tasks.splits import Case
+from wean.tasks.vector import Steps, Tasks, has_numbered_actions
+
+SILENT = 40
+"""Actions in a row that cost no move; then an episode is given up."""
+
+
+@dataclass
+class Episode:
+    """What happened in one episode."""
+
+    case: Case
+    """Which episode it was."""
+    total: float = 0.0
+    """Undiscounted sum of the rewards."""
+    length: int = 0
+    """Number of steps."""
+    success: float = math.nan
+    """1 or 0 as the task said in the last step, NaN where it says nothing."""
+    moves: int = 0
+    """Moves as the task counts them, the steps where it does not."""
+    seconds_per_action: float = math.nan
+    """Median wall-clock seconds of a decision, the task's own time in a step excluded."""
+    stats: dict[str, Any] = field(default_factory=dict)
+    """What the policy and the tasks tell of it: questions, tokens, loops, ..."""
+
+
+class Observer:
+    """Watches episodes that are played; a subclass overrides what it wants to see."""
+
+    def begin(self, tasks: Tasks, cases: Sequence[Case]) -> None:
+        """Called when members 0 to len(cases) - 1 were reset."""
+
+    def before(self, tasks: Tasks, which: Sequence[int]) -> None:
+        """Called before the named members act."""
+
+    def after(self, tasks: Tasks, which: Sequence[int], actions: Sequence[Any], steps: Steps) -> None:
+        """Called when the named members have taken a step, which may be their last."""
+
+
+def play(
+    policy: Policy,
+    tasks: Tasks,
+    cases: Sequence[Case],
+    *,
+    draws: Callable[[Case], np.random.Generator] | None = None,
+    max_moves: int | None = None,
+    observers: Sequence[Observer] = (),
+) -> Iterator[Episode]:
+    """Plays episodes, as many side by side as there are tasks.
+
+    Each episode draws its actions from a generator of its own, so the numbers do not depend on how many run together.
+
+    Args:
+        policy: Chooses the actions.
+        tasks: Where they are taken.
+        cases: The episodes.
+        draws: Makes the generator of an episode; by default of its seed, as in every evaluation.
+        max_moves: Moves after which an episode is over.
+        observers: Watch.
+
+    Yields:
+        The episodes as they end; those that play side by side in the order of their ends.
+    """
+    for first in range(0, len(cases), tasks.num):
+        batch = _Batch(policy, tasks, cases[first : first + tasks.num], draws or _evaluation_draws, observers)
+        yield from batch.play(max_moves)
+
+
+def _evaluation_draws(case: Case) -> np.random.Generator:
+    return np.random.default_rng([case.seed, 1])
+
+
+class _Batch:
+    """Episodes that are played side by side, one a member."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        tasks: Tasks,
+        cases: Sequence[Case],
+        draws: Callable[[Case], np.random.Generator],
+        observers: Sequence[Observer],
+    ) -> None:
+        self._policy, self._tasks, self._cases, self._observers = policy, tasks, cases, observers
+        self._random = [draws(case) for case in cases]
+        self._episodes = [Episode(case) for case in cases]
+        self._seconds: list[list[float]] = [[] for _ in cases]
+        self._silent = [0] * len(cases)
+
+    def play(self, max_moves: int | None) -> Iterator[Episode]:
+        """Plays until all episodes are over."""
+        tasks, policy, cases = self._tasks, self._policy, self._cases
+        members = list(range(len(cases)))
+        options = [case.options for case in cases] if any(case.options for case in cases) else None
+        observations = tasks.reset(members, [case.seed for case in cases], options)
+        policy.begin(cases)
+        for observer in self._observers:
+            observer.begin(tasks, cases)
+        while members:
+            for observer in self._observers:
+                observer.before(tasks, members)
+            actions = self._decide(members, observations)
+            acting = [place for place, action in enumerate(actions) if action is not None]
+            over = set(members) - {members[place] for place in acting}
+            members = [members[place] for place in acting]
+            if members:
+                taken = [actions[place] for place in acting]
+                steps = tasks.step(members, taken)
+                policy.observe(tasks, members, steps)
+                for observer in self._observers:
+                    observer.after(tasks, members, taken, steps)
+                going = ~self._count(members, steps, max_moves)
+                over |= {member for member, alive in zip(members, going, strict=True) if not alive}
+                members = [member for member, alive in zip(members, going, strict=True) if alive]
+                observations = steps.observations[going]
+            if over:
+                yield from self._finished(sorted(over))
+
+    def _decide(self, members: Sequence[int], observations: NDArray[Any]) -> list[Any]:
+        """Asks the policy for actions, and takes the time."""
+        draws = np.array([self._random[member].random(2) for member in members])
+        started = time.perf_counter()
+        actions = self._policy.decide(self._tasks, members, observations, draws)
+        seconds = (time.perf_counter() - started) / len(members)
+        for member in members:
+            self._seconds[member].append(seconds)
+        return actions
+
+    def _count(self, members: Sequence[int], steps: Steps, max_moves: int | None) -> NDArray[np.bool_]:
+        """Adds a step to the members' episodes; returns which of them are over."""
+        over = steps.terminated | steps.truncated
+        for place, member in enumerate(members):
+            episode = self._episodes[member]
+            episode.total += float(steps.rewards[place])
+            episode.length += 1
+            episode.success = float(steps.successes[place])
+            moves = episode.moves + 1
+            if steps.infos and not has_numbered_actions(self._tasks):
+                moves = int(steps.infos[place].get("moves", moves))
+            self._silent[member] = self._silent[member] + 1 if moves == episode.moves else 0
+            episode.moves = moves
+            over[place] |= self._silent[member] >= SILENT or (max_moves is not None and moves >= max_moves)
+        return over
+
+    def _finished(self, members: Sequence[int]) -> Iterator[Episode]:
+        """Gives the members' episodes with what is told of them."""
+        stats = self._policy.episode_stats()
+        for member in members:
+            episode = self._episodes[member]
+            if (asked := self._tasks.query_stats.get(episode.case.seed)) is not None:
+                episode.stats |= asked._asdict()
+            if stats:
+                episode.stats |= stats[member]
+            episode.seconds_per_action = float(np.median(self._seconds[member]))
+            yield episode

@@ -1,0 +1,239 @@
+"""Scores of played episodes: success, return, length, and of text tasks their points, with 95 % intervals."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wean.evaluation.playing import Episode
+from wean.evaluation.statistics import Interval, bootstrap_mean, wilson
+from wean.llm.answers import Counts
+from wean.llm.model import LanguageModel
+
+SCHEMA = "wean-eval/2"
+ANY_RETURN = math.ulp(0.0)
+"""The smallest `success_return`: every positive return is a success."""
+
+_SHORT = (
+    *("power-component", "find-living-thing", "find-non-living-thing", "find-plant", "find-animal"),
+    *("chemistry-mix-paint-secondary-color", "lifespan-longest-lived", "lifespan-shortest-lived"),
+    *("lifespan-longest-lived-then-shortest-lived", "identify-life-stages-2"),
+)
+_MEDIUM = (
+    *("use-thermometer", "measure-melting-point-known-substance", "test-conductivity"),
+    *("power-component-renewable-vs-nonrenewable-energy", "test-conductivity-of-unknown-substances"),
+    *("chemistry-mix", "chemistry-mix-paint-tertiary-color", "identify-life-stages-1"),
+)
+GROUPS: Mapping[str, str] = dict.fromkeys(_SHORT, "short") | dict.fromkeys(_MEDIUM, "medium")
+"""By the oracle's length: below 20 actions short, below 50 medium; ScienceWorld's other tasks are long."""
+
+
+class Episodes(NamedTuple):
+    """E episodes as arrays.
+
+    Attributes:
+        returns: (E,) undiscounted sums of rewards.
+        lengths: (E,) steps.
+        successes: (E,) bool, see `succeeded`.
+        success_known: Whether the task says what is a success, or declares the return of one.
+        played: The E episodes themselves.
+    """
+
+    returns: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+    successes: NDArray[np.bool_]
+    success_known: bool
+    played: Sequence[Episode]
+
+    @classmethod
+    def of(cls, played: Sequence[Episode], success_return: float | None) -> Episodes:
+        """Gathers episodes, at least one; see `succeeded` for what counts as success."""
+        returns = np.array([episode.total for episode in played])
+        said = np.array([episode.success for episode in played])
+        lengths = np.array([episode.length for episode in played], np.int64)
+        known = success_return is not None or not np.isnan(said).any()
+        return cls(returns, lengths, succeeded(returns, said, success_return), known, played)
+
+
+def succeeded(
+    returns: NDArray[np.float64], said: NDArray[np.float64], success_return: float | None
+) -> NDArray[np.bool_]:
+    """Returns which episodes are successes: as the task says, else by their return.
+
+    Args:
+        returns: (E,) undiscounted sums of rewards.
+        said: (E,) 1 or 0 as the task said in the last step, NaN where it said nothing.
+        success_return: Least return of a success; None counts every positive one.
+    """
+    return np.where(np.isnan(said), returns >= (ANY_RETURN if success_return is None else success_return), said == 1)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a policy reached in episodes of a task."""
+
+    task: str
+    """Name of the task."""
+    policy: str
+    """Name of the policy."""
+    episodes: Episodes
+    """What was played."""
+    llm: Mapping[str, Any] = field(default_factory=lambda: llm_counts(None))
+    """What was asked of a language model meanwhile."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What else the JSON object says: seed, split, ..."""
+
+    @cached_property
+    def success(self) -> Interval | None:
+        """Rate of success; None where neither the task says it nor a return is declared that counts as success."""
+        successes = self.episodes.successes
+        return wilson(int(successes.sum()), len(successes)) if self.episodes.success_known else None
+
+    @cached_property
+    def returns(self) -> Interval:
+        """Mean undiscounted return."""
+        return bootstrap_mean(self.episodes.returns)
+
+    @cached_property
+    def lengths(self) -> Interval:
+        """Mean number of steps."""
+        return bootstrap_mean(self.episodes.lengths)
+
+    @cached_property
+    def score(self) -> Interval | None:
+        """Points of a text task from 0 to 100: the mean over its tasks of the means over their episodes; else None.
+
+        A failed task counts 0; the interval draws each task's episodes anew.
+        """
+        points = self._points()
+        return stratified(list(points.values())) if points else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The documented JSON object `wean-eval/2`."""
+        played = self.episodes.played
+        result = {
+            "schema": SCHEMA,
+            "task": self.task,
+            "policy": self.policy,
+            "episodes": len(played),
+            **self.about,
+            "success": None if self.success is None else self.success.as_dict(),
+            "return": self.returns.as_dict(),
+            "length": self.lengths.as_dict(),
+            "ms_per_action": 1000 * float(np.median([episode.seconds_per_action for episode in played])),
+            "llm": dict(self.llm),
+        }
+        if self.score is not None:
+            return result | self._in_words()
+        stats = [episode.stats for episode in played]
+        if all("questions" in found for found in stats):
+            result["asking"] = query_stats_report(stats)
+        if all("unsupported" in found for found in stats):
+            result["support"] = {name: sum(found[name] for found in stats) for name in stats[0]}
+        return result
+
+    def _points(self) -> dict[str, list[float]]:
+        """The points of each task's episodes; none for a task that has no points."""
+        played = self.episodes.played
+        if not all("score" in episode.stats for episode in played):
+            return {}
+        points: dict[str, list[float]] = {}
+        # Sorted, so that an interval does not depend on the order in which episodes ended.
+        for name, score in sorted((episode.case.task, float(episode.stats["score"])) for episode in played):
+            points.setdefault(name, []).append(max(0.0, score))
+        return points
+
+    def _in_words(self) -> dict[str, Any]:
+        """What is told of a text task beside: groups, tasks, costs."""
+        assert self.score is not None
+        points, played = self._points(), self.episodes.played
+        count = len(played)
+        grouped: dict[str, list[str]] = {}
+        if any(task in GROUPS for task in points):
+            for task in points:
+                grouped.setdefault(GROUPS.get(task, "long"), []).append(task)
+        sums = {
+            name: sum(episode.stats.get(name, 0) for episode in played)
+            for name in ("matched", "loops", "questions", "failed", "tokens", "seconds", "actions")
+        }
+        actions = sums["actions"]
+        return {
+            "score": self.score.as_dict(),
+            "groups": {
+                name: stratified([points[task] for task in grouped[name]]).as_dict() | {"tasks": len(grouped[name])}
+                for name in ("short", "medium", "long")
+                if name in grouped
+            },
+            "tasks": {
+                task: bootstrap_mean(found).as_dict() | {"episodes": len(found)} for task, found in points.items()
+            },
+            "solved": sum(episode.stats["score"] >= 100 for episode in played) / count,
+            "moves": sum(episode.moves for episode in played) / count,
+            "actions": actions / count,
+            "matched": sums["matched"] / max(1, actions),
+            "loops": sums["loops"] / count,
+            "ms_per_action": 1000 * sums["seconds"] / max(1, actions),
+            "questions": sums["questions"] / count,
+            "failed": sums["failed"] / count,
+            "tokens_per_action": sums["tokens"] / max(1, actions),
+        }
+
+
+def llm_counts(model: LanguageModel | None) -> dict[str, Any]:
+    """What was asked of a model so far, as summaries and evaluations write it."""
+    counts = Counts() if model is None else model.counts
+    return {"model": None if model is None else model.name, **dataclasses.asdict(counts)}
+
+
+def add_counts(counts: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Adds what was asked before; an unknown price stays unknown."""
+    added = dict(counts)
+    for name, value in before.items():
+        if name != "model":
+            added[name] = None if value is None or counts[name] is None else counts[name] + value
+    return added
+
+
+def query_stats_report(stats: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Means per episode of what was asked, with 95 % bootstrap intervals, as summaries and `wean-eval/2` carry them."""
+    return {name: bootstrap_mean([found[name] for found in stats]).as_dict() for name in stats[0]}
+
+
+def interval_text(value: Mapping[str, float]) -> str:
+    """An interval in words; empty where it is a point: one episode of each task, or all alike, tells of no spread."""
+    return f"{value['low']:.1f} to {value['high']:.1f}" if value["low"] != value["high"] else ""
+
+
+def questions_text(result: Mapping[str, Any]) -> str:
+    """What was asked of a language model in a text task, in words, from `Scores.as_dict`."""
+    if not result["questions"]:
+        return "no question to a language model"
+    tokens = result["tokens_per_action"] * result["actions"]
+    return (
+        f"{result['questions']:.1f} questions to a language model an episode ({result['failed']:.1f} answers named no "
+        f"command), {tokens:,.0f} tokens"
+    )
+
+
+def stratified(groups: Sequence[Sequence[float]], resamples: int = 2000, seed: int = 0) -> Interval:
+    """Mean of the groups' means, with a percentile bootstrap that draws anew within each group.
+
+    Args:
+        groups: Scores of each group, at least one of each.
+        resamples: How many times they are drawn.
+        seed: Seed of the drawing.
+    """
+    generator = np.random.default_rng(seed)
+    means = np.zeros(resamples)
+    for group in groups:
+        values = np.asarray(group, dtype=np.float64)
+        means += values[generator.integers(0, len(values), size=(resamples, len(values)))].mean(axis=1)
+    low, high = np.quantile(means / len(groups), [0.025, 0.975])
+    return Interval(float(np.mean([np.mean(group) for group in groups])), float(low), float(high))

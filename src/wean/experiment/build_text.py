@@ -1,0 +1,205 @@
+"""Builds the components of runs that fine-tune text students on demonstrations."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from wean.algorithms.finetune import FinetuneConfig, Finetuning
+from wean.data.annotations import Annotation
+from wean.data.augmentation import Augmentation
+from wean.data.shipped import Demonstrations, annotated, demonstrations, training_data
+from wean.data.trajectories import Key, Trajectory
+from wean.errors import UsageError
+from wean.experiment.components import Point, Resources
+from wean.experiment.run_folder import RunFolder, write_text
+from wean.experiment.settings import RunConfig
+from wean.report.card import text_student_card
+from wean.students.text.creation import Size, merged, new_student, pretrained_student, train_tokenizer
+from wean.students.text.examples import Example, augmented_passes, encode_episode, prompt_texts
+from wean.students.text.prompt import PromptConfig
+from wean.students.text.rules import mine_patterns
+from wean.students.text.student import TextStudent, load_tokenizer, save_text_student
+
+
+@dataclass
+class TextComponents:
+    """The parts of a run that fine-tunes a text student; see `Components`.
+
+    Attributes:
+        config: The run's settings.
+        algorithm: Trains the student.
+        folder: Where the best student so far is kept.
+        learn: The demonstrations that are learned from.
+        choose: Those that choose the checkpoint.
+    """
+
+    config: RunConfig
+    algorithm: Finetuning
+    folder: RunFolder
+    learn: Sequence[Trajectory]
+    choose: Sequence[Trajectory]
+    shown: Sequence[str] = ("exact",)
+
+    @cached_property
+    def points(self) -> list[float]:
+        """See `Components`."""
+        every = math.ceil(self.algorithm.total / self.config.algorithm.measurements)
+        return [*range(every, self.algorithm.total, every), self.algorithm.total]
+
+    def measure(self, curve: Sequence[Point]) -> Point:
+        """See `Components.measure`; on the dev demonstrations. Keeps the student if it is the best so far."""
+        started = time.perf_counter()
+        algorithm = self.algorithm
+        point = {
+            algorithm.unit: algorithm.done,
+            "tokens": algorithm.tokens,
+            "flops": algorithm.flops,
+            "seconds": algorithm.spent,
+            **algorithm.measure(),
+        }
+        point["measuring_seconds"] = time.perf_counter() - started
+        best = max(curve, key=_merit, default=None)
+        if best is None or _merit(point) > _merit(best):
+            save_text_student(merged(algorithm.student), self.folder.student)
+        return point
+
+    def notes(self) -> Sequence[str]:
+        """See `Components.notes`; what reading the demonstrations left out was said there."""
+        return ()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """See `Components.state`."""
+        tensors, values = self.algorithm.state()
+        return tensors, {"algorithm": values}
+
+    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """See `Components.restore`."""
+        self.algorithm.restore(tensors, values["algorithm"])
+
+    def conclude(self, folder: RunFolder, so_far: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Components.conclude`; the best student is saved already."""
+        config, algorithm = self.config.algorithm, self.algorithm
+        summary = {
+            **so_far,
+            "num_epochs": config.num_epochs,
+            "demonstrations": len(self.learn),
+            "dev_demonstrations": len(self.choose),
+            "tasks": sorted({one.task for one in self.learn}),
+            "student_parameters": merged(algorithm.student).parameter_count(),
+            "tokens": algorithm.tokens,
+            "tokens_per_demonstration": algorithm.tokens / config.num_epochs / len(self.learn),
+            "tokens_per_second": algorithm.tokens / algorithm.spent,
+            "steps_per_second": algorithm.done / algorithm.spent,
+            "flops": algorithm.flops,
+            "seconds": algorithm.spent,
+            "threads": self.config.threads,
+            "device": str(algorithm.student.model.device),
+            "best": max(so_far["curve"], key=_merit),
+        }
+        write_text(folder.student / "README.md", text_student_card(summary))
+        return summary
+
+    def close(self) -> None:
+        """See `Components.close`."""
+
+
+def build(config: RunConfig, resources: Resources) -> TextComponents:
+    """Reads the demonstrations and makes the student and its trainer.
+
+    Args:
+        config: The settings; their algorithm is fine-tuning.
+        resources: The run folder, which keeps the tokenizer of a new student, and where to say what is left out.
+
+    Raises:
+        UsageError: The settings or the data are wrong.
+    """
+    settings: FinetuneConfig = config.algorithm
+    read = partial(read_demonstrations, config=settings, note=resources.say)
+    learn, choose, annotations = training_data(settings.data, read, settings.dev, settings.dev_share)
+    student = _student(config, learn, annotations, resources.folder)
+    passes = _passes(student, settings, config.seed, learn, annotations)
+    dev = _examples(student, choose, annotations, settings.actions)
+    algorithm = Finetuning(student, settings, passes, dev, config.seed)
+    return TextComponents(config, algorithm, RunFolder(resources.folder), learn, choose)
+
+
+def _student(
+    config: RunConfig, learn: Sequence[Trajectory], annotations: Mapping[Key, Annotation], folder: Path
+) -> TextStudent:
+    """A pretrained student, or a new one whose tokenizer is trained once and kept in the run folder."""
+    settings: FinetuneConfig = config.algorithm
+    prompt = PromptConfig(settings.feeding, settings.subgoals, settings.context)
+    optional = settings.subgoals and settings.drop_subgoals > 0
+    patterns = mine_patterns(learn, annotations, settings.actions, optional)
+    if settings.model != "scratch":
+        return pretrained_student(settings.model, prompt, config.seed, patterns, settings.lora_rank)
+    if settings.lora_rank:
+        raise UsageError("adapters are for a pretrained model; name one with model=hf:NAME, or leave lora_rank out")
+    path = folder / "tokenizer.json"
+    if not path.exists():
+        write_text(path, train_tokenizer(prompt_texts(learn, annotations), settings.vocabulary).to_str())
+    size = Size(settings.hidden, settings.layers, settings.heads)
+    return new_student(load_tokenizer(folder), size, prompt, config.seed, patterns)
+
+
+def _examples(
+    student: TextStudent,
+    trajectories: Sequence[Trajectory],
+    annotations: Mapping[Key, Annotation],
+    max_actions: int,
+) -> list[Example]:
+    return [
+        encode_episode(one, annotations.get(one.key), student.episode(strict=True), max_actions) for one in trajectories
+    ]
+
+
+def _passes(
+    student: TextStudent,
+    config: FinetuneConfig,
+    seed: int,
+    learn: Sequence[Trajectory],
+    annotations: Mapping[Key, Annotation],
+) -> list[list[Example]]:
+    """The examples of each pass, each a new variant of a demonstration."""
+    augmentation = None
+    if any((config.swap_entities, config.drop_distractors, config.inject_mistakes, config.drop_subgoals)):
+        augmentation = Augmentation(
+            learn,
+            annotations,
+            swapped=config.swap_entities,
+            distractors=config.drop_distractors,
+            mistakes=config.inject_mistakes,
+            dropped=config.drop_subgoals,
+            destinations=student.patterns.destinations,
+            unprompted=student.patterns.unprompted,
+        )
+    return augmented_passes(
+        learn,
+        _examples(student, learn, annotations, config.actions),  # refuses what does not fit
+        augmentation,
+        student.episode,
+        config.actions,
+        config.num_epochs,
+        np.random.default_rng(seed),
+    )
+
+
+def read_demonstrations(name: str, config: FinetuneConfig, note: Callable[[str], None]) -> Demonstrations:
+    """Reads demonstrations, with sub-goals if the settings want any; `note` is called with what is left out."""
+    if not config.subgoals:
+        return demonstrations(name, note=note)._replace(annotations={})
+    return annotated(name, Path(config.annotations) if config.annotations else None, config.missing, note)
+
+
+def _merit(point: Mapping[str, Any]) -> tuple[float, float]:
+    """What makes a checkpoint better: exact matches, then the loss, both of the dev demonstrations; else its age."""
+    return point.get("exact", float(point["gradient_steps"])), -point.get("loss", 0.0)

@@ -1,0 +1,340 @@
+"""The components of a run: what the runner needs of them, and those of runs that train policies and action values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from wean.agents.policy import Policy, ValuesPolicy, policy_of
+from wean.agents.references import PriorPolicy, RandomSkillsPolicy, TeacherPolicy
+from wean.algorithms.algorithm import Algorithm
+from wean.algorithms.rewards import RewardTerm
+from wean.evaluation.evaluate import play_seeds
+from wean.evaluation.query_policies import paired, query_policies
+from wean.evaluation.recording import record
+from wean.evaluation.scores import Episodes, Scores, add_counts, llm_counts, query_stats_report
+from wean.experiment.run_folder import RunFolder, write_json, write_text
+from wean.experiment.settings import RunConfig
+from wean.llm import Budget, Ledger
+from wean.llm.model import LanguageModel
+from wean.report.card import student_card
+from wean.students.action_values import ActionValues
+from wean.students.grid import GridStudent
+from wean.students.no_repeat import Acting
+from wean.students.saving import save_student, weight_bytes
+from wean.students.student import Student
+from wean.tasks.splits import CHOOSING_SEED, FINAL_SEED
+from wean.tasks.vector import MakeTask, SerialTasks, ShownTasks
+from wean.teachers.ask_or_act import AskOrAct
+from wean.teachers.gated_teacher import GatedTeacher
+from wean.teachers.priors import Prior
+from wean.teachers.subgoal_tasks import SubgoalTasks
+from wean.teachers.teacher import Teacher
+
+Point = dict[str, Any]
+_FIRST_POINT = 0.005  # share of a run before the first point of a geometric learning curve
+_TEACHER_EPISODES = 100  # on which a student is compared with its teacher while it learns
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run uses beside its settings.
+
+    Attributes:
+        make: Makes one task; by default the registered one that the settings name.
+        teacher: Instead of the language model that the settings name: a `Teacher` or a `Prior`, or what one is made of
+            (a language model that is open, answers by the situation's text, or a function from situations to advice).
+        student: Is trained instead of the one that the settings describe.
+        ledger: Where answers are kept; the user's ledger by default.
+        budget: Limits on what is asked live; at the limit the run stops and can be resumed.
+        strict: A question that recorded answers lack is an error instead of "no advice".
+        folder: The run folder, for what building a run leaves there.
+        answers: The state of teacher or prior from before the run was stopped; it is not asked that again.
+        say: Called with what a person should be told.
+    """
+
+    make: MakeTask | None = None
+    teacher: Any = None
+    student: Any = None
+    ledger: Ledger | None = None
+    budget: Budget | None = None
+    strict: bool = False
+    folder: Path = Path()
+    answers: Mapping[str, Any] | None = None
+    say: Callable[[str], None] = field(default=lambda note: None)
+
+
+class Components(Protocol):
+    """What the runner needs of the parts of a run.
+
+    Attributes:
+        algorithm: Trains the student.
+        points: Values of `algorithm.done` at which the student is measured and a checkpoint is written, rising; with a
+            first 0 it is also measured before it learns.
+        shown: Fields of a point of the learning curve that a progress bar and TensorBoard show.
+    """
+
+    algorithm: Algorithm
+    points: Sequence[float]
+    shown: Sequence[str]
+
+    def measure(self, curve: Sequence[Point]) -> Point:
+        """The next point of the learning curve, given those before it."""
+
+    def notes(self) -> Sequence[str]:
+        """Everything that a person should be told by now."""
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything that a resumed run needs, the algorithm's included: tensors, and JSON values."""
+
+    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Continues from `state`."""
+
+    def conclude(self, folder: RunFolder, so_far: Mapping[str, Any]) -> dict[str, Any]:
+        """Evaluates the trained student, saves it with its card, and returns the summary.
+
+        Args:
+            folder: The run folder.
+            so_far: The fields that every summary has.
+        """
+
+    def close(self) -> None:
+        """Ends what was opened."""
+
+
+@dataclass
+class RLComponents:
+    """The parts of a run that trains a policy or action values, by playing or from a file; see `Components`.
+
+    Attributes:
+        config: The run's settings.
+        make: Makes one task.
+        tasks: Where the algorithm plays.
+        judges: Where evaluations play.
+        view: Shows tasks as the student sees them, e.g. those that are recorded for the report.
+        student: What is trained.
+        algorithm: What trains it.
+        teacher: The teacher or the prior, if there is one.
+        asking: The teacher, asked only where the settings want it: the algorithm's guide.
+        model: The teacher's language model, if it has one.
+        success_return: The return from which an episode counts as success where the task does not say what is one.
+        term: What rewards beside the environment, if anything.
+        keeps_model: Leaves the model open at the end: it is the caller's.
+    """
+
+    config: RunConfig
+    make: MakeTask
+    tasks: ShownTasks
+    judges: ShownTasks
+    view: Callable[[SerialTasks], ShownTasks]
+    student: Student | ActionValues
+    algorithm: Algorithm
+    teacher: Teacher | Prior | None
+    asking: GatedTeacher | None
+    model: LanguageModel | None
+    success_return: float
+    term: RewardTerm | None = None
+    keeps_model: bool = False
+    shown: Sequence[str] = ("success",)
+    _asked_before: Mapping[str, Any] = field(default_factory=dict)
+    _teacher_success: float = 0.0
+
+    @cached_property
+    def points(self) -> list[float]:
+        """See `Components`."""
+        evaluation, total = self.config.evaluation, self.algorithm.total
+        count = evaluation.curve_points
+        if not count:
+            return []
+        if evaluation.curve_spacing == "linear" or count == 1:
+            return [total / count * point for point in range(count + 1)]
+        return [0, *(total * _FIRST_POINT ** ((count - point) / (count - 1)) for point in range(1, count + 1))]
+
+    @property
+    def guide(self) -> GatedTeacher | Prior | None:
+        """What guides the algorithm: the teacher, where the settings want it, or the prior."""
+        return self.asking or (self.teacher if isinstance(self.teacher, Prior) else None)
+
+    def policy(self, acting: Acting) -> Policy:
+        """The student at work, as it is judged and shipped.
+
+        Raises:
+            UsageError: A student of action values cannot act so.
+        """
+        return policy_of(self.student, acting)
+
+    def references(self) -> dict[str, Policy]:
+        """The policies that play the final episodes, too: the teacher alone, and the student without its prior."""
+        if self.teacher is None:
+            return {}
+        if not isinstance(self.teacher, Prior):
+            return {"teacher": TeacherPolicy(self.teacher), "random-skills": RandomSkillsPolicy()}
+        alone: dict[str, Policy] = {"teacher": PriorPolicy(self.teacher)}
+        if isinstance(self.student, ActionValues):
+            alone["without-prior"] = ValuesPolicy(self.student, greedy=True, use_prior=False)
+        return alone
+
+    def close(self) -> None:
+        """Ends the tasks and lets go of the model."""
+        self.tasks.close()
+        self.judges.close()
+        if self.model is not None and not self.keeps_model:
+            self.model.close()
+
+    # --- while it learns -----------------------------------------------------------------------------------------
+
+    def measure(self, curve: Sequence[Point]) -> Point:
+        """See `Components.measure`; on the seeds for choices."""
+        if self.algorithm.matching and not self._teacher_success:
+            judged = self._play(self.references()["teacher"], _TEACHER_EPISODES, CHOOSING_SEED)
+            self._teacher_success = float(judged.successes.mean())
+        episodes = self.config.evaluation.curve_episodes
+        judged = self._play(self.policy(self.config.evaluation.acting), episodes, CHOOSING_SEED)
+        success = float(judged.successes.mean())
+        if self._teacher_success:
+            self.algorithm.matched = success / self._teacher_success
+        return {
+            self.algorithm.unit: self.algorithm.done,
+            "success": success,
+            "return": float(judged.returns.mean()),
+            "length": float(judged.lengths.mean()),
+            "teacher_weight": self.algorithm.teacher_weight,
+            "questions": self.asking.counts["questions"] if self.asking else 0,
+            "episodes": episodes,
+        } | _asking(judged)
+
+    def notes(self) -> Sequence[str]:
+        """See `Components.notes`."""
+        if self.asking is None:
+            return []
+        self.asking.note_silence()
+        return self.asking.notes
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """See `Components.state`."""
+        tensors, values = self.algorithm.state()
+        tensors |= {f"student.{name}": value for name, value in self.student.state_dict().items()}
+        tensors["torch.random"] = torch.get_rng_state()
+        asked = self._llm()
+        del asked["model"]
+        return tensors, {
+            "algorithm": values,
+            "teacher": self.guide.state() if self.guide else None,
+            "llm": asked,
+            "teacher_success": self._teacher_success,
+        }
+
+    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """See `Components.restore`."""
+        self.student.load_state_dict({name[8:]: value for name, value in tensors.items() if name[:8] == "student."})
+        self.algorithm.restore(tensors, values["algorithm"])
+        if self.guide is not None:
+            self.guide.restore(values["teacher"])
+        torch.set_rng_state(tensors["torch.random"])
+        self._asked_before, self._teacher_success = values["llm"], values["teacher_success"]
+
+    # --- when it has learned -------------------------------------------------------------------------------------
+
+    def conclude(self, folder: RunFolder, so_far: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Components.conclude`; evaluates the student and its references on held-out episodes."""
+        config, student, algorithm = self.config, self.student, self.algorithm
+        save_student(student, folder.student)
+        # Taken before the teacher meets situations in its own evaluation.
+        table, unadvised = (self.teacher.table(), self.teacher.unadvised) if self.teacher else ([], 0)
+        ratings = self.term.table() if self.term else []
+        acting = config.evaluation.acting
+        shipped = self.policy(acting)
+        played = self._play(shipped, config.evaluation.episodes, FINAL_SEED)
+        final = self._result(shipped, played)
+        references = (
+            self._rules(played)
+            if isinstance(self.judges, AskOrAct)
+            else {name: self._judged(policy) for name, policy in self.references().items()}
+        )
+        learning = sum(algorithm.seconds.values())
+        summary = {
+            **so_far,
+            "steps_per_second": algorithm.done / learning,
+            "unadvised": unadvised,
+            "advice": self._advice_counts(table),
+            "rewards": self.term.report() if self.term else None,
+            "student_parameters": student.parameter_count(),
+            "student_bytes": weight_bytes(folder.student),
+            "acting": acting,
+            "chooses": "when to ask" if isinstance(self.judges, AskOrAct) else config.student.chooses,
+            "final": final,
+            **{name: self._judged(self.policy(other)) for name, other in self._other_ways().items()},
+            "references": references,
+            "llm": self._llm(),
+            "time": {**algorithm.seconds, "evaluation": max(0.0, so_far["wall_seconds"] - learning)},
+        }
+        write_text(folder.student / "README.md", student_card(summary, reads=isinstance(student, ActionValues)))
+        self._write_answers(folder, {"teacher": table if self.teacher else None, "judge": ratings or None})
+        seeds = range(FINAL_SEED, FINAL_SEED + config.evaluation.recorded_episodes)
+        shown = record(shipped, self.make, seeds, self.success_return, self.view)
+        write_json(folder.path / "episodes.json", shown)
+        return summary
+
+    def _write_answers(self, folder: RunFolder, tables: Mapping[str, Any]) -> None:
+        """Writes what a language model answered in the situations of the run, for people to read."""
+        if self.config.model is None:
+            return
+        goal = self.judges.situations([0])[0].goal
+        for name, rows in tables.items():
+            if rows is not None:
+                table = {"schema": f"wean-{name}/1", "model": self._llm()["model"], "goal": goal, "rows": rows}
+                write_json(folder.path / f"{name}.json", table)
+
+    def _play(self, policy: Policy, episodes: int, seed: int) -> Episodes:
+        return play_seeds(policy, self.judges, episodes, seed, self.success_return)
+
+    def _judged(self, policy: Policy) -> dict[str, Any]:
+        """The result of a policy on the held-out episodes."""
+        return self._result(policy, self._play(policy, self.config.evaluation.episodes, FINAL_SEED))
+
+    def _result(self, policy: Policy, episodes: Episodes) -> dict[str, Any]:
+        """The result of a policy in the held-out episodes that it has played."""
+        asks = isinstance(policy, TeacherPolicy | PriorPolicy) or isinstance(self.judges, AskOrAct | SubgoalTasks)
+        counts = self._llm() if asks else llm_counts(None)
+        return Scores(self.config.task, policy.name, episodes, counts, {"seed": FINAL_SEED}).as_dict()
+
+    def _rules(self, student: Episodes) -> dict[str, Any]:
+        """The rules that learned asking is compared with; `paired` is the shipped student minus each."""
+        found = {}
+        for rule in query_policies(student):
+            other = self._play(rule, len(student.returns), FINAL_SEED)
+            found[rule.name] = self._result(rule, other) | {"paired": paired(student, other)}
+        return found
+
+    def _other_ways(self) -> dict[str, Acting]:
+        """How else the student is judged; without circles only where it sees a map, which holds all that was seen."""
+        acting = self.config.evaluation.acting
+        ways: dict[str, Acting] = {"final_other": "sampled" if acting == "greedy" else "greedy"}
+        remembers = isinstance(self.student, GridStudent) and not isinstance(self.judges, AskOrAct)
+        if remembers and acting != "no_repeat":
+            ways["final_no_repeat"] = "no_repeat"
+        return ways
+
+    def _advice_counts(self, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """How often advice was wanted, given and refused; empty for a run whose student has no guide."""
+        if self.asking is None or isinstance(self.judges, AskOrAct):
+            return {}
+        unparsed = sum(bool(row["answer"]) and not row["advised"] for row in table)
+        return {**self.asking.counts, "unparsed": unparsed, "notes": self.asking.notes}
+
+    def _llm(self) -> dict[str, Any]:
+        """What was asked of the model, also before a resume; an unknown price stays unknown."""
+        counts = add_counts(llm_counts(self.model), self._asked_before)
+        return {**counts, "model": counts["model"] or self.config.model}
+
+
+def _asking(played: Episodes) -> dict[str, Any]:
+    """What was asked in episodes, as `asking`; nothing where the student does not ask."""
+    stats = [episode.stats for episode in played.played]
+    return {"asking": query_stats_report(stats)} if "questions" in stats[0] else {}

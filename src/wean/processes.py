@@ -1,0 +1,153 @@
+"""Worker processes: they leave Ctrl-C to their parent, and end when it ends, however it ends."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from typing import Any, Protocol, TypeVar
+
+from wean.errors import WeanError
+
+Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
+
+_CONTEXT = multiprocessing.get_context("spawn")
+
+
+class Worker(Protocol[Result_co]):
+    """Does one piece of work after the other, with what it holds on to meanwhile."""
+
+    def __call__(self, *args: Any) -> Result_co:
+        """Does a piece of work."""
+
+    def close(self) -> None:
+        """Lets go of what it holds."""
+
+
+def work(
+    make: Callable[[], Worker[Result]], pieces: Iterable[tuple[Any, ...]], workers: int, remedy: str
+) -> Iterator[Result]:
+    """Has workers do pieces of work, in this process or in several; yields the results in the order of the pieces.
+
+    Pieces are taken at most two per worker ahead, so that later ones can depend on results.
+
+    Args:
+        make: Makes the worker of a process; with several processes it, the pieces and the results must survive
+            pickling.
+        pieces: The arguments of each call of a worker.
+        workers: Number of processes; with one it is this process.
+        remedy: What the error of a process that died says can be done.
+
+    Raises:
+        WeanError: A process died.
+    """
+    pieces = iter(pieces)
+    if workers <= 1:
+        worker: Worker[Result] | None = None
+        try:
+            for piece in pieces:
+                worker = worker or make()
+                yield worker(*piece)
+        finally:
+            if worker is not None:
+                worker.close()
+        return
+    pool = executor(workers, _set_maker, (make,))
+    ahead: deque[Future[Result]] = deque()
+    try:
+        while True:
+            ahead.extend(pool.submit(_do, piece) for piece in islice(pieces, 2 * workers - len(ahead)))
+            if not ahead:
+                break
+            yield ahead.popleft().result()
+    except BrokenProcessPool:
+        raise WeanError(f"a worker process died; {remedy}") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_make: Callable[[], Worker[Any]]  # of a worker process
+_worker: Worker[Any] | None = None
+
+
+def _set_maker(make: Callable[[], Worker[Any]]) -> None:
+    global _make
+    _make = make
+
+
+def _do(piece: tuple[Any, ...]) -> Any:
+    global _worker
+    _worker = _worker or _make()
+    return _worker(*piece)
+
+
+def executor(
+    workers: int, initializer: Callable[..., object] | None = None, initargs: tuple[Any, ...] = ()
+) -> Executor:
+    """Returns a pool of processes; with one worker everything runs in this process, when it is submitted.
+
+    Args:
+        workers: Number of processes.
+        initializer: Called in each of them before its first task.
+        initargs: Arguments of the initializer; they, it, and what is submitted must survive pickling if there is more
+            than one worker.
+    """
+    if workers <= 1:
+        return _SameProcess(initializer, initargs)
+    return ProcessPoolExecutor(workers, _CONTEXT, _begin_worker, (initializer, initargs))
+
+
+def start(target: Callable[..., object], *args: Any) -> SpawnProcess:
+    """Starts a process that runs a function, which must survive pickling as its arguments must."""
+    process = _CONTEXT.Process(target=_run, args=(target, args), daemon=True)
+    process.start()
+    return process
+
+
+class _SameProcess(Executor):
+    """Runs what is submitted at once, in this process."""
+
+    def __init__(self, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:
+        self._initializer, self._initargs = initializer, initargs
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Runs the function; the future is done already."""
+        if self._initializer is not None:
+            self._initializer(*self._initargs)
+            self._initializer = None
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def _run(target: Callable[..., object], args: tuple[Any, ...]) -> None:
+    _begin_worker(None, ())
+    target(*args)
+
+
+def _begin_worker(initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:
+    # Ctrl-C reaches every process of a terminal; whether to stop is decided by the parent.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if initializer is not None:
+        initializer(*initargs)
+
+
+def _end_with_parent() -> None:
+    """Waits until the parent has ended, and ends this process.
+
+    A killed parent closes no pipes that other workers hold open too, so that waiting for its messages never ends.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
