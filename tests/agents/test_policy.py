@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from wean.students.q_table import TableValues
 
 from small_tasks import Corridor
 from wean.agents.policy import Policy, StudentPolicy, ValuesPolicy, load_policy
@@ -12,6 +11,7 @@ from wean.agents.references import EpsilonPolicy, ExpertPolicy, PriorPolicy, Ran
 from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
 from wean.evaluation.playing import play
+from wean.students.action_values import TableValues
 from wean.students.dense import DenseStudent
 from wean.students.saving import save_student
 from wean.tasks.situation import Situation
@@ -75,7 +75,7 @@ def test_with_epsilon_another_policy_is_mixed_with_chance() -> None:
 
 
 def test_a_student_acts_in_one_environment_as_it_does_in_many() -> None:
-    student = DenseStudent(5, 2, discrete=True, hidden=8)
+    student = DenseStudent(5, 2, discrete=True)
     policy, random = StudentPolicy(student), np.random.default_rng(3)
     policy.reset(3)
     for cell in (0, 1, 0, 2, 4, 3):

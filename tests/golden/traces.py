@@ -15,31 +15,36 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
-from wean.agents.skill_react import AgentPolicy
-from wean.agents.text_react import LanguageAgent
+from wean.agents.react import ReactPolicy
+from wean.agents.references import RandomPolicy
 from wean.annotation.annotator import Annotator, RecordedAnnotator
 from wean.annotation.propagation import Propagator
 from wean.annotation.question import answer_text
+from wean.data.parts import Blocks
 from wean.data.replay import NStep, Replay
-from wean.data.shards import Shards
 from wean.data.shipped import shipped
 from wean.errors import UsageError
-from wean.evaluation.demonstrate import demonstrate
-from wean.evaluation.demonstration_player import Playing
-from wean.evaluation.episodes import play
-from wean.experiment.build import make_prior, make_teacher
+from wean.evaluation.demonstrations import DemoPlan, demonstrate
+from wean.evaluation.evaluate import play_seeds
+from wean.evaluation.playing import play
 from wean.experiment.presets import METHODS
-from wean.experiment.settings import AdviceSettings, PriorSettings, resolve
+from wean.experiment.settings import resolve
 from wean.llm import Ledger, scripted_model
 from wean.llm.question import Question
 from wean.llm.transfer import export_answers
 from wean.students.text.examples import encode_episode, sft_rows
 from wean.students.text.prompt import EpisodeEncoder, PromptConfig
 from wean.tasks.registration import TASKS, make_task
+from wean.tasks.situation import Situation
+from wean.tasks.splits import Case
 from wean.tasks.vector import SerialTasks, chosen
 from wean.teachers.action_rating import rate
+from wean.teachers.config import AdviceConfig, PriorConfig
+from wean.teachers.priors import Prior
+from wean.teachers.teacher import Teacher
 
 HEAVY = ("TextWorldCooking", "TextWorldTreasure", "TextWorldCoin", "ScienceWorld")
 SEEDS = (0, 10_000)
@@ -102,13 +107,13 @@ def exported(ledger: Ledger) -> list[dict[str, Any]]:
 
 def advice(situations: Sequence[Any], model: Any, elicitation: str = "verbalized") -> list[Any]:
     """What a teacher makes of the answers: for each situation its plans with their probabilities."""
-    found = make_teacher(model, AdviceSettings(elicitation=elicitation)).advise(situations)
+    found = Teacher(model, AdviceConfig(elicitation=elicitation)).advise(situations)
     return [[[list(plan), _rounded(probability)] for plan, probability in one.plans] for one in found]
 
 
 def priors(situations: Sequence[Any], model: Any, elicitation: str = "verbalized") -> list[Any]:
     """What a prior makes of the answers: for each situation its weights over the choices."""
-    prior = make_prior(model, PriorSettings(elicitation=elicitation))
+    prior = Prior(model, PriorConfig(elicitation=elicitation))
     return [list(map(_rounded, found.weights)) for found in prior.propose(situations)]
 
 
@@ -120,14 +125,15 @@ def ratings(situations: Sequence[Any], model: Any) -> Any:
 def agents_play(task: str, history: int, model: Any) -> Any:
     """How a language model plays three episodes, a skill a question."""
     tasks = tasks_of(task)
-    policy = AgentPolicy(model, int(tasks.action_space.n), history)
-    played = play(policy, tasks, 3, 10_000)
-    return [list(map(float, played.returns)), list(map(int, played.lengths)), [list(t) for t in policy.query_stats]]
+    played = play_seeds(ReactPolicy(model, history), tasks, 3, 10_000)
+    asked = [list(episode.stats.values()) for episode in played.played]
+    return [list(map(float, played.returns)), list(map(int, played.lengths)), asked]
 
 
 def agent_in_words(task: Any, model: Any) -> Any:
     """How a language model plays a task in words."""
-    return [list(entry.values()) for entry in LanguageAgent(model, history=2).play(task, 10).trace]
+    (played,) = play(ReactPolicy(model, history=2), SerialTasks([lambda: task]), [Case()], max_moves=10)
+    return [list(entry.values()) for entry in played.stats["trace"]]
 
 
 def demonstrations(name: str = "scienceworld") -> list[tuple[Any, Any]]:
@@ -178,7 +184,8 @@ def kept_episodes(task: str, folder: Path) -> list[Any]:
 
     file = folder / "kept.parquet"
     job = {"task": task, "policy": "random", "episodes": 6, "share": 0.5, "seed": 0}
-    demonstrate(Playing(task, partial(make_task, task), "random", None, 0.0, 0, None), Shards(file, job, False), 6, 0.5)
+    plan = DemoPlan(task, partial(make_task, task), "random", lambda tasks: RandomPolicy())
+    demonstrate(plan, Blocks(file, job, False), 6, 0.5)
     return [list(row.values()) for row in pq.read_table(file).to_pylist()]
 
 
@@ -344,14 +351,24 @@ def words() -> dict[str, Any]:
     return found
 
 
-class Retold:
+class Retold(gym.Env[str, str]):
     """A task in words that goes through a demonstration, whatever is done."""
 
+    observation_space = gym.spaces.Text(1000)
+    action_space = gym.spaces.Text(100)
+    max_moves = None
     irrevocable: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+    refusal_is_free = False
+    refusals: tuple[str, ...] = ()
 
     def __init__(self, trajectory: Any) -> None:
         self._path, self._at, self.score = trajectory.path, 0, 0.0
         self.description = trajectory.description
+        self.meanings: dict[str, str] = {}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        return self.look(), {}
 
     def look(self) -> str:
         return self._path[min(self._at, len(self._path) - 1)].look
@@ -359,11 +376,8 @@ class Retold:
     def inventory(self) -> str:
         return self._path[min(self._at, len(self._path) - 1)].inventory
 
-    def situation(self) -> Any:
-        class Now:
-            choices = tuple(sorted({moment.action for moment in self._path}))
-
-        return Now
+    def situation(self) -> Situation:
+        return Situation(self.description, self.look(), tuple(sorted({moment.action for moment in self._path})))
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         moment = self._path[self._at]

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from wean.agents.acting import Actor
 
 from small_tasks import Corridor
 from wean.agents.policy import StudentPolicy, policy_of
@@ -48,13 +47,13 @@ def test_a_student_that_goes_in_circles_gets_out_of_them() -> None:
     played = play_seeds(StudentPolicy(student, "no_repeat"), tasks, 6, 10_000)
     assert played.successes.mean() == 1
     assert set(played.lengths.tolist()) == {7}  # 0 1 0; there left, to no avail; both were taken: right, 1 2 3 4
-    actor, env = Actor(student, "no_repeat"), Corridor()
+    policy, env = StudentPolicy(student, "no_repeat"), Corridor()
     for _ in range(2):
-        actor.reset()
+        policy.reset()
         observation, _ = env.reset()
         steps, ended = 0, False
         while not ended:
-            observation, _, terminated, truncated, _ = env.step(actor.act(observation))
+            observation, _, terminated, truncated, _ = env.step(policy.act(observation))
             steps, ended = steps + 1, terminated or truncated
         assert (steps, terminated) == (7, True)
 

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from wean.agents.acting import Actor
-from wean.evaluation.episodes import play
 
-from wean.agents.policy import StudentPolicy
+from wean.agents.policy import StudentPolicy, load_policy
 from wean.algorithms.ppo import PPO, PPOConfig
 from wean.errors import UsageError, WeanError
+from wean.evaluation.evaluate import play_seeds
 from wean.students.config import StudentConfig
 from wean.students.dense import DenseStudent
 from wean.students.grid import GridStudent, border_distances, egocentric_index
@@ -252,10 +251,10 @@ def test_spaces_without_a_student_are_named() -> None:
 
 
 @pytest.mark.parametrize("recurrent", [False, True])
-def test_an_actor_acts_as_the_student_does(tmp_path: Path, recurrent: bool) -> None:
+def test_a_policy_acts_as_the_student_does(tmp_path: Path, recurrent: bool) -> None:
     torch.manual_seed(0)
     save_student(DenseStudent(3, 4, config=StudentConfig(hidden=8, recurrent=recurrent)), tmp_path)
-    actor, student = Actor.load(tmp_path, "greedy"), load_student(tmp_path)
+    policy, student = load_policy(tmp_path, "greedy"), load_student(tmp_path)
     observations, state, fresh = (
         np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32),
         student.first_state(1),
@@ -264,24 +263,25 @@ def test_an_actor_acts_as_the_student_does(tmp_path: Path, recurrent: bool) -> N
     for observation in observations:
         probabilities, state = student.probabilities(observation[None], state, np.array([fresh]))
         fresh = False
-        assert actor.act(observation) == probabilities.argmax()
-    first = [actor.act(o) for o in observations]
-    actor.reset()
-    again = [actor.act(o) for o in observations]
-    actor.reset()
-    assert again == [actor.act(o) for o in observations]
+        assert policy.act(observation) == probabilities.argmax()
+    first = [policy.act(o) for o in observations]
+    policy.reset()
+    again = [policy.act(o) for o in observations]
+    policy.reset()
+    assert again == [policy.act(o) for o in observations]
     assert recurrent or first == again
 
 
-def test_an_actor_draws_as_often_as_is_probable(tmp_path: Path) -> None:
+def test_a_policy_draws_as_often_as_is_probable(tmp_path: Path) -> None:
     torch.manual_seed(0)
     student = DenseStudent(2, 3, config=StudentConfig(hidden=8))
     with torch.no_grad():
         student.actor.bias.copy_(torch.tensor([0.0, 1.0, 2.0]))
     observation = np.array([0.3, -0.2], np.float32)
     expected = student.probabilities(observation[None], student.first_state(1), np.ones(1, bool))[0][0]
-    actor = Actor(student, seed=1)
-    drawn = np.bincount([actor.act(observation) for _ in range(3000)], minlength=3) / 3000
+    policy = StudentPolicy(student)
+    policy.reset(seed=1)
+    drawn = np.bincount([policy.act(observation) for _ in range(3000)], minlength=3) / 3000
     assert drawn == pytest.approx(expected, abs=0.04)
 
 
@@ -333,7 +333,7 @@ def test_stacked_frames_train_as_an_array() -> None:
     PPO(
         student, tasks, PPOConfig(total_timesteps=2048, num_envs=8, num_steps=16, learning_rate=3e-4, gamma=0.0)
     ).learn()
-    played = play(StudentPolicy(student, "greedy"), SerialTasks([FrameStack]), 4, 10_000)
+    played = play_seeds(StudentPolicy(student, "greedy"), SerialTasks([FrameStack]), 4, 10_000)
     assert played.returns.mean() > 7
 
 

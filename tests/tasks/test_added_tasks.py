@@ -79,5 +79,5 @@ def test_a_name_that_two_claim_is_refused_in_one_line(install: Install) -> None:
 
 def test_a_name_of_weans_own_cannot_be_claimed(install: Install) -> None:
     install("kitchens", "Kitchen = corridors:make")
-    with pytest.raises(UsageError, match="kitchens declares 'Kitchen' in wean.tasks"):
+    with pytest.raises(UsageError, match=r"kitchens declares 'Kitchen' in wean\.tasks"):
         task_names()

@@ -139,8 +139,8 @@ def _with_goals(config: RunConfig, teacher: Teacher | GatedTeacher | None, tasks
     """
     if teacher is None:
         raise UsageError(
-            f"{config.method.name} asks no language model for plans, so there are no sub-goals to see; take a method that "
-            "does (e.g. beacons), or student.goal=none"
+            f"{config.method.name} asks no language model for plans, so there are no sub-goals to see; take a method "
+            "that does (e.g. beacons), or student.goal=none"
         )
     if config.student.chooses != "actions":
         raise UsageError("a student that chooses skills sees no sub-goals; leave student.goal or student.chooses out")

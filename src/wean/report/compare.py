@@ -54,7 +54,7 @@ class Run:
 
     @property
     def final(self) -> Mapping[str, Any]:
-        """Its final evaluation, an object of schema `wean-eval/1`."""
+        """Its final evaluation, an object of schema `wean-eval/2`."""
         final: Mapping[str, Any] = self.summary["final"]
         return final
 

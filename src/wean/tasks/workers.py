@@ -124,7 +124,8 @@ class WorkerTasks:
     def step(self, which: Sequence[int], actions: Sequence[Any]) -> Steps:
         """See `Tasks.step`."""
         observations, *columns, infos = zip(*self._call("step", which, actions), strict=True)
-        return Steps(np.stack(observations), *(np.array(column) for column in columns), list(infos))
+        rewards, terminated, truncated, successes, primitive_steps = (np.array(column) for column in columns)
+        return Steps(np.stack(observations), rewards, terminated, truncated, successes, primitive_steps, list(infos))
 
     def situations(self, which: Sequence[int]) -> list[Situation]:
         """See `Tasks.situations`."""
