@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from finished_runs import Line, Runs
-from reporting import finish, hardware
-from training_runs import interval, reached, tabulate, trained
+from harness import finish
+from runs import Line, Runs, trained
+from tables import interval, reached, tabulate
 from wean.evaluation.statistics import median_steps
 
 NAME = "advice_budget"
@@ -103,7 +103,7 @@ def main() -> None:
     lines, finished, arguments = trained(NAME, __doc__, LINES, QUICK)
     rows = [row for line in lines if (row := asked(line, finished))]
     results = {"rows": rows, "success_by_questions": by_questions(lines, finished)}
-    finish(NAME, hardware("torch", "minigrid"), results, table(rows), arguments.json, arguments.save)
+    finish(NAME, finished.hardware("torch", "minigrid"), results, table(rows), arguments)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,10 @@ Run folders go to --runs. One seed a line: what is told apart here are factors, 
 
 from __future__ import annotations
 
-from finished_runs import Line
 from frozenlake import optimum
+from harness import finish
 from prior_tables import markdown, row
-from reporting import finish, hardware
-from training_runs import trained
+from runs import Line, trained
 
 NAME = "baseline_grid"
 KITCHEN, LAKE = ("KitchenRandom",), ("FrozenLake",)
@@ -53,7 +52,7 @@ def main() -> None:
         for task, threshold in parts.items()
     }
     text = "\n".join(f"## {task}\n\n{markdown(rows)}" for task, rows in results.items() if rows)
-    finish(NAME, hardware("torch", "gymnasium"), results, text, arguments.json, arguments.save)
+    finish(NAME, finished.hardware("torch", "gymnasium"), results, text, arguments)
 
 
 if __name__ == "__main__":

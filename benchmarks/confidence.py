@@ -1,6 +1,6 @@
 """Fits the confidence of propagated sub-goals, and shows how well it holds on tasks that it was not fitted on.
 
-    python benchmarks/confidence.py [--workers N] [--json] [--save]
+    python benchmarks/confidence.py [--workers N] [--quick] [--json] [--save]
 
 Each of ScienceWorld's annotated demonstrations is left out in turn. It gets its sub-goals from all others of its task,
 and once more from only two of them, as at the beginning of a run; demonstrations of other tasks help as they do
@@ -11,19 +11,18 @@ predictions by coefficients that were fitted without the task they are used on.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reporting import finish, hardware
-from wean.annotation.choosing import most_telling
+from harness import MEASURED_ANEW, finish, hardware, options
+from wean.annotation.pipeline import select_diverse
 from wean.annotation.propagation import MOST_LEAD, Propagator
 from wean.data.shipped import shipped
+from wean.processes import executor
 
 NAME = "confidence"
 RIDGE = 0.1  # penalty on the squared slopes: keeps them finite where the samples can be told apart without a mistake
@@ -34,17 +33,16 @@ Floats = NDArray[np.float64]
 
 def main() -> None:
     """Parses, measures, prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, MEASURED_ANEW)
     parser.add_argument("--workers", type=int, default=2, help="processes")
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--save", action="store_true", help="write benchmarks/results/")
     arguments = parser.parse_args()
     measured_on = hardware("numpy")
     tasks = sorted({trajectory.task for trajectory, _ in shipped("scienceworld").examples})
-    with ProcessPoolExecutor(arguments.workers) as pool:
+    tasks = tasks[::5] if arguments.quick else tasks
+    with executor(arguments.workers) as pool:
         samples = [sample for group in pool.map(samples_of, tasks) for sample in group]
     results = judge(samples) | {"samples": samples}
-    finish(NAME, measured_on, results, markdown(results), arguments.json, arguments.save)
+    finish(NAME, measured_on, results, markdown(results), arguments)
 
 
 def samples_of(task: str) -> list[dict[str, Any]]:
@@ -55,7 +53,7 @@ def samples_of(task: str) -> list[dict[str, Any]]:
     samples = []
     for out in (example for example in examples if example[0].task == task):
         others = [example for example in examples if example[0].task == task and example is not out]
-        two = most_telling([trajectory for trajectory, _ in others], [], 2)
+        two = select_diverse([trajectory for trajectory, _ in others], [], 2)
         for own in (others, [example for example in others if example[0] in two]):
             propagator = Propagator([*own, *foreign], trajectories)
             carried = propagator.carry(out[0])

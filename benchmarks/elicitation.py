@@ -8,12 +8,11 @@ Each teacher plays the same held-out episodes alone, through the skills; a momen
 
 from __future__ import annotations
 
-import argparse
 import time
 from functools import partial
 from typing import Any
 
-from reporting import finish, hardware
+from harness import MEASURED_ANEW, finish, hardware, options
 from wean.agents.references import RandomPolicy, RandomSkillsPolicy, TeacherPolicy
 from wean.evaluation.evaluate import play_seeds
 from wean.evaluation.scores import Scores, llm_counts
@@ -35,11 +34,7 @@ TEACHERS = (
 
 def main() -> None:
     """Parses, measures, prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="100 episodes instead of 500, no samples")
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--save", action="store_true", help="write benchmarks/results/")
-    arguments = parser.parse_args()
+    arguments = options(__doc__, MEASURED_ANEW).parse_args()
     episodes = 100 if arguments.quick else 500
     measured_on = hardware("torch", "minigrid", "transformers")
     rows: list[dict[str, Any]] = []
@@ -50,7 +45,7 @@ def main() -> None:
     for policy in (RandomSkillsPolicy(), RandomPolicy()):
         played = play_seeds(policy, tasks, episodes, FINAL_SEED)
         rows.append(Scores(TASK, policy.name, played, about={"seed": FINAL_SEED, "elicitation": ""}).as_dict())
-    finish(NAME, measured_on, {"rows": rows}, markdown(rows), arguments.json, arguments.save)
+    finish(NAME, measured_on, {"rows": rows}, markdown(rows), arguments)
 
 
 def judge(name: str, elicitation: str, temperature: float | None, episodes: int) -> dict[str, Any]:

@@ -10,11 +10,11 @@ optimum is told beside it: the way to the goal and the last tenths are learnt at
 
 from __future__ import annotations
 
-from finished_runs import Line
+from harness import finish
 from prior_tables import collect, markdown, ratio, row, told
-from reporting import finish, hardware
-from training_runs import curves, trained
-from wean.tasks.frozen_lake import FrozenLake, optimal_success
+from runs import Line, trained
+from tables import curves
+from wean.tasks.frozen_lake import FrozenLake, solve
 from wean.tasks.registration import make_task
 
 NAME = "frozenlake"
@@ -47,7 +47,7 @@ def optimum() -> float:
     """The greatest probability of reaching the goal."""
     env = make_task(TASK).unwrapped
     assert isinstance(env, FrozenLake)
-    return float(optimal_success(env.lake, env.horizon)[env.horizon, 0])
+    return float(solve(env.lake, env.horizon).success[env.horizon, 0])
 
 
 def main() -> None:
@@ -68,7 +68,7 @@ def main() -> None:
     }
     text = f"The optimum is {best:.3f}.\n\n{markdown(rows)}\n{told(ratios)}"
     text += f"\n## To half of the optimum\n\n{markdown(half)}\n{told(earlier)}"
-    finish(NAME, hardware("torch", "gymnasium"), results, text, arguments.json, arguments.save)
+    finish(NAME, finished.hardware("torch", "gymnasium"), results, text, arguments)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from finished_runs import Line
+from harness import finish
 from prior_tables import collect, markdown, ratio, row, told
-from reporting import finish, hardware
-from training_runs import chosen_lines, curves, options, runs_of, train_all
+from runs import Line, chosen_lines, runs_of, train_all, training_options
+from tables import curves
 
 NAME = "kitchen"
 TASK = "KitchenRandom"
@@ -64,7 +64,7 @@ def make_demos() -> None:
 
 def main() -> None:
     """Parses, trains what is missing, tabulates."""
-    parser = options(__doc__, NAME)
+    parser = training_options(__doc__, NAME)
     parser.add_argument("--demos", action="store_true", help="make the recorded episodes, and nothing else")
     arguments = parser.parse_args()
     finished = runs_of(NAME, arguments)
@@ -95,7 +95,7 @@ def main() -> None:
     text = f"## Online\n\n{markdown(rows, 'macro-actions')}\n{told(ratios)}"
     if recorded:
         text += f"\n## From recorded episodes\n\n{markdown(recorded, 'gradient steps')}"
-    finish(NAME, hardware("torch", "gymnasium"), results, text, arguments.json, arguments.save)
+    finish(NAME, finished.hardware("torch", "gymnasium"), results, text, arguments)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ Everything is asked of a real HTTP server on loopback; nothing leaves the machin
 
 from __future__ import annotations
 
-import argparse
-import json
 import multiprocessing
 import sqlite3
 import statistics
@@ -20,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reporting import hardware
+from harness import MEASURED_ANEW, finish, hardware, options
 
 ROOT = Path(__file__).resolve().parent.parent
 # The server with faults and the programs that are killed are the tests' own.
@@ -130,18 +128,9 @@ def tell(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def table(report: dict[str, Any]) -> str:
-    """The report as Markdown."""
-    machine = ", ".join(f"{name} {value}" for name, value in report["hardware"].items())
-    lines = [
-        "# Ledger",
-        "",
-        f"`python benchmarks/ledger.py{' --quick' if report['quick'] else ''} --save` on {machine}.",
-        "",
-        "| what | measured |",
-        "|---|---|",
-    ]
-    results = report["results"]
+def table(results: dict[str, Any]) -> str:
+    """The results as Markdown."""
+    lines = ["| what | measured |", "|---|---|"]
     for group, numbers in results.items():
         for name, value in numbers.items():
             shown = f"{value:,}" if isinstance(value, int) else f"{value}"
@@ -151,35 +140,22 @@ def table(report: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer questions (under a minute)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--save", action="store_true", help="write benchmarks/results/ledger.json and .md")
-    options = parser.parse_args()
-    report: dict[str, Any] = {
-        "schema": "wean-bench/1",
-        "name": "ledger",
-        "quick": options.quick,
-        "hardware": hardware() | {"sqlite": sqlite3.sqlite_version},
-        "results": {},
-    }
+    arguments = options(__doc__, MEASURED_ANEW).parse_args()
+    measured_on = hardware() | {"sqlite": sqlite3.sqlite_version}
+    questions = 1000 if arguments.quick else 10_000
+    results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         parts: dict[str, Callable[[], dict[str, Any]]] = {
-            "replay": lambda: replay(folder, 1000 if options.quick else 10_000),
+            "replay": lambda: replay(folder, questions),
             "identical": lambda: identical(folder),
             "start_up": start_up,
-            "faults_and_kills": lambda: killed(folder, 1000 if options.quick else 10_000),
+            "faults_and_kills": lambda: killed(folder, questions),
         }
         for part, measure in parts.items():
             tell(f"measuring {part} ...")
-            report["results"][part] = measure()
-    if options.save:
-        results = ROOT / "benchmarks" / "results"
-        results.mkdir(exist_ok=True)
-        (results / "ledger.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        (results / "ledger.md").write_text(table(report), encoding="utf-8")
-    print(json.dumps(report) if options.json else table(report))
+            results[part] = measure()
+    finish("ledger", measured_on, results, table(results), arguments)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ Run folders go to --runs.
 
 from __future__ import annotations
 
-from finished_runs import Line
-from training_runs import run
+from runs import Line
+from tables import run
 
 NAME = "llm4teach"
 PAPER = ("SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey")

@@ -8,7 +8,6 @@ Beside it stable-baselines3's PPO on the same rooms with the same rollout and up
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from functools import partial
@@ -18,7 +17,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from reporting import finish, hardware
+from harness import MEASURED_ANEW, finish, hardware, options
 from wean.algorithms.ppo import PPO
 from wean.experiment.settings import resolve
 from wean.students.saving import make_student
@@ -31,11 +30,7 @@ NAME, TASK = "ppo_speed", "SimpleDoorKey"
 
 def main() -> None:
     """Parses, measures in turn, prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one round of fewer steps")
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--save", action="store_true", help="write benchmarks/results/")
-    arguments = parser.parse_args()
+    arguments = options(__doc__, MEASURED_ANEW).parse_args()
     steps, rounds = (10_240, 1) if arguments.quick else (30_720, 5)
     measured_on = hardware("torch", "minigrid")
     ways = {
@@ -59,7 +54,7 @@ def main() -> None:
         {"what": name, **{key: statistics.median(one[key] for one in many) for key in many[0]}, "rounds": rounds}
         for name, many in found.items()
     ]
-    finish(NAME, measured_on, {"rows": rows}, markdown(rows), arguments.json, arguments.save)
+    finish(NAME, measured_on, {"rows": rows}, markdown(rows), arguments)
 
 
 def ours(method: str, threads: int, steps: int) -> dict[str, float]:

@@ -12,14 +12,13 @@ or that the prior played. Success is greedy, in held-out kitchens.
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from reporting import finish, hardware
+from harness import MEASURED_ANEW, finish, hardware, options
 from wean.algorithms.ppo import PPO
 from wean.algorithms.teacher_loss import kl_to_prior
 from wean.evaluation.evaluate import play_seeds
@@ -27,7 +26,7 @@ from wean.experiment.build import build
 from wean.experiment.components import RLComponents
 from wean.experiment.settings import resolve
 from wean.students.student import Student
-from wean.tasks.frozen_lake import FrozenLake, optimal_success, success_of
+from wean.tasks.frozen_lake import FrozenLake, solve, success_of
 from wean.tasks.registration import make_task
 from wean.tasks.splits import CHOOSING_SEED
 from wean.teachers.priors import Prior
@@ -81,7 +80,7 @@ def lake(seeds: int, sizes: tuple[int, ...]) -> list[dict[str, Any]]:
     """Success over seeds by who played and how many steps."""
     env = make_task("FrozenLake").unwrapped
     assert isinstance(env, FrozenLake)
-    threshold = 0.9 * float(optimal_success(env.lake, env.horizon)[env.horizon, 0])
+    threshold = 0.9 * float(solve(env.lake, env.horizon).success[env.horizon, 0])
     prior = lake_prior(env)
     rows = []
     for played, policy in (("the prior", prior), ("chance", np.full_like(prior, 0.25))):
@@ -160,16 +159,12 @@ def spread(row: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measures and tells."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a smaller real measurement")
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--save", action="store_true", help="write benchmarks/results/")
-    arguments = parser.parse_args()
+    arguments = options(__doc__, MEASURED_ANEW).parse_args()
     torch.set_num_threads(1)
     lakes, kitchens = (2, 1) if arguments.quick else (10, 5)
     sizes = (LAKE_STEPS[:3], KITCHEN_STEPS[:2]) if arguments.quick else (LAKE_STEPS, KITCHEN_STEPS)
     results = {"lake": lake(lakes, sizes[0]), "kitchen": kitchen(kitchens, sizes[1])}
-    finish(NAME, hardware("torch", "gymnasium"), results, markdown(results), arguments.json, arguments.save)
+    finish(NAME, hardware("torch", "gymnasium"), results, markdown(results), arguments)
 
 
 if __name__ == "__main__":

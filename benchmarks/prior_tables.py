@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from finished_runs import Line, Runs
+from runs import Line, Runs
 from wean.evaluation.evaluate import evaluate
 from wean.evaluation.statistics import iqm, median_steps, steps_to
 
@@ -23,8 +23,9 @@ def row(task: str, line: Line, finished: Runs, threshold: float) -> dict[str, An
     runs = finished.of(task, line)
     if not runs:
         return None
-    found = [steps_to(run["curve"], threshold, hold=_HOLD) for run in runs]
-    steps = [run["env_steps"] if value is None else value for run, value in zip(runs, found, strict=True)]
+    unit = runs[0]["unit"]
+    found = [steps_to(run["curve"], threshold, hold=_HOLD, unit=unit) for run in runs]
+    steps = [run[unit] if value is None else value for run, value in zip(runs, found, strict=True)]
     return {
         "task": task,
         "method": line.name,
@@ -35,12 +36,12 @@ def row(task: str, line: Line, finished: Runs, threshold: float) -> dict[str, An
         "length": iqm([run["final"]["length"]["mean"] for run in runs]).as_dict(),
         "threshold": threshold,
         "steps": {**iqm(steps).as_dict(), **median_steps(found).as_dict()},
-        "env_steps": runs[0]["env_steps"],
+        unit: runs[0][unit],
         "distinct_questions": float(np.median([run["llm"]["distinct"] for run in runs])),
         "unanswered": float(np.median([run["llm"]["unanswered"] for run in runs])),
         "asked_live": sum(run["llm"]["asked"] for run in runs),
         "seconds": float(np.median([run["wall_seconds"] for run in runs])),
-        "learning_seconds": float(np.median([run["env_steps"] / run["steps_per_second"] for run in runs])),
+        "learning_seconds": float(np.median([run[unit] / run["steps_per_second"] for run in runs])),
     }
 
 
@@ -95,7 +96,7 @@ def markdown(rows: Sequence[dict[str, Any]], unit: str = "steps") -> str:
             steps = one["steps"]
             least = "≥ " if steps["reached"] < steps["runs"] else ""
             cells += [least + _interval(steps, 0), "–" if steps["median"] is None else f"{steps['median']:,}"]
-            cells += [f"{steps['reached']} of {steps['runs']}", f"{one['env_steps']:,}"]
+            cells += [f"{steps['reached']} of {steps['runs']}", f"{one.get('env_steps', one.get('gradient_steps')):,}"]
             cells += [f"{one['distinct_questions']:,.0f}", f"{one['unanswered']:,.0f}"]
             cells += [f"{one['seconds']:.0f}", str(one["seeds"])]
         else:

@@ -1,6 +1,6 @@
 """How well sub-goals are carried from a few annotated demonstrations to others of their task, and what that saves.
 
-    python benchmarks/propagation.py [--json] [--save]
+    python benchmarks/propagation.py [--quick] [--json] [--save]
 
 Each of ScienceWorld's annotated demonstrations that come with wean is left out in turn, and gets its sub-goals from
 the others; they are held against those that the language model gave. Beside it: the model's agreement with itself,
@@ -9,7 +9,6 @@ on demonstrations that it was asked about a second time, and copying from the ne
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -17,22 +16,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reporting import finish, hardware
-from wean.annotation.agreement import Agreement, agreement
+from agreement import Agreement, agreement
+from harness import MEASURED_ANEW, finish, hardware, options
 from wean.annotation.alignment import edit_alignment
-from wean.annotation.annotator import Annotator
+from wean.annotation.annotator import Annotator, annotation_question, answer_text
 from wean.annotation.propagation import Propagator
-from wean.annotation.question import annotation_question, answer_text
-from wean.annotation.segmentation import Example
-from wean.data.annotations import Annotation
+from wean.data.annotations import AnnotatedTrajectory, Annotation, Chunk
 from wean.data.shipped import shipped
-from wean.data.subgoals import Chunk
 from wean.data.trajectories import Trajectory
 from wean.llm import open_model
-from wean.llm.question import estimate_tokens
+from wean.llm.answers import estimate_tokens
 
 NAME = "propagation"
 SECOND = f"recorded:{Path(__file__).parent / 'recorded' / 'scienceworld_second.jsonl'}"
+QUICK = ("find-animal", "lifespan-longest-lived", "use-thermometer")
+"""Tasks that are measured with --quick."""
 Pairs = dict[str, list[tuple[Annotation, Annotation]]]
 
 # Training demonstrations that the paper sends to its model (2,157): all of ScienceWorld's training variations, but
@@ -55,41 +53,39 @@ PAPER_DEMONSTRATIONS = {
 
 def main() -> None:
     """Parses, measures, prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--save", action="store_true", help="write benchmarks/results/")
-    arguments = parser.parse_args()
+    arguments = options(__doc__, MEASURED_ANEW).parse_args()
     measured_on = hardware("numpy")
     examples = shipped("scienceworld").examples
+    measured = [example for example in examples if not arguments.quick or example[0].task in QUICK]
     started = time.process_time()
-    propagated = left_out(examples)
+    propagated = left_out(measured, examples)
     seconds = time.process_time() - started
-    again = asked_again(examples)
+    again = asked_again(measured)
     twice = {annotation.key for pairs in again.values() for annotation, _ in pairs}
     results: dict[str, Any] = {
         "propagation": rows(propagated),
-        "copy_nearest": rows(copied(examples)),
+        "copy_nearest": rows(copied(measured)),
         "self_agreement": rows(again),
         "propagation_of_those_asked_twice": rows(
             {task: [pair for pair in pairs if pair[0].key in twice] for task, pairs in propagated.items()}
         ),
-        "propagation_cpu_seconds_per_demonstration": seconds / len(examples),
+        "propagation_cpu_seconds_per_demonstration": seconds / len(measured),
         "cost": cost(examples),
     }
-    finish(NAME, measured_on, results, markdown(results), arguments.json, arguments.save)
+    finish(NAME, measured_on, results, markdown(results), arguments)
 
 
-def left_out(examples: Sequence[Example]) -> Pairs:
-    """(the model's annotation, the propagated one) of every demonstration, which is left out when it is its turn."""
+def left_out(measured: Sequence[AnnotatedTrajectory], examples: Sequence[AnnotatedTrajectory]) -> Pairs:
+    """(the model's annotation, the propagated one) of each measured demonstration, which is left out in its turn."""
     propagator = Propagator(examples)
     pairs: Pairs = defaultdict(list)
-    for trajectory, annotation in examples:
+    for trajectory, annotation in measured:
         carried = propagator.carry_without((trajectory, annotation))
         pairs[trajectory.task].append((annotation, replace(annotation, chunks=carried.chunks)))
     return pairs
 
 
-def copied(examples: Sequence[Example]) -> Pairs:
+def copied(examples: Sequence[AnnotatedTrajectory]) -> Pairs:
     """(the model's annotation, that of the nearest other demonstration of its task, laid over its actions)."""
     pairs: Pairs = defaultdict(list)
     for trajectory, annotation in examples:
@@ -120,12 +116,12 @@ def laid_over(alignment: Sequence[tuple[int, int]], annotation: Annotation, leng
     )
 
 
-def asked_again(examples: Sequence[Example]) -> Pairs:
+def asked_again(examples: Sequence[AnnotatedTrajectory]) -> Pairs:
     """(first, second annotation) of the demonstrations about which the model was asked twice.
 
     The second time it was shown one annotated demonstration of the same task, as the annotator does.
     """
-    first_two: dict[str, list[Example]] = defaultdict(list)
+    first_two: dict[str, list[AnnotatedTrajectory]] = defaultdict(list)
     for example in examples:
         first_two[example[0].task] += [example] * (len(first_two[example[0].task]) < 2)
     requests = []
@@ -146,7 +142,7 @@ def rows(pairs: Pairs) -> dict[str, Any]:
     return {"all": total.as_row(), "tasks": {task: agreement(group).as_row() for task, group in pairs.items()}}
 
 
-def cost(examples: Sequence[Example]) -> dict[str, Any]:
+def cost(examples: Sequence[AnnotatedTrajectory]) -> dict[str, Any]:
     """Questions and estimated tokens (a quarter of the characters) for the paper's training demonstrations.
 
     The paper's way asks about each, with a worked example by hand and one of the task, and has every action repeated
@@ -175,13 +171,13 @@ def cost(examples: Sequence[Example]) -> dict[str, Any]:
     }
 
 
-def question_tokens(example: Example, shown: Example, answer: str) -> float:
+def question_tokens(example: AnnotatedTrajectory, shown: AnnotatedTrajectory, answer: str) -> float:
     """Estimated tokens of a question and its answer."""
     messages = annotation_question(example[0], shown)
     return estimate_tokens(sum(len(message["content"]) for message in messages) + len(answer))
 
 
-def repeated(example: Example) -> str:
+def repeated(example: AnnotatedTrajectory) -> str:
     """An answer that repeats all actions, as the paper's do: `1- sub-goal : {'action', 'action'}`."""
     trajectory, annotation = example
     lines = []

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from finished_runs import Line, Runs
-from reporting import finish, hardware
-from training_runs import curves, markdown, tables, trained
+from harness import finish
+from runs import Line, Runs, trained
+from tables import curves, markdown, tables
 
 NAME = "rewards"
 STOCK = ("KeyCorridorS3R3", "MultiRoomN2S4", "ObstructedMaze1Dlh")
@@ -82,7 +82,7 @@ def main() -> None:
         f"{' (at least: ppo does not reach it)' if row['censored'] else ''}"
         for row in ratios
     )
-    finish(NAME, hardware("torch", "minigrid"), results, text, arguments.json, arguments.save)
+    finish(NAME, finished.hardware("torch", "minigrid"), results, text, arguments)
 
 
 if __name__ == "__main__":

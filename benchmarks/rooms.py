@@ -14,8 +14,8 @@ import subprocess
 import sys
 from typing import Any
 
-from finished_runs import Line
-from training_runs import run
+from runs import Line
+from tables import run
 
 NAME = "rooms"
 BOXES = ("KeyInBox", "RandomBoxKey")

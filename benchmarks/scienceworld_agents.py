@@ -18,9 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from finished_runs import Line, Runs
-from reporting import finish, hardware
-from training_runs import chosen_lines, options, runs_of
+from harness import finish
+from runs import Line, Runs, chosen_lines, runs_of, training_options
 from wean.agents.text_student import TextStudentPolicy
 from wean.data.lines import read_lines
 from wean.evaluation.evaluate import Plan, Player, episode_of, evaluate_plan
@@ -34,8 +33,8 @@ NAME, TASK, MAX_MOVES = "scienceworld_agents", "ScienceWorld", 100
 LINES = (
     Line("subgoals", "subgoals", "sub-goals, one sequence a demonstration", (TASK,)),
     Line("subgoals-flat", "subgoals-flat", "flat imitation, same student and feeding", (TASK,)),
-    Line("expert-alone", "subgoals", "sub-goals, no mistakes set right", (TASK,), 1, ("astray=0",)),
-    Line("own-names", "subgoals", "sub-goals, no other names read", (TASK,), 1, ("renamed=0",)),
+    Line("expert-alone", "subgoals", "sub-goals, no mistakes set right", (TASK,), 1, ("inject_mistakes=0",)),
+    Line("own-names", "subgoals", "sub-goals, no other names read", (TASK,), 1, ("swap_entities=0",)),
     Line("said-alone", "subgoals", "sub-goals, nothing told is learnt", (TASK,), 1, ("told_weight=0",)),
     Line("smaller", "subgoals", "sub-goals, a student of half the width", (TASK,), 1, ("hidden=128",)),
 )
@@ -58,12 +57,16 @@ GIVEN = {
     "random-first": "a random first sub-goal given",
     "random-things": "its sub-goals about random things",
 }
+_SCORES = (
+    *("score", "groups", "tasks", "episodes", "solved", "moves", "actions", "matched", "loops", "ms_per_action"),
+    *("questions", "failed", "tokens_per_action"),
+)
 QUICK = ("data=scienceworld", "num_epochs=2", "hidden=128", "layers=2", "measurements=2")
 
 
 def main() -> None:
     """Parses, trains and plays what is missing, tabulates."""
-    parser = options(__doc__, NAME)
+    parser = training_options(__doc__, NAME)
     parser.add_argument("--variations", type=int, default=10, help="test variations of each task")
     parser.add_argument("--scores", type=Path, action="append", default=[], help="scores.json of `wean eval`, as rows")
     arguments = parser.parse_args()
@@ -102,7 +105,7 @@ def main() -> None:
         "beside": beside(arguments.scores, variations, saved.get("beside", [])),
         "feedings": feedings([finished.of(TASK, line) for line in FEEDINGS]) or saved.get("feedings"),
     }
-    finish(NAME, hardware("torch", "transformers"), results, markdown(results), arguments.json, arguments.save)
+    finish(NAME, finished.hardware("torch", "transformers"), results, markdown(results), arguments)
 
 
 def play_episodes(students: Sequence[Path], variations: int, out: Path, workers: int) -> None:
@@ -119,7 +122,8 @@ def open_player(students: Sequence[Path], members: int) -> Player:
 def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Scores of episodes, which are lines of JSON; those that were kept long ago lack some fields."""
     lacking = {"seed": 0, "return": 0.0, "length": 0, "success": None, "ms_per_action": 0.0}
-    return Scores(TASK, "", Episodes.of([episode_of(lacking | row) for row in rows], None)).as_dict()
+    scores = Scores(TASK, "", Episodes.of([episode_of(lacking | row) for row in rows], None)).as_dict()
+    return {name: scores[name] for name in _SCORES}
 
 
 def tabulated(line: Line, finished: Runs, episodes: int) -> dict[str, Any] | None:

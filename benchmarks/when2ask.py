@@ -18,9 +18,9 @@ import numpy as np
 
 from fewest_questions import fewest
 from fewest_questions import markdown as bound
-from finished_runs import Line, Runs
-from reporting import finish, hardware
-from training_runs import curves, interval, trained
+from harness import finish
+from runs import Line, Runs, trained
+from tables import curves, interval
 from wean.evaluation.statistics import bootstrap_mean, wilson
 
 NAME = "when2ask"
@@ -99,7 +99,7 @@ def main() -> None:
     rows = [row for line in lines for task in line.tasks for row in rows_of(task, line, finished)]
     bounds = [fewest(task, 20 if arguments.quick else 200) for task in dict.fromkeys(row["task"] for row in rows)]
     results = {"rows": rows, "fewest": bounds, "curves": curves(lines, finished)}
-    finish(NAME, hardware("torch", "minigrid"), results, markdown(rows, bounds), arguments.json, arguments.save)
+    finish(NAME, finished.hardware("torch", "minigrid"), results, markdown(rows, bounds), arguments)
 
 
 if __name__ == "__main__":

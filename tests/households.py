@@ -1,8 +1,7 @@
 """A small world of errands for tests of annotation: fetch a thing from one room and put it into a box in another."""
 
-from wean.annotation.question import answer_text
-from wean.data.annotations import Annotation
-from wean.data.subgoals import Chunk, parse_subgoal
+from wean.annotation.annotator import answer_text
+from wean.data.annotations import Annotation, Chunk, parse_subgoal
 from wean.data.trajectories import PathStep, Trajectory
 from wean.llm.answers import Message
 

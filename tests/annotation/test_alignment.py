@@ -6,16 +6,14 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wean.annotation.alignment import edit_alignment, lay_out
-from wean.annotation.answer import read_answer
-from wean.annotation.repair import chunks_of, close_single_gaps, fill_gaps
+from wean.annotation.alignment import align, edit_alignment, parse_answer
 
 ACTIONS = ["go to hall", "go to kitchen", "pick up pot", "move pot to stove", "activate stove", "wait"]
 
 
 def laid(text: str, actions: list[str] = ACTIONS) -> tuple[list[int | None], dict[str, int]]:
-    layout = lay_out(read_answer(text).claims, actions)
-    return layout.of_action, dict(+Counter(layout.faults))
+    alignment = align(parse_answer(text).claims, actions)
+    return alignment.of_action, dict(+Counter(alignment.faults))
 
 
 def test_a_right_answer_has_no_faults() -> None:
@@ -45,14 +43,14 @@ def test_a_sub_goal_that_swallows_everything_is_not_believed() -> None:
 
 
 def test_single_gaps_join_their_neighbour_and_longer_ones_stay() -> None:
-    layout = lay_out(read_answer("2-2: a(x)\n4-4: b(y)").claims, ACTIONS)
-    close_single_gaps(layout)
-    assert layout.of_action == [0, 0, 0, 1, None, None]
-    assert layout.gaps == [(4, 6)]
-    assert layout.faults["skipped"] == 2
-    assert chunks_of(layout) is None
-    filled = fill_gaps(layout, read_answer("5-6: c(z)").claims, ACTIONS)
-    assert [(str(goal), count) for goal, count in chunks_of(filled) or ()] == [("a(x)", 3), ("b(y)", 1), ("c(z)", 2)]
+    alignment = align(parse_answer("2-2: a(x)\n4-4: b(y)").claims, ACTIONS)
+    alignment.close_single_gaps()
+    assert alignment.of_action == [0, 0, 0, 1, None, None]
+    assert alignment.gaps == [(4, 6)]
+    assert alignment.faults["skipped"] == 2
+    assert alignment.chunks() is None
+    alignment.fill_gaps(align(parse_answer("5-6: c(z)").claims, ACTIONS))
+    assert [(str(goal), count) for goal, count in alignment.chunks() or ()] == [("a(x)", 3), ("b(y)", 1), ("c(z)", 2)]
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=8), st.lists(st.sampled_from("abc"), max_size=8))

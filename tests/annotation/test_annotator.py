@@ -5,8 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from households import errand, right
-from wean.annotation.annotator import Annotator, Outcome, QueryStats, RecordedAnnotator
-from wean.annotation.question import answer_text
+from wean.annotation.annotator import Annotator, Outcome, QueryStats, RecordedAnnotator, answer_text
 from wean.llm import scripted_model
 from wean.llm.answers import Message
 

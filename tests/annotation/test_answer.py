@@ -2,11 +2,11 @@
 
 import pytest
 
-from wean.annotation.answer import read_answer
+from wean.annotation.alignment import parse_answer
 
 
 def told(text: str) -> list[tuple[object, ...]]:
-    return [(str(c.subgoal), c.numbers or c.actions or c.length) for c in read_answer(text).claims]
+    return [(str(c.subgoal), c.numbers or c.actions or c.length) for c in parse_answer(text).claims]
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,6 @@ def test_forms(text: str, claims: list[tuple[object, ...]]) -> None:
 
 
 def test_what_looks_like_a_sub_goal_and_has_no_known_form_is_told() -> None:
-    reading = read_answer("1-2: open(door)\nthen pick_up(cup) after that\nnothing here")
+    reading = parse_answer("1-2: open(door)\nthen pick_up(cup) after that\nnothing here")
     assert [str(claim.subgoal) for claim in reading.claims] == ["open(door)"]
     assert reading.unreadable == ("then pick_up(cup) after that",)

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from households import errands, right
-from wean.annotation.annotator import Annotator, Outcome, Request
+from wean.annotation.annotator import Annotator, Outcome, Request, answer_text
 from wean.annotation.pipeline import Pipeline, Plan
-from wean.annotation.question import answer_text
 from wean.data.annotations import Annotation, AnnotationWriter, read_annotations
 from wean.data.trajectories import Key, Trajectory
 from wean.errors import WeanError
@@ -51,7 +50,7 @@ def test_a_few_of_each_task_are_asked_about_and_the_rest_is_propagated() -> None
     assert (origins.count("asked"), origins.count("propagated")) == (6, 16)
     assert list(result.annotations) == [one.key for one in trajectories]
     assert correct(result.annotations, trajectories)
-    assert (result.tally.questions, result.tally.at_once, result.missing, result.problems) == (6, 6, [], [])
+    assert (result.stats.questions, result.stats.at_once, result.missing, result.problems) == (6, 6, [], [])
 
 
 def test_what_is_unclear_is_asked_about_as_far_as_the_budget_goes() -> None:
@@ -59,7 +58,7 @@ def test_what_is_unclear_is_asked_about_as_far_as_the_budget_goes() -> None:
     everything = Pipeline(Knows(), Plan(per_task=1, confidence=1.0)).run(trajectories, {})
     assert {annotation.origin for annotation in everything.annotations.values()} == {"asked"}
     some = Pipeline(Knows(), Plan(per_task=1, confidence=1.0, budget=5)).run(trajectories, {})
-    assert some.tally.questions == 5
+    assert some.stats.questions == 5
     assert [annotation.origin for annotation in some.annotations.values()].count("propagated") == 7
 
 
@@ -87,7 +86,7 @@ def test_a_refused_one_is_told_and_another_one_is_asked_about() -> None:
     knows = Knows(refuses=first.asked)
     result = Pipeline(knows, Plan(per_task=1, confidence=0.0)).run(trajectories, {})
     assert len(knows.asked) == 2
-    assert (result.tally.refused, result.tally.second, result.tally.questions) == (1, 1, 3)
+    assert (result.stats.refused, result.stats.second, result.stats.questions) == (1, 1, 3)
     task, variation = first.asked[0]
     assert result.problems == [
         f"{task} {variation}: no answer that holds after 2 questions: sum (1); left to propagation"
@@ -102,7 +101,7 @@ def test_a_model_that_never_answers_well_writes_nothing(tmp_path: Path) -> None:
     result = Pipeline(annotator, Plan(per_task=2), writer).run(trajectories, {})
     assert (result.annotations, len(result.missing)) == ({}, 6)
     assert (tmp_path / "out.jsonl").read_text() == ""
-    assert result.tally.refused == result.tally.demonstrations > 0
+    assert result.stats.refused == result.stats.demonstrations > 0
 
 
 def test_corrections_stay_and_teach() -> None:
@@ -115,7 +114,7 @@ def test_corrections_stay_and_teach() -> None:
         corrected[one.key] = replace(told, chunks=(told.chunks[0], renamed, *told.chunks[2:]), origin="corrected")
     result = Pipeline(Knows(), Plan(per_task=2, confidence=0.0)).run(trajectories, corrected)
     assert {key: result.annotations[key] for key in corrected} == corrected
-    assert result.tally.questions == 0
+    assert result.stats.questions == 0
     assert [annotation.chunks[1].subgoal.verb for annotation in result.annotations.values()] == ["fetch"] * 8
 
 

@@ -5,14 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from agreement import agreement
 from households import errand, errands, right
-from wean.annotation import propagation
-from wean.annotation.agreement import agreement
-from wean.annotation.choosing import most_telling
-from wean.annotation.propagation import Propagator
-from wean.data.annotations import Annotation
+from wean.annotation.pipeline import select_diverse
+from wean.annotation.propagation import COEFFICIENTS, Propagator
+from wean.data.annotations import Annotation, Chunk, parse_subgoal
 from wean.data.shipped import shipped
-from wean.data.subgoals import Chunk, parse_subgoal
 from wean.data.trajectories import Trajectory
 from wean.errors import UsageError
 
@@ -79,10 +77,10 @@ def test_agreement_by_hand() -> None:
 
 def test_the_most_telling_are_a_typical_one_and_then_the_least_alike() -> None:
     ones = errands(8)
-    chosen = most_telling(ones, [], 2)
+    chosen = select_diverse(ones, [], 2)
     assert {one.variation % 2 for one in chosen} == {0, 1}  # one through a door, one without
-    assert most_telling(ones[:1], [], 3) == ones[:1]
-    assert most_telling(ones, chosen[:1], 1)[0].variation % 2 != chosen[0].variation % 2
+    assert select_diverse(ones[:1], [], 3) == ones[:1]
+    assert select_diverse(ones, chosen[:1], 1)[0].variation % 2 != chosen[0].variation % 2
 
 
 def test_tasks_that_come_with_wean_each_demonstration_left_out() -> None:
@@ -94,8 +92,7 @@ def test_tasks_that_come_with_wean_each_demonstration_left_out() -> None:
 
 def test_the_confidence_is_the_one_that_was_fitted() -> None:
     fitted = json.loads((RESULTS / "confidence.json").read_text())["results"]["coefficients"]
-    names = {"intercept": propagation._INTERCEPT, "lead": propagation._LEAD, "trust": propagation._TRUST}
-    assert names == fitted
+    assert fitted == COEFFICIENTS
 
 
 def test_the_measured_numbers_reach_what_is_promised() -> None:

@@ -10,13 +10,14 @@ import pytest
 from wean.data.annotations import (
     Annotation,
     AnnotationWriter,
+    Chunk,
     check_fits,
     match_annotations,
     parse_annotation,
+    parse_subgoal,
     read_annotations,
 )
 from wean.data.shipped import shipped
-from wean.data.subgoals import Chunk, parse_subgoal
 from wean.data.trajectories import check_versions, read_trajectories
 from wean.errors import UsageError, WeanError
 

@@ -86,7 +86,7 @@ def test_a_run_is_resumed_to_the_same_numbers_and_says_what_it_needs(
     assert result["llm"]["replayed"] > 0
     shown = CliRunner().invoke(app, ["demos", "MultiRoomN2S4", "--policy", str(tmp_path / "whole"), "--episodes", "1"])
     assert isinstance(shown.exception, UsageError)
-    assert "demonstrations are of who sees the task itself" in str(shown.exception)
+    assert "demonstrations are of policies that see the task itself" in str(shown.exception)
 
 
 def test_by_default_the_student_sees_the_task_itself() -> None:

@@ -20,9 +20,8 @@ import numpy as np
 
 from wean.agents.react import ReactPolicy
 from wean.agents.references import RandomPolicy
-from wean.annotation.annotator import Annotator, RecordedAnnotator
+from wean.annotation.annotator import Annotator, RecordedAnnotator, answer_text
 from wean.annotation.propagation import Propagator
-from wean.annotation.question import answer_text
 from wean.data.parts import Blocks
 from wean.data.replay import NStep, Replay
 from wean.data.shipped import shipped
@@ -33,16 +32,15 @@ from wean.evaluation.playing import play
 from wean.experiment.presets import METHODS
 from wean.experiment.settings import resolve
 from wean.llm import Ledger, scripted_model
-from wean.llm.question import Question
-from wean.llm.transfer import export_answers
+from wean.llm.answers import Question
+from wean.llm.transfer import export_lines
 from wean.students.text.examples import encode_episode, sft_rows
 from wean.students.text.prompt import EpisodeEncoder, PromptConfig
 from wean.tasks.registration import TASKS, make_task
-from wean.tasks.situation import Situation
 from wean.tasks.splits import Case
 from wean.tasks.vector import SerialTasks, chosen
-from wean.teachers.action_rating import rate
 from wean.teachers.config import AdviceConfig, PriorConfig
+from wean.teachers.elicitation import rate
 from wean.teachers.priors import Prior
 from wean.teachers.teacher import Teacher
 
@@ -101,7 +99,7 @@ def exported(ledger: Ledger) -> list[dict[str, Any]]:
     import io
 
     out = io.StringIO()
-    export_answers(ledger, out)
+    export_lines(ledger, out)
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
@@ -126,14 +124,14 @@ def agents_play(task: str, history: int, model: Any) -> Any:
     """How a language model plays three episodes, a skill a question."""
     tasks = tasks_of(task)
     played = play_seeds(ReactPolicy(model, history), tasks, 3, 10_000)
-    asked = [list(episode.stats.values()) for episode in played.played]
+    asked = [[one.stats[name] for name in ("questions", "failed", "tokens")] for one in played.played]
     return [list(map(float, played.returns)), list(map(int, played.lengths)), asked]
 
 
 def agent_in_words(task: Any, model: Any) -> Any:
     """How a language model plays a task in words."""
-    (played,) = play(ReactPolicy(model, history=2), SerialTasks([lambda: task]), [Case()], max_moves=10)
-    return [list(entry.values()) for entry in played.stats["trace"]]
+    (episode,) = play(ReactPolicy(model, history=2), SerialTasks([lambda: task]), [Case("golden", 0, 0)], max_moves=10)
+    return [list(entry.values()) for entry in episode.stats["trace"]]
 
 
 def demonstrations(name: str = "scienceworld") -> list[tuple[Any, Any]]:
@@ -200,10 +198,6 @@ def replayed_transitions(steps: Sequence[tuple[float, bool]], n: int, alpha: flo
     return [places.tolist(), *(column.tolist() for column in drawn)]
 
 
-RENAMED_SETTINGS: dict[str, str] = {}
-"""Settings that had another name when the golden files were written: new dotted name and old one."""
-
-
 def settings(method: str, task: str) -> dict[str, Any]:
     """The resolved settings of a method on a task, by dotted name."""
     found: dict[str, Any] = {}
@@ -213,7 +207,7 @@ def settings(method: str, task: str) -> dict[str, Any]:
         if isinstance(value, dict):
             todo += [(f"{name}.{inner}", one) for inner, one in value.items()]
         else:
-            found[RENAMED_SETTINGS.get(name, name)] = value
+            found[name] = value
     return dict(sorted(found.items()))
 
 
@@ -243,7 +237,8 @@ def _trace(name: str, seed: int) -> dict[str, Any]:
         seen["skills"].append(leading)
         seen["best"].append(known_or_none(tasks.best_actions))
         seen["explorer"].append(known_or_none(tasks.scripted_actions))
-        seen["cells"].append(known_or_none(tasks.named_cells))
+        cells = known_or_none(tasks.named_cells)
+        seen["cells"].append(cells if cells is None else sorted(cells))  # which first, is not promised
         number = _pick(draw, int(tasks.action_space.n), seen["best"][-1] or [], leading)
         stepped = tasks.step([0], [number])
         seen["achieved"].append(known_or_none(tasks.achieved))
@@ -354,20 +349,19 @@ def words() -> dict[str, Any]:
 class Retold(gym.Env[str, str]):
     """A task in words that goes through a demonstration, whatever is done."""
 
-    observation_space = gym.spaces.Text(1000)
-    action_space = gym.spaces.Text(100)
-    max_moves = None
+    observation_space = action_space = gym.spaces.Text(10_000)
     irrevocable: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
-    refusal_is_free = False
     refusals: tuple[str, ...] = ()
+    refusal_is_free = False
+    max_moves = None
+    meanings: dict[str, str] = {}  # noqa: RUF012
 
     def __init__(self, trajectory: Any) -> None:
         self._path, self._at, self.score = trajectory.path, 0, 0.0
         self.description = trajectory.description
-        self.meanings: dict[str, str] = {}
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[str, dict[str, Any]]:
         return self.look(), {}
 
     def look(self) -> str:
@@ -376,8 +370,11 @@ class Retold(gym.Env[str, str]):
     def inventory(self) -> str:
         return self._path[min(self._at, len(self._path) - 1)].inventory
 
-    def situation(self) -> Situation:
-        return Situation(self.description, self.look(), tuple(sorted({moment.action for moment in self._path})))
+    def situation(self) -> Any:
+        class Now:
+            choices = tuple(sorted({moment.action for moment in self._path}))
+
+        return Now
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         moment = self._path[self._at]

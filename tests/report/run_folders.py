@@ -96,6 +96,38 @@ def summary(seed: int = 1, successes: int = 490, **changes: Any) -> dict[str, An
     return {**data, **changes}
 
 
+def text_summary(seed: int = 1, exact: float = 0.8, **changes: Any) -> dict[str, Any]:
+    """A summary of a fine-tuned student."""
+    curve = [
+        {"gradient_steps": 50 * n, "tokens": 4000 * n, "wall_seconds": 9.0 * n, "exact": n * exact / 3, "loss": 1 / n}
+        for n in (1, 2, 3)
+    ]
+    data = {
+        "schema": "wean-run/2",
+        "command": "wean train subgoals",
+        "method": "subgoals",
+        "task": "ScienceWorld",
+        "seed": seed,
+        "unit": "gradient_steps",
+        "gradient_steps": 150,
+        "wall_seconds": 30.0,
+        "curve": curve,
+        "demonstrations": 147,
+        "dev_demonstrations": 20,
+        "student_parameters": 3_800_000,
+        "tokens": 12_000,
+        "tokens_per_second": 400.0,
+        "steps_per_second": 5.0,
+        "best": curve[-1],
+    }
+    return {**data, **changes}
+
+
+def offline_summary(seed: int = 1, successes: int = 300, **changes: Any) -> dict[str, Any]:
+    """A summary of a run that learnt from a file, as it was written while gradient steps were called env_steps."""
+    return summary(seed, successes, **{"method": "cql", "task": "FrozenLake", "references": {}, **changes})
+
+
 def teacher() -> dict[str, Any]:
     plans = [
         {"skills": ["explore"], "probability": 0.05},

@@ -11,7 +11,7 @@ from households import errand, errands, right
 from wean.data.annotations import parse_annotation
 from wean.data.trajectories import PathStep
 from wean.errors import WeanError
-from wean.report.annotation_page import write_annotation_page
+from wean.report.pages import write_annotation_page
 
 
 def test_what_is_on_the_page(tmp_path: Path) -> None:

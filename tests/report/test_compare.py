@@ -11,9 +11,10 @@ import pytest
 import run_folders as runs
 from rich.console import Console
 
+from wean.cli.compare import print_comparison
 from wean.errors import UsageError, WeanError
 from wean.evaluation.statistics import wilson
-from wean.report.compare import Comparison, compare, print_comparison
+from wean.report.compare import Comparison, compare
 from wean.report.curves import mean_track, write_curves
 
 
@@ -120,7 +121,7 @@ def test_references_stand_once_for_each_task(folders: list[Path]) -> None:
 
 def test_json_is_one_object_with_a_schema(folders: list[Path]) -> None:
     data = json.loads(json.dumps(compare(folders).to_json()))
-    assert data["schema"] == "wean-compare/1"
+    assert data["schema"] == "wean-compare/2"
     assert data["threshold"] == 0.9
     group = data["groups"][0]
     assert set(group["success"]) == set(group["success_over_seeds"]) == {"mean", "low", "high"}
@@ -137,7 +138,7 @@ def test_the_table_fits_and_says_all(folders: list[Path], width: int) -> None:
     assert "…" not in text
     for words in ("SimpleDoorKey", "LavaDoorKey", "llm4teach", "3 seeds, 1,500 eps.", "94.7", "93.4 to 95.7"):
         assert words in text
-    for words in ("2,000", "2 of 3", "never", "0 of 1", "random-skills", "steps to 0.9"):
+    for words in ("2,000", "2 of 3", "never", "0 of 1", "random-skills", "first at 0.9"):
         assert words in text
     assert ("return" in text.splitlines()[2]) == (width == 120)
 
@@ -217,3 +218,41 @@ def test_a_method_has_one_colour_on_all_tasks(tmp_path: Path) -> None:
     }
     assert len(colours) == 2
     assert {name for name, _ in colours} == {"alpha", "beta"}
+
+
+def test_units_are_never_mixed(tmp_path: Path) -> None:
+    online = run(tmp_path / "dqn", 1, 400, method="dqn", task="FrozenLake", references={})
+    offline = runs.write_run(tmp_path / "cql", config={"seed": 1}, summary=runs.offline_summary())
+    found = compare([online, offline])
+    data = {group["method"]: group for group in found.to_json()["groups"]}
+    assert (data["dqn"]["unit"], data["dqn"]["env_steps"]) == ("env_steps", [4000])
+    assert (data["cql"]["unit"], data["cql"]["gradient_steps"]) == ("gradient_steps", [4000])
+    assert "env_steps" not in data["cql"]
+    assert data["cql"]["steps_to_threshold"]["median"] == 2000
+    text = printed(found, 80)
+    assert "FrozenLake, progress in environment steps" in text
+    assert "FrozenLake, progress in gradient steps" in text
+    html = write_curves(found, tmp_path / "curves.html").read_text(encoding="utf-8")
+    assert html.count('<svg class="chart wide"') == 2
+    assert write_curves(found, tmp_path / "curves.png").stat().st_size > 1000
+
+
+def test_fine_tuned_students_are_compared_by_their_answers(tmp_path: Path) -> None:
+    folders = [
+        runs.write_run(tmp_path / f"text-{seed}", config={"seed": seed}, summary=runs.text_summary(seed, exact))
+        for seed, exact in ((1, 0.8), (2, 0.9))
+    ]
+    found = compare([*folders, run(tmp_path / "a", 1, 490)])
+    group = next(group for group in found.groups if group.method == "subgoals")
+    assert group.success is None
+    assert group.exact is not None
+    assert group.exact.mean == pytest.approx(0.85)
+    row = next(row for row in found.to_json()["groups"] if row["method"] == "subgoals")
+    assert (row["success"], row["gradient_steps"], row["tokens"]) == (None, [150, 150], [12000, 12000])
+    text = printed(found, 80)
+    for words in ("exact answers", "85.0", "80.0 to 90.0", "150", "gradient steps", "12,000", "98.0"):
+        assert words in text
+    html = write_curves(found, tmp_path / "curves.html").read_text(encoding="utf-8")
+    assert html.count('<svg class="chart wide"') == 2
+    assert "exact answers" in html
+    assert write_curves(found, tmp_path / "curves.png").stat().st_size > 1000

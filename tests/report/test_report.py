@@ -84,7 +84,7 @@ def test_everything_is_on_the_page(full: tuple[str, Page]) -> None:
     assert [link for link in page.attributes("href") if link.startswith("#")] == [f"#{name}" for name in sections[:-1]]
     assert "98.0 % of 500 held-out episodes" in page.text
     assert "better than its teacher" in page.text
-    assert "It first reached 90 % after 2,000 steps." in page.text
+    assert "It first reached 90 % after 2,000 environment steps." in page.text
     assert "41,224" in page.text
     assert "166 kB" in page.text
     assert "1 min 23 s" in page.text
@@ -263,7 +263,7 @@ def test_a_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
         write_report(unfinished)
 
 
-@pytest.mark.parametrize("text", ["{torn", "[1, 2]", '{"schema": "wean-run/2"}', '{"seed": 1}', "\xff"])
+@pytest.mark.parametrize("text", ["{torn", "[1, 2]", '{"schema": "wean-run/9"}', '{"seed": 1}', "\xff"])
 def test_foreign_and_torn_files_are_told_in_one_line(tmp_path: Path, text: str) -> None:
     folder = runs.write_run(tmp_path / "run", summary=runs.summary())
     for name in ("teacher.json", "summary.json"):
@@ -272,3 +272,20 @@ def test_foreign_and_torn_files_are_told_in_one_line(tmp_path: Path, text: str) 
             write_report(folder)
         assert name in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_progress_has_its_own_unit(tmp_path: Path) -> None:
+    _, page = render(tmp_path / "run", summary=runs.offline_summary())
+    assert "4,000 gradient steps" in page.text
+    assert "6,123 gradient steps per second" in page.text
+    assert "first reached 90 % after 2,000 gradient steps" in page.text
+    assert "environment steps" not in page.text
+
+
+def test_a_fine_tuned_student_has_a_page(tmp_path: Path) -> None:
+    _, page = render(tmp_path / "run", summary=runs.text_summary())
+    assert "gives 80.0 % of the answers in 20 demonstrations that were kept apart exactly" in page.text
+    for words in ("150 gradient steps", "12k read; 400 per second", "3,800,000", "Share of the answers", "wean eval"):
+        assert words in page.text
+    assert "environment steps" not in page.text
+    assert [one for one in page.ids() if one in ("learning", "teacher", "episodes", "cost")] == ["learning"]

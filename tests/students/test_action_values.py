@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from wean.agents.policy import load_policy
-from wean.errors import WeanError
+from wean.errors import UsageError, WeanError
 from wean.students import text_values
 from wean.students.action_values import ActionValues, TableValues
 from wean.students.saving import load_student, save_student
+from wean.students.student import DenseStudent
 from wean.students.text_values import PairHead, TextValues
 from wean.tasks.situation import Situation
 
@@ -145,3 +146,12 @@ def test_a_table_that_is_too_small_says_what_to_do() -> None:
         moments = student.meet([HALL, CAVE])
         with pytest.raises(WeanError, match=r"the table has room for .* use student.values=text"):
             student(moments)
+
+
+def test_each_kind_of_student_has_its_policy(tmp_path: Path) -> None:
+    save_student(TableValues(2), tmp_path / "values")
+    save_student(DenseStudent(5, 2, discrete=True), tmp_path / "dense")
+    assert load_policy(tmp_path / "values").name == "student (greedy)"
+    assert load_policy(tmp_path / "dense").name == "student (sampled)"
+    with pytest.raises(UsageError, match="acts greedy or sampled"):
+        load_policy(tmp_path / "values", "no_repeat")

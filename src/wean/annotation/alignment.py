@@ -1,19 +1,129 @@
-"""Lays claimed sub-goals over the actions of a demonstration: which action belongs to which, and what is wrong."""
+"""Reads a language model's answer and aligns its sub-goals with the actions of the demonstration.
+
+Three forms of answer are understood, with or without prose, list marks and code fences around them: a line with the
+numbers of first and last action (the form that is asked for), a line with the actions themselves in braces, and a
+JSON list of [sub-goal, number of actions].
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from wean.annotation.answer import Claim
-from wean.data.subgoals import SubGoal
+from wean.data.annotations import Chunk, SubGoal, parse_subgoal
+from wean.errors import UsageError
 
 _MOST_DIFFERENT = 25  # different actions in one sub-goal; with more, nothing was split
 
+_SUBGOAL = r"(?P<subgoal>[A-Za-z][\w -]*\([^()]*\))"
+_RANGE_FIRST = re.compile(rf"(?P<first>\d+)(?:\s*(?:-|–|—|to)\s*(?P<last>\d+))?\s*[:.)]\s*`?{_SUBGOAL}`?")
+_RANGE_LAST = re.compile(rf"{_SUBGOAL}\s*[:=(|]\s*(?P<first>\d+)\s*(?:-|–|—|to)\s*(?P<last>\d+)\)?")
+_ACTIONS = re.compile(rf"{_SUBGOAL}\s*:?\s*\{{(?P<actions>.*)\}}")
+_MARKS = re.compile(r"^[\s*•>-]+|[\s*,.;]+$")
+
+
+# --- reading the answer -------------------------------------------------------------------------------------------
+
+
+class Claim(NamedTuple):
+    """A sub-goal with the actions that the answer gives it, in exactly one of three forms.
+
+    Attributes:
+        subgoal: The sub-goal.
+        numbers: (first, last) action, counted from 1.
+        actions: The actions in words.
+        length: How many actions.
+    """
+
+    subgoal: SubGoal
+    numbers: tuple[int, int] | None = None
+    actions: tuple[str, ...] | None = None
+    length: int | None = None
+
+
+class ParsedAnswer(NamedTuple):
+    """What could be read of an answer.
+
+    Attributes:
+        claims: The sub-goals in their order.
+        unreadable: Lines that look like sub-goals and have no known form.
+    """
+
+    claims: tuple[Claim, ...]
+    unreadable: tuple[str, ...]
+
+
+def parse_answer(text: str) -> ParsedAnswer:
+    """Reads an answer; no text makes this fail."""
+    if (counted := _parse_json(text)) is not None:
+        return counted
+    claims: list[Claim] = []
+    unreadable: list[str] = []
+    for raw in text.splitlines():
+        line = _MARKS.sub("", raw)
+        if "(" not in line:
+            continue
+        claim = _parse_line(line)
+        if claim is not None:
+            claims.append(claim)
+        elif re.search(r"\w\(", line):
+            unreadable.append(line)
+    return ParsedAnswer(tuple(claims), tuple(unreadable))
+
+
+def _parse_line(line: str) -> Claim | None:
+    try:
+        if match := _ACTIONS.search(line):
+            listed = match["actions"].strip().strip("'\"")
+            actions = re.split(r"['\"]\s*,\s*['\"]|(?<!['\"]),\s*(?!['\"])", listed)
+            named = tuple(action.strip().strip("'\"") for action in actions if action.strip())
+            return Claim(parse_subgoal(match["subgoal"]), actions=named)
+        if match := _RANGE_FIRST.fullmatch(line) or _RANGE_LAST.fullmatch(line):
+            first = int(match["first"])
+            return Claim(parse_subgoal(match["subgoal"]), numbers=(first, int(match["last"] or first)))
+    except (UsageError, ValueError):
+        return None
+    return None
+
+
+def _parse_json(text: str) -> ParsedAnswer | None:
+    """The last JSON list of [sub-goal, number] in a text."""
+    decoder, found, at = json.JSONDecoder(), None, text.find("[")
+    while at >= 0:
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except ValueError:
+            at = text.find("[", at + 1)
+            continue
+        except RecursionError:
+            break  # thousands of brackets are no list of sub-goals
+        if isinstance(value, list) and value and all(map(_is_pair, value)):
+            found = value
+        at = text.find("[", max(end, at + 1))
+    if found is None:
+        return None
+    claims, unreadable = [], []
+    for name, count in found:
+        try:
+            claims.append(Claim(parse_subgoal(name), length=count))
+        except UsageError:
+            unreadable.append(str(name))
+    return ParsedAnswer(tuple(claims), tuple(unreadable))
+
+
+def _is_pair(item: object) -> bool:
+    return isinstance(item, list) and len(item) == 2 and isinstance(item[0], str) and type(item[1]) is int
+
+
+# --- aligning it with the actions ---------------------------------------------------------------------------------
+
 
 @dataclass
-class Layout:
+class Alignment:
     """Sub-goals over actions, perhaps with gaps.
 
     Attributes:
@@ -38,9 +148,45 @@ class Layout:
                     gaps.append((index, index + 1))
         return gaps
 
+    def close_single_gaps(self) -> None:
+        """Gives single actions without a sub-goal to the sub-goal before them, the first action to the one behind."""
+        for first, end in self.gaps:
+            if end - first > 1 or not self.subgoals:
+                continue
+            neighbour = self.of_action[first - 1] if first else None
+            if neighbour is None and end < len(self.of_action):
+                neighbour = self.of_action[end]
+            if neighbour is not None:
+                self.of_action[first] = neighbour
+                self.faults["skipped"] += 1
 
-def lay_out(claims: Sequence[Claim], actions: Sequence[str]) -> Layout:
-    """Lays claims over actions.
+    def fill_gaps(self, second: Alignment) -> None:
+        """Fills the gaps with the sub-goals of a second answer, as far as they fit."""
+        offset = len(self.subgoals)
+        for first, end in self.gaps:
+            for index in range(first, end):
+                number = second.of_action[index]
+                self.of_action[index] = None if number is None else offset + number
+        self.subgoals += second.subgoals
+        self.faults += second.faults
+
+    def chunks(self) -> tuple[Chunk, ...] | None:
+        """The sub-goals with their numbers of actions; None where an action has no sub-goal."""
+        chunks: list[Chunk] = []
+        before: int | None = None
+        for number in self.of_action:
+            if number is None:
+                return None
+            if number == before:
+                chunks[-1] = chunks[-1]._replace(actions=chunks[-1].actions + 1)
+            else:
+                chunks.append(Chunk(self.subgoals[number], 1))
+            before = number
+        return tuple(chunks)
+
+
+def align(claims: Sequence[Claim], actions: Sequence[str]) -> Alignment:
+    """Aligns claimed sub-goals with actions.
 
     Claims that name numbers are put in order; an action that two claim stays with the first; numbers behind the end
     are cut off. Claims that name actions are aligned by edit distance: skipped actions become gaps, invented ones are
@@ -50,25 +196,25 @@ def lay_out(claims: Sequence[Claim], actions: Sequence[str]) -> Layout:
         claims: In the order of the answer.
         actions: Of the demonstration.
     """
-    layout = Layout([None] * len(actions), [claim.subgoal for claim in claims])
+    alignment = Alignment([None] * len(actions), [claim.subgoal for claim in claims])
     if any(claim.actions is not None for claim in claims):
-        _by_words(layout, claims, actions)
+        _by_words(alignment, claims, actions)
     elif any(claim.length is not None for claim in claims):
-        _by_counts(layout, claims)
+        _by_counts(alignment, claims)
     else:
-        _by_numbers(layout, claims)
-    _drop_shapeless(layout, actions)
-    there = {number for number in layout.of_action if number is not None}
-    layout.faults["empty"] += len(layout.subgoals) - len(there)
-    return layout
+        _by_numbers(alignment, claims)
+    _drop_shapeless(alignment, actions)
+    used = {number for number in alignment.of_action if number is not None}
+    alignment.faults["empty"] += len(alignment.subgoals) - len(used)
+    return alignment
 
 
 def edit_alignment(given: Sequence[str], claimed: Sequence[str]) -> list[tuple[int, int]]:
     """Pairs of equal elements under the smallest number of insertions and deletions.
 
     Args:
-        given: What is there.
-        claimed: What is said to be there.
+        given: The true sequence.
+        claimed: The sequence that is held against it.
 
     Returns:
         (index in given, index in claimed), both rising.
@@ -95,55 +241,49 @@ def edit_alignment(given: Sequence[str], claimed: Sequence[str]) -> list[tuple[i
     return pairs
 
 
-def _by_numbers(layout: Layout, claims: Sequence[Claim]) -> None:
-    firsts = [claim.numbers[0] for claim in claims if claim.numbers]
+def _by_numbers(alignment: Alignment, claims: Sequence[Claim]) -> None:
+    numbered = [(claim.numbers or (0, 0), claim.subgoal) for claim in claims]
+    firsts = [numbers[0] for numbers, _ in numbered]
     if firsts != sorted(firsts):
-        layout.faults["order"] += 1
-        claims = sorted(claims, key=lambda claim: claim.numbers or (0, 0))
-        layout.subgoals = [claim.subgoal for claim in claims]
-    reached = 0
-    for number, claim in enumerate(claims):
-        assert claim.numbers is not None
-        first, last = claim.numbers
-        if last > len(layout.of_action) or first < 1:
-            layout.faults["invented"] += 1
+        alignment.faults["order"] += 1
+        numbered.sort(key=lambda entry: entry[0])
+        alignment.subgoals = [subgoal for _, subgoal in numbered]
+    length, reached = len(alignment.of_action), 0
+    for number, ((first, last), _) in enumerate(numbered):
+        if last > length or first < 1:
+            alignment.faults["invented"] += 1
         if first <= reached:
-            layout.faults["overlap"] += 1
-        start, end = max(first - 1, reached), min(last, len(layout.of_action))
-        layout.of_action[start:end] = [number] * max(0, end - start)
+            alignment.faults["overlap"] += 1
+        start, end = max(first - 1, reached), min(last, length)
+        alignment.of_action[start:end] = [number] * max(0, end - start)
         reached = max(reached, end)
 
 
-def _by_words(layout: Layout, claims: Sequence[Claim], actions: Sequence[str]) -> None:
-    words: list[str] = []
-    owner: list[int] = []
-    for number, claim in enumerate(claims):
-        for action in claim.actions or ():
-            words.append(_plain(action))
-            owner.append(number)
-    pairs = edit_alignment([_plain(action) for action in actions], words)
-    for index, said in pairs:
-        layout.of_action[index] = owner[said]
-    layout.faults["invented"] += len(words) - len(pairs)
+def _by_words(alignment: Alignment, claims: Sequence[Claim], actions: Sequence[str]) -> None:
+    claimed = [(_normalize(action), number) for number, claim in enumerate(claims) for action in claim.actions or ()]
+    pairs = edit_alignment([_normalize(action) for action in actions], [words for words, _ in claimed])
+    for index, place in pairs:
+        alignment.of_action[index] = claimed[place][1]
+    alignment.faults["invented"] += len(claimed) - len(pairs)
 
 
-def _by_counts(layout: Layout, claims: Sequence[Claim]) -> None:
+def _by_counts(alignment: Alignment, claims: Sequence[Claim]) -> None:
     counts = [claim.length or 0 for claim in claims]
-    if any(count < 0 for count in counts) or sum(counts) != len(layout.of_action):
-        layout.faults["sum"] += 1  # nobody knows where the mistake is: all is left open
+    if any(count < 0 for count in counts) or sum(counts) != len(alignment.of_action):
+        alignment.faults["sum"] += 1  # where the mistake is cannot be known: all actions stay open
         return
-    layout.of_action[:] = [number for number, count in enumerate(counts) for _ in range(count)]
+    alignment.of_action[:] = [number for number, count in enumerate(counts) for _ in range(count)]
 
 
-def _drop_shapeless(layout: Layout, actions: Sequence[str]) -> None:
-    """Takes actions away from a sub-goal that swallowed a whole demonstration."""
-    for number in set(layout.of_action) - {None}:
-        mine = [index for index, of in enumerate(layout.of_action) if of == number]
+def _drop_shapeless(alignment: Alignment, actions: Sequence[str]) -> None:
+    """Takes its actions from a sub-goal that swallowed a whole demonstration."""
+    for number in set(alignment.of_action) - {None}:
+        mine = [index for index, of in enumerate(alignment.of_action) if of == number]
         if len({actions[index] for index in mine}) > _MOST_DIFFERENT:
-            layout.faults["too few"] += 1
+            alignment.faults["too few"] += 1
             for index in mine:
-                layout.of_action[index] = None
+                alignment.of_action[index] = None
 
 
-def _plain(action: str) -> str:
+def _normalize(action: str) -> str:
     return " ".join(action.lower().split())

@@ -1,4 +1,4 @@
-"""The annotator: asks a language model for the sub-goals of demonstrations, and writes down only what holds."""
+"""The annotator: asks a language model for the sub-goals of demonstrations, and keeps only what holds."""
 
 from __future__ import annotations
 
@@ -6,32 +6,54 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import NamedTuple, Protocol
 
-from wean.annotation.alignment import Layout, lay_out
-from wean.annotation.answer import read_answer
-from wean.annotation.question import annotation_question, rest_question
-from wean.annotation.repair import chunks_of, close_single_gaps, fill_gaps
-from wean.annotation.segmentation import Example
-from wean.data.annotations import Annotation
+from wean.annotation.alignment import Alignment, align, parse_answer
+from wean.data.annotations import AnnotatedTrajectory, Annotation, Chunk
 from wean.data.trajectories import Key, Trajectory
 from wean.llm.answers import Message
 from wean.llm.model import LanguageModel
 
 _MAX_TOKENS = 2048
 
-Request = tuple[Trajectory, Example | None]
+_SYSTEM = """\
+You split demonstrations into sub-goals. A demonstration is a task and the numbered actions that solved it. A sub-goal \
+says what a few consecutive actions achieve together: a verb and its arguments, written verb(argument, argument).
+
+Rules:
+- Begin a new sub-goal where the purpose changes: going somewhere, finding a thing, picking it up, bringing it \
+somewhere, using it, measuring, waiting.
+- Passing through several places on the way to one is one sub-goal. Doing the same again and again for one purpose \
+(waiting, watching, measuring) is one sub-goal.
+- Every action belongs to exactly one sub-goal, in the given order: none is left out and none is added.
+- The verb is one word, or words joined by underscores, in lower case: navigate_to, find, pick_up, move, open, use, \
+wait_for and the like.
+- Arguments are the things and places that matter, in lower case, named as the task and the actions name them, \
+without articles and without where a thing lies.
+- Where an example is given, cut and name in its way: the same purpose gets the same verb.
+
+Answer with one line for each sub-goal and nothing else: the numbers of its first and last action, a colon, the \
+sub-goal. For example:
+1-3: navigate_to(kitchen)
+4-4: pick_up(thermometer)"""
+
+_REST = """\
+These actions have no sub-goal yet: {ranges}. Say which sub-goals they form, in the same way, with the same numbers, \
+and leave out all other actions."""
+
+Request = tuple[Trajectory, AnnotatedTrajectory | None]
 """A demonstration, and the annotated one that is shown with it."""
 
 
 class Outcome(NamedTuple):
-    """What came of one demonstration.
+    """The result for one demonstration.
 
     Attributes:
         annotation: Its sub-goals; None where there was no answer, or none that holds.
         questions: How many questions were asked about it.
         faults: What had to be put right, by kind.
-        answers: What the model said, for people to read.
+        answers: The model's answers as they are, for people to read.
     """
 
     annotation: Annotation | None
@@ -42,15 +64,15 @@ class Outcome(NamedTuple):
 
 @dataclass
 class QueryStats:
-    """How many demonstrations needed what.
+    """Counts over demonstrations.
 
     Attributes:
         demonstrations: Asked about.
         questions: Asked, second ones included.
-        at_once: Answers that held as they were.
+        at_once: Answers that needed no repair.
         repaired: Answers that were put right without asking again.
         second: Demonstrations with a second question.
-        refused: Demonstrations whose answers did not hold even so.
+        refused: Demonstrations whose answers stayed incomplete.
         unanswered: Demonstrations for which there is no recorded answer.
         faults: How often what had to be put right.
     """
@@ -80,7 +102,7 @@ class QueryStats:
 
 
 class Annotates(Protocol):
-    """Whoever gives demonstrations their sub-goals."""
+    """Gives demonstrations their sub-goals: a language model, or a record of one."""
 
     name: str
 
@@ -93,10 +115,10 @@ class Annotator:
     """Asks a language model, at most twice about a demonstration.
 
     The first question is about the whole demonstration. Where its answer leaves two or more actions in a row without
-    a sub-goal, a second one is about these. What is incomplete even then is refused.
+    a sub-goal, a second one is about these. An annotation that is incomplete even then is refused.
 
     Args:
-        model: Any model behind the door.
+        model: Any language model of `wean.llm`.
     """
 
     def __init__(self, model: LanguageModel) -> None:
@@ -115,20 +137,20 @@ class Annotator:
         """
         chats = [annotation_question(trajectory, example) for trajectory, example in requests]
         answers = self._ask(chats)
-        layouts: list[Layout | None] = []
+        alignments = [
+            None if answer is None else _first_alignment(answer, trajectory)
+            for (trajectory, _), answer in zip(requests, answers, strict=True)
+        ]
         again: dict[int, list[Message]] = {}
-        for index, ((trajectory, _), answer) in enumerate(zip(requests, answers, strict=True)):
-            layout = None if answer is None else _read(answer, trajectory)
-            layouts.append(layout)
+        for index, (answer, alignment) in enumerate(zip(answers, alignments, strict=True)):
             allowed = most is None or len(requests) + len(again) < most
-            if answer is not None and layout is not None and layout.gaps and allowed:
-                left = [(first + 1, end) for first, end in layout.gaps]
-                again[index] = rest_question(chats[index], answer, left)
-        seconds = dict(zip(again, self._ask(list(again.values())), strict=True))
+            if answer is not None and alignment is not None and alignment.gaps and allowed:
+                again[index] = rest_question(chats[index], answer, alignment.gaps)
+        second = dict(zip(again, self._ask(list(again.values())), strict=True))
         outcomes = []
         for index, ((trajectory, _), answer) in enumerate(zip(requests, answers, strict=True)):
-            said = [text for text in (answer, seconds.get(index)) if text is not None]
-            outcomes.append(self._outcome(trajectory, layouts[index], said, 1 + (index in again)))
+            given = [text for text in (answer, second.get(index)) if text is not None]
+            outcomes.append(self._outcome(trajectory, alignments[index], given, 1 + (index in again)))
         return outcomes
 
     def _ask(self, chats: Sequence[list[Message]]) -> list[str | None]:
@@ -136,28 +158,38 @@ class Annotator:
             return []
         return [row[0].text for row in self._model.generate(chats, temperature=0.0, max_tokens=_MAX_TOKENS)]
 
-    def _outcome(self, trajectory: Trajectory, layout: Layout | None, said: list[str], questions: int) -> Outcome:
-        if layout is None:
+    def _outcome(
+        self, trajectory: Trajectory, alignment: Alignment | None, answers: list[str], questions: int
+    ) -> Outcome:
+        if alignment is None:
             return Outcome(None, questions, {}, ())
-        if len(said) > 1:
-            layout = fill_gaps(layout, read_answer(said[1]).claims, trajectory.actions)
-            close_single_gaps(layout)
-        chunks = chunks_of(layout)
-        faults = {kind: count for kind, count in layout.faults.items() if count}
+        if len(answers) > 1:
+            alignment.fill_gaps(align(parse_answer(answers[1]).claims, trajectory.actions))
+            alignment.close_single_gaps()
+        chunks = alignment.chunks()
+        faults = {kind: count for kind, count in alignment.faults.items() if count}
         annotation = None
         if chunks is not None:
             day = datetime.now(UTC).date().isoformat()
             annotation = Annotation(*trajectory.key, chunks, "asked", self.name, recorded=day, digest=trajectory.digest)
-        return Outcome(annotation, questions, faults, tuple(said))
+        return Outcome(annotation, questions, faults, tuple(answers))
+
+
+def _first_alignment(answer: str, trajectory: Trajectory) -> Alignment:
+    parsed = parse_answer(answer)
+    alignment = align(parsed.claims, trajectory.actions)
+    alignment.faults["form"] += len(parsed.unreadable)
+    alignment.close_single_gaps()
+    return alignment
 
 
 class RecordedAnnotator:
-    """Gives recorded annotations; nobody is asked.
+    """Gives recorded annotations without asking a model.
 
     Args:
-        name: Where they come from.
-        annotations: By demonstration; they fit their paths.
-        trajectories: These paths. A demonstration with other actions has no recorded annotation.
+        name: Of the record.
+        annotations: By demonstration.
+        trajectories: The annotated paths. A demonstration with other actions has no recorded annotation.
     """
 
     def __init__(self, name: str, annotations: Mapping[Key, Annotation], trajectories: Sequence[Trajectory]) -> None:
@@ -177,9 +209,58 @@ class RecordedAnnotator:
         return outcomes
 
 
-def _read(answer: str, trajectory: Trajectory) -> Layout:
-    reading = read_answer(answer)
-    layout = lay_out(reading.claims, trajectory.actions)
-    layout.faults["form"] += len(reading.unreadable)
-    close_single_gaps(layout)
-    return layout
+# --- the prompt ---------------------------------------------------------------------------------------------------
+
+
+def annotation_question(trajectory: Trajectory, example: AnnotatedTrajectory | None = None) -> list[Message]:
+    """The question about one demonstration.
+
+    Args:
+        trajectory: What is to be split.
+        example: An annotated demonstration, shown as if the model had answered it before.
+
+    Returns:
+        A chat that ends with the user's question.
+    """
+    messages: list[Message] = [{"role": "system", "content": _SYSTEM}]
+    if example is not None:
+        shown, annotation = example
+        messages.append({"role": "user", "content": _describe(shown)})
+        messages.append({"role": "assistant", "content": answer_text(annotation.chunks)})
+    messages.append({"role": "user", "content": _describe(trajectory)})
+    return messages
+
+
+def rest_question(messages: Sequence[Message], answer: str, gaps: Sequence[tuple[int, int]]) -> list[Message]:
+    """The second question, about the actions to which an answer gave no sub-goal.
+
+    Args:
+        messages: The first question.
+        answer: Its answer.
+        gaps: (first, end) of each run of actions without a sub-goal, counted from 0.
+
+    Returns:
+        A chat that ends with the second question.
+    """
+    ranges = ", ".join(f"{first + 1}-{end}" for first, end in gaps)
+    rest: Message = {"role": "user", "content": _REST.format(ranges=ranges)}
+    return [*messages, {"role": "assistant", "content": answer}, rest]
+
+
+def answer_text(chunks: Sequence[Chunk]) -> str:
+    """Sub-goals in the form in which the annotator wants its answer."""
+    lines, first = [], 1
+    for subgoal, actions in chunks:
+        lines.append(f"{first}-{first + actions - 1}: {subgoal}")
+        first += actions
+    return "\n".join(lines)
+
+
+def _describe(trajectory: Trajectory) -> str:
+    """The task and its actions; an action that is repeated at once takes one line."""
+    lines, first = [], 1
+    for action, same in groupby(trajectory.actions):
+        last = first + len(list(same)) - 1
+        lines.append(f"{first}. {action}" if first == last else f"{first}-{last}. {action}")
+        first = last + 1
+    return f"Task: {trajectory.description}\n\nThe {len(trajectory.actions)} actions:\n" + "\n".join(lines)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
+from wean.annotation.action_features import features_of
 from wean.annotation.annotator import Annotates, Outcome, QueryStats, Request
-from wean.annotation.choosing import most_telling
 from wean.annotation.propagation import Propagator
-from wean.annotation.segmentation import Example
-from wean.data.annotations import Annotation, AnnotationWriter
+from wean.data.annotations import AnnotatedTrajectory, Annotation, AnnotationWriter
 from wean.data.trajectories import Key, Trajectory, by_task
 
 Progress = Callable[[str, int, int], None]
@@ -34,17 +35,17 @@ class Plan(NamedTuple):
 
 @dataclass
 class Result:
-    """What a run gave.
+    """The result of a run.
 
     Attributes:
         annotations: Of every demonstration that has sub-goals now.
-        tally: What the questions of this run came to.
+        stats: Counts over the questions of this run.
         missing: Demonstrations without sub-goals.
         problems: One line for each demonstration whose answers did not hold.
     """
 
     annotations: dict[Key, Annotation]
-    tally: QueryStats
+    stats: QueryStats
     missing: list[Trajectory]
     problems: list[str]
 
@@ -54,17 +55,17 @@ class Pipeline:
     """One run over many demonstrations.
 
     Attributes:
-        annotator: Who is asked.
+        annotator: Gives the sub-goals that are asked for.
         plan: How much is asked.
         writer: Keeps every asked annotation at once, and in the end all; None keeps nothing.
-        examples: Annotated demonstrations that are not among those of the run, but teach.
+        examples: Annotated demonstrations beside those of the run, to learn from.
         progress: Called with a stage, how much of it is done, and how much there is.
     """
 
     annotator: Annotates
     plan: Plan = field(default_factory=Plan)
     writer: AnnotationWriter | None = None
-    examples: Sequence[Example] = ()
+    examples: Sequence[AnnotatedTrajectory] = ()
     progress: Progress | None = None
 
     def run(self, trajectories: Sequence[Trajectory], known: Mapping[Key, Annotation]) -> Result:
@@ -78,35 +79,29 @@ class Pipeline:
             WeanError: The model failed, its budget is used up, or the file cannot be written; what was answered is
                 in the file.
         """
-        state = _State(dict(known), trajectories, self.examples)
+        state = _State(known, trajectories, self.examples)
         self._ask_first(state)
-        propagated = self._propagate(state, state.tasks)
+        propagated = self._propagate(state, state.groups)
         while unclear := self._unclear(state, propagated):
             asked = self._ask(state, [(trajectory, state.example(trajectory)) for trajectory in unclear])
             if not asked:
                 break
-            self._tell("asking about unclear ones", state.tally.questions, state.tally.questions + len(unclear))
+            questions = state.stats.questions
+            self._report("asking about unclear ones", questions, questions + len(unclear))
             propagated |= self._propagate(state, {trajectory.task for trajectory in asked})
-        propagated = {key: annotation for key, annotation in propagated.items() if key not in state.known}
-        order = [trajectory.key for trajectory in trajectories]
-        everything = state.known | propagated
-        annotations = {key: everything[key] for key in order if key in everything}
+        everything = propagated | state.known
+        annotations = {one.key: everything[one.key] for one in trajectories if one.key in everything}
         if self.writer is not None:
             self.writer.replace(annotations.values())
         missing = [trajectory for trajectory in trajectories if trajectory.key not in annotations]
-        return Result(annotations, state.tally, missing, state.problems)
+        return Result(annotations, state.stats, missing, state.problems)
 
     def _ask_first(self, state: _State) -> None:
         """Asks about a few of each task: one of each, then the others, which have that one as their example."""
         wanted = sum(min(self.plan.per_task, len(group)) for group in state.groups.values())
         for count in (1, self.plan.per_task):
             for _ in range(2):  # once more for those whose answer did not hold
-                requests = []
-                for task, group in state.groups.items():
-                    there = state.annotated(task)
-                    left = [one for one in group if one.key not in state.known and one.key not in state.tried]
-                    chosen = most_telling(left, there, count - len(there)) if count > len(there) else []
-                    requests += [(trajectory, state.example(trajectory)) for trajectory in chosen]
+                requests = state.first_requests(count)
                 for start in range(0, len(requests), _BATCH):
                     # The examples grow while the first demonstrations of the tasks are asked about.
                     batch = [(one, example or state.example(one)) for one, example in requests[start : start + _BATCH]]
@@ -114,15 +109,14 @@ class Pipeline:
                         self._ask(state, batch[:1])
                         batch = [(one, state.example(one)) for one, _ in batch[1:]]
                     self._ask(state, batch)
-                    self._tell("asking", sum(len(state.annotated(task)) for task in state.groups), wanted)
+                    self._report("asking", sum(len(state.annotated(task)) for task in state.groups), wanted)
 
     def _ask(self, state: _State, requests: Sequence[Request]) -> list[Trajectory]:
         """Asks about demonstrations as far as the budget goes; returns those that were asked about."""
         asked: list[Trajectory] = []
         for start in range(0, len(requests), _BATCH):
-            batch = list(requests[start : start + _BATCH])
-            left = None if self.plan.budget is None else max(0, self.plan.budget - state.tally.questions)
-            batch = batch[:left]
+            left = None if self.plan.budget is None else max(0, self.plan.budget - state.stats.questions)
+            batch = requests[start : start + _BATCH][:left]
             if not batch:
                 break
             outcomes = self.annotator.annotate(batch, left)
@@ -133,7 +127,7 @@ class Pipeline:
             asked += [trajectory for trajectory, _ in batch]
         return asked
 
-    def _propagate(self, state: _State, tasks: set[str]) -> dict[Key, Annotation]:
+    def _propagate(self, state: _State, tasks: Iterable[str]) -> dict[Key, Annotation]:
         if not state.examples:
             return {}
         left = [one for task in tasks for one in state.groups[task] if one.key not in state.known]
@@ -141,46 +135,46 @@ class Pipeline:
         propagated = {}
         for done, trajectory in enumerate(left, 1):
             propagated[trajectory.key] = propagator.propagate(trajectory)
-            self._tell("propagating", done, len(left))
+            self._report("propagating", done, len(left))
         return propagated
 
     def _unclear(self, state: _State, propagated: Mapping[Key, Annotation]) -> list[Trajectory]:
         """The least certain demonstration of each task, as far as it is unclear and was not asked about."""
-        if self.plan.budget is not None and state.tally.questions >= self.plan.budget:
+        if self.plan.budget is not None and state.stats.questions >= self.plan.budget:
             return []
         worst: dict[str, tuple[float, Trajectory]] = {}
-        for trajectory in state.trajectories:
-            if trajectory.key in state.known or trajectory.key in state.tried:
-                continue
+        for trajectory in filter(state.is_open, state.trajectories):
             annotation = propagated.get(trajectory.key)
             confidence = 0.0 if annotation is None else annotation.confidence or 0.0
             if confidence < min(self.plan.confidence, worst.get(trajectory.task, (1.0,))[0]):
                 worst[trajectory.task] = (confidence, trajectory)
         return [trajectory for _, trajectory in sorted(worst.values(), key=lambda entry: entry[0])]
 
-    def _tell(self, stage: str, done: int, total: int) -> None:
+    def _report(self, stage: str, done: int, total: int) -> None:
         if self.progress is not None:
             self.progress(stage, done, total)
 
 
 class _State:
-    """What is known so far."""
+    """The annotations and counts of a run so far."""
 
     def __init__(
-        self, known: dict[Key, Annotation], trajectories: Sequence[Trajectory], examples: Sequence[Example]
+        self,
+        known: Mapping[Key, Annotation],
+        trajectories: Sequence[Trajectory],
+        examples: Sequence[AnnotatedTrajectory],
     ) -> None:
         self.trajectories = trajectories
         self.groups = by_task(trajectories)
-        self.tasks = set(self.groups)
         there = {trajectory.key for trajectory in trajectories}
         self.known = {key: one for key, one in known.items() if key in there and one.origin != "propagated"}
-        self.tried: set[Key] = set()
-        self.tally = QueryStats()
+        self.stats = QueryStats()
         self.problems: list[str] = []
+        self._asked: set[Key] = set()
         self._outside = list(examples)
 
     @property
-    def examples(self) -> list[Example]:
+    def examples(self) -> list[AnnotatedTrajectory]:
         """All annotated demonstrations; of two with one name, that of the run."""
         mine = [(one, self.known[one.key]) for one in self.trajectories if one.key in self.known]
         return [*mine, *((one, given) for one, given in self._outside if one.key not in self.known)]
@@ -189,16 +183,30 @@ class _State:
         """The demonstrations of a task that are annotated, examples from outside included."""
         return [trajectory for trajectory, _ in self.examples if trajectory.task == task]
 
-    def example(self, trajectory: Trajectory) -> Example | None:
+    def example(self, trajectory: Trajectory) -> AnnotatedTrajectory | None:
         """What is shown with a question: the first annotated demonstration of its task, else of any."""
         examples = self.examples
         own = [example for example in examples if example[0].task == trajectory.task]
         return next(iter(own or examples), None)
 
+    def is_open(self, trajectory: Trajectory) -> bool:
+        """Whether a demonstration is neither annotated nor was asked about in vain."""
+        return trajectory.key not in self.known and trajectory.key not in self._asked
+
+    def first_requests(self, count: int) -> list[Request]:
+        """Requests with which each task comes to a number of annotated demonstrations, as far as there are so many."""
+        requests: list[Request] = []
+        for task, group in self.groups.items():
+            annotated = self.annotated(task)
+            left = [one for one in group if self.is_open(one)]
+            chosen = select_diverse(left, annotated, count - len(annotated)) if count > len(annotated) else []
+            requests += [(trajectory, self.example(trajectory)) for trajectory in chosen]
+        return requests
+
     def add(self, trajectory: Trajectory, outcome: Outcome) -> None:
-        """Notes what came of a question."""
-        self.tried.add(trajectory.key)
-        self.tally.add(outcome)
+        """Adds the outcome for a demonstration."""
+        self._asked.add(trajectory.key)
+        self.stats.add(outcome)
         if outcome.annotation is not None:
             self.known[trajectory.key] = outcome.annotation
         elif outcome.answers:
@@ -206,6 +214,49 @@ class _State:
 
 
 def _why(outcome: Outcome) -> str:
-    told = ", ".join(f"{kind} ({count})" for kind, count in outcome.faults.items())
+    faults = ", ".join(f"{kind} ({count})" for kind, count in outcome.faults.items())
     questions = "1 question" if outcome.questions == 1 else f"{outcome.questions} questions"
-    return f"no answer that holds after {questions}" + (f": {told}" if told else "")
+    return f"no answer that holds after {questions}" + (f": {faults}" if faults else "")
+
+
+# --- which demonstrations to ask about ----------------------------------------------------------------------------
+
+
+def select_diverse(trajectories: Sequence[Trajectory], selected: Sequence[Trajectory], count: int) -> list[Trajectory]:
+    """Selects demonstrations of one task, so that the others are like one of them.
+
+    The first is the one that is most like all (the medoid); every further one is that whose nearest selected one is
+    farthest away (farthest-first traversal; Gonzalez 1985). Of equals the earlier is taken.
+
+    Args:
+        trajectories: Of one task, none of which is selected yet.
+        selected: Those that are annotated already.
+        count: How many to select, at most.
+    """
+    if count >= len(trajectories):
+        return list(trajectories)
+    new: list[Trajectory] = []
+    left = list(trajectories)
+    nearest = {one.key: min((_distance(one, other) for other in selected), default=math.inf) for one in left}
+    while len(new) < count:
+        if not selected and not new:
+            best = min(left, key=lambda one: sum(_distance(one, other) for other in left))
+        else:
+            best = max(left, key=lambda one: nearest[one.key])
+        left.remove(best)
+        new.append(best)
+        for one in left:
+            nearest[one.key] = min(nearest[one.key], _distance(one, best))
+    return new
+
+
+def _distance(one: Trajectory, other: Trajectory) -> float:
+    """Share of the pairs of neighbouring actions that only one of them has (Jaccard distance)."""
+    ours, theirs = _neighbours(one), _neighbours(other)
+    return 1.0 - len(ours & theirs) / max(1, len(ours | theirs))
+
+
+@lru_cache(maxsize=8192)
+def _neighbours(trajectory: Trajectory) -> frozenset[tuple[object, ...]]:
+    actions = [(action.frame, action.again) for action in features_of(trajectory).features]
+    return frozenset(zip([None, *actions], [*actions, None], strict=True))

@@ -1,8 +1,8 @@
 """Carries the sub-goals of a few annotated demonstrations over to all others of their task.
 
-A demonstration is cut into chunks like those of the annotated ones (`segmentation`), and every chunk gets the
-sub-goal of the chunk that it is like, with the arguments made anew from its own actions, description and
-observations (`binding`). A confidence says which demonstrations are better asked about.
+A demonstration is segmented into chunks like those of the annotated ones (`segmentation`), and every chunk gets the
+sub-goal of the chunk that it is like, with the arguments bound anew to its own actions, description and observations
+(`binding`). A confidence tells which demonstrations are better asked about.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from wean.annotation.action_features import features_of
 from wean.annotation.binding import Binder
-from wean.annotation.segmentation import Example, Segmenter
-from wean.annotation.setting import Setting, settings_of, verb_of
-from wean.annotation.sketch import sketch
-from wean.data.annotations import Annotation
-from wean.data.subgoals import Chunk, SubGoal
+from wean.annotation.chunk_context import ChunkContext, contexts_of
+from wean.annotation.segmentation import Segmenter
+from wean.data.annotations import AnnotatedTrajectory, Annotation, Chunk, SubGoal
 from wean.data.trajectories import Trajectory
 from wean.errors import UsageError
 
@@ -24,7 +23,7 @@ MOST_LEAD = 0.5  # a greater lead makes nothing more certain
 
 # Logistic regression of "all sub-goals are as the model would have said" on lead and trust, fitted by
 # benchmarks/confidence.py on the demonstrations that come with wean; its results say how well it holds on new tasks.
-_INTERCEPT, _LEAD, _TRUST = -1.6, 7.45, 3.13
+COEFFICIENTS = {"intercept": -1.6, "lead": 7.45, "trust": 3.13}
 _FOREIGN_LEAD = 0.2  # at most, where a sub-goal had to be borrowed from another task
 
 
@@ -45,16 +44,18 @@ class Propagator:
 
     Args:
         examples: Annotated demonstrations, of any number of tasks.
-        trajectories: What is to be propagated to; it says which sub-goals of other tasks can be of use.
+        trajectories: Demonstrations that will be propagated to; of other tasks only sub-goals made of their actions
+            are used.
     """
 
-    def __init__(self, examples: Sequence[Example], trajectories: Iterable[Trajectory] = ()) -> None:
+    def __init__(self, examples: Sequence[AnnotatedTrajectory], trajectories: Iterable[Trajectory] = ()) -> None:
         if not examples:
             raise UsageError("there is no annotated demonstration to learn from; ask about one of each task first")
         self._examples = list(examples)
         self._frames: dict[str, set[str]] = {}
         for trajectory in (*trajectories, *(trajectory for trajectory, _ in examples)):
-            self._frames.setdefault(trajectory.task, set()).update(look.frame for look in sketch(trajectory).looks)
+            frames = self._frames.setdefault(trajectory.task, set())
+            frames.update(action.frame for action in features_of(trajectory).features)
         self._carriers: dict[str, _Carrier] = {}
         self._trust: dict[str, float] = {}
 
@@ -62,7 +63,8 @@ class Propagator:
         """The sub-goals of a demonstration, with the confidence that they are right throughout."""
         task = trajectory.task
         carried = self.carry(trajectory)
-        odds = _INTERCEPT + _LEAD * min(carried.lead, MOST_LEAD) + _TRUST * self.trust(task)
+        lead, trust = min(carried.lead, MOST_LEAD), self.trust(task)
+        odds = COEFFICIENTS["intercept"] + COEFFICIENTS["lead"] * lead + COEFFICIENTS["trust"] * trust
         confidence = 1 / (1 + math.exp(-odds))
         model = self._carriers[task].model
         return Annotation(
@@ -76,8 +78,8 @@ class Propagator:
             self._carriers[task] = self._carrier(task)
         return self._carriers[task].carry(trajectory)
 
-    def carry_without(self, example: Example) -> Carried:
-        """What propagation says of an annotated demonstration that it may not look at."""
+    def carry_without(self, example: AnnotatedTrajectory) -> Carried:
+        """The carried sub-goals of an annotated demonstration when its own annotation is left out."""
         return self._carrier(example[0].task, without=example[0]).carry(example[0])
 
     def trust(self, task: str) -> float:
@@ -104,23 +106,25 @@ class Propagator:
 class _Carrier:
     """Propagates within one task."""
 
-    def __init__(self, own: Sequence[Example], foreign: Sequence[Example], frames: frozenset[str]) -> None:
+    def __init__(
+        self, own: Sequence[AnnotatedTrajectory], foreign: Sequence[AnnotatedTrajectory], frames: frozenset[str]
+    ) -> None:
         self._segmenter = Segmenter(own, foreign, frames)
         self._binder = Binder(own, foreign)
         self.model = next((annotation.model for _, annotation in (*own, *foreign) if annotation.model), "")
 
     def carry(self, trajectory: Trajectory) -> Carried:
-        pieces = self._segmenter.cut(trajectory)
-        references = [settings_of(*piece.example)[piece.chunk] for piece in pieces]
-        subgoals = [SubGoal(verb_of(reference), ()) for reference in references]
-        # Twice: a sub-goal may be named after the next one, which is not named yet in the first round.
+        segments = self._segmenter.segment(trajectory)
+        references = [contexts_of(segment.example)[segment.chunk] for segment in segments]
+        subgoals = [SubGoal(reference.verb, ()) for reference in references]
+        # Twice: an argument may come from the next sub-goal, which is not bound yet in the first round.
         leads: list[float] = []
         for _ in range(2):
             leads = []
-            for number, (piece, reference) in enumerate(zip(pieces, references, strict=True)):
-                setting = Setting(trajectory, piece.first, piece.end, number, tuple(subgoals))
-                bound = self._binder.bind(setting, reference)
+            for number, (segment, reference) in enumerate(zip(segments, references, strict=True)):
+                context = ChunkContext(trajectory, segment.first, segment.end, number, tuple(subgoals))
+                bound = self._binder.bind(context, reference)
                 subgoals[number] = bound.subgoal
-                leads.append(bound.lead if piece.own else min(bound.lead, _FOREIGN_LEAD))
-        chunks = (Chunk(subgoal, piece.end - piece.first) for subgoal, piece in zip(subgoals, pieces, strict=True))
+                leads.append(bound.lead if segment.own else min(bound.lead, _FOREIGN_LEAD))
+        chunks = [Chunk(subgoal, one.end - one.first) for subgoal, one in zip(subgoals, segments, strict=True)]
         return Carried(tuple(chunks), min(leads))

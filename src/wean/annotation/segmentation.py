@@ -1,32 +1,34 @@
-"""Cuts a demonstration into chunks like those of annotated ones: the cheapest walk through their actions.
+"""Segments a demonstration into chunks like those of annotated ones: the cheapest walk through their actions.
 
 Every action of the annotated demonstrations is a state. A new demonstration is explained as a walk through states,
-one for each of its actions: it pays where an action looks unlike its state, and where the walk leaves the order of
-the annotated ones. Following one annotated demonstration from its first to its last action costs nothing, so does
-going from there to the next sub-goal; loops inside a sub-goal, changing to another demonstration and jumping cost
-something. Chunks begin where the walk passes from one sub-goal to another. Demonstrations of other tasks lend
-single sub-goals, at a price. The walk is found with dynamic programming (Viterbi).
+one for each of its actions: it pays where an action looks unlike its state (emission costs), and where the walk
+leaves the order of the annotated ones (transition costs). Following one annotated demonstration from its first to its
+last action costs nothing, so does going from there to the next sub-goal; loops inside a sub-goal, changing to another
+demonstration and jumping cost something. Chunks begin where the walk passes from one sub-goal to another.
+Demonstrations of other tasks lend single sub-goals, at a price. The walk is found with dynamic programming (Viterbi).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.annotation.sketch import Look, Sketch, sketch
-from wean.data.annotations import Annotation
+from wean.annotation.action_features import ActionFeatures, FeatureSequence, features_of
+from wean.data.annotations import AnnotatedTrajectory
 from wean.data.trajectories import Trajectory
 
-Example = tuple[Trajectory, Annotation]
+Floats = NDArray[np.floating]
+T = TypeVar("T", bound=Hashable)
 
 
 class Costs(NamedTuple):
-    """What an explanation pays. Only their ratios matter; they were chosen on 15 of ScienceWorld's 30 tasks.
+    """The prices of an explanation. Only their ratios matter; they were chosen on 15 of ScienceWorld's 30 tasks.
 
     Attributes:
         frame: The action has another verb or other small words; half of it where the verb is the same.
@@ -47,6 +49,7 @@ class Costs(NamedTuple):
         drift: Jumping from the beginning of a demonstration to the end; shorter jumps in proportion.
         foreign: Using a sub-goal of another task.
         edge: Beginning elsewhere than at a start, or ending elsewhere than at an end; and in proportion to how far.
+        chunk: Beginning a chunk: of two explanations that cost the same, the one with fewer chunks.
     """
 
     frame: float = 3.0
@@ -66,37 +69,55 @@ class Costs(NamedTuple):
     drift: float = 1.0
     foreign: float = 0.8
     edge: float = 0.5
+    chunk: float = 0.01
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One chunk of a cut demonstration.
+class Segment:
+    """One chunk of a segmented demonstration.
 
     Attributes:
         first: Its first action, from 0.
         end: One past its last action.
-        example: The annotated demonstration, and the number of the chunk in it, that it was explained by.
-        chunk: That number.
+        example: The annotated demonstration that explains it.
+        chunk: Which chunk of that.
         own: Whether that demonstration is of the same task.
     """
 
     first: int
     end: int
-    example: Example
+    example: AnnotatedTrajectory
     chunk: int
     own: bool
 
 
 @dataclass(frozen=True)
 class _State:
-    example: Example
-    sequence: int  # states of one sequence may follow each other
-    place: int  # among the kept actions of its demonstration
+    """An action of an annotated demonstration.
+
+    Attributes:
+        example: The demonstration.
+        sequence: States of one sequence may follow each other at no cost.
+        place: Which of the demonstration's kept actions it is.
+        chunk: Which of the demonstration's chunks it belongs to.
+        progress: Of that chunk in the demonstration, 0 to 1.
+        verb: Of the chunk's sub-goal.
+        features: Of the action.
+        filled: For each slot whether the sub-goal's arguments name it.
+        starts: Whether it is the first action of its chunk.
+        ends: Whether it is the last action of its chunk.
+        last: Whether it is the last action of the demonstration.
+        own: Whether the demonstration is of the same task.
+    """
+
+    example: AnnotatedTrajectory
+    sequence: int
+    place: int
     chunk: int
-    progress: float  # of the chunk in its demonstration, 0 to 1
+    progress: float
     verb: str
-    look: Look
-    filled: tuple[bool, ...]  # for each slot whether the sub-goal's arguments name it
+    features: ActionFeatures
+    filled: tuple[bool, ...]
     starts: bool
     ends: bool
     last: bool
@@ -104,43 +125,42 @@ class _State:
 
 
 class Segmenter:
-    """Cuts demonstrations of one task.
+    """Segments demonstrations of one task.
 
     Args:
         own: Annotated demonstrations of the task.
-        foreign: Annotated demonstrations of other tasks.
+        foreign: Annotated demonstrations of other tasks; together with `own` at least one.
         frames: Only foreign sub-goals made of these frames are used; None uses all.
-        costs: What explanations pay.
+        costs: The prices of an explanation.
     """
 
     def __init__(
         self,
-        own: Sequence[Example],
-        foreign: Sequence[Example] = (),
+        own: Sequence[AnnotatedTrajectory],
+        foreign: Sequence[AnnotatedTrajectory] = (),
         frames: frozenset[str] | None = None,
         costs: Costs | None = None,
     ) -> None:
         self._costs = costs or Costs()
-        self._states = [state for number, example in enumerate(own) for state in _own_states(example, number)]
+        self._states = [
+            replace(state, sequence=number) for number, example in enumerate(own) for state in _states_of(example)
+        ]
         self._states += _foreign_states(foreign, len(own), frames)
-        self._step, self._cuts = self._transitions(own, foreign)
-        self._enter, self._leave = self._edges()
+        self._enter, self._leave = self._edge_costs()
+        drift = self._drift()
+        across = self._costs_across(own, foreign, drift)
+        inside = self._costs_inside(own, foreign, drift)
+        self._step = np.asfortranarray(np.minimum(inside, across), np.float32)
+        self._cuts = across < inside
 
-    def cut(self, trajectory: Trajectory) -> list[Piece]:
-        """The cheapest explanation of a demonstration.
-
-        Args:
-            trajectory: What is to be cut.
-
-        Returns:
-            Its chunks in their order. There is at least one state, that is, one annotated demonstration.
-        """
-        seen = sketch(trajectory)
-        unlike = self._unlikeness(seen)
-        reach = self._enter + unlike[0]
+    def segment(self, trajectory: Trajectory) -> list[Segment]:
+        """The chunks of a demonstration, in their order, by its cheapest explanation."""
+        seen = features_of(trajectory)
+        emission = self._emission_costs(seen)
+        reach = self._enter + emission[0]
         back: list[NDArray[np.intp]] = []
         rows = np.arange(len(self._states))
-        for row in unlike[1:]:
+        for row in emission[1:]:
             ways = self._step.T + reach  # (to, from): the memory lies so that this order is the fast one
             best = ways.argmin(1)
             back.append(best)
@@ -149,44 +169,47 @@ class Segmenter:
         for best in reversed(back):
             walk.append(int(best[walk[-1]]))
         walk.reverse()
-        return self._pieces(seen, walk)
+        return self._segments(seen, walk)
 
-    def _pieces(self, seen: Sketch, walk: list[int]) -> list[Piece]:
+    def _segments(self, seen: FeatureSequence, walk: list[int]) -> list[Segment]:
+        """The segments of a walk; the chunk in which a segment spends most of its actions explains it."""
         starts = [0, *(i for i in range(1, len(walk)) if self._cuts[walk[i - 1], walk[i]])]
-        ends = seen.ends(starts)
-        pieces = []
-        for first, start, stop, end in zip([0, *ends], starts, [*starts[1:], len(walk)], ends, strict=False):
+        stops = [*starts[1:], len(walk)]
+        ends = [*(seen.kept[start] for start in starts[1:]), seen.length]
+        segments = []
+        for first, start, stop, end in zip([0, *ends[:-1]], starts, stops, ends, strict=True):
             visited = [self._states[state] for state in walk[start:stop]]
             chunks = [(state.sequence, state.chunk) for state in visited]
-            most = max(chunks, key=chunks.count)
-            state = visited[chunks.index(most)]
-            pieces.append(Piece(first, end, state.example, state.chunk, state.own))
-        return pieces
+            state = visited[chunks.index(max(chunks, key=chunks.count))]
+            segments.append(Segment(first, end, state.example, state.chunk, state.own))
+        return segments
 
-    def _unlikeness(self, seen: Sketch) -> NDArray[np.float32]:
+    # --- emission: how unlike an action and a state are -------------------------------------------------------------
+
+    def _emission_costs(self, seen: FeatureSequence) -> Floats:
         """(actions, states) what it costs that an action looks unlike a state."""
-        kinds: dict[tuple[Look, tuple[bool, ...]], int] = {}
-        of_state = [kinds.setdefault((state.look, state.filled), len(kinds)) for state in self._states]
-        looks: dict[Look, int] = {}
-        of_action = [looks.setdefault(look, len(looks)) for look in seen.looks]
-        table = np.array([[self._unlike(look, *kind) for kind in kinds] for look in looks], np.float32)
+        kinds, of_state = _distinct((state.features, state.filled) for state in self._states)
+        actions, of_action = _distinct(seen.features)
+        table = np.array([[self._unlikeness(action, *kind) for kind in kinds] for action in actions], np.float32)
         return np.asarray(table[np.ix_(of_action, of_state)])
 
-    def _unlike(self, here: Look, there: Look, filled: tuple[bool, ...]) -> float:
-        costs, paid = self._costs, 0.0
+    def _unlikeness(self, here: ActionFeatures, there: ActionFeatures, filled: tuple[bool, ...]) -> float:
+        costs, total = self._costs, 0.0
         if here.frame != there.frame:
-            paid += costs.frame / (2 if here.frame.split()[0] == there.frame.split()[0] else 1)
+            total += costs.frame / (2 if here.frame.split()[0] == there.frame.split()[0] else 1)
         else:
             for (ours, mission), (theirs, their_mission), replaced in zip(here.slots, there.slots, filled, strict=True):
                 if ours == theirs:
                     continue
                 if mission and their_mission:
-                    paid += costs.mission_slot
+                    total += costs.mission_slot
                 else:
-                    paid += costs.slot / (2 if replaced or ours.split()[-1] == theirs.split()[-1] else 1)
-        return paid + costs.again * (here.again != there.again) + costs.linked * (here.linked != there.linked)
+                    total += costs.slot / (2 if replaced or ours.split()[-1] == theirs.split()[-1] else 1)
+        return total + costs.again * (here.again != there.again) + costs.linked * (here.linked != there.linked)
 
-    def _edges(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    # --- transition: how far a walk leaves the annotated order ------------------------------------------------------
+
+    def _edge_costs(self) -> tuple[Floats, Floats]:
         """(states,) what beginning in a state costs, and what ending in it costs."""
         costs, enter, leave = self._costs, [], []
         for state in self._states:
@@ -197,150 +220,145 @@ class Segmenter:
             leave.append(final + (0.0 if state.ends else costs.cut_short))
         return np.array(enter, np.float32), np.array(leave, np.float32)
 
-    def _transitions(
-        self, own: Sequence[Example], foreign: Sequence[Example]
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """(states, states) what going from one to another costs, and whether a new chunk begins with it."""
-        costs, states = self._costs, self._states
-        is_own = np.array([state.own for state in states])
-        chunk = np.array([state.chunk for state in states])
-        place = np.array([state.place for state in states])
-        sequence = np.array([state.sequence for state in states])
-        progress = np.array([state.progress for state in states])
-        verb = _numbers([state.verb for state in states])
-        both_own = is_own[:, None] & is_own[None, :]
-        drift = np.where(both_own, np.abs(progress[:, None] - progress[None, :]) * costs.drift, 0.0)
-        same_sequence = sequence[:, None] == sequence[None, :]
-
-        # Into another chunk.
-        follows = same_sequence & (chunk[None, :] == chunk[:, None] + 1) & is_own[:, None]
-        order = np.where(self._ends_alike(), costs.switch, self._order(own, foreign))
-        starts = np.array([state.starts for state in states])
-        ends = np.array([state.ends for state in states])
+    def _costs_across(
+        self, own: Sequence[AnnotatedTrajectory], foreign: Sequence[AnnotatedTrajectory], drift: Floats
+    ) -> Floats:
+        """(states, states) what going from one to another costs if a new chunk begins with it."""
+        costs = self._costs
+        is_own, chunk = self._column(lambda state: state.own), self._column(lambda state: state.chunk)
+        follows = self._same(lambda state: state.sequence) & (chunk[None, :] == chunk[:, None] + 1) & is_own[:, None]
+        order = np.where(self._ends_alike(), costs.switch, self._order_costs(own, foreign))
         across = np.where(follows, 0.0, order + drift) + np.where(is_own, 0.0, costs.foreign)[None, :]
+        ends, starts = self._column(lambda state: state.ends), self._column(lambda state: state.starts)
         across += np.where(ends, 0.0, costs.cut_short)[:, None] + np.where(starts, 0.0, costs.cut_short)[None, :]
-        across += 1e-2  # of two explanations that cost the same, the one with fewer chunks
+        return np.asarray(across + costs.chunk)
 
-        # Inside a chunk.
-        inside = self._loops(own, foreign) + drift
+    def _costs_inside(
+        self, own: Sequence[AnnotatedTrajectory], foreign: Sequence[AnnotatedTrajectory], drift: Floats
+    ) -> Floats:
+        """(states, states) what going from one to another costs if both are in one chunk; infinite between verbs."""
+        costs, place = self._costs, self._column(lambda state: state.place)
         steps = place[None, :] - place[:, None]
-        onwards = same_sequence & (chunk[:, None] == chunk[None, :]) & (steps > 0)
-        inside = np.where(onwards, np.minimum(inside, costs.skip * (steps - 1)), inside)
-        inside = np.where(verb[:, None] == verb[None, :], np.minimum(inside, costs.torn), np.inf)
-        step = np.asfortranarray(np.minimum(inside, across), np.float32)
-        return step, across < inside
+        onwards = self._same(lambda state: state.sequence) & self._same(lambda state: state.chunk) & (steps > 0)
+        looping = self._loop_costs(own, foreign) + drift
+        inside = np.where(onwards, np.minimum(looping, costs.skip * (steps - 1)), looping)
+        return np.where(self._same(lambda state: state.verb), np.minimum(inside, costs.torn), np.inf)
 
-    def _order(self, own: Sequence[Example], foreign: Sequence[Example]) -> NDArray[np.float64]:
+    def _drift(self) -> Floats:
+        """(states, states) what it costs to jump within or between demonstrations of the task."""
+        progress, is_own = self._column(lambda state: state.progress), self._column(lambda state: state.own)
+        jump = np.abs(progress[:, None] - progress[None, :]) * self._costs.drift
+        return np.where(is_own[:, None] & is_own[None, :], jump, 0.0)
+
+    def _order_costs(self, own: Sequence[AnnotatedTrajectory], foreign: Sequence[AnnotatedTrajectory]) -> Floats:
         """(states, states) what it costs that one's verb follows the other's."""
         costs = self._costs
-        verbs = sorted({state.verb for state in self._states})
-        table = np.full((len(verbs), len(verbs)), costs.new_order)
+        verbs, of_state = _distinct(state.verb for state in self._states)
         number = {verb: index for index, verb in enumerate(verbs)}
+        table = np.full((len(verbs), len(verbs)), costs.new_order)
         for examples, cost in ((foreign, costs.foreign_order), (own, costs.order)):
             for _, annotation in examples:
                 row = [chunk.subgoal.verb for chunk in annotation.chunks]
                 for before, after in itertools.pairwise(row):
                     if before in number and after in number:
                         table[number[before], number[after]] = cost
-        index = [number[state.verb] for state in self._states]
-        return np.asarray(table[np.ix_(index, index)])
+        return np.asarray(table[np.ix_(of_state, of_state)])
 
     def _ends_alike(self) -> NDArray[np.bool_]:
         """(states, states) whether, in its own demonstration, a chunk like the one's comes before the other's."""
-        final = {(s.sequence, s.chunk): (s.verb, s.look.frame) for s in self._states if s.ends}
+        final = {(s.sequence, s.chunk): (s.verb, s.features.frame) for s in self._states if s.ends}
+        kinds, ours = _distinct((s.verb, s.features.frame) for s in self._states)
+        number = {kind: index for index, kind in enumerate(kinds)}
         before = [final.get((s.sequence, s.chunk - 1)) if s.own else None for s in self._states]
-        mine = [(s.verb, s.look.frame) for s in self._states]
-        number = {kind: index for index, kind in enumerate(dict.fromkeys(mine))}
-        ours = np.array([number[kind] for kind in mine])
         theirs = np.array([-1 if kind is None else number.get(kind, -1) for kind in before])
-        is_own = np.array([state.own for state in self._states])
-        return np.asarray((ours[:, None] == theirs[None, :]) & is_own[:, None])
+        return np.asarray((ours[:, None] == theirs[None, :]) & self._column(lambda state: state.own)[:, None])
 
-    def _loops(self, own: Sequence[Example], foreign: Sequence[Example]) -> NDArray[np.float64]:
+    def _loop_costs(self, own: Sequence[AnnotatedTrajectory], foreign: Sequence[AnnotatedTrajectory]) -> Floats:
         """(states, states) what it costs to go on inside a chunk as chunks of that verb were seen to."""
-        costs = self._costs
-        seen: set[tuple[object, ...]] = set()
+        alike: set[tuple[object, ...]] = set()  # pairs of neighbouring actions with all that counts of them
+        frames: set[tuple[object, ...]] = set()  # their frames alone
         for examples, is_own in ((own, True), (foreign, False)):
-            for example in examples:
-                for verb, before, after in _pairs_inside(example):
-                    seen.add((is_own, verb, before.frame, after.frame))
-                    seen.add((is_own, verb, before.frame, before.again, after.frame, after.again, after.linked))
-        kinds = [(s.own, s.verb, s.look.frame, s.look.again, s.look.linked) for s in self._states]
-        distinct = list(dict.fromkeys(kinds))
-        table = np.full((len(distinct), len(distinct)), np.inf)
-        for row, (is_own, verb, frame, again, _) in enumerate(distinct):
-            for column, (also_own, also_verb, next_frame, next_again, linked) in enumerate(distinct):
+            for verb, before, after in itertools.chain.from_iterable(map(_neighbours_inside, examples)):
+                alike.add((is_own, verb, before.frame, before.again, after.frame, after.again, after.linked))
+                frames.add((is_own, verb, before.frame, after.frame))
+        kinds, of_state = _distinct(
+            (s.own, s.verb, s.features.frame, s.features.again, s.features.linked) for s in self._states
+        )
+        table = np.full((len(kinds), len(kinds)), np.inf)
+        for row, (is_own, verb, frame, again, _) in enumerate(kinds):
+            for column, (also_own, also_verb, next_frame, next_again, linked) in enumerate(kinds):
                 if (is_own, verb) != (also_own, also_verb):
                     continue
-                if (is_own, verb, frame, again, next_frame, next_again, linked) in seen:
-                    table[row, column] = costs.loop
-                elif (is_own, verb, frame, next_frame) in seen:
-                    table[row, column] = costs.odd_loop
-        number = {kind: index for index, kind in enumerate(distinct)}
-        index = [number[kind] for kind in kinds]
-        return np.asarray(table[np.ix_(index, index)])
+                if (is_own, verb, frame, again, next_frame, next_again, linked) in alike:
+                    table[row, column] = self._costs.loop
+                elif (is_own, verb, frame, next_frame) in frames:
+                    table[row, column] = self._costs.odd_loop
+        return np.asarray(table[np.ix_(of_state, of_state)])
+
+    def _column(self, field: Callable[[_State], Any]) -> NDArray[Any]:
+        """(states,) one field of all states."""
+        return np.array([field(state) for state in self._states])
+
+    def _same(self, field: Callable[[_State], Any]) -> NDArray[np.bool_]:
+        """(states, states) whether both agree in a field."""
+        column = self._column(field)
+        return np.asarray(column[:, None] == column[None, :])
 
 
-def _own_states(example: Example, sequence: int) -> list[_State]:
+@lru_cache(maxsize=8192)
+def _states_of(example: AnnotatedTrajectory) -> tuple[_State, ...]:
     """Every kept action of an annotated demonstration."""
-    seen = sketch(example[0])
-    return [_state(example, sequence, place, own=True) for place in range(len(seen.kept))]
+    seen, annotation = features_of(example[0]), example[1]
+    chunks = [annotation.chunk_of[action] for action in seen.kept]
+    states = []
+    for place, (number, features) in enumerate(zip(chunks, seen.features, strict=True)):
+        subgoal = annotation.chunks[number].subgoal
+        state = _State(
+            example,
+            sequence=0,
+            place=place,
+            chunk=number,
+            progress=number / max(1, len(annotation.chunks) - 1),
+            verb=subgoal.verb,
+            features=features,
+            filled=tuple(any(slot in name or name in slot for name in subgoal.arguments) for slot, _ in features.slots),
+            starts=place == 0 or chunks[place - 1] != number,
+            ends=place + 1 == len(chunks) or chunks[place + 1] != number,
+            last=place + 1 == len(chunks),
+            own=True,
+        )
+        states.append(state)
+    return tuple(states)
 
 
-def _foreign_states(examples: Iterable[Example], sequence: int, frames: frozenset[str] | None) -> list[_State]:
+def _foreign_states(
+    examples: Iterable[AnnotatedTrajectory], sequence: int, frames: frozenset[str] | None
+) -> list[_State]:
     """The distinct chunks of demonstrations of other tasks, each a sequence of its own."""
     states: list[_State] = []
     met: set[tuple[object, ...]] = set()
     for example in examples:
-        seen = sketch(example[0])
-        chunk_of = example[1].chunk_of
-        chunks: dict[int, list[int]] = {}
-        for place, i in enumerate(seen.kept):
-            chunks.setdefault(chunk_of[i], []).append(place)
-        for number, places in chunks.items():
-            looks = [seen.looks[place] for place in places]
-            verb = example[1].chunks[number].subgoal.verb
-            kind = (verb, *((look.frame, tuple(slot for slot, _ in look.slots)) for look in looks))
-            if kind in met or (frames is not None and not all(look.frame in frames for look in looks)):
+        for _, chunk in itertools.groupby(_states_of(example), key=lambda state: state.chunk):
+            group = list(chunk)
+            looks = [(state.features.frame, tuple(slot for slot, _ in state.features.slots)) for state in group]
+            kind = (group[0].verb, *looks)
+            if kind in met or (frames is not None and not all(frame in frames for frame, _ in looks)):
                 continue
             met.add(kind)
-            states += [_state(example, sequence, place, own=False) for place in places]
+            states += [replace(state, sequence=sequence, own=False) for state in group]
             sequence += 1
     return states
 
 
-def _state(example: Example, sequence: int, place: int, own: bool) -> _State:
-    seen, annotation = sketch(example[0]), example[1]
-    chunk_of = annotation.chunk_of
-    number = chunk_of[seen.kept[place]]
-    look = seen.looks[place]
-    subgoal = annotation.chunks[number].subgoal
-    final = place + 1 == len(seen.kept)
-    return _State(
-        example,
-        sequence,
-        place,
-        number,
-        number / max(1, len(annotation.chunks) - 1),
-        subgoal.verb,
-        look,
-        tuple(any(slot in name or name in slot for name in subgoal.arguments) for slot, _ in look.slots),
-        starts=place == 0 or chunk_of[seen.kept[place - 1]] != number,
-        ends=final or chunk_of[seen.kept[place + 1]] != number,
-        last=final,
-        own=own,
-    )
+def _neighbours_inside(example: AnnotatedTrajectory) -> Iterable[tuple[str, ActionFeatures, ActionFeatures]]:
+    """(verb, features, features) of all neighbouring actions that belong to one chunk."""
+    for before, after in itertools.pairwise(_states_of(example)):
+        if before.chunk == after.chunk:
+            yield after.verb, before.features, after.features
 
 
-def _pairs_inside(example: Example) -> Iterable[tuple[str, Look, Look]]:
-    """(verb, look, look) of all neighbouring actions that belong to one chunk."""
-    seen, annotation = sketch(example[0]), example[1]
-    for place in range(1, len(seen.kept)):
-        before, after = (annotation.chunk_of[seen.kept[i]] for i in (place - 1, place))
-        if before == after:
-            yield annotation.chunks[after].subgoal.verb, seen.looks[place - 1], seen.looks[place]
-
-
-def _numbers(values: Sequence[str]) -> NDArray[np.int64]:
-    number = {value: index for index, value in enumerate(dict.fromkeys(values))}
-    return np.array([number[value] for value in values])
+def _distinct(values: Iterable[T]) -> tuple[list[T], NDArray[np.intp]]:
+    """The distinct values in the order in which they first come, and for each value its number among them."""
+    number: dict[T, int] = {}
+    index = [number.setdefault(value, len(number)) for value in values]
+    return list(number), np.array(index, np.intp)

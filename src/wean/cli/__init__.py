@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
+from wean import __version__
 from wean.cli import annotate, ask, compare, demos, evaluate, export_sft, ledger, listing, models, train
 from wean.errors import WeanError
 
@@ -15,7 +17,17 @@ app = typer.Typer(
     help="Train small agents that no longer need their language model.",
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode=None,  # importing what it needs takes longer than all of `wean --help`
+    context_settings={"max_content_width": 120},
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wean {__version__}")
+        raise typer.Exit
+
+
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
@@ -26,6 +38,15 @@ app.command("export-sft")(export_sft.export_sft)
 app.command("list")(listing.list_)
 app.add_typer(models.app, name="models")
 app.add_typer(ledger.app, name="ledger")
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ def annotate(
     from wean.data.shipped import shipped
     from wean.data.trajectories import check_versions
     from wean.errors import UsageError
-    from wean.report.annotation_page import write_annotation_page
+    from wean.report.pages import write_annotation_page
 
     console = Console(stderr=True)
     trajectories = _trajectories(data, console)
@@ -66,7 +66,7 @@ def annotate(
     with _Progress(console) as progress:
         pipeline = Pipeline(annotator, plan, writer, teaching, progress.update)
         result = pipeline.run(trajectories, known)
-    if not result.annotations and result.tally.unanswered:
+    if not result.annotations and result.stats.unanswered:
         raise UsageError(
             "nobody could say the sub-goals of any of these demonstrations: "
             f"{model} has none of them; name another --model"
@@ -159,7 +159,7 @@ def _tell(console: Console, problems: list[str]) -> None:
 
 
 def _summary(result: Result, trajectories: list[Trajectory], file: Path, page: Path) -> dict[str, Any]:
-    tally = result.tally
+    tally = result.stats
     origins = [annotation.origin for annotation in result.annotations.values()]
     return {
         "schema": SCHEMA,

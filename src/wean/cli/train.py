@@ -83,7 +83,7 @@ class ProgressBar:
 
     def update(self, progress: Progress) -> None:
         """Moves the bar."""
-        from wean.experiment.runner import UNITS
+        from wean.report.format import UNITS
 
         shown = {"success": "success {:.2f}", "loss": "loss {:.3f}", "exact": "{:.1%} of dev answers right"}
         note = ", ".join(

@@ -1,9 +1,13 @@
-"""Annotations: the sub-goals of demonstrations, one demonstration a line; read with care, written one by one."""
+"""Sub-goals, `navigate_to(kitchen)`, and annotations: the sub-goals of demonstrations, read from JSONL and written.
+
+One demonstration a line (`wean-annotation/1`). Annotations are checked when they are read, and written one by one.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,13 +16,61 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 from wean.data.lines import read_lines
-from wean.data.subgoals import Chunk, parse_subgoal
 from wean.data.trajectories import Key, Trajectory
 from wean.errors import UsageError, WeanError
 
 SCHEMA = "wean-annotation/1"
 
 Origin = Literal["asked", "propagated", "corrected"]
+
+_FORM = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*(?:[ _-]+[A-Za-z0-9]+)*)\s*\(([^()]*)\)\s*")
+
+
+class SubGoal(NamedTuple):
+    """What a few consecutive actions achieve together.
+
+    Attributes:
+        verb: One word, or words with underscores between them, in lower case.
+        arguments: Names of things and places, in lower case; there may be none.
+    """
+
+    verb: str
+    arguments: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.verb}({', '.join(self.arguments)})"
+
+
+class Chunk(NamedTuple):
+    """A sub-goal with its share of a demonstration.
+
+    Attributes:
+        subgoal: What is achieved.
+        actions: How many consecutive actions achieve it, at least 1.
+    """
+
+    subgoal: SubGoal
+    actions: int
+
+
+def parse_subgoal(text: str) -> SubGoal:
+    """Reads `verb(argument, argument)`; "Navigate to (Kitchen)" is brought into that form.
+
+    Args:
+        text: One sub-goal and nothing else.
+
+    Raises:
+        UsageError: It has another form, or an argument is empty.
+    """
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise UsageError(f"{text.strip()!r} is no sub-goal; write verb(argument, argument)")
+    verb = re.sub(r"[ _-]+", "_", match[1]).lower()
+    inner = " ".join(match[2].split()).lower()
+    arguments = tuple(argument.strip().strip("'\"") for argument in inner.split(",")) if inner else ()
+    if not all(arguments):
+        raise UsageError(f"{text.strip()!r} has an empty argument; write verb(argument, argument)")
+    return SubGoal(verb, arguments)
 
 
 @dataclass(frozen=True)
@@ -62,8 +114,11 @@ class Annotation:
         return tuple(index for index, chunk in enumerate(self.chunks) for _ in range(chunk.actions))
 
 
+AnnotatedTrajectory = tuple[Trajectory, Annotation]
+
+
 class Annotations(NamedTuple):
-    """What a file holds.
+    """The annotations of a file.
 
     Attributes:
         found: The usable annotations in their order; of several of one demonstration, the last.

@@ -16,9 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wean.data.annotations import Annotation
+from wean.data.annotations import Annotation, Chunk
 from wean.data.normalize import is_idle
-from wean.data.subgoals import Chunk
 from wean.data.trajectories import Trajectory
 from wean.evaluation.oracle import TRIES, replayed
 from wean.tasks.scienceworld.env import ScienceWorld

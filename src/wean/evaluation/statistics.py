@@ -152,19 +152,22 @@ def iqm(scores: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed
     return _percentiles(float(interquartile_mean(table.reshape(-1))), values, confidence)
 
 
-def steps_to(curve: Sequence[Mapping[str, Any]], threshold: float, key: str = "success", hold: int = 1) -> int | None:
-    """Environment steps at the first point of a curve that reaches a threshold.
+def steps_to(
+    curve: Sequence[Mapping[str, Any]], threshold: float, key: str = "success", hold: int = 1, unit: str = "env_steps"
+) -> int | None:
+    """Progress at the first point of a curve that reaches a threshold, in the run's unit.
 
     Args:
-        curve: Points with "env_steps" and `key`, in the order of training, as in `summary.json`. A point
+        curve: Points with `unit` and `key`, in the order of training, as in `summary.json`. A point
             whose value is missing or None is passed over.
         threshold: What must be reached, in the unit of `key`.
         key: Which quantity of the points is compared.
         hold: How many points in a row must reach it; 1 is optimistic, as it takes the first of many noisy
             points.
+        unit: What progress is counted in.
 
     Returns:
-        Steps at the first of those points, or None if the run ended before (censored).
+        Progress at the first of those points, or None if the run ended before (censored).
     """
     if hold < 1:
         raise ValueError(f"hold must be at least 1, got {hold}")
@@ -176,7 +179,7 @@ def steps_to(curve: Sequence[Mapping[str, Any]], threshold: float, key: str = "s
         if value < threshold:
             since = []
             continue
-        since.append(int(point["env_steps"]))
+        since.append(int(point[unit]))
         if len(since) == hold:
             return since[0]
     return None
@@ -187,7 +190,7 @@ class TimeToThreshold:
     """How fast several runs learn, runs that never got there included."""
 
     median: int | None
-    """Median environment steps; a censored run counts as later than all others; None if the median is one."""
+    """Median progress, in the runs' unit; a censored run counts as later than all others; None if the median is one."""
     reached: int
     """How many runs got there."""
     runs: int

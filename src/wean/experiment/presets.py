@@ -21,7 +21,7 @@ IMITATION = "wean.algorithms.imitation:Imitation"
 WHEN2ASK = "wean.algorithms.when2ask:When2Ask"
 DQN = "wean.algorithms.dqn:DQN"
 CQL = "wean.algorithms.cql:CQL"
-CLONING = "wean.algorithms.cloning:Cloning"
+CLONING = "wean.algorithms.offline:Cloning"
 FINETUNING = "wean.algorithms.finetune:Finetuning"
 BUILD_TEXT = "wean.experiment.build_text:build"
 

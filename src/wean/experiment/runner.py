@@ -16,11 +16,11 @@ from wean.experiment.components import Components, Point, Resources
 from wean.experiment.run_folder import RunFolder, write_json
 from wean.experiment.settings import RunConfig, command_line, python_call
 from wean.graceful_stop import GracefulStop
+from wean.report.format import UNITS
 from wean.report.report import write_report
 from wean.report.run_files import RUN_SCHEMA, read_summary
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
-UNITS: dict[Unit, str] = {"env_steps": "environment steps", "gradient_steps": "gradient steps", "tokens": "tokens"}
 
 
 class Progress(NamedTuple):

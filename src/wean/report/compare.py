@@ -3,7 +3,8 @@
 Runs are one group when method, task and every setting but the seed agree, so that two ablations of one method
 are never averaged into one. Success is given twice. The pooled interval (Wilson, all episodes of all seeds)
 says how good these students are; the interval over seeds (bootstrap over the seeds' means) says how good
-another training would be.
+another training would be. Fine-tuned students, which no held-out episodes have judged, are compared by the share of
+answers that they gave exactly in demonstrations kept apart.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wean.errors import UsageError, WeanError
 from wean.evaluation.statistics import (
@@ -23,14 +24,11 @@ from wean.evaluation.statistics import (
     steps_to,
     wilson,
 )
-from wean.report.format import percent
+from wean.report.format import UNITS
 from wean.report.run_files import read_settings, read_summary
 from wean.report.sections import as_interval
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-SCHEMA = "wean-compare/1"
+SCHEMA = "wean-compare/2"
 """Schema of what `wean compare --json` prints."""
 # Settings that name a run instead of describing it.
 NAMING = frozenset({"seed", "out", "folder", "run", "resume"})
@@ -53,10 +51,20 @@ class Run:
         return self.summary.get("seed")
 
     @property
-    def final(self) -> Mapping[str, Any]:
-        """Its final evaluation, an object of schema `wean-eval/2`."""
-        final: Mapping[str, Any] = self.summary["final"]
-        return final
+    def unit(self) -> str:
+        """What its progress is counted in."""
+        return str(self.summary["unit"])
+
+    @property
+    def final(self) -> Mapping[str, Any] | None:
+        """Its final evaluation, an object of schema `wean-eval/2`; None of a fine-tuned student."""
+        return self.summary.get("final")
+
+    @property
+    def exact(self) -> float | None:
+        """Share of answers that a fine-tuned student gave exactly in demonstrations kept apart."""
+        exact: float | None = (self.summary.get("best") or {}).get("exact")
+        return exact
 
     @property
     def curve(self) -> Sequence[Mapping[str, Any]]:
@@ -72,28 +80,57 @@ class Group:
     task: str
     method: str
     variant: str
-    """What sets the group apart from others of the same method and task, e.g. "schedule=constant", or ""."""
+    """The settings that set it apart from others of the same method and task, e.g. "schedule=constant", or ""."""
     runs: tuple[Run, ...]
+    unit: str
+    """What the runs count their progress in."""
     episodes: int
     """Evaluation episodes of all seeds together."""
-    success: Interval
-    """Rate over all episodes of all seeds, Wilson."""
-    over_seeds: Interval
+    success: Interval | None
+    """Rate over all episodes of all seeds, Wilson; None where no episodes were played."""
+    over_seeds: Interval | None
     """Mean of the seeds' rates, bootstrap over seeds; one seed has no spread, and few seeds understate it."""
+    exact: Interval | None
+    """Share of exact answers of fine-tuned students, bootstrap over seeds."""
     length: Interval | None
     """Steps per episode: bootstrap over seeds, or over episodes where there is one seed."""
     returns: Interval | None
     """Return per episode, like `length`."""
     speed: TimeToThreshold
-    """Environment steps until the curve first reaches the threshold."""
+    """Progress at which the learning curve first reaches the threshold."""
 
     @property
     def name(self) -> str:
         """Method and variant in one string."""
         return f"{self.method} ({self.variant})" if self.variant else self.method
 
+    @property
+    def unit_name(self) -> str:
+        """What the runs count their progress in, in words."""
+        return UNITS[self.unit]
+
+    @property
+    def merit(self) -> float:
+        """What groups are ordered by: success, else the share of exact answers."""
+        found = self.success or self.exact
+        return found.mean if found else 0.0
+
+    @property
+    def speed_text(self) -> str:
+        """Progress at the threshold: "61,000" or "never", and how many runs got there if not all."""
+        words = "never" if self.speed.median is None else f"{self.speed.median:,}"
+        return f"{words}\n{self.speed.reached} of {self.speed.runs}" if self.speed.censored else words
+
     def as_dict(self) -> dict[str, Any]:
         """The group as `--json` prints it."""
+        intervals = {
+            "success": self.success,
+            "success_over_seeds": self.over_seeds,
+            "exact": self.exact,
+            "return": self.returns,
+            "length": self.length,
+        }
+        counted = dict.fromkeys((self.unit, "tokens", "wall_seconds"))
         return {
             "method": self.method,
             "task": self.task,
@@ -101,13 +138,10 @@ class Group:
             "runs": [str(run.folder) for run in self.runs],
             "seeds": [run.seed for run in self.runs],
             "episodes": self.episodes,
-            "success": self.success.as_dict(),
-            "success_over_seeds": self.over_seeds.as_dict(),
-            "return": self.returns.as_dict() if self.returns else None,
-            "length": self.length.as_dict() if self.length else None,
+            **{name: None if found is None else found.as_dict() for name, found in intervals.items()},
+            "unit": self.unit,
             "steps_to_threshold": self.speed.as_dict(),
-            "env_steps": [run.summary.get("env_steps") for run in self.runs],
-            "wall_seconds": [run.summary.get("wall_seconds") for run in self.runs],
+            **{name: [run.summary.get(name) for run in self.runs] for name in counted},
         }
 
 
@@ -143,7 +177,7 @@ class Comparison:
     groups: tuple[Group, ...]
     references: tuple[Reference, ...]
     notes: tuple[str, ...] = field(default=())
-    """What a reader must know before trusting the numbers."""
+    """Warnings about the numbers."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -196,71 +230,17 @@ def compare(run_folders: Iterable[Path], threshold: float = 0.9) -> Comparison:
             if len({str(run.seed) for run in same}) < len(same):
                 notes.append(f"{group.name} on {task}: a seed occurs twice, its episodes count twice.")
     order = list(dict.fromkeys(group.task for group in groups))
-    groups.sort(key=lambda group: (order.index(group.task), -group.success.mean))
+    groups.sort(key=lambda group: (order.index(group.task), -group.merit))
     return Comparison(threshold, tuple(groups), tuple(_references(runs)), tuple(notes))
 
 
-def print_comparison(comparison: Comparison, console: Console | None = None) -> None:
-    """Print one table for each task; made to be read in 80 columns.
-
-    Args:
-        comparison: What `compare` found.
-        console: Where to; by default standard output.
-    """
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    console = console or Console()
-    wide = console.width >= 96
-    for task in comparison.tasks:
-        table = Table(
-            title=task,
-            title_justify="left",
-            title_style="bold",
-            box=SIMPLE_HEAD,
-            pad_edge=False,
-            padding=(0, 1, 0, 0),
-        )
-        table.add_column("method", min_width=19)
-        for name in ("success", "over seeds", "length", *(["return"] if wide else [])):
-            table.add_column(name, justify="right", no_wrap=True)
-        table.add_column(f"steps to {comparison.threshold:g}", justify="right", no_wrap=True)
-        groups = comparison.of(task)
-        for group in groups:
-            told = f"{_plural(len(group.runs), 'seed')}, {group.episodes:,} eps."
-            spread = _rate(group.over_seeds) if len(group.runs) > 1 else ""
-            cells = [_rate(group.success), spread, _mean(group.length, 1)]
-            cells += [_mean(group.returns, 3)] if wide else []
-            table.add_row(_lines(group.name, told), *cells, speed_text(group.speed), end_section=group is groups[-1])
-        for reference in comparison.beside(task):
-            told = f"{reference.episodes:,} eps." if reference.episodes else ""
-            cells = [_rate(reference.success), "", _mean(reference.length, 1)]
-            cells += [_mean(reference.returns, 3)] if wide else []
-            table.add_row(_lines(reference.name, told), *cells, "", style="dim")
-        console.print(table)
-    console.print(
-        "Intervals are 95 %. success: all episodes pooled (Wilson). over seeds, length, return: bootstrap "
-        "over seeds. steps: median over seeds; a seed that never got there counts as later than all others.",
-        style="dim",
-    )
-    for note in comparison.notes:
-        console.print(note, style="yellow")
-
-
-def speed_text(speed: TimeToThreshold) -> str:
-    """Steps to the threshold in words: "61,000" or "never", and how many runs got there if not all."""
-    told = "never" if speed.median is None else f"{speed.median:,}"
-    return f"{told}\n{speed.reached} of {speed.runs}" if speed.censored else told
-
-
 def _read(folder: Path) -> Run:
-    summary = read_summary(folder)
-    final = summary.get("final")
-    if not isinstance(final, Mapping) or not final.get("episodes") or as_interval(final.get("success")) is None:
-        raise WeanError(f"the run in {folder} has no final evaluation; continue it with `wean train ... --resume`")
     settings = read_settings(folder)
-    return Run(folder, summary, {key: value for key, value in settings.items() if key not in NAMING})
+    run = Run(folder, read_summary(folder), {key: value for key, value in settings.items() if key not in NAMING})
+    judged = isinstance(run.final, Mapping) and run.final.get("episodes") and as_interval(run.final.get("success"))
+    if not judged and run.exact is None:
+        raise WeanError(f"the run in {folder} has no final evaluation; continue it with `wean train ... --resume`")
+    return run
 
 
 def _variants(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -277,28 +257,33 @@ def _variants(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def _group(task: str, method: str, variant: str, runs: Sequence[Run], threshold: float) -> Group:
-    counts = [int(run.final["episodes"]) for run in runs]
-    rates = [float(run.final["success"]["mean"]) for run in runs]
+    finals = [run.final for run in runs if run.final]
+    counts = [int(final["episodes"]) for final in finals]
+    rates = [float(final["success"]["mean"]) for final in finals]
     # Evaluation stores the rate; the count behind it is a whole number again after rounding.
     successes = sum(round(rate * count) for rate, count in zip(rates, counts, strict=True))
+    exact = [run.exact for run in runs if run.exact is not None]
+    key, unit = "success" if finals else "exact", runs[0].unit
     return Group(
         task=task,
         method=method,
         variant=variant,
         runs=tuple(runs),
+        unit=unit,
         episodes=sum(counts),
-        success=wilson(successes, sum(counts)),
-        over_seeds=bootstrap_mean(rates),
-        length=_over_seeds(runs, "length"),
-        returns=_over_seeds(runs, "return"),
-        speed=median_steps([steps_to(run.curve, threshold) for run in runs]),
+        success=wilson(successes, sum(counts)) if finals else None,
+        over_seeds=bootstrap_mean(rates) if finals else None,
+        exact=bootstrap_mean(exact) if exact else None,
+        length=_over_seeds(finals, "length"),
+        returns=_over_seeds(finals, "return"),
+        speed=median_steps([steps_to(run.curve, threshold, key, unit=unit) for run in runs]),
     )
 
 
-def _over_seeds(runs: Sequence[Run], key: str) -> Interval | None:
-    found = [as_interval(run.final.get(key)) for run in runs]
+def _over_seeds(finals: Sequence[Mapping[str, Any]], key: str) -> Interval | None:
+    found = [as_interval(final.get(key)) for final in finals]
     kept = [one for one in found if one is not None]
-    if len(kept) < len(found):
+    if not kept or len(kept) < len(found):
         return None
     return kept[0] if len(kept) == 1 else bootstrap_mean([one.mean for one in kept])
 
@@ -314,23 +299,3 @@ def _references(runs: Sequence[Run]) -> list[Reference]:
                 length, returns = as_interval(result.get("length")), as_interval(result.get("return"))
                 found[task, name] = Reference(task, name, result.get("episodes"), success, length, returns)
     return list(found.values())
-
-
-def _rate(interval: Interval) -> str:
-    return _lines(percent(interval.mean), f"{100 * interval.low:.1f} to {100 * interval.high:.1f}")
-
-
-def _mean(interval: Interval | None, digits: int) -> str:
-    if interval is None:
-        return ""
-    return _lines(f"{interval.mean:.{digits}f}", f"{interval.low:.{digits}f} to {interval.high:.{digits}f}")
-
-
-def _lines(first: str, second: str) -> str:
-    from rich.markup import escape
-
-    return f"{escape(first)}\n[dim]{escape(second)}[/dim]"
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

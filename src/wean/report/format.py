@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from wean.evaluation.statistics import Interval
 
+UNITS = {"env_steps": "environment steps", "gradient_steps": "gradient steps", "tokens": "tokens"}
+"""Names of what a run counts its progress in."""
+
 
 def short_count(value: float) -> str:
     """A count for an axis: 0, 500, 20k, 1.5M."""

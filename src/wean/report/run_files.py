@@ -11,7 +11,15 @@ from wean.errors import UsageError, WeanError
 
 RUN_SCHEMA = "wean-run/2"
 """Schema of `summary.json`."""
-_OFFLINE = ("cql", "cql-prior", "offline-bc")  # their gradient steps were called env_steps in `wean-run/1`
+OLD_SCHEMAS = ("wean-run/1", "wean-distillation/1")
+"""Earlier schemas that `read_summary` upgrades."""
+_OFFLINE = ("cql", "offline-bc")  # their gradient steps were called env_steps in `wean-run/1`
+_WORDS = {
+    "updates": "gradient_steps",
+    "unlooped": "no_repeat",
+    "final_unlooped": "final_no_repeat",
+    "student (unlooped)": "student (no_repeat)",
+}
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
@@ -26,32 +34,37 @@ def read_summary(folder: Path) -> dict[str, Any]:
     """
     if not folder.is_dir():
         raise UsageError(f"there is no run folder {folder}; name one that `wean train ... --out` wrote")
-    summary = read_json(folder / "summary.json", RUN_SCHEMA, "wean-run/1", "wean-distillation/1")
+    summary = read_json(folder / "summary.json", RUN_SCHEMA, *OLD_SCHEMAS)
     if summary is not None:
-        return _upgraded(summary)
+        return upgrade(summary)
     if (folder / "config.yaml").exists():
         raise WeanError(f"the run in {folder} is not finished; continue it with `wean train ... --resume`")
     raise UsageError(f"{folder} is not a run folder (no summary.json); name one that `wean train` wrote")
 
 
-def _upgraded(summary: dict[str, Any]) -> dict[str, Any]:
-    """A summary of an earlier version in the words of `wean-run/2`: progress is counted under its own name."""
-    if summary["schema"] == RUN_SCHEMA:
-        return summary
-    old, unit = "env_steps", "env_steps"
-    if summary["schema"] == "wean-distillation/1":
-        old, unit = "updates", "gradient_steps"
-    elif summary.get("method") in _OFFLINE:
-        unit = "gradient_steps"
+def upgrade(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """A summary of an earlier version in the words of `wean-run/2`, and one of this version as it is.
 
-    def renamed(row: Mapping[str, Any]) -> dict[str, Any]:
-        return {unit if key == old else key: value for key, value in row.items()}
-
-    found = {**renamed(summary), "schema": RUN_SCHEMA, "unit": unit}
-    found["curve"] = [renamed(point) for point in summary.get("curve") or []]
-    if "best" in summary:
-        found["best"] = renamed(summary["best"])
+    What was called `env_steps` throughout has the name of its unit; the way of acting `unlooped` is `no_repeat`. Tables
+    of several runs are upgraded in the same way, row by row.
+    """
+    found: dict[str, Any] = _upgrade(summary, "env_steps")
     return found
+
+
+def _upgrade(data: Any, unit: str) -> Any:
+    """JSON in which progress, called `env_steps` until now, has the name of its unit."""
+    if isinstance(data, list):
+        return [_upgrade(item, unit) for item in data]
+    if isinstance(data, str):
+        return _WORDS.get(data, data)
+    if not isinstance(data, Mapping) or data.get("schema") == RUN_SCHEMA:
+        return data
+    if data.get("schema") == "wean-distillation/1" or str(data.get("method")).startswith(_OFFLINE):
+        unit = "gradient_steps"
+    words = _WORDS | {"env_steps": unit}
+    found = {words.get(key, key): _upgrade(value, unit) for key, value in data.items()}
+    return found | {"schema": RUN_SCHEMA, "unit": unit} if data.get("schema") in OLD_SCHEMAS else found
 
 
 def read_json(path: Path, schema: str, *older: str) -> dict[str, Any] | None:

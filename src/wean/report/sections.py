@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from wean.evaluation.statistics import Interval, steps_to, wilson
 from wean.report.charts import Level, Line, line_chart
-from wean.report.format import count, duration, percent, price, short_count, span_percent
+from wean.report.format import UNITS, count, duration, percent, price, short_count, span_percent
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -71,8 +73,8 @@ def verdict(summary: Data) -> Markup:
     final = summary.get("final") or {}
     student = as_interval(final.get("success"))
     if student is None:
-        return Markup("The student of this run has not been evaluated.")
-    told = Markup(
+        return _text_verdict(summary)
+    verdict = Markup(
         "The student succeeds in <strong>{}</strong> of {} held-out episodes (95\u202f% interval {})."
     ).format(percent(student.mean), final.get("episodes", "the"), span_percent(student))
     teacher = as_interval(((summary.get("references") or {}).get("teacher") or {}).get("success"))
@@ -83,18 +85,30 @@ def verdict(summary: Data) -> Markup:
             word = Markup("the student is <strong>behind its teacher</strong>")
         else:
             word = Markup("the intervals overlap, <strong>no clear difference</strong>")
-        told += Markup(" The teacher itself reaches {}: {}.").format(percent(teacher.mean), word)
+        verdict += Markup(" The teacher itself reaches {}: {}.").format(percent(teacher.mean), word)
     questions = as_interval((final.get("asking") or {}).get("questions"))
     if questions is not None:
-        told += Markup(
+        verdict += Markup(
             " It asks its language model <strong>{}</strong> times an episode (95\u202f% interval {} to {})"
             " and needs it at work, too."
         ).format(f"{questions.mean:.2f}", f"{questions.low:.2f}", f"{questions.high:.2f}")
     asked = final.get("llm") or {}
     speed = final.get("ms_per_action")
     if speed is not None and not asked.get("asked") and not asked.get("replayed"):
-        told += Markup(" It decides in {} ms and asks no language model.").format(f"{speed:.2g}")
-    return told
+        verdict += Markup(" It decides in {} ms and asks no language model.").format(f"{speed:.2g}")
+    return verdict
+
+
+def _text_verdict(summary: Data) -> Markup:
+    """The result of a fine-tuned student, which no held-out episodes have judged."""
+    from markupsafe import Markup
+
+    best = summary.get("best") or {}
+    if "exact" not in best:
+        return Markup("The student of this run has not been evaluated.")
+    return Markup(
+        "The student gives <strong>{}</strong> of the answers in {} demonstrations that were kept apart exactly."
+    ).format(percent(best["exact"]), count(summary.get("dev_demonstrations")))
 
 
 def scores(summary: Data) -> list[dict[str, Any]]:
@@ -129,61 +143,98 @@ def score_note(summary: Data) -> str:
 
 
 def facts(summary: Data) -> list[dict[str, str]]:
-    """The run in a few numbers: steps, time, size."""
+    """The run in a few numbers: progress in its unit, time, size."""
     found: list[dict[str, str]] = []
 
     def add(name: str, key: str, write: Callable[[Any], str], remark: str) -> None:
         if summary.get(key) is not None:
             found.append({"name": name, "value": write(summary[key]), "remark": remark})
 
-    speed = summary.get("steps_per_second")
-    add("Training", "env_steps", lambda value: f"{value:,} steps", "in the environment")
-    add("Time", "wall_seconds", duration, f"{speed:,.0f} steps per second" if speed else "")
-    add("Student", "student_parameters", lambda value: f"{value:,}", "parameters")
+    unit, speed, reads = summary["unit"], summary.get("steps_per_second"), summary.get("tokens_per_second")
+    per_second = f"{speed:,.0f} {UNITS[unit]} per second" if speed else ""
+    add("Training", unit, "{:,}".format, UNITS[unit])
+    if unit != "tokens":
+        add("Tokens", "tokens", short_count, f"read; {reads:,.0f} per second" if reads else "read")
+    add("Demonstrations", "demonstrations", "{:,}".format, "learnt from")
+    add("Time", "wall_seconds", duration, per_second)
+    add("Student", "student_parameters", "{:,}".format, "parameters")
     add("Weights", "student_bytes", lambda value: f"{value / 1000:,.0f} kB", "on disk")
     return found
+
+
+_COLUMNS = (
+    ("wall_seconds", "Seconds", "{:,.1f}"),
+    ("tokens", "Tokens", "{:,.0f}"),
+    ("success", "Success", "{:.3f}"),
+    ("exact", "Exactly right", "{:.3f}"),
+    ("loss", "Loss", "{:.3f}"),
+    ("return", "Return", "{:.3f}"),
+    ("length", "Length", "{:.1f}"),
+    ("teacher_weight", "Teacher’s weight", "{:.3f}"),
+)
+"""Columns of the learning curve's table behind its progress: key of a point, name, format."""
 
 
 def curve(summary: Data) -> dict[str, Any] | None:
     """The learning curve, the teacher's weight and the episodes' length, as drawings and as a table.
 
-    A point that says its number of `episodes` gets a Wilson interval.
+    A point with its number of `episodes` gets a Wilson interval.
     """
-    measured = [point for point in summary.get("curve") or [] if point.get("env_steps") is not None]
-    success = _points(measured, "success")
-    if len(success) < 2:
+    unit = summary["unit"]
+    measured = [point for point in summary.get("curve") or [] if point.get(unit) is not None]
+    key, title = ("success", "Success") if _points(measured, "success", unit) else ("exact", "Exactly right answers")
+    rates = _points(measured, key, unit)
+    if len(rates) < 2:
         return None
     band = [
-        (point["env_steps"], *_ends(wilson(round(point["success"] * point["episodes"]), point["episodes"])))
+        (point[unit], *_ends(wilson(round(point["success"] * point["episodes"]), point["episodes"])))
         for point in measured
         if point.get("episodes") and point.get("success") is not None
     ]
-    others = []
-    weight = _points(measured, "teacher_weight")
-    if any(y > 0 for _, y in weight):
-        lines = [Line("weight", weight, "teacher", filled=True)]
-        others.append(_chart(lines, [], "Teacher’s weight", "in the loss", labels=False))
-    for key, title, remark in (("length", "Episode length", "steps"), ("return", "Return", "")):
-        points = _points(measured, key)
-        # The charts start at 0: a return that can be negative is left to the table.
-        if len(points) > 1 and len(others) < 2 and min(y for _, y in points) >= 0:
-            others.append(_chart([Line("student", points, "student")], _levels(summary, key), title, remark))
-    first = steps_to(measured, 0.9)
-    main = Line("student", success, "student", band)
-    columns = [("env_steps", "{:,.0f}"), ("wall_seconds", "{:,.1f}"), ("success", "{:.3f}")]
-    columns += [("return", "{:.3f}"), ("length", "{:.1f}"), ("teacher_weight", "{:.3f}")]
+    main = _chart([Line("student", rates, "student", band)], _levels(summary, key), title, "", unit, rate=True)
+    first = steps_to(measured, 0.9, key, unit=unit)
+    reached = "never reached 90\u202f%" if first is None else f"first reached 90\u202f% after {first:,} {UNITS[unit]}"
+    if key == "success":
+        intro = f"Success of the {summary.get('acting') or 'trained'} student in held-out episodes while it was trained"
+        if len(main["legends"]) > 1:
+            intro += ", beside policies that do not learn (dashed, with their 95\u202f% intervals)"
+    else:
+        intro = "Share of the answers in demonstrations kept apart that the student gave exactly, while it was trained"
+    columns = [column for column in _COLUMNS if any(point.get(column[0]) is not None for point in measured)]
     return {
-        "success": _chart([main], _levels(summary, "success"), "Success", "", tall=True),
-        "others": others,
-        "first": f"{first:,}" if first is not None else None,
+        "main": main,
+        "others": _other_charts(summary, measured, unit),
+        "intro": f"{intro}. It {reached}.",
+        "columns": [UNITS[unit].capitalize(), *(name for _, name, _ in columns)],
         "rows": [
-            ["–" if point.get(key) is None else form.format(point[key]) for key, form in columns] for point in measured
+            [f"{point[unit]:,.0f}"]
+            + ["–" if point.get(name) is None else form.format(point[name]) for name, _, form in columns]
+            for point in measured
         ],
     }
 
 
-def _points(curve: Sequence[Data], key: str) -> list[tuple[float, float]]:
-    return [(point["env_steps"], float(point[key])) for point in curve if point.get(key) is not None]
+def _other_charts(summary: Data, measured: Sequence[Data], unit: str) -> list[dict[str, Any]]:
+    """Up to two small charts beside the main one."""
+    charts = []
+    weight = _points(measured, "teacher_weight", unit)
+    if any(y > 0 for _, y in weight):
+        lines = [Line("weight", weight, "teacher", filled=True)]
+        charts.append(_chart(lines, [], "Teacher’s weight", "in the loss", unit, labels=False))
+    for key, title, remark in (
+        ("length", "Episode length", "steps"),
+        ("return", "Return", ""),
+        ("loss", "Loss", "of those answers"),
+    ):
+        points = _points(measured, key, unit)
+        # The charts start at 0: a return that can be negative is left to the table.
+        if len(points) > 1 and len(charts) < 2 and min(y for _, y in points) >= 0:
+            charts.append(_chart([Line("student", points, "student")], _levels(summary, key), title, remark, unit))
+    return charts
+
+
+def _points(curve: Sequence[Data], key: str, unit: str) -> list[tuple[float, float]]:
+    return [(point[unit], float(point[key])) for point in curve if point.get(key) is not None]
 
 
 def _ends(interval: Interval) -> tuple[float, float]:
@@ -201,24 +252,30 @@ def _levels(summary: Data, key: str) -> list[Level]:
 
 
 def _chart(
-    lines: list[Line], levels: list[Level], title: str, remark: str, tall: bool = False, labels: bool = True
+    lines: list[Line],
+    levels: list[Level],
+    title: str,
+    remark: str,
+    unit: str,
+    rate: bool = False,
+    labels: bool = True,
 ) -> dict[str, Any]:
     """One chart in two drawings, of which the style sheet shows the one that fits: text must not shrink."""
     from markupsafe import Markup
 
     ends = ", ".join(f"{line.label} {line.points[-1][1]:.3g} at the end" for line in lines)
     flat = "".join(f", {level.label} {level.mean:.3g}" for level in levels)
-    is_rate = title == "Success"
     draw = partial(
         line_chart,
         lines,
         levels,
-        description=f"{title} over environment steps: {ends}{flat}",
-        y_max=1.0 if is_rate else None,
-        y_format=(lambda value: percent(value, 0)) if is_rate else short_count,
-        most_y_ticks=5 if tall else 4,
+        description=f"{title} over {UNITS[unit]}: {ends}{flat}",
+        x_name=UNITS[unit],
+        y_max=1.0 if rate else None,
+        y_format=(lambda value: percent(value, 0)) if rate else short_count,
+        most_y_ticks=5 if rate else 4,
     )
-    width, height, most = (960, 360, 8) if tall else (460, 210, 4)
+    width, height, most = (960, 360, 8) if rate else (460, 210, 4)
     legends = [(line.label, line.style) for line in lines] + [(level.label, level.style) for level in levels]
     return {
         "title": title,
@@ -352,9 +409,20 @@ def time(summary: Data) -> dict[str, Any] | None:
         {"name": name.capitalize(), "seconds": duration(value), "share": value / total} for name, value in ordered
     ]
     speed = summary.get("steps_per_second")
-    rate = f", {speed:,.0f} environment steps per second, learning included and evaluation apart" if speed else ""
+    unit = UNITS[summary["unit"]]
+    rate = f", {speed:,.0f} {unit} per second, learning included and evaluation apart" if speed else ""
     return {
         "intro": f"{duration(total).capitalize()} in all{rate}.",
         "parts": shares,
         "description": ", ".join(f"{part['name']} {percent(float(part['share']), 0)}" for part in shares),
     }
+
+
+def commands(summary: Data, folder: Path) -> dict[str, str]:
+    """The commands that made the run (`command`) and that measure its student anew (`again`)."""
+    final, where, task = summary.get("final") or {}, quote(str(folder)), summary.get("task", "TASK")
+    made = f"wean train {summary.get('method', 'METHOD')} --task {task} --seed {summary.get('seed', 0)} --out {where}"
+    again = f"wean eval {where} --episodes {final.get('episodes', 500)} --seed {final.get('seed', 10000)}"
+    if not final and "best" in summary:
+        again = f"wean eval {where} --task {task} --variations 10"
+    return {"command": summary.get("command") or made, "again": again}

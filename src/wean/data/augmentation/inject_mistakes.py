@@ -16,9 +16,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from wean.data.annotations import Annotation
+from wean.data.annotations import Annotation, Chunk, SubGoal
 from wean.data.normalize import is_idle, place_of, render_subgoal
-from wean.data.subgoals import Chunk, SubGoal
 from wean.data.trajectories import Key, PathStep, Trajectory
 
 _ENDED_EARLY = 0.2

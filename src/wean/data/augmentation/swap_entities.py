@@ -22,8 +22,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from wean.data.annotations import Annotation
-from wean.data.subgoals import Chunk, SubGoal
+from wean.data.annotations import Annotation, Chunk, SubGoal
 from wean.data.trajectories import Key, PathStep, Trajectory, by_task
 
 _WORD = re.compile(r"[A-Za-z]+")
