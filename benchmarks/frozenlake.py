@@ -14,7 +14,7 @@ from harness import finish
 from prior_tables import collect, markdown, ratio, row, told
 from runs import Line, trained
 from tables import curves
-from wean.tasks.frozen_lake import FrozenLake, optimal_success
+from wean.tasks.frozen_lake import FrozenLake, solve
 from wean.tasks.registration import make_task
 
 NAME = "frozenlake"
@@ -47,7 +47,7 @@ def optimum() -> float:
     """The greatest probability of reaching the goal."""
     env = make_task(TASK).unwrapped
     assert isinstance(env, FrozenLake)
-    return float(optimal_success(env.lake, env.horizon)[env.horizon, 0])
+    return float(solve(env.lake, env.horizon).success[env.horizon, 0])
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from wean.experiment.build import build
 from wean.experiment.components import RLComponents
 from wean.experiment.settings import resolve
 from wean.students.student import Student
-from wean.tasks.frozen_lake import FrozenLake, optimal_success, success_of
+from wean.tasks.frozen_lake import FrozenLake, solve, success_of
 from wean.tasks.registration import make_task
 from wean.tasks.splits import CHOOSING_SEED
 from wean.teachers.priors import Prior
@@ -80,7 +80,7 @@ def lake(seeds: int, sizes: tuple[int, ...]) -> list[dict[str, Any]]:
     """Success over seeds by who played and how many steps."""
     env = make_task("FrozenLake").unwrapped
     assert isinstance(env, FrozenLake)
-    threshold = 0.9 * float(optimal_success(env.lake, env.horizon)[env.horizon, 0])
+    threshold = 0.9 * float(solve(env.lake, env.horizon).success[env.horizon, 0])
     prior = lake_prior(env)
     rows = []
     for played, policy in (("the prior", prior), ("chance", np.full_like(prior, 0.25))):

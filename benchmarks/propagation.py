@@ -25,7 +25,7 @@ from wean.data.annotations import AnnotatedTrajectory, Annotation, Chunk
 from wean.data.shipped import shipped
 from wean.data.trajectories import Trajectory
 from wean.llm import open_model
-from wean.llm.question import estimate_tokens
+from wean.llm.answers import estimate_tokens
 
 NAME = "propagation"
 SECOND = f"recorded:{Path(__file__).parent / 'recorded' / 'scienceworld_second.jsonl'}"

@@ -33,8 +33,8 @@ NAME, TASK, MAX_MOVES = "scienceworld_agents", "ScienceWorld", 100
 LINES = (
     Line("subgoals", "subgoals", "sub-goals, one sequence a demonstration", (TASK,)),
     Line("subgoals-flat", "subgoals-flat", "flat imitation, same student and feeding", (TASK,)),
-    Line("expert-alone", "subgoals", "sub-goals, no mistakes set right", (TASK,), 1, ("astray=0",)),
-    Line("own-names", "subgoals", "sub-goals, no other names read", (TASK,), 1, ("renamed=0",)),
+    Line("expert-alone", "subgoals", "sub-goals, no mistakes set right", (TASK,), 1, ("inject_mistakes=0",)),
+    Line("own-names", "subgoals", "sub-goals, no other names read", (TASK,), 1, ("swap_entities=0",)),
     Line("said-alone", "subgoals", "sub-goals, nothing told is learnt", (TASK,), 1, ("told_weight=0",)),
     Line("smaller", "subgoals", "sub-goals, a student of half the width", (TASK,), 1, ("hidden=128",)),
 )

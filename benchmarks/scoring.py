@@ -29,10 +29,8 @@ import torch
 from harness import MEASURED_ANEW, finish, hardware, options
 from wean.errors import WeanError
 from wean.lm import LocalModel, load_model
-from wean.lm.logprobs import log_probability, plain_log_probabilities
 from wean.lm.prompts import Question
-from wean.lm.rows import score_rows
-from wean.lm.scoring import Scorer
+from wean.lm.scoring import Scorer, log_probability, plain_log_probabilities, score_rows
 from wean.lm.trie import ROOT, TokenTrie
 
 RULES = (
@@ -107,7 +105,7 @@ def by_batch(model: LocalModel, question: Question) -> list[float]:
         logits = model.model(input_ids=ids, attention_mask=mask, logits_to_keep=width - before).logits
         totals = []
         for row, answer in zip(logits, question.answers, strict=True):
-            totals.append(sum(log_probability(row, torch.arange(len(answer)), torch.tensor(answer))))
+            totals.append(sum(log_probability(row, range(len(answer)), answer)))
     return totals
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from wean.experiment.runner import Runner
 from wean.experiment.settings import resolve
-from wean.tasks.grid.naming import situation
+from wean.tasks.grid.words import stock_situation
 from wean.teachers.handwritten import write_answers
 
 TASK = "MiniGrid-MultiRoom-N2-S4-v0"  # any registered MiniGrid or BabyAI id
@@ -17,7 +17,7 @@ PLANS = {  # what has been seen, and what to do then
 }
 
 if __name__ == "__main__":
-    answers = {situation(MISSION, set(seen), None): plans for seen, plans in PLANS.items()}
+    answers = {stock_situation(MISSION, set(seen), None): plans for seen, plans in PLANS.items()}
     write_answers("multiroom.jsonl", answers)
     overrides = ["total_timesteps=60000", "num_steps=32"]
     config = resolve("beacons", TASK, "recorded:multiroom.jsonl", overrides=overrides)

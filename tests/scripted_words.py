@@ -24,6 +24,8 @@ class Refusing:
 
     description, score, refusal_is_free, idle = "Open the door.", 0.0, True, ("wait",)
     irrevocable: ClassVar[tuple[str, ...]] = ()
+    refusals: ClassVar[tuple[str, ...]] = ("No known action matches that input",)
+    meanings: ClassVar[dict[str, str]] = {}
 
     def __init__(self, choices: tuple[str, ...], over_after: int = 1000) -> None:
         self._choices, self._over_after = choices, over_after
@@ -112,6 +114,7 @@ class Asking(Refusing):
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         self.said.append(action)
         self._choices = ("0", "1")
+        self.meanings = {"0": "take the lamp", "1": "take the other lamp"}  # type: ignore[misc]
         text = "Ambiguous request: Please enter the number:\n0:\ttake the lamp\n1:\ttake the other lamp"
         return text, 0.0, False, False, {"moves": len(self.said)}
 

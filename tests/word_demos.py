@@ -77,6 +77,7 @@ class Replayed(gym.Env[str, str]):
         self.irrevocable: tuple[str, ...] = ()
         self.idle: tuple[str, ...] = ()
         self.refusal_is_free = False
+        self.refusals: tuple[str, ...] = ()
         self.meanings: dict[str, str] = {}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:

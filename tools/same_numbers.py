@@ -32,19 +32,39 @@ from same_numbers_cases import CASES, Case
 from small_world import Endpoint, make_files
 
 # ---- What the new house calls things; a checkout is new if this folder is there. Old name: new name.
-MARKER = "src/wean/experiment"
-RENAMED: dict[str, str] = {}
+MARKER = "src/wean/processes.py"
+RENAMED: dict[str, str] = {
+    "student.reach": "student.view_radius",
+    "student.edges": "student.border_distances",
+    "student.census": "student.object_set",
+    "student.mirror": "student.reflection",
+    "epochs": "num_epochs",
+    "total_timesteps=300": "gradient_steps=300",  # what offline cases set
+}
 """Settings on the command line, e.g. "student.reach": "student.view_radius"; or a setting with its value."""
-RENAMED_COMMANDS: dict[str, str] = {}
-"""Every other word of a command line: verbs, options, methods, e.g. "lessons": "export-prompts"."""
-RENAMED_FIELDS: dict[str, str] = {}
+RENAMED_COMMANDS: dict[str, str] = {"lessons": "export-sft", "unlooped": "no_repeat"}
+"""Every other word of a command line: verbs, options, methods, e.g. "lessons": "export-sft"."""
+NOW_SETTINGS = ("--mode", "--elicitation", "--temperature")
+"""Options of `wean eval` that are settings of the advice, or of the prior, now."""
+RENAMED_FIELDS: dict[str, str] = {
+    "overall": "score",
+    "who": "policy",
+    "astray": "unsupported",
+    "final_unlooped": "final_no_repeat",
+    "reach": "view_radius",
+    "edges": "border_distances",
+    "census": "object_set",
+    "mirror": "reflection",
+}
 """Fields of JSON and columns of Parquet."""
-RENAMED_TENSORS: dict[str, str] = {}
+RENAMED_TENSORS: dict[str, str] = {"edges": "border_distances", "census": "object_set"}
 """Names of tensors, or parts of them between dots."""
-RENAMED_TEXTS: dict[str, str] = {}
+RENAMED_TEXTS: dict[str, str] = {"student (unlooped)": "student (no_repeat)", "unlooped": "no_repeat"}
 """Whole texts that stand in JSON, e.g. "student (sampled)": "student, sampled"."""
 RENAMED_OUTPUTS: dict[str, str] = {}
 """Files and folders that a run writes, e.g. "teacher.json": "advice.json"."""
+ADDED = {"success", "return", "length", "llm", "seed", "goals", "policy", "variations", "moves", "unit"}
+"""Fields that the new house has beside those of the old one."""
 
 LEFT_OUT = {
     *("schema", "command", "file", "page", "annotations", "path", "ledger", "bytes"),
@@ -98,7 +118,7 @@ class Checkout:
         """The whole command line, in this checkout's words."""
         words = shlex.split(command.replace("ENDPOINT", self.endpoint))
         if self.new:
-            words = [_translated(word) for word in words]
+            words = [_translated(word) for word in _with_settings(words)]
         return [sys.executable, "-m", "wean", *words]
 
     def run(self, case: Case) -> None:
@@ -149,6 +169,18 @@ class Checkout:
                 found[name if self.new else _translated_path(name)] = _read(file)
         named = {name: value if self.new else _renamed(value) for name, value in found.items()}
         return {name: _sorted(value) for name, value in named.items()} if case.unordered else named
+
+
+def _with_settings(words: list[str]) -> list[str]:
+    """A command line whose options that are settings now are written as such."""
+    if words[0] != "eval":
+        return words
+    section = "prior" if words[1] == "prior" else "advice"
+    found = []
+    for word in words:
+        joins = bool(found) and found[-1] in NOW_SETTINGS
+        found[-1 if joins else len(found) :] = [f"{section}.{found[-1][2:]}={word}" if joins else word]
+    return found
 
 
 def _translated(word: str) -> str:
@@ -206,6 +238,8 @@ def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
     """Where two contents differ, with both values."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
+            if key in ADDED and key not in old:
+                continue
             if isinstance(old, Tensors) or key not in LEFT_OUT:
                 here = f"{path}.{key}" if path else str(key)
                 yield from _differences(old.get(key, _MISSING), new.get(key, _MISSING), here)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from wean.students.q_table import TableValues
 
 from small_tasks import Corridor
 from wean.agents.policy import Policy, StudentPolicy, ValuesPolicy, load_policy
@@ -12,12 +11,14 @@ from wean.agents.references import EpsilonPolicy, ExpertPolicy, PriorPolicy, Ran
 from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
 from wean.evaluation.playing import play
-from wean.students.dense import DenseStudent
+from wean.students.action_values import TableValues
 from wean.students.saving import save_student
+from wean.students.student import DenseStudent
 from wean.tasks.situation import Situation
 from wean.tasks.splits import Case
 from wean.tasks.vector import SerialTasks
-from wean.teachers.priors import Prior, Proposals
+from wean.teachers.elicitation import Proposals
+from wean.teachers.priors import Prior
 
 
 class Solved(Corridor):

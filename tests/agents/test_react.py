@@ -21,7 +21,7 @@ from wean.llm.answers import Message
 from wean.tasks.registration import make_task
 from wean.tasks.splits import Case
 from wean.tasks.vector import SerialTasks
-from wean.teachers.plans import last_named
+from wean.teachers.reading import last_named
 from word_demos import Replayed, demonstration
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from scripted_words import Asking, Refusing, Rooms, Sayings, Still, agent, goals_in, student
-from wean.agents.text_agent import TextEpisode, take
+from scripted_words import Asking, Refusing, Rooms, Sayings, Still, agent, goals_in
+from wean.agents.text_agent import take
 
 
 def test_what_is_refused_although_it_is_admissible_is_not_tried_again() -> None:
@@ -66,12 +66,11 @@ def test_a_question_is_answered_before_a_sub_goal_is_over() -> None:
 def test_an_episode_can_be_played_step_by_step() -> None:
     said = ("walk to hall", "go to hall", "walk to shed", "go to shed", "get lamp", "take lamp")
     whole = agent(Sayings(*said)).play(Rooms(), 9)
-    task, ended = Rooms(), False
-    episode = TextEpisode(student(), Sayings(*said))
-    episode.begin(task)
-    while not ended and not episode.given_up:
-        observation, ended, info = take(task, episode.next_action())
-        episode.observe(observation, ended, info)
+    task, ended, stepping = Rooms(), False, agent(Sayings(*said))
+    stepping.begin(task)
+    while not ended and not stepping.given_up:
+        observation, ended, info = take(task, stepping.next_action())
+        stepping.observe(observation, info, ended)
     assert task.said == ["go to hall", "go to shed", "take lamp"]
-    assert episode.stats.trace == whole.trace
-    assert episode.stats.actions == whole.actions == 3
+    assert stepping.played.trace == whole.trace
+    assert stepping.played.actions == whole.actions == 3

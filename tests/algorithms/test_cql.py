@@ -18,7 +18,8 @@ from wean.errors import WeanError
 from wean.evaluation.evaluate import play_seeds
 from wean.students.action_values import TableValues
 from wean.tasks.vector import SerialTasks
-from wean.teachers.priors import Prior, Proposals
+from wean.teachers.elicitation import Proposals
+from wean.teachers.priors import Prior
 
 BOTH = ("left", "right")
 

@@ -16,7 +16,8 @@ from wean.evaluation.evaluate import play_seeds
 from wean.students.action_values import TableValues
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
-from wean.teachers.priors import Prior, Proposals
+from wean.teachers.elicitation import Proposals
+from wean.teachers.priors import Prior
 
 ONLINE, TARGET = torch.tensor([[1.0, 3.0, 2.0]]), torch.tensor([[10.0, 5.0, 7.0]])
 ALL, TWO = torch.tensor([[1 / 3, 1 / 3, 1 / 3]]), torch.tensor([[0.5, 0.0, 0.5]])

@@ -9,9 +9,9 @@ from wean.algorithms.imitation import Imitation, ImitationConfig
 from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
 from wean.students.config import StudentConfig
-from wean.students.dense import DenseStudent
+from wean.students.student import DenseStudent
 from wean.tasks.vector import SerialTasks
-from wean.teachers.plans import Advice
+from wean.teachers.elicitation import Advice
 from wean.teachers.teacher import Teacher
 
 

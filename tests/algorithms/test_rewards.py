@@ -19,7 +19,7 @@ from wean.evaluation.evaluate import play_seeds
 from wean.experiment.build import build
 from wean.experiment.settings import resolve
 from wean.students.config import StudentConfig
-from wean.students.dense import DenseStudent
+from wean.students.student import DenseStudent
 from wean.tasks.vector import SerialTasks, Steps, Tasks
 
 

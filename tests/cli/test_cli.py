@@ -94,39 +94,6 @@ def test_compare_lists_and_asks(run: Path, tmp_path: Path) -> None:
     assert all(row["advised"] for row in asked["rows"])
 
 
-ROOM = ("--task", "SimpleDoorKey")
-UNUSABLE = tuple(
-    (("eval", *words), 2, says)
-    for words, says in (
-        (("random", *ROOM, "--model", "recorded:doorkey"), "--model is for what asks a language model; random is none"),
-        (
-            ("random", *ROOM, "--acting", "greedy"),
-            "--acting is for a run's student that takes numbered actions; random",
-        ),
-        (("expert", *ROOM, "--strict"), "--strict is for what asks a language model; expert is none"),
-        (("teacher", *ROOM, "--history", "2"), "--history is for llm-agent; teacher is none"),
-        (("random", *ROOM, "--goals", "oracle"), "--goals is for students in words; random is none"),
-        (
-            ("random", *ROOM, "--goals", "mine"),
-            "--goals is one of student, oracle, random, random-first, random-things",
-        ),
-        (("random", *ROOM, "--data", "some.parquet"), "--data is for oracle, and for students in words with --goals"),
-        (("random", *ROOM, "--variations", "2"), "--variations is for tasks in words; SimpleDoorKey is none"),
-        (("random", *ROOM, "--max-moves", "2"), "--max-moves is for tasks in words; SimpleDoorKey is none"),
-        (("random", *ROOM, "--split", "dev"), "--split is for tasks in words; SimpleDoorKey is none"),
-        (("oracle", *ROOM, "--data", "scienceworld"), "oracle plays tasks in words; SimpleDoorKey is none"),
-        (("random", *ROOM, "advice.mode=argmax"), "advice.mode=argmax is for teacher (advice.*), prior (prior.*) and"),
-        (("teacher", *ROOM, "advice.mod=argmax"), "unknown key 'advice.mod'; did you mean 'advice.mode'?"),
-        (("teacher", *ROOM, "advice.mode=loud"), "advice.mode: input should be"),
-        (("llm-agent", *ROOM, "advice.mode=argmax"), "llm-agent uses advice.temperature alone; leave the others out"),
-        (("oracle", "--task", "ScienceWorld", "--only", "boil"), "name demonstrations of these variations with --data"),
-        (("random", "--task", "ScienceWorld", "--only", "boil", "--seed", "1"), "--episodes and --seed play by seeds"),
-        (("random", "--task", "ScienceWorld", "--split", "exam"), "no split 'exam'; there are train, dev, test"),
-        (("random", "--task", "ScienceWorld", "--only", "tea"), "tea"),
-    )
-)
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
@@ -154,7 +121,6 @@ UNUSABLE = tuple(
             2,
             "words; oracle is none",
         ),
-        *UNUSABLE,
         (("compare", "nowhere"), 2, "nowhere"),
         (("train", "llm4teach", "--seed", "one"), 2, "Invalid value for '--seed'"),
         (("train", "llm4teach", "--max-calls", "-1"), 2, "a budget of -1 calls makes no sense"),
@@ -179,7 +145,7 @@ def test_wrong_usage_is_one_line_that_names_the_remedy(
 
 def _lacking(path: Path) -> Path:
     """The recorded answers without those about keys."""
-    from wean.llm.backends.recorded import find_recorded
+    from wean.llm.recorded import find_recorded
 
     source = Path(sys.modules[find_recorded.__module__].__file__ or "").parent.parent / "recorded" / "doorkey.jsonl"
     rows = [

@@ -12,7 +12,7 @@ import pytest
 from wean.agents.references import TeacherPolicy
 from wean.evaluation.evaluate import play_seeds
 from wean.llm import open_model
-from wean.tasks.grid.naming import situation
+from wean.tasks.grid.words import stock_situation
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
 from wean.teachers.handwritten import write_answers
@@ -28,7 +28,7 @@ def test_a_describer_and_a_teacher_take_fewer_than_forty_lines() -> None:
 
 def test_its_teacher_knows_every_situation_and_brings_the_robot_home(tmp_path: Path) -> None:
     user = runpy.run_path(str(EXAMPLE))
-    answers = {situation(user["MISSION"], set(seen), None): plans for seen, plans in user["PLANS"].items()}
+    answers = {stock_situation(user["MISSION"], set(seen), None): plans for seen, plans in user["PLANS"].items()}
     write_answers(tmp_path / "answers.jsonl", answers)
     with open_model(f"recorded:{tmp_path / 'answers.jsonl'}", strict=True) as model:
         teacher = Teacher(model)

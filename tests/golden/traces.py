@@ -15,30 +15,34 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
-from wean.agents.skill_react import AgentPolicy
-from wean.agents.text_react import LanguageAgent
-from wean.data.shards import Shards
-from wean.evaluation.demonstrate import demonstrate
-from wean.evaluation.demonstration_player import Playing
-from wean.evaluation.episodes import play
 
+from wean.agents.react import ReactPolicy
+from wean.agents.references import RandomPolicy
 from wean.annotation.annotator import Annotator, RecordedAnnotator, answer_text
 from wean.annotation.propagation import Propagator
+from wean.data.parts import Blocks
 from wean.data.replay import NStep, Replay
 from wean.data.shipped import shipped
 from wean.errors import UsageError
-from wean.experiment.build import make_prior, make_teacher
+from wean.evaluation.demonstrations import DemoPlan, demonstrate
+from wean.evaluation.evaluate import play_seeds
+from wean.evaluation.playing import play
 from wean.experiment.presets import METHODS
-from wean.experiment.settings import AdviceSettings, PriorSettings, resolve
+from wean.experiment.settings import resolve
 from wean.llm import Ledger, scripted_model
-from wean.llm.question import Question
-from wean.llm.transfer import export_answers
+from wean.llm.answers import Question
+from wean.llm.transfer import export_lines
 from wean.students.text.examples import encode_episode, sft_rows
 from wean.students.text.prompt import EpisodeEncoder, PromptConfig
 from wean.tasks.registration import TASKS, make_task
+from wean.tasks.splits import Case
 from wean.tasks.vector import SerialTasks, chosen
-from wean.teachers.action_rating import rate
+from wean.teachers.config import AdviceConfig, PriorConfig
+from wean.teachers.elicitation import rate
+from wean.teachers.priors import Prior
+from wean.teachers.teacher import Teacher
 
 HEAVY = ("TextWorldCooking", "TextWorldTreasure", "TextWorldCoin", "ScienceWorld")
 SEEDS = (0, 10_000)
@@ -95,19 +99,19 @@ def exported(ledger: Ledger) -> list[dict[str, Any]]:
     import io
 
     out = io.StringIO()
-    export_answers(ledger, out)
+    export_lines(ledger, out)
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
 def advice(situations: Sequence[Any], model: Any, elicitation: str = "verbalized") -> list[Any]:
     """What a teacher makes of the answers: for each situation its plans with their probabilities."""
-    found = make_teacher(model, AdviceSettings(elicitation=elicitation)).advise(situations)
+    found = Teacher(model, AdviceConfig(elicitation=elicitation)).advise(situations)
     return [[[list(plan), _rounded(probability)] for plan, probability in one.plans] for one in found]
 
 
 def priors(situations: Sequence[Any], model: Any, elicitation: str = "verbalized") -> list[Any]:
     """What a prior makes of the answers: for each situation its weights over the choices."""
-    prior = make_prior(model, PriorSettings(elicitation=elicitation))
+    prior = Prior(model, PriorConfig(elicitation=elicitation))
     return [list(map(_rounded, found.weights)) for found in prior.propose(situations)]
 
 
@@ -119,14 +123,15 @@ def ratings(situations: Sequence[Any], model: Any) -> Any:
 def agents_play(task: str, history: int, model: Any) -> Any:
     """How a language model plays three episodes, a skill a question."""
     tasks = tasks_of(task)
-    policy = AgentPolicy(model, int(tasks.action_space.n), history)
-    played = play(policy, tasks, 3, 10_000)
-    return [list(map(float, played.returns)), list(map(int, played.lengths)), [list(t) for t in policy.query_stats]]
+    played = play_seeds(ReactPolicy(model, history), tasks, 3, 10_000)
+    asked = [[one.stats[name] for name in ("questions", "failed", "tokens")] for one in played.played]
+    return [list(map(float, played.returns)), list(map(int, played.lengths)), asked]
 
 
 def agent_in_words(task: Any, model: Any) -> Any:
     """How a language model plays a task in words."""
-    return [list(entry.values()) for entry in LanguageAgent(model, history=2).play(task, 10).trace]
+    (episode,) = play(ReactPolicy(model, history=2), SerialTasks([lambda: task]), [Case("golden", 0, 0)], max_moves=10)
+    return [list(entry.values()) for entry in episode.stats["trace"]]
 
 
 def demonstrations(name: str = "scienceworld") -> list[tuple[Any, Any]]:
@@ -177,7 +182,8 @@ def kept_episodes(task: str, folder: Path) -> list[Any]:
 
     file = folder / "kept.parquet"
     job = {"task": task, "policy": "random", "episodes": 6, "share": 0.5, "seed": 0}
-    demonstrate(Playing(task, partial(make_task, task), "random", None, 0.0, 0, None), Shards(file, job, False), 6, 0.5)
+    plan = DemoPlan(task, partial(make_task, task), "random", lambda tasks: RandomPolicy())
+    demonstrate(plan, Blocks(file, job, False), 6, 0.5)
     return [list(row.values()) for row in pq.read_table(file).to_pylist()]
 
 
@@ -192,10 +198,6 @@ def replayed_transitions(steps: Sequence[tuple[float, bool]], n: int, alpha: flo
     return [places.tolist(), *(column.tolist() for column in drawn)]
 
 
-RENAMED_SETTINGS: dict[str, str] = {}
-"""Settings that had another name when the golden files were written: new dotted name and old one."""
-
-
 def settings(method: str, task: str) -> dict[str, Any]:
     """The resolved settings of a method on a task, by dotted name."""
     found: dict[str, Any] = {}
@@ -205,7 +207,7 @@ def settings(method: str, task: str) -> dict[str, Any]:
         if isinstance(value, dict):
             todo += [(f"{name}.{inner}", one) for inner, one in value.items()]
         else:
-            found[RENAMED_SETTINGS.get(name, name)] = value
+            found[name] = value
     return dict(sorted(found.items()))
 
 
@@ -235,7 +237,8 @@ def _trace(name: str, seed: int) -> dict[str, Any]:
         seen["skills"].append(leading)
         seen["best"].append(known_or_none(tasks.best_actions))
         seen["explorer"].append(known_or_none(tasks.scripted_actions))
-        seen["cells"].append(known_or_none(tasks.named_cells))
+        cells = known_or_none(tasks.named_cells)
+        seen["cells"].append(cells if cells is None else sorted(cells))  # which first, is not promised
         number = _pick(draw, int(tasks.action_space.n), seen["best"][-1] or [], leading)
         stepped = tasks.step([0], [number])
         seen["achieved"].append(known_or_none(tasks.achieved))
@@ -343,14 +346,23 @@ def words() -> dict[str, Any]:
     return found
 
 
-class Retold:
+class Retold(gym.Env[str, str]):
     """A task in words that goes through a demonstration, whatever is done."""
 
+    observation_space = action_space = gym.spaces.Text(10_000)
     irrevocable: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+    refusal_is_free = False
+    max_moves = None
+    meanings: dict[str, str] = {}  # noqa: RUF012
 
     def __init__(self, trajectory: Any) -> None:
         self._path, self._at, self.score = trajectory.path, 0, 0.0
         self.description = trajectory.description
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[str, dict[str, Any]]:
+        return self.look(), {}
 
     def look(self) -> str:
         return self._path[min(self._at, len(self._path) - 1)].look

@@ -27,7 +27,7 @@ def test_prices_example(tmp_path):
 def test_options_of_endpoints_are_all_on_the_page():
     from dataclasses import fields
 
-    from wean.llm.backends.endpoint import EndpointOptions
+    from wean.llm.endpoint import EndpointOptions
 
     text = PAGE.read_text(encoding="utf-8")
     assert [field.name for field in fields(EndpointOptions) if field.name not in text] == []

@@ -12,6 +12,7 @@ from fake_server import FakeServer
 
 from wean.errors import UsageError, WeanError
 from wean.llm import Budget, BudgetError, Ledger, open_model
+from wean.llm.endpoint import EndpointOptions
 from wean.llm.prices import Price
 
 pytest.importorskip("openai")
@@ -156,7 +157,7 @@ def test_retry_after_is_honoured_by_all_threads(opened, ask):
 def test_a_longer_retry_after_than_we_wait_is_said(opened, ask):
     with (
         FakeServer(lambda body, attempt: "429:4000") as server,
-        pytest.raises(WeanError, match="left alone for 4000 s"),
+        pytest.raises(WeanError, match="asks to wait 4000 s"),
     ):
         opened(server).generate([ask("hello")])
 
@@ -187,7 +188,7 @@ def test_wrong_key_never_shows(tmp_path, ask, caplog, capfd, monkeypatch):
             model.generate([ask("hello")])
         assert server.headers[0]["authorization"] == f"Bearer {secret}"
         assert len(server.bodies) == 1
-        seen = f"{caught.value!r} {model.name} {model.identity} {model._source._options}"
+        seen = f"{caught.value!r} {model.name} {model.identity} {EndpointOptions(api_key=secret)}"
     captured = capfd.readouterr()
     assert secret not in seen + caplog.text + captured.out + captured.err
     for file in tmp_path.iterdir():
@@ -196,16 +197,19 @@ def test_wrong_key_never_shows(tmp_path, ask, caplog, capfd, monkeypatch):
 
 
 def test_a_key_in_a_servers_complaint_is_blotted_out(ledger, ask):
-    from wean.llm.backends.faults import scrub
+    from wean.llm.retry import scrub
 
     assert scrub("bad key sk-abc123456 or Bearer tok.en", "") == "bad key *** or ***"
     assert scrub("bad key hunter22", "hunter22") == "bad key ***"
     assert len(scrub("x" * 1000, "")) == 300
 
 
-def test_password_in_the_address_stays_out_of_names(ledger):
-    with open_model("http://me:secret@localhost:1/v1#m", ledger=ledger) as model:
-        assert "secret" not in model.name + model.identity + model._source._where
+def test_password_in_the_address_stays_out_of_names(ledger, ask):
+    with open_model("http://me:secret@localhost:1/v1#m", ledger=ledger, **FAST) as model:
+        assert "secret" not in model.name + model.identity
+        with pytest.raises(WeanError, match="localhost:1: cannot be reached") as caught:
+            model.generate([ask("hello")])
+        assert "secret" not in str(caught.value)
 
 
 def test_unknown_model_lists_what_there_is(ledger, ask):
@@ -374,6 +378,6 @@ def test_wrong_names_and_options(ledger, name, options, line):
     ],
 )
 def test_which_served_names_are_the_same_model(asked, served, wrong):
-    from wean.llm.backends.faults import served_something_else
+    from wean.llm.endpoint import served_something_else
 
     assert served_something_else(asked, served) is wrong

@@ -16,11 +16,10 @@ from fake_server import FakeServer
 
 from wean.errors import WeanError
 from wean.llm import Ledger, default_ledger_path, open_model, scripted_model
-from wean.llm.backends.backend import Reply
-from wean.llm.claims import is_void
+from wean.llm.answers import Answer, Question, key_of
 from wean.llm.database import FORMAT, LedgerError
-from wean.llm.question import Question, key_of
-from wean.llm.stats import ledger_stats
+from wean.llm.ledger import is_void
+from wean.llm.transfer import ledger_stats
 
 
 def question(text, **parameters):
@@ -28,7 +27,7 @@ def question(text, **parameters):
 
 
 def reply(text="yes"):
-    return Reply(text, 3, 1, False, 0.1, 0.25, "stop", {"host": "here"})
+    return Answer(text, 3, 1, False, 0.1, 0.25, "stop", provenance={"host": "here"})
 
 
 def test_stored_answers_are_found_by_question_and_sample(ledger):
@@ -90,7 +89,7 @@ def test_claims_are_renewed_while_held_and_expire_when_nobody_renews(tmp_path):
         one.claim([sample])
         time.sleep(0.8)
         assert other.claim([sample]).theirs == [sample]
-        one._claims.close()
+        one.close()
         time.sleep(0.5)
         assert other.claim([sample]).mine == [sample]
 
@@ -100,7 +99,7 @@ def test_claims_of_a_dead_process_are_void_at_once():
     child.start()
     child.join()
     with Ledger(":memory:") as ledger:
-        machine = ledger._claims.owner.rsplit(":", 2)[0]
+        machine = _owner(ledger).rsplit(":", 2)[0]
     later = time.time() + 100
     assert is_void(f"{machine}:{child.pid}:x", later, time.time())
     assert not is_void(f"{machine}:{os.getpid()}:x", later, time.time())
@@ -197,7 +196,7 @@ def test_many_processes_may_make_the_same_ledger_at_once(tmp_path):
         for worker in workers:
             worker.join()
         with Ledger(path) as ledger:
-            assert ledger_stats(ledger).models[0].answers == 6
+            assert ledger_stats(ledger)["models"][0]["answers"] == 6
 
 
 def test_failure_of_one_asker_lets_another_ask(ledger, ask):
@@ -208,7 +207,7 @@ def test_failure_of_one_asker_lets_another_ask(ledger, ask):
         scripted_model(broken, name="x", ledger=ledger).generate([ask("a")])
     model = scripted_model(lambda messages: "yes", name="x", ledger=ledger)
     assert model.generate([ask("a")])[0][0].text == "yes"
-    assert ledger_stats(ledger).unanswered == 0
+    assert ledger_stats(ledger)["unanswered"] == 0
 
 
 def test_replay_only_asks_nothing_and_notes_what_is_missing(tmp_path, ask):
@@ -220,7 +219,7 @@ def test_replay_only_asks_nothing_and_notes_what_is_missing(tmp_path, ask):
         assert model.generate([ask("a")])[0][0].text == "yes"
         with pytest.raises(WeanError, match=r"2 question\(s\).*only replays.*export --unanswered"):
             model.generate([ask("a"), ask("b"), ask("c")])
-        assert ledger_stats(ledger).unanswered == 2
+        assert ledger_stats(ledger)["unanswered"] == 2
 
 
 def test_can_be_read_while_somebody_writes(tmp_path):
@@ -231,7 +230,7 @@ def test_can_be_read_while_somebody_writes(tmp_path):
             connection.execute("DELETE FROM answers")
             start = time.monotonic()
             assert len(reader.find([(question("a"), 0)])) == 1
-            assert ledger_stats(reader).models[0].answers == 1
+            assert ledger_stats(reader)["models"][0]["answers"] == 1
             assert time.monotonic() - start < 1.0
 
 
@@ -248,10 +247,15 @@ def test_survives_fork_and_pickling(tmp_path):
         assert ledger.find([(question("a"), 0)])
 
 
-def _commit_b(ledger):
-    owner = ledger._claims.owner
-    assert f":{os.getpid()}:" in owner
+def _owner(ledger):
+    """Who claims a question with this ledger."""
     ledger.claim([(question("b"), 0)])
+    with ledger.database.read() as connection:
+        return connection.execute("SELECT owner FROM claims").fetchone()[0]
+
+
+def _commit_b(ledger):
+    assert f":{os.getpid()}:" in _owner(ledger)
     ledger.commit([(question("b"), 0)], [reply()])
 
 
@@ -357,11 +361,10 @@ def test_read_only_file(tmp_path):
 
 
 def test_replays_are_fast(ledger):
-    samples = [(question(f"situation {i} " + "words " * 200), 0) for i in range(1000)]
+    requests = [[{"role": "user", "content": f"situation {i} " + "words " * 200}] for i in range(1000)]
+    samples = [(Question.build("generate", "scripted:m", request, {}), 0) for request in requests]
     ledger.commit(samples, [reply()] * 1000)
-    model = scripted_model(lambda messages: pytest.fail("asked"), ledger=ledger)
-    model._source.identity = "m"
-    requests = [list(question.messages) for question, _ in samples]
+    model = scripted_model(lambda messages: pytest.fail("asked"), name="m", ledger=ledger)
     model.generate(requests[:10], max_tokens=None)
     start = time.perf_counter()
     model.generate(requests, max_tokens=None)

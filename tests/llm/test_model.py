@@ -86,12 +86,12 @@ def test_strict_stops(ask):
 
 
 def test_recorded_model_with_a_ledger_notes_there_and_finds_there(ledger, tmp_path, ask):
-    from wean.llm.transfer import export_unanswered, import_answers, open_output
+    from wean.llm.transfer import export_lines, import_answers, open_output
 
     open_model("recorded:doorkey", ledger=ledger).generate([ask("a")])
     path = tmp_path / "open.jsonl"
     with open_output(str(path)) as out:
-        assert export_unanswered(ledger, out) == 1
+        assert export_lines(ledger, out, unanswered=True) == 1
     path.write_text(json.dumps(json.loads(path.read_text()) | {"answer": "by hand"}))
     assert import_answers(ledger, path).added == 1
     model = open_model("recorded:doorkey", ledger=ledger, strict=True)
@@ -240,13 +240,13 @@ def test_a_budget_never_overruns_with_many_threads(ask):
 
 
 def test_what_the_budget_left_unasked_can_be_exported(ask, ledger):
-    from wean.llm.stats import ledger_stats
+    from wean.llm.transfer import ledger_stats
 
     model = scripted_model(lambda messages: "yes", budget=Budget(calls=3), ledger=ledger, concurrency=4)
     with pytest.raises(BudgetError):
         model.generate([ask(f"{i}") for i in range(10)])
     stats = ledger_stats(ledger)
-    assert (stats.models[0].answers, stats.unanswered) == (3, 7)
+    assert (stats["models"][0]["answers"], stats["unanswered"]) == (3, 7)
 
 
 def test_progress_is_told(ask):
@@ -292,13 +292,13 @@ def test_wrong_use_of_score(ask):
 
 
 def test_recorded_scores(tmp_path, ask, ledger):
-    from wean.llm.transfer import export_answers, open_output
+    from wean.llm.transfer import export_lines, open_output
 
     live = scripted_model(lambda m: "", score=lambda m, c: [-1.0, -2.0], ledger=ledger)
     live.score([ask("a")], [["x", "y"]])
     path = tmp_path / "scores.jsonl"
     with open_output(str(path)) as out:
-        export_answers(ledger, out)
+        export_lines(ledger, out)
     recorded = open_model(f"recorded:{path}")
     assert recorded.score([ask("a")], [["y", "x"]]) == [[-2.0, -1.0]]
     with pytest.raises(WeanError, match="no scores for a question"):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from wean.errors import WeanError
-from wean.llm.retry import Pacer, Retrier, RetryPolicy, TransientError, retry_after
+from wean.llm.retry import Retrier, TransientError, retry_after
 
 
 def failing(times, error):
@@ -24,15 +24,15 @@ def failing(times, error):
 
 
 def test_pauses_double_up_to_the_longest_and_vary():
-    policy = RetryPolicy(base_seconds=1.0, longest_pause=5.0)
+    retrier = Retrier("host", base_seconds=1.0, longest_pause=5.0)
     for failures, whole in ((1, 1.0), (2, 2.0), (3, 4.0), (4, 5.0), (30, 5.0)):
-        pauses = {policy.pause(failures) for _ in range(50)}
+        pauses = {retrier.pause(failures) for _ in range(50)}
         assert all(whole / 2 <= pause <= whole for pause in pauses)
         assert len(pauses) > 1
 
 
 def test_tries_so_often_and_no_more():
-    retrier = Retrier(RetryPolicy(attempts=3, base_seconds=0.0), Pacer(), "host")
+    retrier = Retrier("host", attempts=3, base_seconds=0.0)
     call, calls = failing(2, TransientError("flaky"))
     assert retrier.run(call) == 3
     call, calls = failing(9, TransientError("flaky"))
@@ -43,7 +43,7 @@ def test_tries_so_often_and_no_more():
 
 def test_a_host_that_never_answered_is_given_up_early_but_not_one_that_did():
     error = TransientError("refused", hopeless_at_first=True)
-    retrier = Retrier(RetryPolicy(attempts=5, base_seconds=0.0), Pacer(), "host")
+    retrier = Retrier("host", attempts=5, base_seconds=0.0)
     call, _ = failing(9, error)
     with pytest.raises(WeanError, match="tried 2 times"):
         retrier.run(call)
@@ -53,14 +53,16 @@ def test_a_host_that_never_answered_is_given_up_early_but_not_one_that_did():
 
 
 def test_retry_after_is_waited_for():
-    retrier = Retrier(RetryPolicy(base_seconds=0.0), Pacer(), "host")
+    retrier = Retrier("host", base_seconds=0.0)
     call, calls = failing(1, TransientError("busy", retry_after=0.2))
     retrier.run(call)
     assert calls[1] - calls[0] >= 0.2
 
 
 def test_other_errors_pass_through_at_once():
-    retrier = Retrier(RetryPolicy(), Pacer(), "host")
+    retrier = Retrier(
+        "host",
+    )
     call, calls = failing(1, WeanError("final"))
     with pytest.raises(WeanError, match=r"^final$"):
         retrier.run(call)

@@ -10,8 +10,7 @@ from typer.testing import CliRunner
 
 from wean.errors import UsageError, WeanError
 from wean.llm import Budget, BudgetError, Ledger, open_model, scripted_model
-from wean.llm.stats import ledger_stats
-from wean.llm.transfer import import_answers
+from wean.llm.transfer import import_answers, ledger_stats
 
 cli = CliRunner()
 
@@ -49,7 +48,7 @@ def test_export_and_import_bring_everything_across(filled, tmp_path, ask):
         assert (again.added, again.kept) == (0, 4)
         model = scripted_model(lambda m: pytest.fail("asked"), name="one", ledger=ledger)
         assert [a.text for a in model.generate([ask("ä")], n=3, temperature=0.5)[0]] == ["ä0", "ä1", "ä2"]
-        before, after = (ledger_stats(source).as_json() for source in (Ledger(filled), ledger))
+        before, after = (ledger_stats(source) for source in (Ledger(filled), ledger))
     for stats in (before, after):
         del stats["path"], stats["bytes"]
     assert before == after
@@ -84,7 +83,7 @@ def test_unanswered_questions_go_out_and_answers_come_in(tmp_path, ask):
             "unmatched": 0,
         }
         assert json.loads(result.stdout) == expected
-        assert ledger_stats(ledger).unanswered == 1
+        assert ledger_stats(ledger)["unanswered"] == 1
         assert [a.text for a in model.generate([ask("a")], n=2, temperature=1)[0]] == ["0", "1"]
 
 
@@ -122,7 +121,7 @@ def test_a_broken_line_imports_nothing(filled, tmp_path):
     with Ledger(tmp_path / "new.sqlite") as ledger:
         with pytest.raises(UsageError, match=r"out.jsonl:5: .*nothing was imported"):
             import_answers(ledger, out)
-        assert ledger_stats(ledger).models == []
+        assert ledger_stats(ledger)["models"] == []
         with pytest.raises(WeanError, match="cannot be read"):
             import_answers(ledger, tmp_path / "missing.jsonl")
         row = {"kind": "score", "model": "m", "messages": [{"role": "user", "content": "a"}], "answer": "[1]"}

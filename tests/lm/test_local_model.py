@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from lm.tiny import ask, tiny_llama, tiny_t5, tiny_tokenizer
 from wean.errors import UsageError, WeanError
 from wean.lm import LocalModel, load_model, model
-from wean.lm.identity import identity_of
+from wean.lm.cache import identity_of
 
 
 def test_a_folder_is_loaded_and_scores_as_before(llama_folder: Path, llama: LocalModel) -> None:

@@ -12,7 +12,7 @@ import pytest
 from lm.tiny import ask
 from wean.errors import WeanError
 from wean.lm import LocalModel, SentenceEncoder, load_encoder, load_model, packages
-from wean.lm.logprobs import plain_log_probabilities
+from wean.lm.scoring import plain_log_probabilities
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

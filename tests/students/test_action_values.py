@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from wean.agents.acting import Actor, TextActor
 
+from wean.agents.policy import load_policy
 from wean.errors import UsageError, WeanError
 from wean.students import text_values
 from wean.students.action_values import ActionValues, TableValues
-from wean.students.dense import DenseStudent
 from wean.students.saving import load_student, save_student
+from wean.students.student import DenseStudent
 from wean.students.text_values import PairHead, TextValues
 from wean.tasks.situation import Situation
 
@@ -100,8 +100,8 @@ def test_saved_and_loaded_it_acts_the_same_without_prior_or_encoder(make: type[T
     assert loaded.choose(moments, greedy=False) == pytest.approx(student.choose(moments, greedy=False))
     assert Digests.read == []
     assert loaded.parameter_count() == student.parameter_count()
-    actor = TextActor.load(tmp_path)
-    assert actor.act(HALL) == student.choose(moments[:1], greedy=True)[0].argmax()
+    policy = load_policy(tmp_path)
+    assert policy.act(HALL) == student.choose(moments[:1], greedy=True)[0].argmax()
 
 
 def test_values_are_the_heads_on_whitened_vectors_whatever_the_batch() -> None:
@@ -148,10 +148,10 @@ def test_a_table_that_is_too_small_says_what_to_do() -> None:
             student(moments)
 
 
-def test_each_kind_of_student_has_its_actor(tmp_path: Path) -> None:
+def test_each_kind_of_student_has_its_policy(tmp_path: Path) -> None:
     save_student(TableValues(2), tmp_path / "values")
     save_student(DenseStudent(5, 2, discrete=True), tmp_path / "dense")
-    with pytest.raises(UsageError, match="load it with TextActor"):
-        Actor.load(tmp_path / "values")
-    with pytest.raises(UsageError, match="load it with Actor"):
-        TextActor.load(tmp_path / "dense")
+    assert load_policy(tmp_path / "values").name == "student (greedy)"
+    assert load_policy(tmp_path / "dense").name == "student (sampled)"
+    with pytest.raises(UsageError, match="acts greedy or sampled"):
+        load_policy(tmp_path / "values", "no_repeat")

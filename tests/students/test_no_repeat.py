@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from wean.agents.acting import Actor
 
 from small_tasks import Corridor
 from wean.agents.policy import StudentPolicy, policy_of
@@ -11,8 +10,8 @@ from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
 from wean.students.action_values import TableValues
 from wean.students.config import StudentConfig
-from wean.students.dense import DenseStudent
 from wean.students.no_repeat import NoRepeat
+from wean.students.student import DenseStudent
 from wean.tasks.vector import SerialTasks
 
 
@@ -48,7 +47,7 @@ def test_a_student_that_goes_in_circles_gets_out_of_them() -> None:
     played = play_seeds(StudentPolicy(student, "no_repeat"), tasks, 6, 10_000)
     assert played.successes.mean() == 1
     assert set(played.lengths.tolist()) == {7}  # 0 1 0; there left, to no avail; both were taken: right, 1 2 3 4
-    actor, env = Actor(student, "no_repeat"), Corridor()
+    actor, env = StudentPolicy(student, "no_repeat"), Corridor()
     for _ in range(2):
         actor.reset()
         observation, _ = env.reset()

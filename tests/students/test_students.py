@@ -3,23 +3,23 @@
 import json
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from wean.agents.acting import Actor
-from wean.evaluation.episodes import play
 
-from wean.agents.policy import StudentPolicy
+from wean.agents.policy import StudentPolicy, load_policy
 from wean.algorithms.ppo import PPO, PPOConfig
 from wean.errors import UsageError, WeanError
+from wean.evaluation.evaluate import play_seeds
+from wean.students import saving
 from wean.students.config import StudentConfig
-from wean.students.dense import DenseStudent
 from wean.students.grid import GridStudent, border_distances, egocentric_index
 from wean.students.saving import load_student, make_student, save_student, weight_bytes
-from wean.students.student import Student
+from wean.students.student import DenseStudent, Student
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
 
@@ -255,7 +255,7 @@ def test_spaces_without_a_student_are_named() -> None:
 def test_an_actor_acts_as_the_student_does(tmp_path: Path, recurrent: bool) -> None:
     torch.manual_seed(0)
     save_student(DenseStudent(3, 4, config=StudentConfig(hidden=8, recurrent=recurrent)), tmp_path)
-    actor, student = Actor.load(tmp_path, "greedy"), load_student(tmp_path)
+    actor, student = load_policy(tmp_path, "greedy"), load_student(tmp_path)
     observations, state, fresh = (
         np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32),
         student.first_state(1),
@@ -280,7 +280,8 @@ def test_an_actor_draws_as_often_as_is_probable(tmp_path: Path) -> None:
         student.actor.bias.copy_(torch.tensor([0.0, 1.0, 2.0]))
     observation = np.array([0.3, -0.2], np.float32)
     expected = student.probabilities(observation[None], student.first_state(1), np.ones(1, bool))[0][0]
-    actor = Actor(student, seed=1)
+    actor = StudentPolicy(student)
+    actor.reset(1)
     drawn = np.bincount([actor.act(observation) for _ in range(3000)], minlength=3) / 3000
     assert drawn == pytest.approx(expected, abs=0.04)
 
@@ -333,7 +334,7 @@ def test_stacked_frames_train_as_an_array() -> None:
     PPO(
         student, tasks, PPOConfig(total_timesteps=2048, num_envs=8, num_steps=16, learning_rate=3e-4, gamma=0.0)
     ).learn()
-    played = play(StudentPolicy(student, "greedy"), SerialTasks([FrameStack]), 4, 10_000)
+    played = play_seeds(StudentPolicy(student, "greedy"), SerialTasks([FrameStack]), 4, 10_000)
     assert played.returns.mean() > 7
 
 
@@ -355,3 +356,34 @@ def test_a_folder_of_the_version_before_is_read(tmp_path: Path) -> None:
     assert again.config == student.config
     image = torch.from_numpy(_room(6, 6, (2, 2), 0, (3, 3))[None])
     assert torch.equal(again.features(image), student.features(image))
+
+
+class Linear(Student):
+    """A student that a package adds."""
+
+    kind = "linear"
+
+    def __init__(self, size: int, num_actions: int) -> None:
+        super().__init__({"size": size, "num_actions": num_actions}, size, num_actions)
+
+    @classmethod
+    def for_task(
+        cls, observation_space: gym.Space, num_actions: int, config: StudentConfig, observation: str
+    ) -> Student:
+        return cls(int(np.prod(observation_space.shape)), num_actions)
+
+    def features(self, observations: torch.Tensor) -> torch.Tensor:
+        return observations.flatten(1).float()
+
+
+def test_an_installed_package_can_add_a_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = SimpleNamespace(name="linear", load=lambda: Linear)
+    monkeypatch.setattr(saving, "entry_points", lambda group: [entry] if group == "wean.students" else [])
+    student = make_student(gym.spaces.Box(-1, 1, (2, 3)), gym.spaces.Discrete(4), StudentConfig(kind="linear"))
+    assert isinstance(student, Linear)
+    save_student(student, tmp_path)
+    again = load_student(tmp_path)
+    assert isinstance(again, Linear)
+    sight = np.ones((1, 2, 3), np.float32)
+    one, other = (s.probabilities(sight, s.first_state(1), np.ones(1, bool))[0] for s in (student, again))
+    assert (one == other).all()

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from wean.agents.acting import Actor
 
+from wean.agents.policy import StudentPolicy
 from wean.errors import UsageError
 from wean.students import subgoal_encoding as goals
 from wean.students.config import Goal, StudentConfig
@@ -147,7 +147,7 @@ def test_a_phrase_is_encoded_once_and_no_sub_goal_never() -> None:
 
 def test_what_does_not_fit_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"sees sub-goals; show it the task through wean.experiment.build.seen_by_run"):
-        Actor(_student("object")).act(_maps("object", "go to key")[0, ..., :4])
+        StudentPolicy(_student("object")).act(_maps("object", "go to key")[0, ..., :4])
     monkeypatch.setattr(Digests, "size", 8)
     with pytest.raises(UsageError, match=r"gives 8 numbers, a sub-goal takes 384; set student.encoder=minilm"):
         _probabilities(_student("language"), _maps("language", "go to key"))

@@ -63,9 +63,7 @@ def test_an_added_task_is_listed_with_its_package(install: Install) -> None:
 def test_a_package_that_cannot_be_imported_is_named_in_one_line(install: Install, value: str) -> None:
     install("broken", f"Broken = {value}")
     assert task_id("Broken") == "Broken"
-    with pytest.raises(
-        UsageError, match=r"'Broken' of the package broken cannot be imported.*repair or uninstall"
-    ) as e:
+    with pytest.raises(UsageError, match=r"cannot import 'Broken' of the package broken.*uninstall") as e:
         make_task("Broken")
     assert "\n" not in str(e.value)
 
@@ -79,5 +77,5 @@ def test_a_name_that_two_claim_is_refused_in_one_line(install: Install) -> None:
 
 def test_a_name_of_weans_own_cannot_be_claimed(install: Install) -> None:
     install("kitchens", "Kitchen = corridors:make")
-    with pytest.raises(UsageError, match="kitchens declares 'Kitchen' in wean.tasks"):
+    with pytest.raises(UsageError, match=r"kitchens declares 'Kitchen' in wean.tasks"):
         task_names()

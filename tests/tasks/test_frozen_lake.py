@@ -13,7 +13,7 @@ from gymnasium.utils.env_checker import check_env
 
 from wean.errors import UsageError
 from wean.evaluation.statistics import wilson
-from wean.tasks.frozen_lake import FrozenLake, Moves, map_number, optimal_success, success_of
+from wean.tasks.frozen_lake import FrozenLake, Moves, map_number, solve, success_of
 from wean.tasks.registration import make_task, task_names
 from wean.tasks.splits import split_of_number, split_of_seed
 from wean.tasks.vector import SerialTasks, Tasks
@@ -130,16 +130,16 @@ def test_a_picture_is_gymnasiums(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_the_optimal_success_within_the_horizon(name: str, optimum: float) -> None:
     lake = make_task(name)
-    assert optimal_success(lake.lake, lake.horizon)[-1, 0] == pytest.approx(optimum, abs=5e-5)
+    assert solve(lake.lake, lake.horizon).success[-1, 0] == pytest.approx(optimum, abs=5e-5)
 
 
 def test_the_optimum_counts_steps() -> None:
     lake = FrozenLake("4x4", slippery=False).lake
-    assert optimal_success(lake, 6)[:, 0].tolist() == [0, 0, 0, 0, 0, 0, 1]  # six moves are the shortest way
+    assert solve(lake, 6).success[:, 0].tolist() == [0, 0, 0, 0, 0, 0, 1]  # six moves are the shortest way
     slippery = FrozenLake("4x4").lake
     # One move before the goal, and the choice that may slide into it: one time in three.
-    assert optimal_success(slippery, 1)[1, 14] == pytest.approx(1 / 3)
-    assert optimal_success(slippery, 1)[1, 0] == 0
+    assert solve(slippery, 1).success[1, 14] == pytest.approx(1 / 3)
+    assert solve(slippery, 1).success[1, 0] == 0
 
 
 def test_the_success_of_fixed_moves() -> None:
@@ -149,13 +149,13 @@ def test_the_success_of_fixed_moves() -> None:
     dry = FrozenLake("4x4", slippery=False).lake
     assert [success_of(dry, moves, horizon) for horizon in (5, 6)] == [0.0, 1.0]
     slippery = FrozenLake("4x4")
-    assert 0 < success_of(slippery.lake, moves, 100) < optimal_success(slippery.lake, 100)[100, 0]
+    assert 0 < success_of(slippery.lake, moves, 100) < solve(slippery.lake, 100).success[100, 0]
 
 
 @pytest.mark.slow
 def test_who_plays_the_optimum_reaches_it() -> None:
     task = make_task("FrozenLake")
-    values = optimal_success(task.lake, task.horizon)
+    values = solve(task.lake, task.horizon).success
     best = np.zeros((task.horizon + 1, 64), int)
     for left in range(1, task.horizon + 1):
         for state in range(64):
@@ -204,7 +204,7 @@ def test_random_lakes_are_solvable_and_of_their_seeds_split(size: str) -> None:
         for seed in range(first, first + 150):
             lake.reset(seed=seed)
             assert is_valid([list(row) for row in lake.rows], side)
-            assert optimal_success(lake.lake, 200)[-1, 0] > 0
+            assert solve(lake.lake, 200).success[-1, 0] > 0
             assert split_of_number(map_number(lake.rows)) == split_of_seed(seed)
             drawn[split_of_seed(seed)].add(lake.rows)
     training, choosing, final = drawn.values()
@@ -297,4 +297,4 @@ def test_every_lake_with_its_optimum_is_on_the_page() -> None:
         if name != "FrozenLakeRandom":
             task = make_task(name)
             (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` ")]
-            assert f"| {optimal_success(task.lake, task.horizon)[-1, 0]:.3f} |" in row
+            assert f"| {solve(task.lake, task.horizon).success[-1, 0]:.3f} |" in row

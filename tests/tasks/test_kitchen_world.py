@@ -13,9 +13,8 @@ import pytest
 
 from wean.evaluation.statistics import wilson
 from wean.tasks.kitchen.env import Kitchen
-from wean.tasks.kitchen.layout import RECIPES, fixed_layout
 from wean.tasks.kitchen.macros import macros_of, perform
-from wean.tasks.kitchen.world import HAND, IN_BOWL, World
+from wean.tasks.kitchen.world import HAND, IN_BOWL, RECIPES, World, fixed_layout
 from wean.tasks.registration import make_task
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "kitchen_conformance.jsonl.gz"

@@ -10,7 +10,8 @@ from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
 from minigrid.core.world_object import Key
 
 from wean.errors import UsageError
-from wean.tasks.grid.room import NO_AGENT, Room, full_view
+from wean.tasks.grid.memory import NO_AGENT
+from wean.tasks.grid.room import Room
 from wean.tasks.grid.skills import FORWARD, LEFT, PICK_UP, RIGHT, TOGGLE
 from wean.tasks.registration import ROOMS, make_task
 
@@ -21,7 +22,7 @@ def place(room: Room, ahead: tuple[int, int]) -> None:
     """Stands the agent inside the room, facing the cell `ahead`."""
     for direction, (dx, dy) in enumerate(STEPS):
         x, y = ahead[0] - dx, ahead[1] - dy
-        inside = 0 < x < room._room[0] - 1 and 0 < y < room._room[1] - 1
+        inside = 0 < x < room.room_size[0] - 1 and 0 < y < room.room_size[1] - 1
         if inside and room.grid.get(x, y) is None:
             room.agent_pos, room.agent_dir = (x, y), direction
             return
@@ -70,7 +71,7 @@ def test_an_unknown_kind_names_those_there_are() -> None:
 
 
 def everything(room: Room) -> tuple[Any, ...]:
-    return full_view(room).tobytes(), tuple(int(c) for c in room.agent_pos), int(room.agent_dir)
+    return room.grid.encode().tobytes(), tuple(int(c) for c in room.agent_pos), int(room.agent_dir)
 
 
 @pytest.mark.parametrize("name", ROOMS)
@@ -301,7 +302,7 @@ def test_seen_cells_are_the_true_grid_and_unseen_ones_are_zeros(name: str) -> No
             carried += room.carrying is not None
             # Every other cell is either unseen or as it is now; what was seen stays seen.
             seen = image[..., 0] != OBJECT_TO_IDX["unseen"]
-            assert (image[..., told][seen & away] == full_view(room)[..., told][seen & away]).all()
+            assert (image[..., told][seen & away] == room.grid.encode()[..., told][seen & away]).all()
             assert (image[..., :3][~seen] == 0).all()
             assert (seen | ~known).all()
             known = seen

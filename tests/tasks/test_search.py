@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from wean.tasks.grid.search import board, facing, first_step, holds, marked
+from wean.tasks.grid.geometry import board, facing, first_step, geometry, holds, marked, visible
 from wean.tasks.grid.skills import (
     DOOR,
     DROP,
@@ -25,7 +25,6 @@ from wean.tasks.grid.skills import (
     explore,
     go_to,
 )
-from wean.tasks.grid.vision import geometry, visible
 from wean.tasks.registration import make_task
 
 

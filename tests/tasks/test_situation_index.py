@@ -1,7 +1,6 @@
 """Every distinct situation gets one number, and every text is kept once."""
 
-from wean.tasks.situation import Situation
-from wean.tasks.situation_index import SituationIndex
+from wean.tasks.situation import Situation, SituationIndex
 
 GOAL = "Get out."
 

@@ -12,7 +12,7 @@ from wean.llm import open_model
 from wean.tasks.grid.kinds import KINDS
 from wean.tasks.registration import ROOMS, make_task
 from wean.tasks.situation import LazySituation, Situation
-from wean.teachers.elicitation import messages, verbalized
+from wean.teachers.elicitation import plan_question, verbalized_plans
 
 ONE_KEY = """\
 You direct a small robot in a grid room. The robot sees only the few cells in front of it, and remembers which things \
@@ -81,7 +81,7 @@ def test_colours_are_named_in_the_order_of_first_sight_and_plans_are_mapped_back
         while not real or len(real) < 2:
             for x, y in ((x, y) for x in range(10) for y in range(10)):
                 thing = room.grid.get(x, y)
-                if thing is not None and thing.type in ("key", "door") and room._known[x * 10 + y]:
+                if thing is not None and thing.type in ("key", "door") and room.known_map().cells[x * 10 + y]:
                     number = dict(room.known_map().named[::-1])
                     name = next(name for name, cell in number.items() if cell == x * 10 + y)
                     assert real.setdefault(name.split()[0], thing.color) == thing.color
@@ -300,7 +300,7 @@ def test_every_situation_met_has_a_recorded_answer(met: tuple[str, dict[Hashable
     least = {"ColoredDoorKey": 15, "ColoredDoorKeyRandom": 19, "KeyInBox": 10, "RandomBoxKey": 16, "TwoDoor": 9}
     assert len(situations) >= least.get(name, 6)
     with open_model("recorded:doorkey", strict=True) as model:  # strict: a question without an answer is an error
-        advices = verbalized(model, list(situations.values()))
+        advices = verbalized_plans(model, list(situations.values()))
         assert model.unanswered == []
     for situation, advice in zip(situations.values(), advices, strict=True):
         assert advice.plans, situation.text
@@ -316,7 +316,7 @@ def test_questions_are_those_of_the_recorded_file_to_the_letter(met: tuple[str, 
     assert len(rows) == 80
     recorded = [row["messages"] for row in rows if name in row["tasks"]]
     for situation in situations.values():
-        assert recorded.count(messages(situation)) == 1, situation.text
+        assert recorded.count(plan_question(situation)) == 1, situation.text
 
 
 def test_lazy_words_are_built_only_when_read() -> None:

@@ -189,7 +189,7 @@ def test_explore_sees_the_whole_room(view_size: int) -> None:
         while (action := room.first_action(["explore"])) is not None:
             room.step(action)
             steps += 1
-        width, height = room._room
+        width, height = room.room_size
         image = room.gen_obs()["image"]
         interior = image[1 : width - 1, 1 : height - 1, 0]
         assert (interior != 0).all(), f"seed {seed}"

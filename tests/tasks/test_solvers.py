@@ -8,14 +8,19 @@ import pytest
 
 from small_tasks import Corridor
 from wean.errors import UsageError
-from wean.tasks.frozen_lake import FrozenLake, Moves, best_moves, optimal_success
-from wean.tasks.kitchen import solver
+from wean.tasks.frozen_lake import FrozenLake, Moves, solve
 from wean.tasks.kitchen.env import Kitchen
 from wean.tasks.kitchen.macros import perform
+from wean.tasks.kitchen.solver import shared_solver, solver_of
 from wean.tasks.kitchen.world import World
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
 from wean.tasks.workers import WorkerTasks
+
+
+def left_in(kitchen: Kitchen) -> int:
+    """The macro-actions of a shortest solution from here."""
+    return solver_of(kitchen.world, kitchen.sight).left(kitchen.world)
 
 
 @pytest.mark.parametrize(
@@ -29,11 +34,11 @@ def test_the_papers_kitchens_take_as_many_actions_as_exhaustive_search_finds(
     fewest = set()
     for episode in range(30):
         kitchen.reset(seed=episode)
-        assert solver.fewest_actions(kitchen) == actions
+        assert left_in(kitchen) == actions
         for left in reversed(range(actions)):
             _, _, terminated, truncated, _ = kitchen.step(int(random.choice(kitchen.best_actions())))
             assert (terminated, truncated) == (left == 0, False)
-            assert left == 0 or solver.fewest_actions(kitchen) == left
+            assert left == 0 or left_in(kitchen) == left
         fewest.add(kitchen.primitive_steps)
     assert min(fewest) >= primitive
 
@@ -77,7 +82,7 @@ def test_the_solver_is_a_plain_search_from_any_moment_of_any_kitchen(name: str) 
             if kitchen.step(int(random.integers(len(kitchen.actions))))[2]:
                 kitchen.reset(seed=seed)
         found = breadth_first(kitchen)
-        assert (solver.fewest_actions(kitchen), kitchen.best_actions()) == found
+        assert (left_in(kitchen), kitchen.best_actions()) == found
         asked += len(found[1])
     assert asked
 
@@ -90,22 +95,22 @@ def test_the_solver_is_a_plain_search_in_the_large_kitchens() -> None:
             kitchen.reset(seed=seed)
             for _ in range(int(random.integers(25))):
                 kitchen.step(int(random.integers(8)))
-            assert (solver.fewest_actions(kitchen), kitchen.best_actions()) == breadth_first(kitchen)
+            assert (left_in(kitchen), kitchen.best_actions()) == breadth_first(kitchen)
 
 
 def test_random_kitchens_share_searches() -> None:
-    solver._make_solver.cache_clear()
+    shared_solver.cache_clear()
     kitchen = make_task("KitchenRandom")
     for seed in range(25):
         kitchen.reset(seed=seed)
         assert len(kitchen.best_actions()) >= 1
-    assert solver._make_solver.cache_info().currsize < 10
+    assert shared_solver.cache_info().currsize < 10
 
 
 def test_the_best_moves_of_a_lake_reach_its_optimum() -> None:
     for name in ("FrozenLake", "FrozenLakeDry", "FrozenLake4x4"):
         lake = make_task(name)
-        best, horizon = best_moves(lake.lake, lake.horizon), lake.horizon
+        best, horizon = solve(lake.lake, lake.horizon).moves, lake.horizon
         for pick in ("first", "last"):
             values = np.zeros(best.shape[1])
             for left in range(1, horizon + 1):
@@ -117,7 +122,7 @@ def test_the_best_moves_of_a_lake_reach_its_optimum() -> None:
                         for s in range(best.shape[1])
                     ]
                 )
-            assert values == pytest.approx(optimal_success(lake.lake, horizon)[-1], abs=1e-6)
+            assert values == pytest.approx(solve(lake.lake, horizon).success[-1], abs=1e-6)
 
 
 def test_on_dry_ice_the_best_moves_are_the_shortest_way() -> None:
@@ -145,7 +150,7 @@ def test_a_new_lake_has_best_moves_of_its_own() -> None:
     found = []
     for seed in range(5):
         lake.reset(seed=seed)
-        assert lake.best_actions() == np.flatnonzero(best_moves(lake.lake, 200)[200, 0]).tolist()
+        assert lake.best_actions() == np.flatnonzero(solve(lake.lake, 200).moves[200, 0]).tolist()
         found.append(lake.best_actions())
     assert len({str(best) for best in found}) > 1
 

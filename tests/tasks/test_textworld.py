@@ -17,8 +17,7 @@ from wean.errors import UsageError, WeanError
 from wean.evaluation import oracle
 from wean.tasks.registration import make_task
 from wean.tasks.textworld.env import TextWorld
-from wean.tasks.textworld.games import CHALLENGES, GAMES, Family, family, game_file
-from wean.tasks.textworld.machine import is_for_game
+from wean.tasks.textworld.games import CHALLENGES, GAMES, Family, family, game_file, is_for_game
 from wean.tasks.vector import SerialTasks
 from wean.tasks.workers import WorkerTasks
 

@@ -6,8 +6,8 @@ from minigrid.core.constants import OBJECT_TO_IDX
 from minigrid.core.grid import Grid
 from minigrid.core.world_object import Door, Floor, Wall
 
-from wean.tasks.grid.room import Room, full_view
-from wean.tasks.grid.vision import geometry, visible
+from wean.tasks.grid.geometry import geometry, visible
+from wean.tasks.grid.room import Room
 from wean.tasks.registration import ROOMS
 
 
@@ -36,7 +36,7 @@ class SlowMemory:
                 if mask[i, j] and 0 <= x < room.width and 0 <= y < room.height:
                     self.seen[x, y] = True
         image = np.zeros((room.width, room.height, 4), np.uint8)
-        image[..., :3] = full_view(room) * self.seen[..., None]
+        image[..., :3] = room.grid.encode() * self.seen[..., None]
         image[..., 3] = 4
         own = (OBJECT_TO_IDX["empty"], 0, 0) if room.carrying is None else room.carrying.encode()
         image[tuple(room.agent_pos)] = (*own, room.agent_dir)
@@ -87,7 +87,7 @@ def test_an_opened_door_can_be_seen_through() -> None:
     door = room.grid.get(x, y)
     for direction, (dx, dy) in enumerate(((1, 0), (0, 1), (-1, 0), (0, -1))):
         ahead = (x - dx, y - dy)
-        if 0 < ahead[0] < room._room[0] - 1 and 0 < ahead[1] < room._room[1] - 1:
+        if 0 < ahead[0] < room.room_size[0] - 1 and 0 < ahead[1] < room.room_size[1] - 1:
             room.agent_pos, room.agent_dir = ahead, direction
     room.gen_obs()
     slow.look(room)

@@ -9,7 +9,7 @@ from wean.errors import UsageError
 from wean.tasks.vector import SerialTasks
 from wean.teachers.ask_or_act import ASK, GO_ON, NEVER_ASK, AskingCost, AskOrAct, QueryStats
 from wean.teachers.config import AdviceConfig
-from wean.teachers.plans import Advice
+from wean.teachers.elicitation import Advice
 from wean.teachers.teacher import Teacher
 
 COST = AskingCost(first=0.01, change=0.0, repeat=0.06)
@@ -118,5 +118,5 @@ def test_what_does_not_fit_is_one_line() -> None:
     teacher = Teacher(lambda situations: [PLANS["Silence."]] * len(situations), AdviceConfig(mode="argmax"))
     with pytest.raises(UsageError, match=r"does not list its skills; give it `skill_names`"):
         AskOrAct(SerialTasks([Corridor]), teacher)
-    with pytest.raises(UsageError, match=r"one at a time; set advice.mode=argmax"):
+    with pytest.raises(UsageError, match=r"one plan at a time; set advice.mode=argmax"):
         AskOrAct(SerialTasks([Errand]), Teacher(lambda situations: [], AdviceConfig(mode="soft")))

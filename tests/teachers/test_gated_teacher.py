@@ -10,8 +10,8 @@ from small_tasks import Corridor
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
 from wean.teachers.config import AdviceConfig
+from wean.teachers.elicitation import Advice
 from wean.teachers.gated_teacher import GatedTeacher, QueryContext, wanted
-from wean.teachers.plans import Advice
 from wean.teachers.teacher import Teacher
 
 RIGHT = Advice(((("right",), 1.0),))

@@ -15,7 +15,14 @@ from wean.llm import open_model, scripted_model
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
 from wean.teachers.config import PriorConfig
-from wean.teachers.priors import Prior, Proposals, logprobs, messages, samples, verbalized
+from wean.teachers.elicitation import (
+    Proposals,
+    choice_question,
+    sampled_choices,
+    scored_choices,
+    verbalized_choices,
+)
+from wean.teachers.priors import Prior
 
 HALL = Situation("Get out.", "You are in a hall.", ("go north", "go south", "wait"))
 STATED = '{"choices": [{"choice": "go north", "probability": 0.8}, {"choice": "wait", "probability": 0.2}]}'
@@ -30,28 +37,28 @@ def _fixed(*weights: float) -> Prior:
 
 
 def test_the_question_holds_goal_situation_and_every_choice() -> None:
-    system, user = messages(HALL)
+    system, user = choice_question(HALL)
     assert system["content"].startswith("Get out. ")
     assert user["content"] == "You are in a hall.\n\nThe choices are:\n- go north\n- go south\n- wait"
 
 
 def test_verbalized_probabilities_and_their_temperature() -> None:
-    [found] = verbalized(scripted_model(lambda request: STATED), [HALL])
+    [found] = verbalized_choices(scripted_model(lambda request: STATED), [HALL])
     assert found.weights.tolist() == pytest.approx([0.8, 0, 0.2])
     assert found.answers == (STATED,)
     # T = 0.5 squares them: 0.64 and 0.04 of 0.68.
-    [sharp] = verbalized(scripted_model(lambda request: STATED), [HALL], temperature=0.5)
+    [sharp] = verbalized_choices(scripted_model(lambda request: STATED), [HALL], temperature=0.5)
     assert sharp.weights.tolist() == pytest.approx([16 / 17, 0, 1 / 17])
 
 
 def test_samples_are_shares_of_the_readable_answers(tmp_path: Path) -> None:
-    from wean.teachers.priors import _ONE
+    from wean.teachers.elicitation import _CHOICE
 
     said = ["go north", "Go north!", "let me think", "wait", "go up"]
     file = tmp_path / "said.jsonl"
-    request = messages(HALL, _ONE)
+    request = choice_question(HALL, _CHOICE)
     file.write_text("".join(json.dumps({"messages": request, "answer": answer}) + "\n" for answer in said))
-    [found] = samples(open_model(f"recorded:{file}"), [HALL], k=5)
+    [found] = sampled_choices(open_model(f"recorded:{file}"), [HALL], k=5)
     assert found.weights.tolist() == pytest.approx([2 / 3, 0, 1 / 3])
     assert found.answers == tuple(said)
 
@@ -63,9 +70,9 @@ def test_logprobs_are_the_softmax_of_the_scores(tmp_path: Path) -> None:
             return [[-1.0, -2.0, -3.0]]
 
     weights = np.exp([-1.0, -2, -3]) / np.exp([-1.0, -2, -3]).sum()
-    [found] = logprobs(Scores(), [HALL])  # type: ignore[arg-type]
+    [found] = scored_choices(Scores(), [HALL])  # type: ignore[arg-type]
     assert found.weights == pytest.approx(weights)
-    [flat] = logprobs(Scores(), [HALL], temperature=2.0)  # type: ignore[arg-type]
+    [flat] = scored_choices(Scores(), [HALL], temperature=2.0)  # type: ignore[arg-type]
     assert flat.weights == pytest.approx(weights**0.5 / (weights**0.5).sum())
 
 

@@ -12,7 +12,8 @@ from wean.tasks.grid.phrases import numbers_of
 from wean.tasks.registration import make_task
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
-from wean.teachers.plans import Advice, Plan
+from wean.teachers.elicitation import Advice
+from wean.teachers.reading import Plan
 from wean.teachers.subgoal_tasks import SubgoalTasks
 
 PLAN = ("go to key", "pick up key", "go to door", "open door")

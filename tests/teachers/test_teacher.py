@@ -10,8 +10,7 @@ from wean.llm import scripted_model
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
 from wean.teachers.config import AdviceConfig, Mode
-from wean.teachers.elicitation import logprobs, messages, samples, verbalized
-from wean.teachers.plans import Advice
+from wean.teachers.elicitation import Advice, plan_question, sampled_plans, scored_plans, verbalized_plans
 from wean.teachers.teacher import Teacher
 
 MIXED = Advice(((("right",), 0.7), (("left",), 0.3)))
@@ -105,9 +104,9 @@ def test_verbalized_asks_once_with_goal_and_text() -> None:
         plans = '[{"skills": ["go to key"], "probability": 0.75}, {"skills": ["explore"], "probability": 0.25}]'
         return f'Sure.\n{{"plans": {plans}}}'
 
-    advice = verbalized(scripted_model(answer), [KEY])[0]  # type: ignore[arg-type]
+    advice = verbalized_plans(scripted_model(answer), [KEY])[0]  # type: ignore[arg-type]
     assert dict(advice.plans) == {("go to key",): 0.75, ("explore",): 0.25}
-    assert seen == [messages(KEY)]
+    assert seen == [plan_question(KEY)]
     assert seen[0][0]["content"].startswith("Open the door. Decide what it should do from here.")
     assert seen[0][1] == {"role": "user", "content": "You see a key."}
 
@@ -118,14 +117,14 @@ def test_samples_counts_plans_and_ignores_what_cannot_be_read() -> None:
     def answer(asked: list[dict[str, str]], sample: int) -> str:
         return f'{{"plans": [{{"skills": ["{texts[sample]}"]}}]}}' if texts[sample] != "???" else "no idea"
 
-    advice = samples(scripted_model(answer), [KEY], n=6)[0]  # type: ignore[arg-type]
+    advice = sampled_plans(scripted_model(answer), [KEY], n=6)[0]  # type: ignore[arg-type]
     assert dict(advice.plans) == pytest.approx({("go to key",): 2 / 5, ("explore",): 3 / 5})
     assert len(advice.answers) == 6
 
 
 def test_samples_stops_early_when_settled() -> None:
     model = scripted_model(lambda asked: '{"plans": [{"skills": ["explore"]}]}')
-    assert dict(samples(model, [KEY], n=10, settled=4)[0].plans) == {("explore",): 1.0}
+    assert dict(sampled_plans(model, [KEY], n=10, settled=4)[0].plans) == {("explore",): 1.0}
     assert model.counts.asked == 4
 
 
@@ -134,8 +133,8 @@ def test_logprobs_is_the_softmax_over_the_choices() -> None:
         return [float(np.log({"explore": 0.2, "go to key": 0.6}[name])) for name in candidates]
 
     model = scripted_model(lambda asked: "", score=score)  # type: ignore[arg-type]
-    assert dict(logprobs(model, [KEY])[0].plans) == pytest.approx({("explore",): 0.25, ("go to key",): 0.75})
-    flat = dict(logprobs(model, [KEY], temperature=1e9)[0].plans)
+    assert dict(scored_plans(model, [KEY])[0].plans) == pytest.approx({("explore",): 0.25, ("go to key",): 0.75})
+    flat = dict(scored_plans(model, [KEY], temperature=1e9)[0].plans)
     assert flat == pytest.approx({("explore",): 0.5, ("go to key",): 0.5})
 
 

@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 
 from wean.agents.policy import Policy
 from wean.errors import UsageError
-from wean.llm.answers import Answer, Message
+from wean.llm.answers import Answer, Message, tokens_used
 from wean.llm.model import LanguageModel
-from wean.llm.question import tokens_used
 from wean.tasks.situation import Situation
 from wean.tasks.splits import Case
 from wean.tasks.text_task import TextTask
 from wean.tasks.vector import Steps, Tasks, has_numbered_actions, num_actions
-from wean.teachers.plans import last_named
-from wean.teachers.proposals import project
+from wean.teachers.reading import last_named, project
 
 SILENT = 40
 """Answers that name no command and commands that cost no move, in a row; then an episode is given up."""
@@ -75,7 +73,7 @@ class ReactPolicy(Policy):
     and the skills that can do something now; where the answer names none of them (or a recorded model has no answer), a
     random one is taken. Where no skill can do anything, a random primitive action is taken and nothing is asked.
 
-    In a text task an answer counts as the admissible command that it names (see `wean.teachers.proposals.project`).
+    In a text task an answer counts as the admissible command that it names (see `wean.teachers.reading.project`).
     One that names none is not put to the task and costs no move, but the next question tells of it.
 
     `episode_stats` counts `questions`, `failed` (answers that named nothing that can be done) and `tokens` (read and

@@ -26,7 +26,8 @@ class RandomPolicy(Policy):
     ) -> NDArray[np.float64]:
         """See `Policy.probabilities`."""
         counts = np.array(action_counts(tasks, which))
-        return (np.arange(counts.max()) < counts[:, None]) / counts[:, None]
+        probabilities: NDArray[np.float64] = (np.arange(counts.max()) < counts[:, None]) / counts[:, None]
+        return probabilities
 
 
 class RandomTextPolicy(Policy):
@@ -206,7 +207,7 @@ class PriorPolicy(Policy):
             probability[: len(row)] = row if row.any() else 1 / len(row)
         if self._expert is not None:
             best = self._expert.probabilities(tasks, which, observations, draws)
-            supported = ((best > 0) & (probabilities > 0)).any(1)
+            supported = [bool(row.any()) for row in (best > 0) & (probabilities > 0)]
             for index, row, fine in zip(which, rows, supported, strict=True):
                 stats = self._stats[index]
                 stats["moments"] += 1

@@ -13,12 +13,11 @@ What demonstrations have in common constrains sub-goals and actions further: `we
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from wean.agents.subgoal_source import SubgoalSource
 from wean.data.normalize import normalize
@@ -26,45 +25,11 @@ from wean.students.text.decoder import Decoder, EpisodeDecoder, Generated
 from wean.students.text.rules import ActingRules, StateKey
 from wean.students.text.seq2seq_decoder import decoder_for
 from wean.students.text.student import TextStudent
+from wean.tasks.text_task import TextTask
 
-NOT_TAKEN = ("No known action matches that input", "Unknown action")
-"""How a task that spends no move on it answers a text that is no action."""
-_AMBIGUOUS = "Ambiguous request"
-_NUMBERED = re.compile(r"^\s*(\d+):\s*(.+?)\s*$", re.MULTILINE)
-_REFUSED = 1 << 20  # more than any number of repetitions
 SILENT = 40
 """Actions and answers in a row that cost no move; then an episode is given up."""
-
-
-class WordsTask(Protocol):
-    """What a task must offer to be played in words."""
-
-    irrevocable: Any
-    """Beginnings of actions that may spoil the task."""
-    idle: Any
-    """Actions that only let time pass."""
-    refusal_is_free: Any
-    """Whether a text that is no action costs no move."""
-
-    @property
-    def description(self) -> str:
-        """The task in words."""
-
-    @property
-    def score(self) -> float:
-        """From 0 to 100; below 0 where the task was spoilt."""
-
-    def look(self) -> str:
-        """What can be seen."""
-
-    def inventory(self) -> str:
-        """What is carried."""
-
-    def situation(self) -> Any:
-        """Its `choices` are the admissible actions."""
-
-    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        """Gymnasium's."""
+_REFUSED = 1 << 20  # more than any number of repetitions
 
 
 @dataclass
@@ -96,29 +61,50 @@ class Played:
     trace: list[dict[str, Any]] = field(default_factory=list)
 
 
-def take(task: WordsTask, action: str) -> tuple[str, bool, dict[str, Any]]:
+def take(task: TextTask, action: str) -> tuple[str, bool, dict[str, Any]]:
     """Takes an action; returns the answer of the task, whether the episode is over, and the step's `info`."""
     observation, _, terminated, truncated, info = task.step(action)
     return str(info.get("feedback", observation)), terminated or truncated, info
 
 
-class TextEpisode:
-    """One episode of a text student, step by step.
+class TextAgent:
+    """A text student that plays episodes, one after the other.
 
-    `begin(task)`, then `next_action()` and `observe(...)` in turns until the task ends or `given_up`.
+    Whole ones with `play`; or step by step: `begin(task)`, then `next_action()` and `observe(...)` in turns until the
+    task has ended or the episode is `given_up`.
+
+    Attributes:
+        played: The current episode so far.
 
     Args:
         student: The student.
-        decoder: Its decoder, or an ensemble's.
         subgoals: Names sub-goals in place of the student; they still end as the student says.
+        others: Students that act with it as an ensemble.
+        decoder: Decodes in place of the students' own decoder.
     """
 
-    def __init__(self, student: TextStudent, decoder: Decoder, subgoals: SubgoalSource | None = None) -> None:
-        self._student, self._decoder, self._subgoals = student, decoder, subgoals
+    def __init__(
+        self,
+        student: TextStudent,
+        subgoals: SubgoalSource | None = None,
+        others: Sequence[TextStudent] = (),
+        decoder: Decoder | None = None,
+    ) -> None:
+        self._student, self._subgoals = student, subgoals
+        self._decoder = decoder or decoder_for(student, others)
 
-    def begin(self, task: WordsTask) -> None:
+    def play(self, task: TextTask, max_moves: int) -> Played:
+        """Plays a task that was just reset, for a number of moves at most."""
+        self.begin(task)
+        ended = False
+        while not ended and self.played.moves < max_moves and not self.given_up:
+            observation, ended, info = take(task, self.next_action())
+            self.observe(observation, info, ended)
+        return self.played
+
+    def begin(self, task: TextTask) -> None:
         """Begins the episode of a task that was just reset."""
-        self._task, self.stats = task, Played()
+        self._task, self.played = task, Played(score=float(task.score))
         self._read_before = self._decoder.tokens_read
         self._silent = 0  # actions in a row that cost no move
         self._num_goals = 0
@@ -126,10 +112,10 @@ class TextEpisode:
         self._given = False  # whether the sub-goal was not named by the student
         self._taken: Counter[tuple[str, StateKey]] = Counter()
         self._looped: set[StateKey] = set()  # states in which a sub-goal was asked for because of a loop
-        self._question: dict[str, str] = {}  # what the answers to a question of the task stand for
+        self._question: Mapping[str, str] = {}  # what the answers to a question of the task stand for
         self._text = self._replacement = ""
         look, carried = task.look(), task.inventory()
-        self._state: StateKey = (look, carried, float(task.score))
+        self._state: StateKey = (look, carried, self.played.score)
         self._episode = self._student.episode()
         self._episode.begin(task.description, look, carried)
         self._proposals = EpisodeDecoder(self._student, self._decoder, self._episode)
@@ -155,16 +141,15 @@ class TextEpisode:
         self._count()
         return self._action
 
-    def observe(self, observation: str, ended: bool, info: dict[str, Any]) -> None:
+    def observe(self, observation: str, info: Mapping[str, Any], ended: bool) -> None:
         """Notes what came of the action.
 
         Args:
-            observation: What the task answered.
+            observation: The answer of the task.
+            info: The step's `info`; `moves` counts the moves.
             ended: Whether the episode is over.
-            info: The step's `info`; `moves` counts the moves, `feedback` is the answer if the observation is not.
         """
-        observation = str(info.get("feedback", observation))
-        refused = observation.startswith(NOT_TAKEN)
+        refused = observation.startswith(self._task.refusals)
         if refused and not ended and not self._matched:
             dropped = self._task.refusal_is_free and not self._question and self._drop_goal(self._action)
             choices = () if dropped else self._replacements(self._action)
@@ -174,7 +159,7 @@ class TextEpisode:
                 self._silent += dropped
                 self._count()
                 return
-        self._note(observation, refused, int(info.get("moves", self.stats.moves + 1)))
+        self._note(observation, refused, int(info.get("moves", self.played.moves + 1)))
         self._count()
 
     # --- sub-goals -----------------------------------------------------------------------------------------------
@@ -192,12 +177,12 @@ class TextEpisode:
         if self._state not in self._looped and self._rules.is_doubtful(goal):
             self._episode.withdraw_goal()
             self._rules.begin_goal(None, self._state)
-            self.stats.trace.append({"goal": "", "unsure": goal.text})
+            self.played.trace.append({"goal": "", "unsure": goal.text})
         else:
             self._episode.add_goal(goal.text, target=False)
             self._rules.begin_goal(goal, self._state)
-            self.stats.trace.append({"goal": self._episode.goal})
-        self.stats.seconds += time.perf_counter() - started
+            self.played.trace.append({"goal": self._episode.goal})
+        self.played.seconds += time.perf_counter() - started
 
     def _next_goal(self) -> None:
         """Ends the current sub-goal, or the stretch without one, and names the next."""
@@ -212,7 +197,7 @@ class TextEpisode:
         if self._rules.is_searching:
             self._next_goal()
             return True
-        self.stats.trace.append({"goal": "", "said": text})
+        self.played.trace.append({"goal": "", "said": text})
         self._episode.add_done(target=False)
         self._rules.begin_goal(None, self._state)
         self._num_actions = 0
@@ -220,8 +205,8 @@ class TextEpisode:
 
     def _breaks_loop(self, action: str) -> bool:
         """Notes a loop; whether another sub-goal was named because of it, as happens once in a state."""
-        self.stats.loops += 1
-        self.stats.trace.append({"loop": [action]})
+        self.played.loops += 1
+        self.played.trace.append({"loop": [action]})
         if not self._student.prompt.subgoals or self._state in self._looped:
             return False
         self._looped.add(self._state)
@@ -256,12 +241,12 @@ class TextEpisode:
         self._episode.make_room()
         plans = self._student.prompt.subgoals and self._num_actions and not self._question
         if plans and self._rules.is_goal_over(self._num_actions):
-            self.stats.seconds += time.perf_counter() - started
+            self.played.seconds += time.perf_counter() - started
             self._next_goal()
             started = time.perf_counter()
             self._episode.make_room()
         answer = self._proposals.generate_action(self._rules.allows_word, self._rules.accepts_action)
-        self.stats.seconds += time.perf_counter() - started
+        self.played.seconds += time.perf_counter() - started
         return answer
 
     def _as_action(self, text: str) -> str:
@@ -283,56 +268,29 @@ class TextEpisode:
         """The choice that the student finds most probable, by what each stands for."""
         started = time.perf_counter()
         chosen = choices[self._proposals.rank_actions([self._question.get(choice, choice) for choice in choices])]
-        self.stats.seconds += time.perf_counter() - started
+        self.played.seconds += time.perf_counter() - started
         return chosen
 
     # --- what came of it -----------------------------------------------------------------------------------------
 
     def _note(self, observation: str, refused: bool, moves: int) -> None:
         """Notes an action that was taken, or refused for good."""
-        action, stats, score = self._action, self.stats, float(self._task.score)
+        action, played, score = self._action, self.played, float(self._task.score)
         self._episode.add_action(action, target=False)
         look, carried = self._task.look(), self._task.inventory()
         self._episode.add_observation(observation, look, carried, score > self._score_before)
         self._rules.note_action(normalize(action), observation, look, carried)
         self._num_actions += 1
-        self._silent = self._silent + 1 if moves == stats.moves else 0
-        stats.actions += 1
-        stats.matched += self._matched
-        stats.moves, stats.score = moves, score
+        self._silent = self._silent + 1 if moves == played.moves else 0
+        played.actions += 1
+        played.matched += self._matched
+        played.moves, played.score = moves, score
         entry = {"action": action, "observation": observation[:300], "score": score, "moves": moves}
-        stats.trace.append(entry | ({"matched": True, "said": self._text} if self._matched else {}))
+        played.trace.append(entry | ({"matched": True, "said": self._text} if self._matched else {}))
         if not self._question:  # the same number answers one question after the other
             self._taken[action, self._state] += _REFUSED if refused else 1
-        is_asked = observation.startswith(_AMBIGUOUS)
-        self._question = dict(_NUMBERED.findall(observation)) if is_asked else {}
+        self._question = self._task.meanings
         self._state = (look, carried, score)
 
     def _count(self) -> None:
-        self.stats.tokens = self._decoder.tokens_read - self._read_before
-
-
-class TextAgent:
-    """A text student that plays whole episodes.
-
-    Args:
-        student: The student.
-        subgoals: Names sub-goals in place of the student; they still end as the student says.
-        decoder: The student's decoder; for an ensemble `decoder_for(student, others)`.
-    """
-
-    def __init__(
-        self, student: TextStudent, subgoals: SubgoalSource | None = None, decoder: Decoder | None = None
-    ) -> None:
-        self._episode = TextEpisode(student, decoder or decoder_for(student), subgoals)
-
-    def play(self, task: WordsTask, max_moves: int) -> Played:
-        """Plays a task that was just reset, for a number of moves at most."""
-        episode = self._episode
-        episode.begin(task)
-        ended = False
-        while not ended and episode.stats.moves < max_moves and not episode.given_up:
-            observation, ended, info = take(task, episode.next_action())
-            episode.observe(observation, ended, info)
-        episode.stats.score = float(task.score)
-        return episode.stats
+        self.played.tokens = self._decoder.tokens_read - self._read_before

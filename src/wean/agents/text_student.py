@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from wean.agents.policy import Policy
 from wean.agents.subgoal_source import SubgoalSource
-from wean.agents.text_agent import TextEpisode
+from wean.agents.text_agent import TextAgent
 from wean.students.text.seq2seq_decoder import decoder_for
 from wean.students.text.student import TextStudent
 from wean.tasks.splits import Case
@@ -32,14 +32,15 @@ class TextStudentPolicy(Policy):
         self, students: Sequence[TextStudent], planner: Callable[[Case], SubgoalSource | None] | None = None
     ) -> None:
         self._students, self._planner = students, planner
-        self._agents: dict[int, TextEpisode] = {}
+        self._agents: dict[int, TextAgent] = {}
 
     def begin(self, members: Sequence[Case]) -> None:
         """See `Policy.begin`."""
         first, *others = self._students
         planners = [self._planner(case) if self._planner else None for case in members]
         self._waiting = {
-            number: TextEpisode(first, decoder_for(first, others), planner) for number, planner in enumerate(planners)
+            number: TextAgent(first, planner, decoder=decoder_for(first, others))
+            for number, planner in enumerate(planners)
         }
         self._agents = {}
 
@@ -57,8 +58,8 @@ class TextStudentPolicy(Policy):
         """See `Policy.observe`."""
         over = steps.terminated | steps.truncated
         for place, index in enumerate(which):
-            self._agents[index].observe(steps.feedback(place), bool(over[place]), dict(steps.infos[place]))
+            self._agents[index].observe(steps.feedback(place), steps.infos[place], bool(over[place]))
 
     def episode_stats(self) -> list[dict[str, Any]]:
         """See `Policy.episode_stats`."""
-        return [asdict(self._agents[index].stats) for index in sorted(self._agents)]
+        return [asdict(self._agents[index].played) for index in sorted(self._agents)]

@@ -1,7 +1,7 @@
 """Conservative Q-learning from recorded episodes, alone or with a language model's prior over the actions.
 
 Discrete CQL: Kumar et al. 2020 (2006.04779, eq. 4 with the entropy regulariser, "CQL(H)") on double DQN. With a prior
-both the maximum of the target and the log-sum-exp run over what the prior proposes only (CQL-Prior, 2410.07927).
+the maximum of the target and the log-sum-exp run over the proposed actions only (CQL-Prior, 2410.07927).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class CQL(Offline):
         student: Trained in place.
         demonstrations: The recorded episodes.
         config: Settings.
-        prior: Proposes actions; None leaves all of them alike.
+        prior: Proposes actions; None proposes all of them alike.
         seed: Draws the episodes and the minibatches.
     """
 

@@ -2,15 +2,12 @@
 
 DQN: Mnih et al. 2015; double: van Hasselt et al. 2015 (1509.06461); n-step returns and priorities: 1511.05952,
 1710.02298. The prior by direct posterior sampling: LLM priors (2410.07927). The value-based KL regulariser: LINVIT
-(2402.16181). Without a prior each situation's actions are all proposed alike, and this is plain double DQN: nothing
-else changes.
+(2402.16181). Without a prior each situation's actions are all proposed alike: plain double DQN.
 """
 
 from __future__ import annotations
 
 import copy
-import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Self
 
@@ -20,8 +17,18 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from torch import Tensor
 
-from wean.algorithms.algorithm import Given, Needs, Unit, Update
-from wean.algorithms.optimization import adam, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.algorithm import (
+    EpisodeLog,
+    Given,
+    Needs,
+    Stopwatch,
+    Unit,
+    Update,
+    adam,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    take_step,
+)
 from wean.data.replay import NStep, Replay, Transitions
 from wean.students.action_values import ActionValues, posterior, tilted
 from wean.tasks.vector import Tasks, chosen
@@ -31,7 +38,7 @@ Backup = Literal["max", "expectation", "kl"]
 
 
 class Exploration(BaseModel):
-    """The share of moments in which the prior alone acts (without one: chance), falling linearly."""
+    """Share of the steps at which the prior alone acts (without one: the uniform distribution), falling linearly."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -85,7 +92,7 @@ class DQNConfig(BaseModel):
     max_grad_norm: float = Field(10.0, gt=0)
     """Gradients are scaled down to this norm."""
     exploration: Exploration = Exploration()
-    """When the prior alone acts (without one: chance)."""
+    """When the prior alone acts (without one: the uniform distribution)."""
     temperature: float = Field(0.0, ge=0)
     """T of the posterior p exp(Q / T) that acts otherwise, and of the backups that need one; 0 takes the best."""
     backup: Backup = "max"
@@ -95,7 +102,7 @@ class DQNConfig(BaseModel):
 
 
 def next_values(online: Tensor, target: Tensor, prior: Tensor, backup: Backup, temperature: float) -> Tensor:
-    r"""The value of a moment under the prior p.
+    r"""The value of a situation under the prior p.
 
     - `max`: Q'(b) of the best b that p proposes, by Q (1509.06461, with the maximum over the proposals only);
     - `expectation`: sum over b of q(b) Q'(b) with the posterior q = p exp(Q / T) / Z (2410.07927);
@@ -121,7 +128,7 @@ def td_errors(taken: Tensor, rewards: Tensor, discounts: Tensor, following: Tens
     """Q(s, a) - (r + discount * V'(s')).
 
     Args:
-        taken: (B,) Q of what was done.
+        taken: (B,) Q of the actions taken.
         rewards: (B,) sums of n rewards, discounted.
         discounts: (B,) gamma^n; 0 where the task ended.
         following: (B,) V', see `next_values`.
@@ -136,7 +143,7 @@ class DQN:
         student: Trained in place.
         tasks: `config.num_envs` of them.
         config: Settings.
-        prior: Proposes actions; None leaves all of them alike.
+        prior: Proposes actions; None proposes all of them alike.
         seed: Seeds actions, episodes and minibatches.
         episode_seeds: Episodes are reset to seeds drawn from range(*episode_seeds).
     """
@@ -158,7 +165,7 @@ class DQN:
         self.student, self.tasks, self.config, self.prior = student, tasks, config, prior
         self.matched = 0.0
         self.done = 0
-        self.seconds = {"environment": 0.0, "teacher": 0.0, "acting": 0.0, "learning": 0.0}
+        self.clock = Stopwatch("environment", "teacher", "acting", "learning")
         self.random = np.random.default_rng(seed)
         self.replay = Replay(config.buffer_size, self.random, config.prioritized)
         self.target = copy.deepcopy(student.head)
@@ -167,12 +174,11 @@ class DQN:
         self._n_step = NStep(self.replay, tasks.num, config.n_step, config.gamma)
         self._episode_seeds = episode_seeds
         self._members = list(range(tasks.num))
-        self._returns, self._lengths = np.zeros(tasks.num), np.zeros(tasks.num, np.int64)
-        self._finished: deque[tuple[float, int]] = deque(maxlen=100)
+        self._log = EpisodeLog(tasks.num)
         tasks.reset(self._members, self._draw_seeds(tasks.num))
         if prior is not None:
             student.attach_prior(prior.weights)
-        self._moments = self._meet(self._members)
+        self._situations = self._meet(self._members)
 
     @classmethod
     def make(cls, given: Given) -> Self:
@@ -185,8 +191,13 @@ class DQN:
         return self.config.total_timesteps
 
     @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds spent so far, by activity."""
+        return self.clock.seconds
+
+    @property
     def teacher_weight(self) -> float:
-        """The share of moments in which the prior alone acts now."""
+        """The current share of the steps at which the prior alone acts."""
         return self.config.exploration.share(self.done / self.config.total_timesteps) if self.prior else 0.0
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
@@ -202,31 +213,21 @@ class DQN:
             before = self.done
             self._play()
             if before >= config.learning_starts:
-                started = time.perf_counter()
-                for _ in range(self.done // config.train_frequency - before // config.train_frequency):
-                    metrics |= self._improve()
-                self.seconds["learning"] += time.perf_counter() - started
+                with self.clock("learning"):
+                    for _ in range(self.done // config.train_frequency - before // config.train_frequency):
+                        metrics |= self._improve()
             if on_update is not None and self.done // every > before // every:
-                on_update(Update(self.done, metrics | self._recent()))
+                on_update(Update(self.done, metrics | self._log.recent()))
         self.student.detach_prior()
 
     def _play(self) -> None:
-        """Steps every member once and keeps the books."""
-        tasks, config, random = self.tasks, self.config, self.random
-        started = time.perf_counter()
-        explore = config.exploration.share(self.done / config.total_timesteps)
-        prior = self.student.prior(self._moments)
-        with torch.no_grad():
-            chances = posterior(self.student(self._moments), prior, config.temperature)
-        chances = (1 - explore) * chances + explore * prior
-        draws = random.random((tasks.num, 1))
-        edges = chances.double().numpy().cumsum(1)
-        actions = np.minimum((edges < draws * edges[:, -1:]).sum(1), self.student.num_choices(self._moments) - 1)
-        self.seconds["acting"] += time.perf_counter() - started
-        started = time.perf_counter()
-        stepped = tasks.step(self._members, chosen(tasks, self._members, actions))
-        self.seconds["environment"] += time.perf_counter() - started
-        following = self._moments.copy()  # where the task ended, what follows does not count: nobody is asked about it
+        """Steps every member once, stores the transitions and starts new episodes."""
+        tasks, config = self.tasks, self.config
+        with self.clock("acting"):
+            actions = self._choose(config.exploration.share(self.done / config.total_timesteps))
+        with self.clock("environment"):
+            stepped = tasks.step(self._members, chosen(tasks, self._members, actions))
+        following = self._situations.copy()  # after the end it does not count, and the prior is not asked about it
         going = np.flatnonzero(~stepped.terminated).tolist()
         if going:
             following[going] = self._meet(going)
@@ -234,23 +235,30 @@ class DQN:
         for member in self._members:
             self._n_step.add(
                 member,
-                int(self._moments[member]),
+                int(self._situations[member]),
                 int(actions[member]),
                 float(stepped.rewards[member]),
                 int(following[member]),
                 bool(stepped.terminated[member]),
                 bool(ended[member]),
             )
-        self._returns += stepped.rewards
-        self._lengths += 1
-        self._moments = following
-        if ended.any():
-            over = np.flatnonzero(ended).tolist()
-            self._finished.extend((float(self._returns[i]), int(self._lengths[i])) for i in over)
-            self._returns[over], self._lengths[over] = 0, 0
+        self._situations = following
+        over = self._log.add(stepped.rewards, ended)
+        if over:
             tasks.reset(over, self._draw_seeds(len(over)))
-            self._moments[over] = self._meet(over)
+            self._situations[over] = self._meet(over)
         self.done += tasks.num
+
+    def _choose(self, explore: float) -> NDArray[np.int64]:
+        """Draws an action (N,) of each member, from a mixture of posterior and prior with the share `explore`."""
+        prior = self.student.prior(self._situations)
+        with torch.no_grad():
+            chances = posterior(self.student(self._situations), prior, self.config.temperature)
+        edges = ((1 - explore) * chances + explore * prior).double().numpy().cumsum(1)
+        draws = self.random.random((self.tasks.num, 1))
+        last = self.student.num_choices(self._situations) - 1
+        actions: NDArray[np.int64] = np.minimum((edges < draws * edges[:, -1:]).sum(1), last)
+        return actions
 
     def _improve(self) -> dict[str, float]:
         """One gradient step on a batch from replay."""
@@ -279,21 +287,13 @@ class DQN:
         return td_errors(taken, torch.from_numpy(batch.rewards), torch.from_numpy(batch.discounts), following)
 
     def _meet(self, which: list[int]) -> NDArray[np.int64]:
-        """Numbers of the moments in which the members stand."""
-        started = time.perf_counter()
-        situations = self.tasks.situations(which)
-        numbers = self.student.meet(situations)
-        if self.prior is not None:
-            self.prior.count(situations)
-        self.seconds["teacher"] += time.perf_counter() - started
+        """Numbers of the situations of the members."""
+        with self.clock("teacher"):
+            situations = self.tasks.situations(which)
+            numbers = self.student.meet(situations)
+            if self.prior is not None:
+                self.prior.count(situations)
         return numbers
-
-    def _recent(self) -> dict[str, float]:
-        """Mean return and length of the last hundred episodes that ended while playing."""
-        if not self._finished:
-            return {}
-        returns, lengths = zip(*self._finished, strict=True)
-        return {"rollout/ep_rew_mean": float(np.mean(returns)), "rollout/ep_len_mean": float(np.mean(lengths))}
 
     def _draw_seeds(self, count: int) -> list[int]:
         return [int(seed) for seed in self.random.integers(*self._episode_seeds, size=count)]
@@ -307,12 +307,10 @@ class DQN:
             "random": self.random.bit_generator.state,
             "histories": self.tasks.histories(),
             "waiting": self._n_step.state(),
-            "returns": self._returns.tolist(),
-            "lengths": self._lengths.tolist(),
-            "finished": list(self._finished),
+            "episodes": self._log.state(),
             "done": self.done,
             "updates": self.updates,
-            "seconds": self.seconds,
+            "seconds": self.clock.seconds,
         }
         return tensors, values
 
@@ -324,8 +322,7 @@ class DQN:
         self.random.bit_generator.state = values["random"]
         self.tasks.replay([(seed, actions) for seed, actions in values["histories"]])
         self._n_step.restore(values["waiting"])
-        self._returns, self._lengths = np.array(values["returns"]), np.array(values["lengths"])
-        self._finished.extend((float(value), int(length)) for value, length in values["finished"])
+        self._log.restore(values["episodes"])
         self.done, self.updates = values["done"], values["updates"]
-        self.seconds = dict(values["seconds"])
-        self._moments = self.student.meet(self.tasks.situations(self._members))
+        self.clock.seconds = dict(values["seconds"])
+        self._situations = self.student.meet(self.tasks.situations(self._members))

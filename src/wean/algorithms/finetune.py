@@ -12,8 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from wean.algorithms.algorithm import Needs, Update
-from wean.algorithms.optimization import load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.algorithm import Needs, Update, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.errors import UsageError, WeanError
 from wean.students.text.copying import with_copies
 from wean.students.text.examples import Batch, Example, batched, collate, shuffled_batches

@@ -1,12 +1,11 @@
 """Learning from a teacher's labels alone: behaviour cloning and DAgger are one loop with the teacher's loss.
 
-Behaviour cloning: the teacher acts, the student copies what it saw. DAgger (Ross et al. 2011, 1011.0686): from the
+Behaviour cloning: the teacher acts, the student imitates its labels. DAgger (Ross et al. 2011, 1011.0686): from the
 second round on the student acts, the teacher labels, and every round learns from all labels so far.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -15,9 +14,18 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from wean.algorithms.algorithm import Given, Needs, Unit, Update
-from wean.algorithms.optimization import adam, load_optimizer_tensors, optimizer_tensors, take_step
-from wean.algorithms.rollouts import Collector, Guide, Rollout
+from wean.algorithms.algorithm import (
+    Given,
+    Needs,
+    Unit,
+    Update,
+    adam,
+    anneal,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    take_step,
+)
+from wean.algorithms.rollouts import Collector, Guide, Rollout, alone
 from wean.algorithms.teacher_loss import teacher_loss
 from wean.errors import UsageError
 from wean.students.student import Student
@@ -37,13 +45,13 @@ class ImitationConfig(BaseModel):
     num_steps: int = Field(16, gt=0)
     """Steps of each member in one segment; a recurrent student learns over one segment at a time."""
     rounds: int = Field(20, gt=0)
-    """Rounds of playing and learning; 1 is behaviour cloning."""
+    """Rounds of rollouts and learning; 1 is behaviour cloning."""
     teacher_share: float = Field(0.0, ge=0, le=1)
-    """Share of the teacher's actions while playing, from the second round on; the first is all the teacher's."""
+    """Share of the teacher's actions in rollouts, from the second round on; in the first the teacher alone acts."""
     updates: int = Field(8_000, gt=0)
     """Gradient steps, spread evenly over the rounds."""
     minibatch_size: int = Field(256, gt=0)
-    """Labelled moments in a gradient step."""
+    """Labelled steps in a gradient step."""
     learning_rate: float = Field(1e-3, gt=0)
     """Adam's step size; lowered linearly to zero over the run."""
     max_grad_norm: float = Field(0.5, gt=0)
@@ -88,7 +96,6 @@ class Imitation:
         self.matched = 0.0
         self._round = 0
         self._data: dict[str, Tensor] = {}
-        self._learning_seconds = 0.0
 
     @classmethod
     def make(cls, given: Given) -> Self:
@@ -107,8 +114,8 @@ class Imitation:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Where the time went."""
-        return {**self.collector.seconds, "learning": self._learning_seconds}
+        """Seconds spent so far, by activity."""
+        return self.collector.clock.seconds
 
     @property
     def teacher_weight(self) -> float:
@@ -116,7 +123,7 @@ class Imitation:
         return 1.0
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
-        """Plays and learns for all rounds; calls `on_update` after each.
+        """Collects labels and learns for all rounds; calls `on_update` after each.
 
         Raises:
             WeanError: If a loss is no longer a number.
@@ -127,21 +134,20 @@ class Imitation:
             goal = config.total_timesteps * (self._round + 1) // config.rounds
             while self.done < goal:
                 self._store(self.collector.collect(config.num_steps, self.teacher, share))
-            started = time.perf_counter()
             first = config.updates * self._round // config.rounds
             last = config.updates * (self._round + 1) // config.rounds
             loss = 0.0
-            for update in range(first, last):
-                self.optimizer.param_groups[0]["lr"] = config.learning_rate * (1 - update / config.updates)
-                loss = self._update()
-            self._learning_seconds += time.perf_counter() - started
+            with self.collector.clock("learning"):
+                for update in range(first, last):
+                    anneal(self.optimizer, config.learning_rate, update / config.updates)
+                    loss = self._update()
             self._round += 1
             if on_update is not None:
                 metrics = {"train/teacher_loss": loss, "train/teacher_weight": 1.0} | self.collector.recent()
                 on_update(Update(self.done, metrics))
 
     def _store(self, rollout: Rollout) -> None:
-        """Adds a segment to the labelled data, columns being what a minibatch is drawn from."""
+        """Adds a segment to the labelled data, from whose columns minibatches are drawn."""
         new = {
             "observations": torch.from_numpy(rollout.observations),
             "starts": torch.from_numpy(rollout.starts),
@@ -149,7 +155,7 @@ class Imitation:
             "advised": torch.from_numpy(rollout.advised),
         }
         if self.student.memory_size == 0:
-            new = {name: values.flatten(0, 1).unsqueeze(0) for name, values in new.items()}
+            new = alone(new)
         new["memory"] = rollout.first_state.unsqueeze(0)
         for name, values in new.items():
             self._data[name] = torch.cat([self._data[name], values], 1) if name in self._data else values
@@ -174,11 +180,11 @@ class Imitation:
         tensors, values = self.collector.state()
         tensors |= optimizer_tensors(self.optimizer)
         tensors |= {f"data.{name}": column.clone() for name, column in self._data.items()}
-        return tensors, values | {"round": self._round, "learning_seconds": self._learning_seconds}
+        return tensors, values | {"round": self._round}
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Continues from `state`."""
         self.collector.restore(tensors, values)
         load_optimizer_tensors(self.optimizer, tensors)
         self._data = {name[5:]: column for name, column in tensors.items() if name.startswith("data.")}
-        self._round, self._learning_seconds = values["round"], values["learning_seconds"]
+        self._round = values["round"]

@@ -6,7 +6,6 @@ recorded actions (Pomerleau 1991).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -15,8 +14,18 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from wean.algorithms.algorithm import Given, Needs, Unit, Update
-from wean.algorithms.optimization import adam, anneal, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.algorithm import (
+    Given,
+    Needs,
+    Stopwatch,
+    Unit,
+    Update,
+    adam,
+    anneal,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    take_step,
+)
 from wean.data.demonstrations import Demonstrations
 from wean.data.replay import Transitions
 from wean.students.action_values import ActionValues
@@ -83,7 +92,7 @@ class Offline:
         self.student, self.prior, self._config = student, prior, config
         self.matched = 0.0
         self.done = 0
-        self.seconds = {"learning": 0.0, "teacher": 0.0}
+        self.clock = Stopwatch("learning", "teacher")
         self.random = np.random.default_rng(seed)
         if config.share < 1:
             demonstrations = demonstrations.subset(seed, share=config.share)
@@ -95,6 +104,11 @@ class Offline:
     def total(self) -> int:
         """Gradient steps to train for."""
         return self._config.gradient_steps
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds spent so far, by activity."""
+        return self.clock.seconds
 
     @property
     def teacher_weight(self) -> float:
@@ -114,21 +128,19 @@ class Offline:
         config = self._config
         every = max(self.total // _UPDATES, 1)
         while self.done < self.total:
-            started = time.perf_counter()
-            rows = self.random.integers(len(self.data.moments), size=config.batch_size)
-            loss, parts = self.loss(self.data.at(rows))
-            if config.anneal_lr:
-                anneal(self.optimizer, config.learning_rate, self.done / self.total)
-            take_step(self.optimizer, loss, config.max_grad_norm, self.done, self.unit)
+            with self.clock("learning"):
+                rows = self.random.integers(len(self.data.moments), size=config.batch_size)
+                loss, parts = self.loss(self.data.at(rows))
+                if config.anneal_lr:
+                    anneal(self.optimizer, config.learning_rate, self.done / self.total)
+                take_step(self.optimizer, loss, config.max_grad_norm, self.done, self.unit)
             self.done += 1
-            self.seconds["learning"] += time.perf_counter() - started
             if on_update is not None and self.done % every == 0:
                 on_update(Update(self.done, {"train/loss": float(loss.detach()), **parts}))
         self.student.detach_prior()
 
     def _transitions(self, steps: Demonstrations, gamma: float) -> Transitions:
         """The steps as transitions between numbered situations; asks the prior about all of them."""
-        started = time.perf_counter()
         if self.prior is not None:
             self.student.attach_prior(self.prior.weights)
         before = list(zip(steps.text, steps.choices, strict=True))
@@ -136,10 +148,10 @@ class Offline:
         # The situation after the end of the task does not count: the prior is not asked about it.
         after = [was if over else then for was, then, over in zip(before, after, steps.terminated, strict=True)]
         situations = [Situation(steps.goal, text, choices, (text, choices)) for text, choices in (*before, *after)]
-        numbers = self.student.meet(situations)
-        if self.prior is not None:
-            self.prior.count(situations[: len(steps)])
-        self.seconds["teacher"] += time.perf_counter() - started
+        with self.clock("teacher"):
+            numbers = self.student.meet(situations)
+            if self.prior is not None:
+                self.prior.count(situations[: len(steps)])
         return Transitions(
             numbers[: len(steps)],
             steps.number,
@@ -150,14 +162,14 @@ class Offline:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that a resumed run needs beside the student and the file."""
-        values = {"random": self.random.bit_generator.state, "updates": self.done, "seconds": self.seconds}
+        values = {"random": self.random.bit_generator.state, "updates": self.done, "seconds": self.clock.seconds}
         return optimizer_tensors(self.optimizer), values
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Continues from `state`."""
         load_optimizer_tensors(self.optimizer, tensors)
         self.random.bit_generator.state = values["random"]
-        self.done, self.seconds = values["updates"], dict(values["seconds"])
+        self.done, self.clock.seconds = values["updates"], dict(values["seconds"])
 
 
 def columns(batch: Transitions) -> tuple[Tensor, Tensor, Tensor]:

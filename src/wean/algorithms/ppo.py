@@ -2,13 +2,12 @@
 
 PPO: Schulman et al. 2017 (1707.06347), with generalised advantage estimation (1506.02438). The teacher's term and its
 annealed weight: LLM4Teach (2311.13373); with weight 0 throughout this is plain PPO. Rewards that teach: a reward term
-(`wean.algorithms.rewards`) is added to the environment's rewards with a weight of its own. The KL
-term from a prior over the actions: LLM priors (2410.07927).
+(`wean.algorithms.rewards`) is added to the environment's rewards with a weight of its own. The KL term from a prior
+over the actions: LLM priors (2410.07927).
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
@@ -18,10 +17,19 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from wean.algorithms.algorithm import Given, Needs, Unit, Update
-from wean.algorithms.optimization import adam, anneal, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.algorithms.algorithm import (
+    Given,
+    Needs,
+    Unit,
+    Update,
+    adam,
+    anneal,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    take_step,
+)
 from wean.algorithms.rewards import RewardTerm
-from wean.algorithms.rollouts import Collector, Guide, Rollout
+from wean.algorithms.rollouts import Collector, Guide, Rollout, alone
 from wean.algorithms.teacher_loss import Schedule, kl_to_prior, teacher_loss
 from wean.students.student import Student
 from wean.tasks.vector import Tasks
@@ -49,7 +57,7 @@ class PPOConfig(BaseModel):
     update_epochs: int = Field(4, gt=0)
     """Passes over each rollout."""
     num_minibatches: int = Field(4, gt=0)
-    """Components that each pass is cut into."""
+    """Minibatches in each pass."""
     clip_coef: float = Field(0.2, gt=0)
     """How far a probability ratio may leave 1 before its gradient stops."""
     vf_coef: float = Field(0.5, ge=0)
@@ -63,7 +71,7 @@ class PPOConfig(BaseModel):
     teacher: Schedule = Schedule()
     """Weight of the teacher's loss over the run."""
     teacher_share: Schedule = Schedule(start=0.0)
-    """Share of the advised moments over the run in which the teacher plays and not the student."""
+    """Share of the advised steps over the run in which the teacher acts and not the student."""
     guidance: Literal["advice", "prior"] = "advice"
     """The teacher's loss: cross-entropy against its advice, or KL(pi || prior) from a prior over the actions."""
     shaping: Schedule = Schedule()
@@ -71,7 +79,7 @@ class PPOConfig(BaseModel):
 
 
 class Losses(NamedTuple):
-    """Components of PPO's loss, each a scalar tensor."""
+    """Parts of PPO's loss, each a scalar tensor."""
 
     policy: Tensor
     value: Tensor
@@ -185,7 +193,6 @@ class PPO:
         self.collector = Collector(student, tasks, self.random, episode_seeds, term)
         self.optimizer = adam(student, config.learning_rate)
         self.matched = 0.0  # the caller's measure for the schedule "matching"
-        self._learning_seconds = 0.0
 
     @classmethod
     def make(cls, given: Given) -> Self:
@@ -209,22 +216,22 @@ class PPO:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Where the time went."""
-        return {**self.collector.seconds, "learning": self._learning_seconds}
+        """Seconds spent so far, by activity."""
+        return self.collector.clock.seconds
 
     @property
     def teacher_weight(self) -> float:
-        """The weight of the teacher's loss now."""
+        """The current weight of the teacher's loss."""
         return self._now(self.config.teacher) if self.teacher is not None else 0.0
 
     @property
     def teacher_share(self) -> float:
-        """The share of the advised moments that the teacher plays now."""
+        """The current share of the advised steps in which the teacher acts."""
         return min(1.0, self._now(self.config.teacher_share)) if self.teacher is not None else 0.0
 
     @property
     def shaping_weight(self) -> float:
-        """The weight of the reward term now."""
+        """The current weight of the reward term."""
         return self._now(self.config.shaping) if self.collector.term is not None else 0.0
 
     def _now(self, schedule: Schedule) -> float:
@@ -243,9 +250,8 @@ class PPO:
             weight, share, shaping = self.teacher_weight, self.teacher_share, self.shaping_weight
             teacher = self.teacher if weight > 0 or share > 0 else None
             rollout = self.collector.collect(config.num_steps, teacher, share, with_term=shaping > 0)
-            started = time.perf_counter()
-            metrics = self._improve(rollout, weight, shaping)
-            self._learning_seconds += time.perf_counter() - started
+            with self.collector.clock("learning"):
+                metrics = self._improve(rollout, weight, shaping)
             metrics |= self.collector.recent() | {"train/teacher_weight": weight}
             if share > 0:
                 metrics["train/teacher_share"] = share
@@ -257,16 +263,32 @@ class PPO:
     def _improve(self, rollout: Rollout, weight: float, shaping: float) -> dict[str, float]:
         """Takes `update_epochs` passes over a rollout; returns the metrics of the last minibatch."""
         config = self.config
-        recurrent = self.student.memory_size > 0
-        advantages = gae(
-            rollout.rewards + shaping * rollout.term_rewards + config.gamma * rollout.cut_values,
-            rollout.values,
-            rollout.ended,
-            rollout.last_values,
-            config.gamma,
-            config.gae_lambda,
-        )
+        rewards = rollout.rewards + shaping * rollout.term_rewards + config.gamma * rollout.cut_values
+        advantages = gae(rewards, rollout.values, rollout.ended, rollout.last_values, config.gamma, config.gae_lambda)
         returns = advantages + rollout.values
+        data = self._tensors(rollout, advantages, returns, with_teacher=weight > 0)
+        columns = data["actions"].shape[1]
+        memory = rollout.first_state if self.student.memory_size else self.student.first_state(columns)
+        for _ in range(config.update_epochs):
+            order = self.random.permutation(columns)
+            for chosen in np.array_split(order, min(config.num_minibatches, columns)):
+                index = torch.from_numpy(chosen)
+                batch = {name: values[:, index] for name, values in data.items()}
+                loss, parts = self._loss(batch, memory[index], weight)
+                take_step(self.optimizer, loss, config.max_grad_norm, self.done, self.unit)
+            if config.target_kl is not None and float(parts["train/approx_kl"]) > config.target_kl:
+                break
+        metrics = {name: float(part.detach()) for name, part in parts.items()}
+        variance = returns.var()
+        metrics["train/explained_variance"] = float(1 - advantages.var() / variance) if variance else 0.0
+        if weight > 0:
+            metrics["train/advised_share"] = float(rollout.advised.mean())
+        return metrics
+
+    def _tensors(
+        self, rollout: Rollout, advantages: NDArray[np.float64], returns: NDArray[np.float64], with_teacher: bool
+    ) -> dict[str, Tensor]:
+        """What minibatches are drawn from: columns (T, N, ...), or (1, T * N, ...) for a feed-forward student."""
         scaled = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
         data = {
             "observations": torch.from_numpy(rollout.observations),
@@ -276,54 +298,41 @@ class PPO:
             "advantages": torch.from_numpy(scaled).float(),
             "returns": torch.from_numpy(returns).float(),
         }
+        if with_teacher:
+            data |= {"teacher": torch.from_numpy(rollout.teacher), "advised": torch.from_numpy(rollout.advised)}
+        return data if self.student.memory_size else alone(data)
+
+    def _loss(self, batch: dict[str, Tensor], state: Tensor, weight: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Policy + vf_coef value - ent_coef entropy + weight teacher's loss; with its parts for the metrics."""
+        config = self.config
+        logits, values, _ = self.student(batch["observations"], state, batch["starts"])
+        batch = {name: column.flatten(0, 1) for name, column in batch.items()}
+        logits = logits.flatten(0, 1)
+        losses = ppo_losses(
+            logits,
+            values.flatten(),
+            batch["actions"],
+            batch["log_probs"],
+            batch["advantages"],
+            batch["returns"],
+            config.clip_coef,
+        )
+        loss = losses.policy + config.vf_coef * losses.value - config.ent_coef * losses.entropy
+        parts = {f"train/{name}": part for name, part in losses._asdict().items()}
         if weight > 0:
-            data["teacher"] = torch.from_numpy(rollout.teacher)
-            data["advised"] = torch.from_numpy(rollout.advised)
-        if not recurrent:  # every moment stands alone: (T, N, ...) -> (1, T * N, ...)
-            data = {name: values.flatten(0, 1).unsqueeze(0) for name, values in data.items()}
-        columns = data["actions"].shape[1]
-        loss_of = teacher_loss if config.guidance == "advice" else kl_to_prior
-        metrics: dict[str, float] = {}
-        for _ in range(config.update_epochs):
-            order = self.random.permutation(columns)
-            for chosen in np.array_split(order, min(config.num_minibatches, columns)):
-                index = torch.from_numpy(chosen)
-                batch = {name: values[:, index] for name, values in data.items()}
-                state = rollout.first_state[index] if recurrent else self.student.first_state(len(chosen))
-                logits, values, _ = self.student(batch["observations"], state, batch["starts"])
-                logits, values = logits.flatten(0, 1), values.flatten()
-                losses = ppo_losses(
-                    logits,
-                    values,
-                    batch["actions"].flatten(),
-                    batch["log_probs"].flatten(),
-                    batch["advantages"].flatten(),
-                    batch["returns"].flatten(),
-                    config.clip_coef,
-                )
-                loss = losses.policy + config.vf_coef * losses.value - config.ent_coef * losses.entropy
-                if weight > 0:
-                    taught = loss_of(logits, batch["teacher"].flatten(0, 1), batch["advised"].flatten())
-                    loss = loss + weight * taught
-                    metrics["train/teacher_loss"] = float(taught.detach())
-                take_step(self.optimizer, loss, config.max_grad_norm, self.done, self.unit)
-            if config.target_kl is not None and float(losses.approx_kl) > config.target_kl:
-                break
-        metrics |= {f"train/{name}": float(part.detach()) for name, part in losses._asdict().items()}
-        variance = returns.var()
-        metrics["train/explained_variance"] = float(1 - advantages.var() / variance) if variance else 0.0
-        if weight > 0:
-            metrics["train/advised_share"] = float(rollout.advised.mean())
-        return metrics
+            loss_of = teacher_loss if config.guidance == "advice" else kl_to_prior
+            parts["train/teacher_loss"] = loss_of(logits, batch["teacher"], batch["advised"])
+            loss = loss + weight * parts["train/teacher_loss"]
+        return loss, parts
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that a resumed run needs beside the student: tensors, and JSON values."""
         tensors, values = self.collector.state()
         tensors |= optimizer_tensors(self.optimizer)
-        return tensors, values | {"matched": self.matched, "learning_seconds": self._learning_seconds}
+        return tensors, values | {"matched": self.matched}
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Continues from `state`."""
         self.collector.restore(tensors, values)
         load_optimizer_tensors(self.optimizer, tensors)
-        self.matched, self._learning_seconds = values["matched"], values["learning_seconds"]
+        self.matched = values["matched"]

@@ -1,9 +1,7 @@
-"""Playing tasks side by side with a student, labelled by a teacher: what PPO and imitation learn from."""
+"""Rollouts of a student on tasks stepped side by side, labelled by a teacher: what PPO and imitation learn from."""
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wean.algorithms.algorithm import EpisodeLog, Stopwatch
 from wean.algorithms.rewards import RewardTerm
 from wean.students.student import Student
 from wean.tasks.vector import Tasks
@@ -19,12 +18,12 @@ from wean.teachers.teacher import Guidance
 
 
 class Guide(Protocol):
-    """What the algorithms need of a teacher; see `wean.teachers.teacher.Teacher`."""
+    """What the algorithms need of a teacher; `Teacher`, `GatedTeacher` and `Prior` are some."""
 
     def guide(
         self, tasks: Tasks, which: list[int], num_actions: int, student: NDArray[np.float64] | None = None
     ) -> Guidance:
-        """Action probabilities for the members, and who was advised; `student` (N, A) are the student's own."""
+        """Action probabilities for the members, and which were advised; `student` (N, A) are the student's own."""
 
 
 @dataclass
@@ -62,8 +61,13 @@ class Rollout:
     advised: NDArray[np.bool_]
 
 
+def alone(columns: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Columns (T, N, ...) as (1, T * N, ...): for a student without memory every step stands alone."""
+    return {name: values.flatten(0, 1).unsqueeze(0) for name, values in columns.items()}
+
+
 class Collector:
-    """Plays tasks on and on with a student, and asks a teacher beside it.
+    """Steps tasks with a student, and asks a teacher at every step.
 
     Args:
         student: Acts by sampling from its policy.
@@ -82,29 +86,26 @@ class Collector:
         term: RewardTerm | None = None,
     ) -> None:
         self.student, self.tasks, self.random, self.term = student, tasks, random, term
-        self.seconds = {"environment": 0.0, "teacher": 0.0, "acting": 0.0}
+        self.clock = Stopwatch("environment", "teacher", "acting", "learning")
         self.env_steps = 0
         self._episode_seeds = episode_seeds
         self._members = list(range(tasks.num))
         self._observations = tasks.reset(self._members, self._draw_seeds(tasks.num))
         self._state = student.first_state(tasks.num)
         self._starts = np.ones(tasks.num, bool)
-        self._returns = np.zeros(tasks.num)
-        self._lengths = np.zeros(tasks.num, np.int64)
-        self._term_returns = np.zeros(tasks.num)
-        self._finished: deque[tuple[float, int, float]] = deque(maxlen=100)
+        self._log = EpisodeLog(tasks.num)
         self._begun = False
 
     def collect(
         self, num_steps: int, teacher: Guide | None = None, teacher_share: float = 0.0, with_term: bool = False
     ) -> Rollout:
-        """Plays `num_steps` steps of every member.
+        """Takes `num_steps` steps of every member.
 
         Args:
             num_steps: T.
             teacher: Asked at every step if given.
-            teacher_share: Probability that an advised member takes an action of the teacher's instead of its own.
-            with_term: Whether the reward term is at work.
+            teacher_share: Probability that an advised member takes the teacher's action instead of its own.
+            with_term: Whether the reward term is computed.
 
         Returns:
             The rollout; its log-probabilities are those of the mixture of student and teacher that acted.
@@ -135,13 +136,12 @@ class Collector:
             rollout.observations[step] = self._observations
             rollout.starts[step] = self._starts
             if teacher is not None:
-                started = time.perf_counter()
-                guidance = teacher.guide(tasks, self._members, actions_, behaviour)
+                with self.clock("teacher"):
+                    guidance = teacher.guide(tasks, self._members, actions_, behaviour)
                 rollout.teacher[step], rollout.advised[step] = guidance
                 if teacher_share > 0:
                     share = teacher_share * guidance.advised[:, None]
                     behaviour = (1 - share) * behaviour + share * guidance.probabilities
-                self.seconds["teacher"] += time.perf_counter() - started
             draws = self.random.random((members, 1))
             actions = np.minimum((behaviour.cumsum(-1) < draws).sum(-1), actions_ - 1)
             rollout.actions[step] = actions
@@ -151,69 +151,49 @@ class Collector:
         return rollout
 
     def recent(self) -> dict[str, float]:
-        """Mean return and length of the last hundred episodes that ended while playing; the term's return apart."""
-        if not self._finished:
-            return {}
-        returns, lengths, term_returns = zip(*self._finished, strict=True)
-        found = {"rollout/ep_rew_mean": float(np.mean(returns)), "rollout/ep_len_mean": float(np.mean(lengths))}
-        if self.term is not None:
-            found["rollout/ep_term_mean"] = float(np.mean(term_returns))
-        return found
+        """Mean return and length of the last hundred episodes; the reward term's return apart."""
+        return self._log.recent(with_term=self.term is not None)
 
     def _draw_seeds(self, count: int) -> list[int]:
         return [int(seed) for seed in self.random.integers(*self._episode_seeds, size=count)]
 
     def _step(self, rollout: Rollout, step: int, actions: NDArray[np.int64], term: RewardTerm | None) -> None:
-        """Steps every member, keeps the books and starts new episodes."""
-        started = time.perf_counter()
+        """Steps every member, records the step and starts new episodes."""
+        tasks = self.tasks
         if term is not None:
-            rollout.term_rewards[step] = term.before(self.tasks, actions)
-            self.seconds["teacher"] += time.perf_counter() - started
-        started = time.perf_counter()
-        stepped = self.tasks.step(self._members, actions.tolist())
-        self.seconds["environment"] += time.perf_counter() - started
+            with self.clock("teacher"):
+                rollout.term_rewards[step] = term.before(tasks, actions)
+        with self.clock("environment"):
+            stepped = tasks.step(self._members, actions.tolist())
         ended = stepped.terminated | stepped.truncated
         cut = stepped.truncated & ~stepped.terminated
         if cut.any():
-            # A truncated episode could have gone on: the value of where it stood stands in for the rest.
-            _, last, _ = self._act(stepped.observations, np.zeros(self.tasks.num, bool))
+            # A truncated episode could have gone on: the value of its last observation replaces the missing rewards.
+            _, last, _ = self._act(stepped.observations, np.zeros(tasks.num, bool))
             rollout.cut_values[step] = last * cut
         rollout.rewards[step], rollout.ended[step] = stepped.rewards, ended
         if term is not None:
-            started = time.perf_counter()
-            rollout.term_rewards[step] += term.after(self.tasks, stepped)
-            self.seconds["teacher"] += time.perf_counter() - started
-        self._returns += stepped.rewards
-        self._term_returns += rollout.term_rewards[step]
-        self._lengths += 1
+            with self.clock("teacher"):
+                rollout.term_rewards[step] += term.after(tasks, stepped)
         self._observations, self._starts = stepped.observations, ended
-        if ended.any():
-            over = np.flatnonzero(ended).tolist()
-            self._finished.extend(
-                (float(self._returns[i]), int(self._lengths[i]), float(self._term_returns[i])) for i in over
-            )
-            self._returns[over] = 0
-            self._term_returns[over] = 0
-            self._lengths[over] = 0
-            started = time.perf_counter()
-            self._observations[over] = self.tasks.reset(over, self._draw_seeds(len(over)))
-            self.seconds["environment"] += time.perf_counter() - started
+        over = self._log.add(stepped.rewards, ended, rollout.term_rewards[step])
+        if over:
+            with self.clock("environment"):
+                self._observations[over] = tasks.reset(over, self._draw_seeds(len(over)))
             if term is not None:
-                started = time.perf_counter()
-                term.begin(self.tasks, over)
-                self.seconds["teacher"] += time.perf_counter() - started
-        self.env_steps += self.tasks.num
+                with self.clock("teacher"):
+                    term.begin(tasks, over)
+        self.env_steps += tasks.num
 
     @torch.inference_mode()
     def _act(
         self, observations: NDArray[Any], starts: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], Tensor]:
         """The student's action probabilities (N, A) and values (N,) for one step, and its memory after it."""
-        started = time.perf_counter()
-        logits, values, state = self.student(
-            torch.from_numpy(observations[None]), self._state, torch.from_numpy(starts[None])
-        )
-        self.seconds["acting"] += time.perf_counter() - started
+        with self.clock("acting"):
+            logits, values, state = self.student(
+                torch.from_numpy(observations[None]), self._state, torch.from_numpy(starts[None])
+            )
         return logits[0].double().softmax(-1).numpy(), values[0].double().numpy(), state.clone()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -222,13 +202,10 @@ class Collector:
             "random": self.random.bit_generator.state,
             "histories": self.tasks.histories(),
             "starts": self._starts.tolist(),
-            "returns": self._returns.tolist(),
-            "lengths": self._lengths.tolist(),
-            "term_returns": self._term_returns.tolist(),
             "term": self.term.state() if self._begun and self.term is not None else None,
-            "finished": list(self._finished),
+            "episodes": self._log.state(),
             "env_steps": self.env_steps,
-            "seconds": self.seconds,
+            "seconds": self.clock.seconds,
         }
         return {"memory": self._state.clone()}, values
 
@@ -238,12 +215,9 @@ class Collector:
         self._observations = self.tasks.replay([(seed, actions) for seed, actions in values["histories"]])
         self._state = tensors["memory"]
         self._starts = np.array(values["starts"])
-        self._returns = np.array(values["returns"])
-        self._lengths = np.array(values["lengths"])
-        self._term_returns = np.array(values["term_returns"])
-        self._finished.extend((float(value), int(length), float(term)) for value, length, term in values["finished"])
+        self._log.restore(values["episodes"])
         if self.term is not None and values["term"] is not None:
             self.term.restore(self.tasks, values["term"])
             self._begun = True
         self.env_steps = values["env_steps"]
-        self.seconds = dict(values["seconds"])
+        self.clock.seconds = dict(values["seconds"])

@@ -13,7 +13,7 @@ from torch import Tensor
 def teacher_loss(logits: Tensor, teacher: Tensor, advised: Tensor) -> Tensor:
     r"""Cross-entropy of the student against the teacher's action probabilities, where there is advice.
 
-    L = mean over advised moments of - sum_a p(a) log pi(a): LLM4Teach's (2311.13373) and kickstarting's (1803.03835)
+    L = mean over advised steps of - sum_a p(a) log pi(a): LLM4Teach's (2311.13373) and kickstarting's (1803.03835)
     teaching term; the forward KL(p || pi) up to the teacher's own entropy, which the student cannot change.
 
     Args:
@@ -31,7 +31,7 @@ def teacher_loss(logits: Tensor, teacher: Tensor, advised: Tensor) -> Tensor:
 def kl_to_prior(logits: Tensor, prior: Tensor, advised: Tensor) -> Tensor:
     r"""KL(pi || p) of the student from a prior, where there is one.
 
-    L = mean over advised moments of sum_a pi(a) (log pi(a) - log p(a)): the term of LLM priors (2410.07927, eq. 16),
+    L = mean over advised steps of sum_a pi(a) (log pi(a) - log p(a)): the term of LLM priors (2410.07927, eq. 16),
     in the direction that lets the student leave out what the prior allows, and not the other way round.
 
     Args:
@@ -65,7 +65,7 @@ class Schedule(BaseModel):
     """Share of the training steps after which the weight is zero, whatever the shape."""
 
     def weight(self, progress: float, matched: float = 0.0) -> float:
-        """The weight at one moment.
+        """The weight at one point of the run.
 
         Args:
             progress: Share of the training steps done, in [0, 1].
@@ -85,6 +85,6 @@ class Schedule(BaseModel):
             return self.start + (self.end - self.start) * done
         if self.kind == "cosine":
             return self.end + (self.start - self.end) * 0.5 * (1 + math.cos(math.pi * done))
-        # Towards 0 an exponential never arrives: a thousandth of the start stands in for it, then it is cut.
+        # An exponential never reaches 0: it decays to a thousandth of the start and is cut there.
         floor = self.end or self.start / 1000
         return 0.0 if done >= 1 and self.end == 0 else self.start * (floor / self.start) ** done if self.start else 0.0

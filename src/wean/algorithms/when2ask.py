@@ -5,7 +5,7 @@ and "ask for a new plan first", and whose reward is
 
     r'_t = r_t - c_t,
 
-where r_t is the environment's reward and c_t what was asked at step t costs: nothing without a question, `cost.first`
+where r_t is the environment's reward and c_t the cost of the question at step t: 0 without a question, `cost.first`
 for an episode's first one, `cost.change` where the answer is another plan, `cost.repeat` where it is the plan that was
 being followed.
 
@@ -39,11 +39,11 @@ class When2AskConfig(PPOConfig):
     """Settings of PPO (without a teacher's loss), and of the questions."""
 
     cost: AskingCost = AskingCost()
-    """What a question takes away from the reward."""
+    """The cost of a question, subtracted from the reward."""
     sees: Sight = "words"
-    """What the policy sees: plan and words, now and when it last asked, or as in the paper the frames' difference."""
+    """The policy's observation: skills of plan and situation (`words`), or as in the paper the frames' difference."""
     waits: bool = False
-    """Lets it go on at random, instead of asking, where the plan has nothing left to do."""
+    """Adds a third action: where the plan has nothing left to do, it acts at random instead of asking."""
 
     @field_validator("teacher")
     @classmethod
@@ -81,14 +81,14 @@ class When2Ask(PPO):
         return cls(given.student, given.tasks, given.config, given.seed)
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
-        """See `PPO.learn`; the metrics also tell the share of steps with a question."""
+        """See `PPO.learn`; the metrics also hold the share of steps with a question."""
         asked, steps = self._view.questions, self.done
 
-        def tell(update: Update) -> None:
+        def with_share(update: Update) -> None:
             nonlocal asked, steps
             share = (self._view.questions - asked) / (update.done - steps)
             asked, steps = self._view.questions, update.done
             if on_update is not None:
                 on_update(Update(update.done, {**update.metrics, "rollout/asking_share": share}))
 
-        super().learn(tell)
+        super().learn(with_share)

@@ -38,9 +38,7 @@ def ask(
     found = _situations(task, episodes)
     opened = open_model(model, strict=strict)
     teacher = Teacher(opened, advice)
-    teacher.advise([situation for situation, _ in found.values()])
-    for key, (_, count) in found.items():
-        teacher.met[key] = count
+    teacher.advise([situation for situation, count in found.values() for _ in range(count)])
     rows = teacher.table()
     result = {"schema": "wean-ask/1", "task": task, "rows": rows, "llm": llm_counts(opened)}
     if unanswered is not None:

@@ -244,7 +244,7 @@ def _folder_name(kind: Kind, who: Who, task: str, about: Mapping[str, Any]) -> s
     """The folder of an evaluation; one for each setting, and a student that was trained anew plays anew."""
     import re
 
-    from wean.lm.identity import identity_of
+    from wean.lm.cache import identity_of
 
     name = f"{task}-{about['split']}-{about['variations']}-{about['max_moves']}"
     name += f"-{about['goals']}-goals" if about["goals"] != "student" else ""

@@ -1,15 +1,14 @@
-"""`wean ledger`: what was asked, what it cost, and answers in and out."""
+"""`wean ledger`: statistics of the ledger, and answers in and out."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from wean.llm.ledger import Ledger
-    from wean.llm.stats import LedgerStats
 
 app = typer.Typer(
     name="ledger",
@@ -28,12 +27,12 @@ def stats(ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
     """Questions, answers, tokens, time and dollars, by model."""
     import json
 
-    from wean.llm.stats import ledger_stats
+    from wean.llm.transfer import ledger_stats
 
     with _open(ledger) as opened:
         result = ledger_stats(opened)
     if as_json:
-        typer.echo(json.dumps(result.as_json()))
+        typer.echo(json.dumps(result))
     else:
         _print_stats(result)
 
@@ -58,12 +57,12 @@ def export(
 
     from wean.errors import UsageError
     from wean.llm.records import SCHEMA
-    from wean.llm.transfer import export_answers, export_unanswered, open_output
+    from wean.llm.transfer import export_lines, open_output
 
     if as_json and file == "-":
         raise UsageError("--json needs a file to export to: standard output cannot hold both")
     with _open(ledger) as opened, open_output(file, force=force) as out:
-        written = (export_unanswered if unanswered else export_answers)(opened, out, model)
+        written = export_lines(opened, out, model, unanswered=unanswered)
     what = "unanswered questions" if unanswered else "answers"
     if as_json:
         typer.echo(json.dumps({"schema": SCHEMA, "file": file, "what": what, "written": written}))
@@ -114,37 +113,31 @@ def _open(path: Path | None) -> Ledger:
     return Ledger(file)
 
 
-def _print_stats(stats: LedgerStats) -> None:
+def _print_stats(stats: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=140)  # in files and pipes nothing needs to be folded
-    console.print(f"{stats.path}  ({stats.bytes / 1e6:.1f} MB)", soft_wrap=True, highlight=False)
-    if stats.models:
+    console.print(f"{stats['path']}  ({stats['bytes'] / 1e6:.1f} MB)", soft_wrap=True, highlight=False)
+    if stats["models"]:
         columns = ("model", "kind", "questions", "answers", "read", "written", "seconds", "cost")
         table = Table()
         for column in columns:
-            # Names come whole, or nobody could give them to `export --model`.
+            # Names are never shortened: `export --model` needs them whole.
             table.add_column(column, justify="left" if column in columns[:2] else "right", no_wrap=True)
-        for entry in stats.models:
-            table.add_row(
-                entry.model,
-                entry.kind,
-                f"{entry.questions:,}",
-                f"{entry.answers:,}",
-                f"{entry.prompt_tokens:,}",
-                f"{entry.completion_tokens:,}",
-                f"{entry.seconds:,.1f}",
-                _cost(entry.known_cost_usd, entry.unpriced),
-            )
+        for entry in stats["models"]:
+            counts = [entry[name] for name in ("questions", "answers", "prompt_tokens", "completion_tokens")]
+            cost = _cost(entry["known_cost_usd"], entry["unpriced"])
+            numbers = [*(f"{count:,}" for count in counts), f"{entry['seconds']:,.1f}", cost]
+            table.add_row(entry["model"], entry["kind"], *numbers)
         console.print(table)
-        for entry in stats.models:
-            if len(entry.served) > 1:
-                names = ", ".join(entry.served)
-                console.print(f"{entry.model} was served as {names}: the model may have moved", highlight=False)
-    console.print(f"{stats.unanswered} unanswered, {stats.being_asked} being asked", highlight=False)
+    for entry in stats["models"]:
+        if len(entry["served"]) > 1:
+            names = ", ".join(entry["served"])
+            console.print(f"{entry['model']} was served as {names}: the model may have moved", highlight=False)
+    console.print(f"{stats['unanswered']} unanswered, {stats['being_asked']} being asked", highlight=False)
 
 
 def _cost(known: float, unpriced: int) -> str:

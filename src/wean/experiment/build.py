@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 
 from wean.algorithms.algorithm import Given
-from wean.algorithms.rewards import RewardTerm
+from wean.algorithms.rewards import ActionRating, RewardTerm, SubgoalReward
 from wean.data.demonstrations import Demonstrations, read_demonstrations
 from wean.errors import UsageError
 from wean.evaluation.scores import ANY_RETURN
@@ -24,10 +24,9 @@ from wean.students.text_values import TextValues
 from wean.tasks.registration import make_task
 from wean.tasks.vector import MakeTask, SerialTasks, ShownTasks
 from wean.tasks.wrappers.options import OptionTasks
-from wean.teachers.action_rating import ActionRating, rate
+from wean.teachers.elicitation import rate
 from wean.teachers.gated_teacher import GatedTeacher
 from wean.teachers.priors import Prior
-from wean.teachers.subgoal_reward import SubgoalReward
 from wean.teachers.subgoal_tasks import SubgoalTasks
 from wean.teachers.teacher import Teacher
 
@@ -139,8 +138,8 @@ def _with_goals(config: RunConfig, teacher: Teacher | GatedTeacher | None, tasks
     """
     if teacher is None:
         raise UsageError(
-            f"{config.method.name} asks no language model for plans, so there are no sub-goals to see; take a method that "
-            "does (e.g. beacons), or student.goal=none"
+            f"{config.method.name} asks no language model for plans, so there are no sub-goals to see; take a method "
+            "that does (e.g. beacons), or student.goal=none"
         )
     if config.student.chooses != "actions":
         raise UsageError("a student that chooses skills sees no sub-goals; leave student.goal or student.chooses out")

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wean.llm.answers import Answer, Counts, Message
-    from wean.llm.budget import Budget, BudgetError
+    from wean.llm.asking import Backend, Budget, BudgetError
     from wean.llm.ledger import Ledger, default_ledger_path
-    from wean.llm.model import LanguageModel
-    from wean.llm.opening import open_model, scripted_model
+    from wean.llm.model import LanguageModel, open_model, scripted_model
 
 __all__ = [
     "Answer",
+    "Backend",
     "Budget",
     "BudgetError",
     "Counts",
@@ -25,23 +25,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Answer": "answers",
-    "Counts": "answers",
-    "Message": "answers",
-    "Budget": "budget",
-    "BudgetError": "budget",
-    "Ledger": "ledger",
-    "default_ledger_path": "ledger",
-    "LanguageModel": "model",
-    "open_model": "opening",
-    "scripted_model": "opening",
+    "answers": ("Answer", "Counts", "Message"),
+    "asking": ("Backend", "Budget", "BudgetError"),
+    "ledger": ("Ledger", "default_ledger_path"),
+    "model": ("LanguageModel", "open_model", "scripted_model"),
 }
 
 
 def __getattr__(name: str) -> Any:
     # Names are looked up when first used, so that importing the package costs nothing.
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,9 +1,18 @@
-"""Words of the LLM room: a message, an answer with its cost, and the counts of a run."""
+"""What is asked of a language model and what comes back: messages, questions, answers, and the counts of a run."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypedDict
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypedDict, cast
+
+from wean.errors import UsageError
+
+Kind = Literal["generate", "score"]
+
+_ROLES = ("system", "user", "assistant")
 
 
 class Message(TypedDict):
@@ -14,20 +23,79 @@ class Message(TypedDict):
 
 
 @dataclass(frozen=True)
+class Question:
+    """Everything that decides an answer, except the sample number.
+
+    Two questions are equal exactly when their digests are. Where the model was reached (path, host, port) is not
+    part of a question.
+
+    Attributes:
+        kind: "generate" or "score".
+        model: Identity of the model: name and revision, or a digest of local weights.
+        messages: The chat.
+        parameters: Schema, limits and sampling; for a score the candidates and the normalisation. Parameters that
+            are left to the model are absent.
+        digest: SHA-256 of all these in canonical JSON, 32 bytes.
+    """
+
+    kind: Kind
+    model: str
+    messages: tuple[Message, ...] = field(compare=False)
+    parameters: Mapping[str, Any] = field(compare=False)
+    digest: bytes = b""
+
+    @classmethod
+    def build(cls, kind: Kind, model: str, messages: Sequence[Message], parameters: Mapping[str, Any]) -> Question:
+        """Brings a question into canonical form; parameters that are None are dropped.
+
+        Raises:
+            UsageError: A message is not exactly a role and a text, or something is not plain JSON.
+        """
+        plain = tuple(_plain_message(message) for message in messages)
+        if not plain:
+            raise UsageError("a question needs at least one message; give it a user message")
+        kept = {name: value for name, value in parameters.items() if value is not None}
+        try:
+            content = canonical_json([kind, model, plain, kept]).encode()
+        except UnicodeEncodeError:
+            raise UsageError("a question contains half a character (a lone surrogate); mend its text") from None
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"a question must be plain JSON ({error}); check its schema and parameters") from None
+        return cls(kind, model, plain, kept, hashlib.sha256(content).digest())
+
+    @property
+    def characters(self) -> int:
+        """Length of the messages in characters; the base of token estimates."""
+        return sum(len(message["content"]) for message in self.messages)
+
+
+Sample = tuple[Question, int]
+"""A question and the number of one of its answers."""
+
+Key = tuple[bytes, int]
+"""A sample's key in the ledger: the question's digest and the sample number."""
+
+
+def key_of(sample: Sample) -> Key:
+    """The ledger's key of a sample."""
+    return sample[0].digest, sample[1]
+
+
+@dataclass(frozen=True)
 class Answer:
     """One answer of a language model to one question.
 
     Attributes:
-        text: The answer; None where a recorded model has none ("no advice").
+        text: The answer's text, or for a score the JSON list of log-probabilities; None where a recorded model has
+            no answer.
         prompt_tokens: Tokens read.
         completion_tokens: Tokens written.
-        tokens_estimated: True where the backend gave no counts and they were estimated from the text's
-            length.
-        seconds: Wall-clock seconds that the answer took when it was made.
+        tokens_estimated: True where the backend gave no counts and they were estimated from the text's length.
+        seconds: Wall-clock seconds of the call that gave it.
         cost_usd: Price in dollars; None where it is unknown (never 0 for unknown).
-        replayed: True where it came from the ledger or a recorded file and nobody was asked.
-        finish_reason: Why the model stopped, in the backend's word ("stop", "length"); None where it did not
-            say.
+        finish_reason: Why the model stopped, in the backend's word ("stop", "length"); None if not given.
+        replayed: True where it came from the ledger or a recorded file, without a live call.
+        provenance: Host, served model, engine: metadata of a live answer, never part of the key, never a secret.
     """
 
     text: str | None
@@ -36,17 +104,22 @@ class Answer:
     tokens_estimated: bool = True
     seconds: float = 0.0
     cost_usd: float | None = None
-    replayed: bool = False
     finish_reason: str | None = None
+    replayed: bool = False
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+
+ANSWER_FIELDS = ("prompt_tokens", "completion_tokens", "tokens_estimated", "seconds", "cost_usd", "finish_reason")
+"""Fields of an answer that are stored as columns of the ledger, and fields of its JSONL, under their own names."""
 
 
 @dataclass
 class Counts:
-    """What a run asked: told apart everywhere.
+    """Answers of a run, by where they came from.
 
     Attributes:
-        asked: Answers that a live model gave during this run.
-        replayed: Answers that came from the ledger or a recorded file.
+        asked: Answers of a live model during this run.
+        replayed: Answers from the ledger or a recorded file.
         distinct: Distinct questions among both.
         unanswered: Questions that a recorded model lacked.
         tokens: Tokens (read and written) of live answers.
@@ -69,5 +142,32 @@ class Counts:
         else:
             self.asked += 1
             self.tokens += answer.prompt_tokens + answer.completion_tokens
-            known = self.cost_usd is not None and answer.cost_usd is not None
-            self.cost_usd = self.cost_usd + answer.cost_usd if known else None  # type: ignore[operator]
+            if self.cost_usd is None or answer.cost_usd is None:
+                self.cost_usd = None
+            else:
+                self.cost_usd += answer.cost_usd
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def estimate_tokens(characters: int) -> int:
+    """Tokens of a text with this many characters, by the usual four characters a token."""
+    return (characters + 3) // 4
+
+
+def tokens_used(request: Sequence[Message], answer: Answer) -> int:
+    """Tokens read and written for one answer, live or replayed; estimated where it carries no counts."""
+    read = answer.prompt_tokens or estimate_tokens(sum(len(message["content"]) for message in request))
+    return read + (answer.completion_tokens or estimate_tokens(len(answer.text or "")))
+
+
+def _plain_message(message: Mapping[str, Any]) -> Message:
+    if not isinstance(message, Mapping) or set(message) != {"role", "content"}:
+        raise UsageError('a message has exactly the keys "role" and "content"; leave everything else out')
+    role, content = message["role"], message["content"]
+    if role not in _ROLES or not isinstance(content, str):
+        raise UsageError(f"a message's role is one of {', '.join(_ROLES)} and its content a text, not {role!r}")
+    return cast(Message, {"role": role, "content": content})

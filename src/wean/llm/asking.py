@@ -1,53 +1,196 @@
-"""From questions to answers: look up, claim, ask what is left live, and wait for what others are asking."""
+"""Asking a live model: look up in the ledger, claim, ask what is missing within the budget, wait for the others."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-from wean.errors import WeanError
-from wean.llm.answers import Answer
-from wean.llm.backends.backend import Backend
-from wean.llm.budget import Budget, BudgetError, Spending
+from wean.errors import UsageError, WeanError
+from wean.llm.answers import Answer, Key, Sample, estimate_tokens, key_of
 from wean.llm.ledger import Ledger
-from wean.llm.prices import FREE
-from wean.llm.question import Key, Sample, estimate_tokens, key_of
+from wean.llm.prices import FREE, Price
 
 Progress = Callable[[int, int], None]
+"""Called with the number of answers so far and the number wanted."""
 
-# An answer without a limit of its own is taken to be at most this long when a budget sets its cost aside.
+# When a budget reserves the cost of an answer without a limit of its own, it is taken to be at most this long.
 _UNLIMITED_ANSWER = 4096
 
 _FIRST_POLL, _LONGEST_POLL = 0.01, 0.25  # seconds
 
 
-class Asker:
-    """Asks one live model through one ledger.
+class Backend(Protocol):
+    """A live model that answers samples; a backend knows nothing of the ledger."""
+
+    name: str
+    """The name that the user gave, without secrets."""
+    concurrency: int
+    """How many `ask` calls may run at once."""
+    batch_size: int
+    """How many samples one `ask` should get."""
+    can_score: bool
+    """Whether it answers questions of kind "score"."""
+    price: Price | None
+    """Price per token; None where unknown."""
+    extra: dict[str, Any]
+    """Settings of the backend that change its answers; they become part of every question."""
+
+    @property
+    def identity(self) -> str:
+        """Name and revision, or a digest of local weights; never a path or port."""
+        ...
+
+    def ask(self, samples: Sequence[Sample]) -> list[Answer]:
+        """Answers all samples, in order, or raises a `WeanError` for all of them."""
+        ...
+
+    def close(self) -> None:
+        """Releases connections and memory; may be called twice."""
+        ...
+
+
+class BudgetError(WeanError):
+    """The budget cannot hold the next answer; everything answered so far is in the ledger."""
+
+
+@dataclass
+class Spending:
+    """Answers, tokens (read and written) and dollars (of known prices) that were spent or are reserved."""
+
+    calls: int = 0
+    tokens: int = 0
+    dollars: float = 0.0
+
+    def add(self, other: Spending, sign: int = 1) -> None:
+        """Adds another spending, or subtracts it with `sign=-1`."""
+        self.calls += sign * other.calls
+        self.tokens += sign * other.tokens
+        self.dollars += sign * other.dollars
+
+
+class Budget:
+    """Limits on live answers; one object may be shared by several models and threads.
+
+    Before an answer is asked for, the most that it can cost is reserved, and replaced by its real cost once it is
+    there, so that concurrent answers do not exceed the limit together. Answers from the ledger are free. A limit of 0
+    means that nothing may be asked live.
 
     Args:
-        ledger: Where answers are looked up and kept.
-        backend: The live model.
-        budget: Limits, or None.
-        progress: Called with (answers there, answers wanted) as they come in.
+        dollars: Most dollars; needs a model whose price is known.
+        tokens: Most tokens, read and written together.
+        calls: Most answers.
+    """
+
+    def __init__(self, *, dollars: float | None = None, tokens: int | None = None, calls: int | None = None) -> None:
+        for name, limit in (("dollars", dollars), ("tokens", tokens), ("calls", calls)):
+            if limit is not None and not limit >= 0:
+                raise UsageError(f"a budget of {limit} {name} makes no sense; give 0 (ask nothing) or more")
+        self.dollars = dollars
+        self.tokens = tokens
+        self.calls = calls
+        self._spent = Spending()
+        self._reserved = Spending()
+        self._changed = threading.Condition()
+
+    @property
+    def spent(self) -> Spending:
+        """A copy of what was spent so far."""
+        with self._changed:
+            return replace(self._spent)
+
+    @property
+    def nothing_allowed(self) -> bool:
+        """True where a limit is 0."""
+        return 0 in (self.dollars, self.tokens, self.calls)
+
+    @contextmanager
+    def reserve(self, most: Spending) -> Iterator[Spending]:
+        """Reserves the most that some answers can cost; yields a `Spending` to be filled with their real cost.
+
+        Raises:
+            BudgetError: The limit cannot hold it, even after everything under way has come in.
+        """
+        with self._changed:
+            while limit := self._exceeded_by(most):
+                if self._reserved.calls == 0:
+                    spent = f"spent: {self._spent.calls} calls, {self._spent.tokens} tokens, ${self._spent.dollars:.4f}"
+                    raise BudgetError(
+                        f"the budget of {limit} cannot hold the next answer ({spent}); "
+                        "everything answered so far is in the ledger: raise the budget and run again"
+                    )
+                # What is under way may cost less than was reserved for it: wait, then look again.
+                self._changed.wait()
+            self._reserved.add(most)
+        actual = Spending()
+        try:
+            yield actual
+        finally:
+            with self._changed:
+                self._reserved.add(most, sign=-1)
+                self._spent.add(actual)
+                self._changed.notify_all()
+
+    def _exceeded_by(self, most: Spending) -> str | None:
+        """The limit that `most` would exceed, in words."""
+        total = replace(self._spent)
+        total.add(self._reserved)
+        total.add(most)
+        if self.calls is not None and total.calls > self.calls:
+            return f"{self.calls} calls"
+        if self.tokens is not None and (total.tokens > self.tokens or self.tokens == 0):
+            return f"{self.tokens} tokens"
+        # Sums of cents are not exact in binary: a thousandth of a cent must not stop a run.
+        if self.dollars is not None and (total.dollars > self.dollars + 1e-5 or self.dollars == 0):
+            return f"${self.dollars:g}"
+        return None
+
+
+class LiveAnswers:
+    """Answers of one live model: those that the ledger has, and new ones within the budget.
+
+    Raises:
+        UsageError: The budget is in dollars and the model's price is unknown.
     """
 
     def __init__(
-        self, ledger: Ledger, backend: Backend, budget: Budget | None = None, progress: Progress | None = None
+        self, backend: Backend, ledger: Ledger, budget: Budget | None = None, progress: Progress | None = None
     ) -> None:
-        self._ledger = ledger
+        if budget is not None and budget.dollars and backend.price is None:
+            raise UsageError(
+                f"the price of {backend.name} is unknown, so a budget in dollars cannot be kept: add the "
+                "price to your prices.yaml (docs/models.md), or give the budget in tokens or calls"
+            )
+        self.name = backend.name
+        self.can_score = backend.can_score
+        self.extra = backend.extra
+        self.unanswered: dict[Key, dict[str, Any]] = {}
         self._backend = backend
+        self._ledger = ledger
         self._budget = budget
         self._progress = progress
 
-    def answers(self, samples: Sequence[Sample]) -> dict[Key, Answer]:
-        """Answers all samples; those that the ledger knows are not asked.
+    @property
+    def identity(self) -> str:
+        """The model's identity."""
+        return self._backend.identity
+
+    @property
+    def ledger_name(self) -> str:
+        """The model's name in questions: its identity."""
+        return self._backend.identity
+
+    def find(self, samples: Sequence[Sample]) -> dict[Key, Answer]:
+        """The answer to each sample.
 
         Raises:
-            WeanError: The first thing that could not be mended by trying again; the answers of all other
-                samples that were under way are committed first.
+            WeanError: The first failure that retrying could not mend; the answers of all other samples that were under
+                way are committed first.
         """
         wanted = {key_of(sample): sample for sample in samples}
         found = self._ledger.find(wanted.values())
@@ -57,47 +200,59 @@ class Asker:
         if self._ledger.replay_only:
             self._ledger.note_unanswered(missing, "replay only")
             raise WeanError(
-                f"{len(missing)} question(s) to {self._backend.name} are not in the ledger "
+                f"{len(missing)} question(s) to {self.name} are not in the ledger "
                 f"{self._ledger.path}, which only replays: run once without replay_only, or see `wean "
                 "ledger export --unanswered`"
             )
         if self._budget is not None and self._budget.nothing_allowed:
             self._ledger.note_unanswered(missing, "budget")
             raise BudgetError(
-                f"the budget is 0 and {len(missing)} question(s) to {self._backend.name} are not in the "
+                f"the budget is 0 and {len(missing)} question(s) to {self.name} are not in the "
                 "ledger: raise the budget, or see `wean ledger export --unanswered`"
             )
-        flight = _Flight(self, missing, found)
-        flight.run()
+        _Batch(self, missing, found).run(self._backend.concurrency, max(1, self._backend.batch_size))
         return found
 
+    def close(self) -> None:
+        """Releases the model's connections and memory."""
+        self._backend.close()
+
     def claim_and_ask(self, samples: Sequence[Sample]) -> tuple[dict[Key, Answer], list[Sample]]:
-        """Answers what nobody else is asking; returns the answers, and the samples that others ask."""
+        """Asks what no other thread or process is asking; returns the answers, and the samples that others ask."""
         claimed = self._ledger.claim(samples)
         answers = claimed.answered
         if claimed.mine:
-            unfinished = claimed.mine
             try:
-                with_costs = self._ask_live(claimed.mine)
-                unfinished = []
-            finally:
-                if unfinished:
-                    self._ledger.release(unfinished)
-            answers |= with_costs
+                answers |= self._ask(claimed.mine)
+            except BaseException:
+                self._ledger.release(claimed.mine)
+                raise
         return answers, claimed.theirs
 
-    def _ask_live(self, samples: list[Sample]) -> dict[Key, Answer]:
+    def note_failure(self, samples: Sequence[Sample], error: WeanError) -> None:
+        """Notes samples that stay without an answer, unless the ledger itself is what failed."""
+        try:
+            self._ledger.note_unanswered(samples, "budget" if isinstance(error, BudgetError) else str(error))
+        except WeanError:
+            return
+
+    def report(self, done: int, total: int) -> None:
+        """Reports progress to the caller."""
+        if self._progress is not None:
+            self._progress(done, total)
+
+    def _ask(self, samples: list[Sample]) -> dict[Key, Answer]:
         if self._budget is None:
             return self._ledger.commit(samples, self._backend.ask(samples))
         most = Spending()
         for sample in samples:
             most.add(self._most(sample))
-        with self._budget.set_aside(most) as actual:
-            replies = self._backend.ask(samples)
-            actual.calls = len(replies)
-            actual.tokens = sum(reply.prompt_tokens + reply.completion_tokens for reply in replies)
-            actual.dollars = sum(reply.cost_usd or 0.0 for reply in replies)
-            return self._ledger.commit(samples, replies)
+        with self._budget.reserve(most) as actual:
+            answers = self._backend.ask(samples)
+            actual.calls = len(answers)
+            actual.tokens = sum(answer.prompt_tokens + answer.completion_tokens for answer in answers)
+            actual.dollars = sum(answer.cost_usd or 0.0 for answer in answers)
+            return self._ledger.commit(samples, answers)
 
     def _most(self, sample: Sample) -> Spending:
         """The most that one sample is taken to cost; three characters a token, to be on the safe side."""
@@ -110,40 +265,24 @@ class Asker:
         price = self._backend.price or FREE
         return Spending(1, read + written, price.cost(read, written))
 
-    def note_failure(self, samples: Sequence[Sample], reason: str) -> None:
-        """Notes samples that stay without an answer, unless the ledger itself is what failed."""
-        try:
-            self._ledger.note_unanswered(samples, reason)
-        except WeanError:
-            return
 
-    @property
-    def backend(self) -> Backend:
-        """The live model."""
-        return self._backend
+class _Batch:
+    """Samples being asked: threads take chunks from a queue until it is empty or something fails."""
 
-    def report(self, done: int, total: int) -> None:
-        """Tells the caller how far it is."""
-        if self._progress is not None:
-            self._progress(done, total)
-
-
-class _Flight:
-    """One batch on its way: threads that take chunks from a queue until it is empty or something fails."""
-
-    def __init__(self, asker: Asker, missing: Sequence[Sample], found: dict[Key, Answer]) -> None:
-        self._asker = asker
+    def __init__(self, source: LiveAnswers, missing: Sequence[Sample], found: dict[Key, Answer]) -> None:
+        self._source = source
         self._queue = deque(missing)
         self._waiting: deque[Sample] = deque()  # others are asking these
         self._found = found
         self._total = len(found) + len(missing)
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
-        self._batch = max(1, asker.backend.batch_size)
+        self._size = 1
 
-    def run(self) -> None:
-        """Blocks until every sample has its answer; raises the first failure once all threads landed."""
-        threads = min(self._asker.backend.concurrency, -(-len(self._queue) // self._batch))
+    def run(self, concurrency: int, size: int) -> None:
+        """Blocks until every sample has its answer; raises the first failure once all threads have ended."""
+        self._size = size
+        threads = min(concurrency, -(-len(self._queue) // size))
         if threads <= 1:
             self._work()
         else:
@@ -152,13 +291,13 @@ class _Flight:
                 try:
                     for future in futures:
                         future.result()
-                except BaseException as error:  # Ctrl-C: let what is under way land and be committed, start nothing.
+                except BaseException as error:  # Ctrl-C: commit what is under way, start nothing new
                     self._fail(error)
                     raise
         if self._failure is not None:
             left = [*self._queue, *self._waiting]
             if left and isinstance(self._failure, BudgetError):
-                self._asker.note_failure(left, "budget")
+                self._source.note_failure(left, self._failure)
             raise self._failure
 
     def _work(self) -> None:
@@ -168,11 +307,12 @@ class _Flight:
             if wait:
                 time.sleep(poll)
             try:
-                answers, theirs = self._asker.claim_and_ask(samples)
+                answers, theirs = self._source.claim_and_ask(samples)
+            except WeanError as error:
+                self._source.note_failure(samples, error)
+                self._fail(error)
+                return
             except BaseException as error:
-                if isinstance(error, WeanError):
-                    reason = "budget" if isinstance(error, BudgetError) else str(error)
-                    self._asker.note_failure(samples, reason)
                 self._fail(error)
                 if not isinstance(error, Exception):
                     raise
@@ -183,7 +323,7 @@ class _Flight:
                 self._waiting.extend(theirs)
                 done = len(self._found)
             if answers:
-                self._asker.report(done, self._total)
+                self._source.report(done, self._total)
 
     def _take(self) -> tuple[list[Sample], bool] | None:
         """The next chunk and whether to wait first; None at the end, and after a failure."""
@@ -191,7 +331,7 @@ class _Flight:
             if self._failure is not None:
                 return None
             source = self._queue or self._waiting
-            chunk = [source.popleft() for _ in range(min(self._batch, len(source)))]
+            chunk = [source.popleft() for _ in range(min(self._size, len(source)))]
             return (chunk, source is self._waiting) if chunk else None
 
     def _fail(self, error: BaseException) -> None:

@@ -1,4 +1,4 @@
-"""The ledger's SQLite file: opening, format, transactions, and what can go wrong with it in one line each."""
+"""The ledger's SQLite file: opening, format, transactions, and its failures in one line each."""
 
 from __future__ import annotations
 
@@ -57,15 +57,14 @@ CREATE TABLE unanswered(            -- questions that nobody could answer
 
 
 class LedgerError(WeanError):
-    """The ledger's file cannot be used; the line says why and what to do."""
+    """The ledger's file cannot be used; the message gives the reason and the remedy."""
 
 
 class Database:
     """One connection to a ledger's file, shared by the threads of a process, and safe to use after a fork.
 
-    Args:
-        path: The file (created with its folder where missing), or ":memory:".
-        busy_seconds: How long to wait for another process's transaction.
+    The file is created, with its folder, where it is missing; `busy_seconds` is how long to wait for another process's
+    transaction.
 
     Raises:
         LedgerError: The file cannot be opened, is no ledger, or has a newer format.
@@ -80,23 +79,21 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """A connection for reading; readers never wait for writers of other processes."""
-        with self._locked() as connection:
-            yield connection
+        if self._pid != os.getpid():
+            # After a fork the parent's connection must neither be used nor closed here, so it is only kept.
+            self._inherited.append(self._connection)
+            self._open()
+        with self._lock:
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                raise explain(error, self.path) from None
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction that is committed at the end, or rolled back where anything is raised inside."""
-        with self._locked() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                # A full disk makes SQLite roll back by itself.
-                if connection.in_transaction:
-                    with suppress(sqlite3.Error):
-                        connection.execute("ROLLBACK")
-                raise
+        with self.read() as connection, _transaction(connection):
+            yield connection
 
     def close(self) -> None:
         """Closes the file; may be called twice."""
@@ -105,23 +102,10 @@ class Database:
                 self._connection.close()
 
     def __del__(self) -> None:
-        # Whoever forgets to close loses nothing; this only spares them the warning about an open connection.
+        # A forgotten close loses nothing; this only avoids the warning about an open connection.
         with suppress(Exception):
             if self._pid == os.getpid():
                 self._connection.close()
-
-    @contextmanager
-    def _locked(self) -> Iterator[sqlite3.Connection]:
-        if self._pid != os.getpid():
-            # After a fork the parent's connection must neither be used nor closed here, so it is kept and
-            # left alone.
-            self._inherited.append(self._connection)
-            self._open()
-        with self._lock:
-            try:
-                yield self._connection
-            except sqlite3.Error as error:
-                raise explain(error, self.path) from None
 
     def _open(self) -> None:
         self._lock = threading.RLock()
@@ -142,11 +126,10 @@ class Database:
             raise explain(error, self.path) from None
         try:
             self._prepare()
-        except sqlite3.Error as error:
+        except BaseException as error:
             self._connection.close()
-            raise explain(error, self.path) from None
-        except BaseException:
-            self._connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise explain(error, self.path) from None
             raise
 
     def _prepare(self) -> None:
@@ -157,19 +140,13 @@ class Database:
         self._connection.execute("PRAGMA synchronous=NORMAL")
         if self._connection.execute("PRAGMA user_version").fetchone()[0] == FORMAT:
             return
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
+        with _transaction(self._connection) as connection:
             # Another process may have made the tables meanwhile.
-            if self._connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
                 for statement in _SCHEMA.split(";\n"):
-                    self._connection.execute(statement)
-                self._connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-                self._connection.execute(f"PRAGMA user_version={FORMAT}")
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version={FORMAT}")
 
     def _check_format(self, connection: sqlite3.Connection) -> None:
         # One transaction: another process that is just making the tables must be seen wholly or not at all.
@@ -201,27 +178,45 @@ class Database:
                 time.sleep(0.02)
 
 
-def _code(error: sqlite3.Error) -> int | None:
-    extended = getattr(error, "sqlite_errorcode", None)
-    return None if extended is None else extended & 0xFF
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        # A full disk makes SQLite roll back by itself.
+        if connection.in_transaction:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+        raise
+
+
+_DAMAGED = (
+    "it is damaged or no SQLite file; move it aside and run `wean ledger import` with your last export "
+    "(`sqlite3 FILE .recover` may save more)"
+)
+_NOT_WRITABLE = "it may not be written; mend its permissions, or set WEAN_LEDGER to another file"
+_HELD = "another process holds it; end that process or try again"
+_EXPLANATIONS = {
+    sqlite3.SQLITE_FULL: "its disk is full; free some space and run again (every committed answer is kept)",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+    sqlite3.SQLITE_READONLY: _NOT_WRITABLE,
+    sqlite3.SQLITE_PERM: _NOT_WRITABLE,
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check its folder, or set WEAN_LEDGER to another file",
+    sqlite3.SQLITE_BUSY: _HELD,
+    sqlite3.SQLITE_LOCKED: _HELD,
+}
 
 
 def explain(error: sqlite3.Error, path: str) -> LedgerError:
-    """Turns an error of SQLite into one line that says what to do."""
-    code = _code(error)
-    if code == sqlite3.SQLITE_FULL:
-        line = "its disk is full; free some space and run again (every committed answer is kept)"
-    elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        line = (
-            "it is damaged or no SQLite file; move it aside and run `wean ledger import` with your last "
-            "export (`sqlite3 FILE .recover` may save more)"
-        )
-    elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        line = "it may not be written; mend its permissions, or set WEAN_LEDGER to another file"
-    elif code == sqlite3.SQLITE_CANTOPEN:
-        line = "it cannot be opened; check its folder, or set WEAN_LEDGER to another file"
-    elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        line = "another process holds it; end that process or try again"
-    else:
-        line = f"SQLite says: {error}; check the disk, or set WEAN_LEDGER to another file"
-    return LedgerError(f"cannot use the ledger {path}: {line}")
+    """Turns an error of SQLite into one line with its remedy."""
+    other = f"SQLite reports: {error}; check the disk, or set WEAN_LEDGER to another file"
+    return LedgerError(f"cannot use the ledger {path}: {_EXPLANATIONS.get(_code(error), other)}")
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; -1 for an error of the Python module itself."""
+    extended: int = getattr(error, "sqlite_errorcode", -1)
+    return extended & 0xFF if extended >= 0 else -1

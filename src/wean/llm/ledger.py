@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import os
+import platform
+import secrets
 import sqlite3
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wean.llm.answers import Answer
-from wean.llm.backends.backend import Reply
-from wean.llm.claims import ClaimKeeper, is_void
+from wean.llm.answers import ANSWER_FIELDS, Answer, Key, Question, Sample, canonical_json, key_of
 from wean.llm.database import Database, LedgerError
-from wean.llm.question import Key, Question, Sample, canonical_json, key_of
 from wean.llm.records import answer_record, dump_line
 
-_FIND = (
-    "SELECT answer, prompt_tokens, completion_tokens, tokens_estimated, seconds, cost_usd, finish_reason "
-    "FROM answers WHERE digest=? AND sample=?"
-)
+_FIND = f"SELECT answer, {', '.join(ANSWER_FIELDS)} FROM answers WHERE digest=? AND sample=?"
 
 
 def default_ledger_path() -> Path:
@@ -34,17 +32,14 @@ def default_ledger_path() -> Path:
 
 @dataclass
 class Claimed:
-    """What came of claiming some samples.
-
-    Attributes:
-        answered: Those that somebody had answered meanwhile.
-        mine: Those that the caller now has to ask, and then to commit or release.
-        theirs: Those that another thread or process is asking right now.
-    """
+    """The result of claiming some samples."""
 
     answered: dict[Key, Answer] = field(default_factory=dict)
+    """Those that somebody had answered meanwhile."""
     mine: list[Sample] = field(default_factory=list)
+    """Those that the caller now has to ask, and then to commit or release."""
     theirs: list[Sample] = field(default_factory=list)
+    """Those that another thread or process is asking right now."""
 
 
 class Ledger:
@@ -52,8 +47,7 @@ class Ledger:
 
     Args:
         path: The file, or ":memory:" for one that is forgotten; default `default_ledger_path()`.
-        replay_only: Nothing may be asked live: a question without a stored answer is noted and stops with an
-            error.
+        replay_only: Nothing may be asked live: a question without a stored answer is noted and is an error.
         claim_seconds: After this long the claim of a process that shows no sign of life is void.
 
     Raises:
@@ -66,7 +60,7 @@ class Ledger:
         self.path = str(path if path is not None else default_ledger_path())
         self.replay_only = replay_only
         self.database = Database(self.path)
-        self._claims = ClaimKeeper(self.database, claim_seconds)
+        self._claims = _Claims(self.database, claim_seconds)
 
     def __enter__(self) -> Ledger:
         return self
@@ -76,7 +70,7 @@ class Ledger:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Worker processes get the file's name and open it themselves.
-        return _reopen, (self.path, self.replay_only, self._claims.lifetime)
+        return partial(Ledger, replay_only=self.replay_only, claim_seconds=self._claims.lifetime), (self.path,)
 
     def close(self) -> None:
         """Closes the file; may be called twice."""
@@ -84,7 +78,7 @@ class Ledger:
         self.database.close()
 
     def find(self, samples: Iterable[Sample]) -> dict[Key, Answer]:
-        """Looks stored answers up; those that there are, marked as replayed."""
+        """The stored answers among those to the samples, marked as replayed."""
         found = {}
         with self.database.read() as connection:
             for sample in samples:
@@ -95,41 +89,37 @@ class Ledger:
         return found
 
     def claim(self, samples: Sequence[Sample]) -> Claimed:
-        """Claims samples, so that nobody else asks them; whoever gets `mine` must commit or release them."""
-        result = Claimed()
-        open_ = self._sort_out(samples, result)
-        if not open_:
+        """Claims samples, so that nobody else asks them; the caller must commit or release those in `mine`."""
+        result, free = self._sort_out(samples)
+        if not free:
             # The usual case while waiting for another process: no transaction needed to see that it is still
             # asking.
             return result
-        result.theirs.clear()
-        result.answered.clear()
         now = time.time()
         with self.database.write() as connection:
-            for sample in self._sort_out(samples, result):
+            result, result.mine = self._sort_out(samples)
+            for sample in result.mine:
                 connection.execute(
                     "INSERT OR REPLACE INTO claims VALUES(?, ?, ?, ?)",
                     (*key_of(sample), self._claims.owner, now + self._claims.lifetime),
                 )
-                result.mine.append(sample)
         self._claims.hold(map(key_of, result.mine))
         return result
 
     def release(self, samples: Sequence[Sample]) -> None:
         """Gives claims up without an answer; others may ask."""
-        self._claims.let_go(map(key_of, samples))
+        self._claims.drop(map(key_of, samples))
         with self.database.write() as connection:
             connection.executemany(
                 "DELETE FROM claims WHERE digest=? AND sample=? AND owner=?",
                 [(*key_of(sample), self._claims.owner) for sample in samples],
             )
 
-    def commit(self, samples: Sequence[Sample], replies: Sequence[Reply]) -> dict[Key, Answer]:
+    def commit(self, samples: Sequence[Sample], answers: Sequence[Answer]) -> dict[Key, Answer]:
         """Stores answers in one transaction and ends their claims.
 
-        An answer that is already there stays: the first one counts. Where the file cannot take the answers
-        (disk full, damaged) they are written to a JSONL file beside it or in the temporary folder, for they
-        were paid for.
+        An answer that is already there stays: the first one counts. Where the file cannot take the answers (disk full,
+        damaged) they are written to a JSONL file beside it or in the temporary folder, since they were paid for.
 
         Returns:
             The answers as stored, marked as asked live.
@@ -137,40 +127,39 @@ class Ledger:
         Raises:
             LedgerError: The file could not take them; the line names the JSONL file that has them.
         """
-        self._claims.let_go(map(key_of, samples))
+        self._claims.drop(map(key_of, samples))
         now, stored = time.time(), {}
         try:
             with self.database.write() as connection:
-                for sample, reply in zip(samples, replies, strict=True):
+                for sample, answer in zip(samples, answers, strict=True):
                     key = key_of(sample)
-                    insert_question(connection, sample[0])
-                    insert_answer(connection, key, reply, now)
+                    insert(connection, sample, answer, now)
                     connection.execute("DELETE FROM claims WHERE digest=? AND sample=?", key)
                     # Read back: where somebody else was first, this run must use what later runs will replay.
                     stored[key] = replace(_answer(connection.execute(_FIND, key).fetchone()), replayed=False)
         except LedgerError as error:
-            raise LedgerError(f"{error}; {_rescue(self.path, samples, replies)}") from None
+            raise LedgerError(f"{error}; {_rescue(self.path, samples, answers)}") from None
         return stored
 
     def note_unanswered(self, samples: Sequence[Sample], reason: str) -> None:
         """Notes questions that nobody could answer, to be exported, answered elsewhere and imported."""
         with self.database.write() as connection:
             for sample in samples:
-                insert_question(connection, sample[0])
+                _insert_question(connection, sample[0])
                 connection.execute(
                     "INSERT OR REPLACE INTO unanswered VALUES(?, ?, ?, ?)",
                     (*key_of(sample), reason, time.time()),
                 )
 
-    def _sort_out(self, samples: Sequence[Sample], into: Claimed) -> list[Sample]:
-        """Puts answered and claimed samples into `into`; returns those that are free."""
-        now, free = time.time(), []
+    def _sort_out(self, samples: Sequence[Sample]) -> tuple[Claimed, list[Sample]]:
+        """Which samples are answered, which are claimed by others, and which are free."""
+        now, result, free = time.time(), Claimed(), []
         with self.database.read() as connection:
             for sample in samples:
                 key = key_of(sample)
                 row = connection.execute(_FIND, key).fetchone()
                 if row is not None:
-                    into.answered[key] = _answer(row)
+                    result.answered[key] = _answer(row)
                     continue
                 claim = connection.execute(
                     "SELECT owner, expires FROM claims WHERE digest=? AND sample=?", key
@@ -178,21 +167,131 @@ class Ledger:
                 if claim is None or is_void(claim[0], claim[1], now):
                     free.append(sample)
                 else:
-                    into.theirs.append(sample)
-        return free
+                    result.theirs.append(sample)
+        return result, free
 
 
-def _reopen(path: str, replay_only: bool, claim_seconds: float) -> Ledger:
-    return Ledger(path, replay_only=replay_only, claim_seconds=claim_seconds)
+def insert(connection: sqlite3.Connection, sample: Sample, answer: Answer, recorded: float) -> bool:
+    """Stores a question with one answer, unless that is there already; returns whether it was stored."""
+    key = key_of(sample)
+    assert answer.text is not None, "only answers are stored"
+    _insert_question(connection, sample[0])
+    cursor = connection.execute(
+        "INSERT OR IGNORE INTO answers VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *key,
+            # A model that was cut in the middle of an emoji may give half of it, which is no text to SQLite.
+            answer.text.encode("utf-8", "replace").decode(),
+            *(getattr(answer, name) for name in ANSWER_FIELDS),
+            recorded,
+            canonical_json(answer.provenance),
+        ),
+    )
+    connection.execute("DELETE FROM unanswered WHERE digest=? AND sample=?", key)
+    return bool(cursor.rowcount)
+
+
+def is_void(owner: str, expires: float, now: float) -> bool:
+    """Whether a claim no longer counts: it expired, or its process on this machine has ended."""
+    if expires < now:
+        return True
+    machine, pid, _ = owner.rsplit(":", 2)
+    # Elsewhere than on POSIX, signal 0 is not a question but a Ctrl-C.
+    if machine != _machine() or not pid.isdecimal() or os.name != "posix":
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+class _Claims:
+    """The claims of this process, kept alive while it is asking.
+
+    A claim expires by itself, so that a process that vanished blocks nobody. While claims are held, a thread renews
+    them three times per lifetime; a process that is known to be dead loses its claims at once.
+    """
+
+    def __init__(self, database: Database, lifetime: float) -> None:
+        self.lifetime = lifetime
+        self._database = database
+        self._thread: threading.Thread | None = None
+        self._reset()
+
+    @property
+    def owner(self) -> str:
+        """This process's name in the table of claims."""
+        self._after_fork()
+        return self._owner
+
+    def hold(self, keys: Iterable[Key]) -> None:
+        """Starts renewing these claims."""
+        self._after_fork()
+        with self._lock:
+            self._held.update(keys)
+            if self._held and (self._thread is None or not self._thread.is_alive()):
+                self._wake.clear()
+                self._thread = threading.Thread(target=self._renew, name="wean-ledger-claims", daemon=True)
+                self._thread.start()
+
+    def drop(self, keys: Iterable[Key]) -> None:
+        """Stops renewing these claims."""
+        with self._lock:
+            self._held.difference_update(keys)
+
+    def close(self) -> None:
+        """Ends the renewing thread."""
+        with self._lock:
+            self._held.clear()
+        self._wake.set()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._owner = f"{_machine()}:{self._pid}:{secrets.token_hex(4)}"
+        self._held: set[Key] = set()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread = None
+
+    def _after_fork(self) -> None:
+        if self._pid != os.getpid():
+            self._reset()
+
+    def _renew(self) -> None:
+        while not self._wake.wait(self.lifetime / 3):
+            with self._lock:
+                if not self._held:
+                    self._thread = None
+                    return
+            try:
+                with self._database.write() as connection:
+                    connection.execute(
+                        "UPDATE claims SET expires=? WHERE owner=?",
+                        (time.time() + self.lifetime, self._owner),
+                    )
+            except LedgerError:
+                # The asking thread learns of it when it commits; at worst a question is asked twice.
+                continue
+
+
+def _machine() -> str:
+    # Process numbers mean something only within one machine and one namespace (containers have their own).
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        namespace = ""
+    return platform.node() + namespace
 
 
 def _answer(row: tuple[Any, ...]) -> Answer:
     text, prompt, completion, estimated, seconds, cost, finish = row
-    return Answer(text, prompt, completion, bool(estimated), seconds, cost, True, finish)
+    return Answer(text, prompt, completion, bool(estimated), seconds, cost, finish, replayed=True)
 
 
-def insert_question(connection: sqlite3.Connection, question: Question) -> None:
-    """Stores a question unless it is there."""
+def _insert_question(connection: sqlite3.Connection, question: Question) -> None:
     connection.execute(
         "INSERT OR IGNORE INTO questions VALUES(?, ?, ?, ?, ?)",
         (
@@ -205,31 +304,9 @@ def insert_question(connection: sqlite3.Connection, question: Question) -> None:
     )
 
 
-def insert_answer(connection: sqlite3.Connection, key: Key, reply: Reply, recorded: float) -> bool:
-    """Stores one answer unless there is one; returns whether it was stored."""
-    cursor = connection.execute(
-        "INSERT OR IGNORE INTO answers VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            *key,
-            # A model that was cut in the middle of an emoji may give half of it, which is no text to SQLite.
-            reply.text.encode("utf-8", "replace").decode(),
-            reply.prompt_tokens,
-            reply.completion_tokens,
-            int(reply.tokens_estimated),
-            reply.seconds,
-            reply.cost_usd,
-            reply.finish_reason,
-            recorded,
-            canonical_json(reply.provenance),
-        ),
-    )
-    connection.execute("DELETE FROM unanswered WHERE digest=? AND sample=?", key)
-    return bool(cursor.rowcount)
-
-
-def _rescue(path: str, samples: Sequence[Sample], replies: Sequence[Reply]) -> str:
-    """Writes answers that the ledger could not take to a JSONL file; returns what to tell the user."""
-    lines = "".join(dump_line(answer_record(sample, reply)) for sample, reply in zip(samples, replies, strict=True))
+def _rescue(path: str, samples: Sequence[Sample], answers: Sequence[Answer]) -> str:
+    """Writes answers that the ledger could not take to a JSONL file; returns the sentence for the user."""
+    lines = "".join(dump_line(answer_record(sample, answer)) for sample, answer in zip(samples, answers, strict=True))
     folders = [Path(tempfile.gettempdir())]
     if path != ":memory:":
         folders.insert(0, Path(path).parent)

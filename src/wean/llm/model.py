@@ -1,81 +1,111 @@
-"""The language model that everybody sees: questions in, answers out, with the ledger in between."""
+"""A language model: opened by its name, asked in batches, with the ledger in between."""
 
 from __future__ import annotations
 
 import json
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from wean.errors import UsageError, WeanError
-from wean.llm.answers import Answer, Counts, Message
-from wean.llm.asking import Asker, Progress
-from wean.llm.backends.backend import Backend
-from wean.llm.backends.recorded import RecordedAnswers
-from wean.llm.budget import Budget
+from wean.llm.answers import Answer, Counts, Message, Question, Sample, key_of
+from wean.llm.asking import Backend, Budget, LiveAnswers, Progress
 from wean.llm.ledger import Ledger
-from wean.llm.question import Key, Question, Sample, key_of
-from wean.llm.records import dump_line, question_record
+from wean.llm.local import LocalBackend, ScoreFunction, ScriptedBackend, import_function
+from wean.llm.prices import FREE, Price
+from wean.llm.recorded import RecordedAnswers, find_recorded
+from wean.llm.records import dump_line
+from wean.plugins import entry_points
 
 Normalisation = Literal["sum", "token", "word"]
 
 DEFAULT_MAX_TOKENS = 512
 
 
+def open_model(
+    name: str,
+    *,
+    ledger: Ledger | None = None,
+    strict: bool = False,
+    budget: Budget | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> LanguageModel:
+    """Opens a language model.
+
+    Args:
+        name: `openai:gpt-5`, `http://localhost:8000/v1#qwen3-32b`, `hf:directory-or-id-or-name`, `recorded:doorkey`,
+            `recorded:/path/file.jsonl`, `scripted:module:function`, or `prefix:name` with a prefix that an installed
+            package claims (entry points `wean.models`: a function from the name behind the prefix and the options to
+            a `Backend`).
+        ledger: Where answers are kept; default the user's (`default_ledger_path`), none for recorded answers, one in
+            memory for a scripted model.
+        strict: A question that recorded answers lack is an error instead of "no advice".
+        budget: Limits on live answers.
+        progress: Called with (answers so far, answers wanted) while a batch is being asked live.
+        options: Of an endpoint: `EndpointOptions`. Of `hf:`: `batch_size`, and those of `wean.lm.load_model`.
+
+    Raises:
+        UsageError: The name has no known form, or an option is unknown.
+        WeanError: The ledger or the recorded file cannot be opened.
+    """
+    prefix, _, rest = name.partition(":")
+    if prefix == "recorded":
+        _check_options(name, options, ())
+        return LanguageModel(find_recorded(rest, ledger, strict), ledger)
+    backend = _open_backend(name, prefix, rest, options)
+    return _live(backend, ledger, budget, progress, in_memory=prefix == "scripted")
+
+
+def scripted_model(
+    function: Callable[[list[Message]], str] | Callable[[list[Message], int], str],
+    name: str = "scripted",
+    *,
+    score: ScoreFunction | None = None,
+    ledger: Ledger | None = None,
+    budget: Budget | None = None,
+    progress: Progress | None = None,
+    price: Price | None = FREE,
+    concurrency: int = 1,
+) -> LanguageModel:
+    """Makes a language model of a Python function.
+
+    Args:
+        function: Takes the messages, or the messages and the sample number; returns the answer's text.
+        name: Name and identity; with a ledger on disk, give another one when the function changes.
+        score: Takes messages and candidates, returns log-probabilities; without it the model cannot score.
+        ledger: Default one in memory, which is forgotten at the end.
+        budget: As in `open_model`.
+        progress: As in `open_model`.
+        price: Price per token; None for "unknown".
+        concurrency: How many calls may run at once.
+    """
+    backend = ScriptedBackend(function, name, score, price, concurrency)
+    return _live(backend, ledger, budget, progress, in_memory=True)
+
+
 class LanguageModel:
     """One language model behind the ledger; make it with `open_model` or `scripted_model`.
 
-    Safe to use from several threads. Use it as a context manager, or call `close`, to let go of connections.
-
-    Args:
-        source: A live model, or recorded answers.
-        ledger: Where live answers are kept. A recorded model needs none; given one, it looks there too for
-            answers that its file lacks, and notes there what nobody answered.
-        strict: A question that a recorded model lacks is an error instead of an answer without text.
-        budget: Limits on live answers.
-        progress: Called with (answers there, answers wanted) while a batch is being asked live.
-        name: Shown instead of the source's own name.
-        close_ledger: Whether closing the model closes the ledger too (it was made for this model).
+    Safe to use from several threads. Use it as a context manager, or call `close`, to release connections.
 
     Attributes:
         counts: What was asked so far.
-        ledger: The ledger, or None.
+        ledger: The ledger, or None; closed with the model if it was made for it.
     """
 
     def __init__(
-        self,
-        source: Backend | RecordedAnswers,
-        *,
-        ledger: Ledger | None,
-        strict: bool = False,
-        budget: Budget | None = None,
-        progress: Progress | None = None,
-        name: str | None = None,
-        close_ledger: bool = False,
+        self, source: LiveAnswers | RecordedAnswers, ledger: Ledger | None, *, close_ledger: bool = False
     ) -> None:
         self.counts = Counts()
         self.ledger = ledger
         self._source = source
-        self._strict = strict
-        self._recorded = source if isinstance(source, RecordedAnswers) else None
-        self._name = name or (source.label if isinstance(source, RecordedAnswers) else source.name)
-        self._asker: Asker | None = None
-        if not isinstance(source, RecordedAnswers):
-            if ledger is None:
-                raise UsageError("a live model needs a ledger; give it Ledger() or Ledger(':memory:')")
-            if budget is not None and budget.dollars and source.price is None:
-                raise UsageError(
-                    f"the price of {source.name} is unknown, so a budget in dollars cannot be kept: add the "
-                    "price to your prices.yaml (docs/models.md), or give the budget in tokens or calls"
-                )
-            self._asker = Asker(ledger, source, budget, progress)
         self._close_ledger = close_ledger
         self._counting = threading.Lock()
         self._questions_seen: set[bytes] = set()
-        self._unanswered: dict[Key, dict[str, Any]] = {}
 
     def __enter__(self) -> LanguageModel:
         return self
@@ -86,7 +116,7 @@ class LanguageModel:
     @property
     def name(self) -> str:
         """The name by which the model was opened."""
-        return self._name
+        return self._source.name
 
     @property
     def identity(self) -> str:
@@ -101,20 +131,16 @@ class LanguageModel:
     @property
     def unanswered(self) -> list[dict[str, Any]]:
         """Questions that a recorded model lacked, in the order met; JSON rows with `answer` null."""
-        return list(self._unanswered.values())
+        return list(self._source.unanswered.values())
 
     def save_unanswered(self, path: str | Path) -> int:
-        """Writes the unanswered questions as JSONL, to be answered and used as a recorded file; returns how
-        many.
-
-        Raises:
-            WeanError: The file cannot be written.
-        """
+        """Writes the unanswered questions as JSONL, to be answered and used as a recorded file; returns how many."""
+        rows = self.unanswered
         try:
-            Path(path).write_text("".join(map(dump_line, self.unanswered)), encoding="utf-8")
+            Path(path).write_text("".join(map(dump_line, rows)), encoding="utf-8")
         except OSError as error:
             raise WeanError(f"{path}: cannot be written ({error.strerror}); name another file") from None
-        return len(self._unanswered)
+        return len(rows)
 
     def generate(
         self,
@@ -154,12 +180,12 @@ class LanguageModel:
             "max_tokens": _at_least("max_tokens", max_tokens, 1),
             "schema": schema,
             "seed": _at_least("seed", seed, 0),
-            "extra": (self._asker.backend.extra or None) if self._asker is not None else None,
+            "extra": self._source.extra or None,
         }
         _at_least("n", n, 1)
         _at_least("first_sample", first_sample, 0)
         numbers = range(first_sample, first_sample + n)
-        questions = [Question.build("generate", self._key_name, request, parameters) for request in requests]
+        questions = [Question.build("generate", self._source.ledger_name, request, parameters) for request in requests]
         if seed is None:
             flat = self._answer([(question, number) for question in questions for number in numbers])
             return [flat[i * n : (i + 1) * n] for i in range(len(questions))]
@@ -173,13 +199,13 @@ class LanguageModel:
         candidates: Sequence[Sequence[str]],
         normalisation: Normalisation = "sum",
     ) -> list[list[float]]:
-        """Log-probability of each candidate as the model's answer.
+        """Log-probability of each candidate as the model's answer to its question.
 
         Args:
             requests: The questions, each a chat.
             candidates: For each question its candidates.
-            normalisation: "sum" of the tokens' log-probabilities, or that divided by the number of tokens
-                ("token") or words ("word").
+            normalisation: "sum" of the tokens' log-probabilities, or that divided by the number of tokens ("token") or
+                words ("word").
 
         Returns:
             For each question one number (natural logarithm, <= 0) per candidate, in the order given.
@@ -197,45 +223,34 @@ class LanguageModel:
             raise UsageError(f"normalisation is sum, token or word, not {normalisation!r}")
         if len(requests) != len(candidates):
             raise UsageError(f"{len(requests)} questions need as many lists of candidates, not {len(candidates)}")
-        samples, orders = [], []
+        samples = []
         for request, texts in zip(requests, candidates, strict=True):
             if not texts or not all(isinstance(text, str) and text for text in texts):
                 raise UsageError(
                     "a candidate is empty (or there is none); every candidate needs at least one character"
                 )
             # The order in which candidates are named does not matter, so it is no part of the question.
-            distinct = sorted(set(texts))
-            orders.append(_positions(texts, distinct))
-            parameters = {"candidates": distinct, "normalisation": normalisation}
-            samples.append((Question.build("score", self._key_name, request, parameters), 0))
+            parameters = {"candidates": sorted(set(texts)), "normalisation": normalisation}
+            samples.append((Question.build("score", self._source.ledger_name, request, parameters), 0))
         scores = []
-        for answer, order in zip(self._answer(samples), orders, strict=True):
+        for (question, _), answer, texts in zip(samples, self._answer(samples), candidates, strict=True):
             if answer.text is None:
                 raise WeanError(
                     f"{self.name} has no scores for a question; export the unanswered questions, answer "
                     "them and add them to its file, or use a local model (hf:...)"
                 )
-            values = json.loads(answer.text)
-            scores.append([float(values[position]) for position in order])
+            score_of = dict(zip(question.parameters["candidates"], json.loads(answer.text), strict=True))
+            scores.append([float(score_of[text]) for text in texts])
         return scores
 
     def close(self) -> None:
-        """Lets go of connections and memory; a ledger that was given stays open for whoever made it."""
-        if self._asker is not None:
-            self._asker.backend.close()
+        """Releases connections and memory; a ledger that was given stays open."""
+        self._source.close()
         if self._close_ledger and self.ledger is not None:
             self.ledger.close()
 
-    @property
-    def _key_name(self) -> str:
-        # A recorded file that grows stays the same model for the answers that a ledger keeps beside it.
-        return self._recorded.label if self._recorded is not None else self._source.identity
-
     def _answer(self, samples: list[Sample]) -> list[Answer]:
-        if self._asker is not None:
-            found = self._asker.answers(samples)
-        else:
-            found = self._look_up(samples)
+        found = self._source.find(samples)
         answers, met = [], set()
         with self._counting:
             for sample in samples:
@@ -250,36 +265,42 @@ class LanguageModel:
             self.counts.distinct = len(self._questions_seen)
         return answers
 
-    def _look_up(self, samples: list[Sample]) -> dict[Key, Answer]:
-        assert self._recorded is not None
-        found, missing = {}, {}
-        for sample in samples:
-            answer = self._recorded.find(*sample)
-            if answer is None:
-                missing[key_of(sample)] = sample
-            else:
-                found[key_of(sample)] = answer
-        if missing and self.ledger is not None:
-            found |= self.ledger.find(missing.values())
-            missing = {key: sample for key, sample in missing.items() if key not in found}
-        if missing:
-            for key, sample in missing.items():
-                self._unanswered.setdefault(key, question_record(sample, "not recorded"))
-                found[key] = Answer(text=None, replayed=True)
-            if self.ledger is not None:
-                self.ledger.note_unanswered(list(missing.values()), "not recorded")
-            if self._strict:
-                raise WeanError(
-                    f"{self.name} has no answer to {len(missing)} question(s) (strict): save them with "
-                    "save_unanswered(), fill in the answers and add the lines to a recorded file, or name "
-                    "a live model"
-                )
-        return found
+
+def _live(
+    backend: Backend, ledger: Ledger | None, budget: Budget | None, progress: Progress | None, *, in_memory: bool
+) -> LanguageModel:
+    """A live model; `in_memory` decides where answers are kept if no ledger is given."""
+    used = (Ledger(":memory:") if in_memory else Ledger()) if ledger is None else ledger
+    return LanguageModel(LiveAnswers(backend, used, budget, progress), used, close_ledger=ledger is None)
 
 
-def _positions(texts: Sequence[str], distinct: list[str]) -> list[int]:
-    index = {text: position for position, text in enumerate(distinct)}
-    return [index[text] for text in texts]
+def _open_backend(name: str, prefix: str, rest: str, options: dict[str, Any]) -> Backend:
+    """The backend that a name means; wean's own prefixes come before those of installed packages."""
+    match prefix:
+        case "openai" | "http" | "https":
+            from wean.llm.endpoint import EndpointBackend
+
+            url, _, model = (None, "", rest) if prefix == "openai" else name.partition("#")
+            return EndpointBackend(name, url, model, **options)
+        case "hf":
+            _check_options(name, options, ("batch_size", "device", "dtype"))
+            return LocalBackend(rest, **options)
+        case "scripted":
+            _check_options(name, options, ("price", "concurrency"))
+            return ScriptedBackend(import_function(rest), rest, **options)
+    if importer := entry_points("wean.models").get(prefix):
+        backend: Backend = importer()(rest, **options)
+        return backend
+    raise UsageError(
+        f"{name!r} names no model; the forms are openai:NAME, http://HOST:PORT/v1#NAME, hf:NAME-OR-PATH, "
+        "recorded:NAME-OR-FILE"
+    )
+
+
+def _check_options(name: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
+    if unknown := sorted(set(options) - set(known)):
+        takes = f"it takes {', '.join(known)}" if known else "it takes none"
+        raise UsageError(f"{name} takes no option {', '.join(unknown)}; {takes}")
 
 
 def _in_range(name: str, value: float | None, low: float, high: float) -> float | None:

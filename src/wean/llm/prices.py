@@ -38,7 +38,7 @@ class Price:
 
 
 FREE = Price(0.0, 0.0)
-"""The price of models that run in this process: nobody sends a bill."""
+"""The price of models that run in this process."""
 
 
 def user_price_file() -> Path:
@@ -50,14 +50,10 @@ def user_price_file() -> Path:
 
 
 def find_price(model: str, file: Path | None = None) -> Price | None:
-    """Looks a model up: exact name first, then without router prefix and snapshot date.
+    """The price of a model such as "gpt-5" or "openai/gpt-5-2025-08-07"; None for unknown (which is not "free").
 
-    Args:
-        model: The model's name, such as "gpt-5" or "openai/gpt-5-2025-08-07".
-        file: The user's table; default `user_price_file()`. Its entries win over the package's.
-
-    Returns:
-        The price, or None where no table has one (which is "unknown", not "free").
+    The exact name is looked up first, then the one without router prefix and snapshot date. Entries of the user's table
+    (`file`, default `user_price_file()`) win over the package's.
 
     Raises:
         UsageError: The user's table is not a table of prices.
@@ -86,31 +82,29 @@ def read_prices(file: Path) -> dict[str, Price]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{file}: cannot read the price table ({reason}); mend or remove it") from None
-    return _parse(content, str(file))
+    models = content.get("models") if isinstance(content, dict) else None
+    if not isinstance(models, dict):
+        raise UsageError(f'{file}: a price table starts with "models:"; see docs/models.md')
+    prices = {}
+    for name, entry in models.items():
+        try:
+            prices[str(name).lower()] = _price(entry)
+        except (AttributeError, TypeError, ValueError):
+            raise UsageError(
+                f"{file}: the entry of {name!r} needs input and output (perhaps cached_input), "
+                "each in dollars per million tokens"
+            ) from None
+    return prices
 
 
 @lru_cache(maxsize=1)
 def _shipped() -> dict[str, Price]:
-    import yaml
-
-    text = resources.files("wean.llm").joinpath("prices.yaml").read_text(encoding="utf-8")
-    return _parse(yaml.safe_load(text), "prices.yaml")
+    with resources.as_file(resources.files("wean.llm").joinpath("prices.yaml")) as file:
+        return read_prices(file)
 
 
-def _parse(content: Any, where: str) -> dict[str, Price]:
-    models = content.get("models") if isinstance(content, dict) else None
-    if not isinstance(models, dict):
-        raise UsageError(f'{where}: a price table starts with "models:"; see docs/models.md')
-    prices = {}
-    for name, entry in models.items():
-        try:
-            rates = {key: float(value) for key, value in entry.items()}
-            if any(not 0 <= rate < float("inf") for rate in rates.values()):
-                raise ValueError("a rate is negative or not finite")
-            prices[str(name).lower()] = Price(**rates)
-        except (AttributeError, TypeError, ValueError):
-            raise UsageError(
-                f"{where}: the entry of {name!r} needs input and output (perhaps cached_input), "
-                "each in dollars per million tokens"
-            ) from None
-    return prices
+def _price(entry: Any) -> Price:
+    rates = {key: float(value) for key, value in entry.items()}
+    if any(not 0 <= rate < float("inf") for rate in rates.values()):
+        raise ValueError("a rate is negative or not finite")
+    return Price(**rates)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import sqlite3
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -13,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from wean.errors import UsageError, WeanError
-from wean.llm.backends.backend import Reply
-from wean.llm.question import Question, Sample
+from wean.llm.answers import ANSWER_FIELDS, Answer, Question, Sample
 
 SCHEMA = "wean-ledger/1"
 """Stands in every line that is written."""
+
+_NUMBERS: dict[str, float | None] = {"prompt_tokens": 0, "completion_tokens": 0, "seconds": 0.0, "cost_usd": None}
+"""Numbers of an answer, and what they are where a line lacks them."""
 
 
 def question_record(sample: Sample, reason: str | None = None) -> dict[str, Any]:
@@ -32,33 +33,22 @@ def question_record(sample: Sample, reason: str | None = None) -> dict[str, Any]
         "sample": number,
         "answer": None,
     }
-    if reason is not None:
-        record["reason"] = reason
-    return record
+    return record if reason is None else record | {"reason": reason}
 
 
-def answer_record(sample: Sample, reply: Reply, recorded: float | None = None) -> dict[str, Any]:
-    """The line of a question and its answer."""
+def answer_record(sample: Sample, answer: Answer, recorded: float | None = None) -> dict[str, Any]:
+    """The line of a question and its answer; `recorded` is in seconds since 1970, default now."""
     when = datetime.fromtimestamp(time.time() if recorded is None else recorded, UTC)
     return question_record(sample) | {
-        "answer": reply.text,
-        "prompt_tokens": reply.prompt_tokens,
-        "completion_tokens": reply.completion_tokens,
-        "tokens_estimated": reply.tokens_estimated,
-        "seconds": reply.seconds,
-        "cost_usd": reply.cost_usd,
-        "finish_reason": reply.finish_reason,
+        "answer": answer.text,
+        **{name: getattr(answer, name) for name in ANSWER_FIELDS},
         "recorded": when.isoformat(timespec="milliseconds"),
-        "provenance": reply.provenance,
+        "provenance": answer.provenance,
     }
 
 
-def parse_question(record: Mapping[str, Any], model: str | None = None) -> Sample:
-    """The question of a line.
-
-    Args:
-        record: The line; `parameters` may be missing (then there are none), `sample` too (then 0).
-        model: Takes the place of the line's model.
+def parse_question(record: Mapping[str, Any], model: str | None = None) -> Question:
+    """The question of a line; `model` takes the place of the line's, and missing `parameters` are none.
 
     Raises:
         UsageError: Something is missing or has the wrong type.
@@ -71,38 +61,33 @@ def parse_question(record: Mapping[str, Any], model: str | None = None) -> Sampl
         raise UsageError(f'"kind" is "generate" or "score", not {kind!r}')
     messages, parameters = record.get("messages"), record.get("parameters", {})
     if not isinstance(messages, list) or not isinstance(parameters, dict):
-        raise UsageError('"messages" must be a list and "parameters" an object')
-    return Question.build(kind, identity, messages, parameters), parse_sample(record)
+        raise UsageError('"messages" must be a list of messages and "parameters" an object')
+    return Question.build(kind, identity, messages, parameters)
 
 
 def parse_sample(record: Mapping[str, Any], default: int = 0) -> int:
-    """The sample number of a line.
-
-    Raises:
-        UsageError: It is not a whole number from 0.
-    """
+    """The sample number of a line, a whole number from 0."""
     sample = record.get("sample", default)
     if not isinstance(sample, int) or isinstance(sample, bool) or sample < 0:
         raise UsageError(f'"sample" is a whole number from 0, not {sample!r}')
     return sample
 
 
-def parse_reply(record: Mapping[str, Any]) -> tuple[Reply, float]:
-    """The answer of a line, and when it was recorded (seconds since 1970; now, where the line does not say).
+def parse_answer(record: Mapping[str, Any], question: Question | None = None) -> tuple[Answer, float]:
+    """The answer of a line, and when it was recorded (seconds since 1970; now, where the line has no date).
+
+    The answer to a `question` of kind "score" must have one number for each candidate.
 
     Raises:
-        UsageError: The answer is not a text, or a number is none.
+        UsageError: The answer is not a text, a number or date is none, or scores are missing.
     """
     text = record.get("answer")
     if not isinstance(text, str):
         raise UsageError('"answer" must be a text')
+    if question is not None and question.kind == "score":
+        _check_scores(text, question.parameters.get("candidates"))
     numbers: dict[str, Any] = {}
-    for name, default in (
-        ("prompt_tokens", 0),
-        ("completion_tokens", 0),
-        ("seconds", 0.0),
-        ("cost_usd", None),
-    ):
+    for name, default in _NUMBERS.items():
         value = record.get(name, default)
         if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or value < 0):
             raise UsageError(f'"{name}" is a number from 0, not {value!r}')
@@ -111,41 +96,22 @@ def parse_reply(record: Mapping[str, Any]) -> tuple[Reply, float]:
     if not isinstance(provenance, dict):
         raise UsageError('"provenance" must be an object')
     finish = record.get("finish_reason")
-    reply = Reply(
-        text=text,
-        prompt_tokens=int(numbers["prompt_tokens"]),
-        completion_tokens=int(numbers["completion_tokens"]),
-        tokens_estimated=bool(record.get("tokens_estimated", True)),
-        seconds=float(numbers["seconds"]),
-        cost_usd=numbers["cost_usd"],
-        finish_reason=finish if isinstance(finish, str) else None,
+    answer = Answer(
+        text,
+        int(numbers["prompt_tokens"]),
+        int(numbers["completion_tokens"]),
+        bool(record.get("tokens_estimated", True)),
+        float(numbers["seconds"]),
+        numbers["cost_usd"],
+        finish if isinstance(finish, str) else None,
+        replayed=True,
         provenance={str(key): str(value) for key, value in provenance.items()},
     )
-    return reply, _seconds_since_1970(record.get("recorded"))
-
-
-def check_scores(text: str, parameters: Mapping[str, Any]) -> None:
-    """Checks that the answer of a score has one number for each candidate.
-
-    Raises:
-        UsageError: It has not.
-    """
-    candidates = parameters.get("candidates")
-    try:
-        scores = json.loads(text)
-    except ValueError:
-        scores = None
-    if (
-        not isinstance(scores, list)
-        or not isinstance(candidates, list)
-        or len(scores) != len(candidates)
-        or not all(isinstance(score, int | float) for score in scores)
-    ):
-        raise UsageError('the "answer" of a score is a JSON list with one number for each of its "candidates"')
+    return answer, _seconds_since_1970(record.get("recorded"))
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields line numbers and objects of a JSONL file (`.gz` is unpacked); empty lines are passed over.
+    """Yields line numbers and objects of a JSONL file (`.gz` is unpacked); empty lines are skipped.
 
     Raises:
         WeanError: The file cannot be read.
@@ -166,8 +132,8 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     except UnicodeDecodeError:
         raise UsageError(f"{path}: not UTF-8 text; convert it first") from None
     except (OSError, EOFError, zlib.error) as error:  # also of a packed file that is damaged or cut off
-        said = error.strerror if isinstance(error, OSError) else None
-        raise WeanError(f"{path}: cannot be read ({said or error}); check the name") from None
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise WeanError(f"{path}: cannot be read ({reason or error}); check the name") from None
 
 
 def dump_line(record: Mapping[str, Any]) -> str:
@@ -175,23 +141,21 @@ def dump_line(record: Mapping[str, Any]) -> str:
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 
-ANSWER_COLUMNS = (
-    "a.answer, a.prompt_tokens, a.completion_tokens, a.tokens_estimated, a.seconds, a.cost_usd, "
-    "a.finish_reason, a.recorded, a.provenance"
-)
+def _check_scores(text: str, candidates: Any) -> None:
+    try:
+        scores = json.loads(text)
+    except ValueError:
+        scores = None
+    matching = isinstance(scores, list) and isinstance(candidates, list) and len(scores) == len(candidates)
+    if not matching or not all(isinstance(score, int | float) for score in scores):
+        raise UsageError('the "answer" of a score is a JSON list with one number for each of its "candidates"')
 
 
-def reply_of(row: sqlite3.Row | tuple[Any, ...]) -> Reply:
-    """The answer in a row of `ANSWER_COLUMNS`."""
-    text, prompt, completion, estimated, seconds, cost, finish, _, provenance = row
-    return Reply(text, prompt, completion, bool(estimated), seconds, cost, finish, json.loads(provenance))
-
-
-def _seconds_since_1970(value: Any) -> float:
-    if isinstance(value, str):
-        try:
-            when = datetime.fromisoformat(value)
-        except ValueError:
-            raise UsageError(f'"recorded" is a date in ISO 8601, not {value!r}') from None
-        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
-    return time.time()
+def _seconds_since_1970(date: Any) -> float:
+    if not isinstance(date, str):
+        return time.time()
+    try:
+        when = datetime.fromisoformat(date)
+    except ValueError:
+        raise UsageError(f'"recorded" is a date in ISO 8601, not {date!r}') from None
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

@@ -1,29 +1,37 @@
-"""Trying again: back-off with jitter, Retry-After, and a limit on requests per minute."""
+"""Failures of an endpoint: which are retried, with what pauses, and one clear line for the others."""
 
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from wean.errors import WeanError
+from wean.errors import UsageError, WeanError
 
 T = TypeVar("T")
 
+# Vendors repeat keys, or parts of them, in their messages.
+_KEY_LIKE = re.compile(r"(?i)\b(?:bearer\s+\S+|(?:sk|pk|rk|gsk|xai|key|api)[-_][\w*.\-]{6,})")
+
+_TOO_LONG = re.compile(
+    r"(?i)context.{0,12}(length|window|size)|maximum.{0,20}(tokens|context)|too (long|many tokens)"
+    r"|exceed.{0,40}context"
+)
+
 
 class TransientError(Exception):
-    """Something that may go away by itself.
+    """A failure that may go away by itself.
 
     Args:
         reason: What happened, without secrets.
-        retry_after: Seconds that the server asked to wait; None where it did not say.
-        hopeless_at_first: True for what seldom mends itself before the first success (a host that refuses to
-            talk is more likely misspelt than restarting), so that a wrong address fails in about a second.
+        retry_after: Seconds that the server asked to wait, or None.
+        hopeless_at_first: True for what seldom mends itself before the first success (an address that refuses
+            connections is more likely misspelt than restarting), so that a wrong address fails in about a second.
     """
 
     def __init__(self, reason: str, retry_after: float | None = None, hopeless_at_first: bool = False) -> None:
@@ -33,34 +41,8 @@ class TransientError(Exception):
         self.hopeless_at_first = hopeless_at_first
 
 
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How often and how long.
-
-    Attributes:
-        attempts: Tries in all.
-        base_seconds: Pause after the first failure; doubles each time.
-        longest_pause: Upper end of a pause that we choose.
-        longest_asked: Longest Retry-After that is waited for; a longer one is an error that says so.
-    """
-
-    attempts: int = 6
-    base_seconds: float = 0.5
-    longest_pause: float = 30.0
-    longest_asked: float = 120.0
-
-    def pause(self, failures: int) -> float:
-        """Seconds after so many failures; drawn from the upper half, so that threads come back apart."""
-        whole = min(self.longest_pause, self.base_seconds * 2.0 ** (failures - 1))
-        return whole * random.uniform(0.5, 1.0)
-
-
 class Pacer:
-    """Lets requests start no faster than allowed, and none while the server wants to be left alone.
-
-    Args:
-        requests_per_minute: Limit; None for none.
-    """
+    """Limits how fast requests start, and holds them all while the server asks for a pause."""
 
     def __init__(self, requests_per_minute: float | None = None) -> None:
         self._gap = 60.0 / requests_per_minute if requests_per_minute else 0.0
@@ -79,25 +61,45 @@ class Pacer:
             time.sleep(delay * random.uniform(1.0, 1.1))  # apart, where many wait for the same moment
 
     def hold(self, seconds: float) -> None:
-        """Nobody starts for so long."""
+        """Lets no request start for this long."""
         with self._lock:
             self._next = max(self._next, time.monotonic() + seconds)
 
 
 class Retrier:
-    """Runs calls until they succeed, fail for good, or have failed too often.
+    """Runs calls until they succeed, fail for good, or have failed too often; shared by the threads that ask a server.
 
     Args:
-        policy: How often and how long.
-        pacer: Shared by all threads that ask the same server.
-        where: What is asked, for messages.
+        where: Name of the server, for messages.
+        attempts: Tries in all.
+        base_seconds: Pause after the first failure; doubles each time.
+        longest_pause: Upper end of a pause that we choose.
+        longest_asked: Longest Retry-After that is waited for; a longer one is an error with that number.
+        requests_per_minute: Limit of `Pacer`; None for none.
     """
 
-    def __init__(self, policy: RetryPolicy, pacer: Pacer, where: str) -> None:
-        self._policy = policy
-        self._pacer = pacer
+    def __init__(
+        self,
+        where: str,
+        *,
+        attempts: int = 6,
+        base_seconds: float = 0.5,
+        longest_pause: float = 30.0,
+        longest_asked: float = 120.0,
+        requests_per_minute: float | None = None,
+    ) -> None:
         self._where = where
+        self._attempts = attempts
+        self._base_seconds = base_seconds
+        self._longest_pause = longest_pause
+        self._longest_asked = longest_asked
+        self._pacer = Pacer(requests_per_minute)
         self._succeeded = False
+
+    def pause(self, failures: int) -> float:
+        """Seconds to wait after this many failures; drawn from the upper half, so that threads come back apart."""
+        whole = min(self._longest_pause, self._base_seconds * 2.0 ** (failures - 1))
+        return whole * random.uniform(0.5, 1.0)
 
     def run(self, call: Callable[[], T]) -> T:
         """Returns what `call` returns.
@@ -118,7 +120,7 @@ class Retrier:
                 return result
 
     def _give_up_or_pause(self, error: TransientError, failures: int) -> None:
-        attempts = self._policy.attempts
+        attempts = self._attempts
         if error.hopeless_at_first and not self._succeeded:
             attempts = min(attempts, 2)
         if failures >= attempts:
@@ -127,26 +129,21 @@ class Retrier:
                 f"{self._where}: {error.reason} (tried {tries}); answers so far are in the ledger, so run again later"
             )
         asked = error.retry_after
-        if asked is not None and asked > self._policy.longest_asked:
+        if asked is not None and asked > self._longest_asked:
             raise WeanError(
-                f"{self._where}: {error.reason}; it wants to be left alone for {asked:.0f} s: run again "
+                f"{self._where}: {error.reason}; it asks to wait {asked:.0f} s: run again "
                 "after that (answers so far are in the ledger)"
             )
         if asked is None:
-            time.sleep(self._policy.pause(failures))
+            time.sleep(self.pause(failures))
             return
-        # What the server asks for binds all threads, not only the one that was told; the jitter spreads their
-        # return.
+        # The server's request binds all threads, not only the one that received it; the jitter spreads their return.
         self._pacer.hold(asked)
         time.sleep(asked + random.uniform(0.0, min(1.0, 0.1 * asked + 0.01)))
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds that a response asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date.
-
-    Returns:
-        Seconds >= 0, or None where nothing readable is said.
-    """
+    """Seconds that a response asks to wait (`retry-after-ms`, or `retry-after` in seconds or as a date), or None."""
     try:
         return max(0.0, float(headers["retry-after-ms"]) / 1000.0)
     except (KeyError, ValueError):
@@ -165,3 +162,80 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     return max(0.0, (when - (now or datetime.now(UTC))).total_seconds())
+
+
+def scrub(text: str, key: str) -> str:
+    """The text without keys and what looks like one: one line of at most 300 characters."""
+    if key:
+        text = text.replace(key, "***")
+    text = " ".join(_KEY_LIKE.sub("***", text).split())
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
+def explain_failure(
+    error: Exception, where: str, model: str, key: str, served_models: Callable[[], list[str]]
+) -> TransientError | WeanError:
+    """Turns an exception of the `openai` SDK into one to retry or one to show.
+
+    Args:
+        error: The exception.
+        where: Host and port, for the line.
+        model: The model that was asked for.
+        key: The key, which must not appear anywhere.
+        served_models: Returns the models that the server has; called when ours is not among them.
+    """
+    import openai
+
+    if isinstance(error, openai.APITimeoutError):
+        return TransientError("no answer within the time-out")
+    if isinstance(error, openai.APIConnectionError):
+        return _connection_failure(error)
+    if not isinstance(error, openai.APIStatusError):
+        return TransientError(f"the SDK failed with {type(error).__name__}: {scrub(str(error), key)}")
+    status, detail = error.status_code, scrub(_detail(error), key)
+    if status == 429 and error.code == "insufficient_quota":
+        return WeanError(f"{where}: the account's quota is used up ({detail}); top it up or use another key")
+    if status in (408, 409, 425, 429) or status >= 500:
+        asked = retry_after(error.response.headers)
+        return TransientError(f"the server answered {status} ({detail})", asked)
+    if status == 401:
+        return WeanError(f"{where} refused the API key (401); set OPENAI_API_KEY to a valid one")
+    if status == 403:
+        return WeanError(f"{where} forbids this key to use {model!r} (403: {detail}); check the key's rights")
+    if status == 404:
+        return _not_found(where, model, detail, served_models())
+    if status == 413 or _TOO_LONG.search(_detail(error)):
+        return UsageError(
+            f"{where}: the question is too long for {model!r} ({detail}); shorten it, lower max_tokens, or "
+            "use a model with a longer context"
+        )
+    return UsageError(f"{where} refuses the request ({status}: {detail}); change the parameter that it names")
+
+
+def _connection_failure(error: Exception) -> TransientError:
+    cause = error.__cause__
+    kind = type(cause).__name__ if cause is not None else ""
+    if kind == "ConnectError":
+        return TransientError(f"cannot be reached ({cause}); check the address and the server", None, True)
+    return TransientError(f"the connection broke ({kind or 'connection error'})")
+
+
+def _detail(error: Any) -> str:
+    body = error.body
+    if isinstance(body, dict):
+        inner = body.get("error", body)
+        message = inner.get("message") if isinstance(inner, dict) else inner
+        if message:
+            return str(message)
+    # Gateways answer in HTML: the status says more than its tags.
+    text = str(body or error.message)
+    return "an HTML page" if "<html" in text.lower() else text
+
+
+def _not_found(where: str, model: str, detail: str, served: list[str]) -> WeanError:
+    if model in served or (not served and "model" not in detail.lower()):
+        return WeanError(f"{where} has no chat completions at this address (404); does the URL end in /v1?")
+    if not served:
+        return UsageError(f"{where} has no model {model!r} ({detail}); check its name")
+    shown = ", ".join(served[:8]) + (", ..." if len(served) > 8 else "")
+    return UsageError(f"{where} has no model {model!r}; it serves {shown}")

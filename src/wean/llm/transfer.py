@@ -1,4 +1,4 @@
-"""Answers and questions in and out of a ledger, as JSONL."""
+"""What a ledger holds: its statistics, and answers and questions in and out as JSONL."""
 
 from __future__ import annotations
 
@@ -6,87 +6,109 @@ import json
 import os
 import sqlite3
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from wean.errors import UsageError, WeanError
-from wean.llm.backends.backend import Reply
-from wean.llm.ledger import Ledger, insert_answer, insert_question
-from wean.llm.question import Question, Sample, canonical_json
+from wean.llm.answers import ANSWER_FIELDS, Answer, Question, Sample, canonical_json
+from wean.llm.database import FORMAT
+from wean.llm.ledger import Ledger, insert
 from wean.llm.records import (
-    ANSWER_COLUMNS,
+    SCHEMA,
     answer_record,
-    check_scores,
     dump_line,
+    parse_answer,
     parse_question,
-    parse_reply,
     parse_sample,
     question_record,
     read_jsonl,
-    reply_of,
 )
+
+_ANSWERS = f"""
+SELECT q.digest, q.kind, q.model, q.messages, q.parameters, a.sample, a.answer, {", ".join(ANSWER_FIELDS)},
+    a.provenance, a.recorded
+FROM answers a JOIN questions q ON q.digest = a.digest WHERE ?1 IS NULL OR q.model = ?1
+ORDER BY a.recorded, a.digest, a.sample
+"""
+_UNANSWERED = """
+SELECT q.digest, q.kind, q.model, q.messages, q.parameters, u.sample, u.reason
+FROM unanswered u JOIN questions q ON q.digest = u.digest WHERE ?1 IS NULL OR q.model = ?1
+ORDER BY u.noted, u.digest, u.sample
+"""
+_STATS = """
+SELECT q.model AS model, q.kind AS kind, count(DISTINCT a.digest) AS questions, count(*) AS answers,
+    sum(a.prompt_tokens) AS prompt_tokens, sum(a.completion_tokens) AS completion_tokens,
+    sum(a.tokens_estimated) AS estimated, sum(a.seconds) AS seconds, total(a.cost_usd) AS known_cost_usd,
+    sum(a.cost_usd IS NULL) AS unpriced, min(a.recorded) AS first, max(a.recorded) AS last,
+    json_group_array(DISTINCT json_extract(a.provenance, '$.served')) AS served
+FROM answers a JOIN questions q ON q.digest = a.digest GROUP BY q.model, q.kind ORDER BY q.model, q.kind
+"""
+_SUMMED = ("questions", "answers", "prompt_tokens", "completion_tokens", "seconds", "known_cost_usd", "unpriced")
+
+
+def ledger_stats(ledger: Ledger) -> dict[str, Any]:
+    """Sums a ledger up; it may be in use.
+
+    Returns:
+        An object of schema "wean-ledger/1" for JSON: totals, and under `models` the same numbers for each model and
+        kind of call. `known_cost_usd` counts the answers whose price is known; `cost_usd` is None as soon as one is
+        not. `bytes` includes the log that is not yet merged. More than one name under `served` hints at a model that
+        moved. Dates are in ISO 8601.
+    """
+    with ledger.database.read() as connection:
+        cursor = connection.execute(_STATS)
+        names = [column[0] for column in cursor.description]
+        models = [_with_cost(dict(zip(names, row, strict=True))) for row in cursor]
+        unanswered = connection.execute("SELECT count(*) FROM unanswered").fetchone()[0]
+        claims = connection.execute("SELECT count(*) FROM claims WHERE expires > ?", (time.time(),)).fetchone()[0]
+    for model in models:
+        model["first"], model["last"] = (
+            datetime.fromtimestamp(model[name], UTC).isoformat(timespec="seconds") for name in ("first", "last")
+        )
+        model["served"] = sorted(name for name in json.loads(model["served"]) if name)
+    files = (Path(ledger.path), Path(f"{ledger.path}-wal"))
+    return {
+        "schema": SCHEMA,
+        "path": ledger.path,
+        "format": FORMAT,
+        "bytes": sum(file.stat().st_size for file in files if file.is_file()),
+        **_with_cost({name: sum(model[name] for model in models) for name in _SUMMED}),
+        "unanswered": unanswered,
+        "being_asked": claims,
+        "models": models,
+    }
 
 
 @dataclass
 class Imported:
-    """What an import did with the lines of a file.
-
-    Attributes:
-        added: Answers that are new in the ledger.
-        kept: Answers to questions that the ledger had answered before; its own stay.
-        open: Lines whose answer is still null.
-        unmatched: Lines without parameters whose question nobody noted as unanswered.
-    """
+    """The result of an import."""
 
     added: int = 0
+    """Answers that are new in the ledger."""
     kept: int = 0
+    """Answers to questions that the ledger had answered before; its own stay."""
     open: int = 0
+    """Lines whose answer is still null."""
     unmatched: int = 0
+    """Lines without parameters whose question nobody noted as unanswered."""
 
 
-def export_answers(ledger: Ledger, out: TextIO, model: str | None = None) -> int:
-    """Writes every answer, oldest first; the file can be imported, or used as a recorded model.
+def export_lines(ledger: Ledger, out: TextIO, model: str | None = None, *, unanswered: bool = False) -> int:
+    """Writes the answers of a ledger (or of one model identity), oldest first; returns how many lines were written.
 
-    Args:
-        ledger: Where they are; it may be in use.
-        out: Where they go.
-        model: Only this model identity's.
-
-    Returns:
-        How many lines were written.
-    """
-    query = (
-        f"SELECT q.digest, q.kind, q.model, q.messages, q.parameters, a.sample, {ANSWER_COLUMNS} "
-        "FROM answers a JOIN questions q ON q.digest = a.digest WHERE ?1 IS NULL OR q.model = ?1 "
-        "ORDER BY a.recorded, a.digest, a.sample"
-    )
-    written = 0
-    with ledger.database.read() as connection:
-        for row in connection.execute(query, (model,)):
-            out.write(dump_line(answer_record(_sample(row[:6]), reply_of(row[6:]), row[-2])))
-            written += 1
-    return written
-
-
-def export_unanswered(ledger: Ledger, out: TextIO, model: str | None = None) -> int:
-    """Writes every question that nobody could answer, with `answer` null, to be filled in and imported.
-
-    Args:
-        ledger: Where they were noted.
-        out: Where they go.
-        model: Only this model identity's.
-
-    Returns:
-        How many lines were written.
+    The file can be imported, or used as a recorded model. With `unanswered` it has the questions that nobody could
+    answer instead, with `answer` null, to be filled in and imported.
     """
     written = 0
     with ledger.database.read() as connection:
-        for row in connection.execute(_UNANSWERED + " ORDER BY u.noted, u.digest, u.sample", (model,)):
-            out.write(dump_line(question_record(_sample(row[:6]), row[6])))
+        for row in connection.execute(_UNANSWERED if unanswered else _ANSWERS, (model,)):
+            out.write(dump_line(question_record(_sample(row), row[6]) if unanswered else _answer_record(row)))
             written += 1
     return written
 
@@ -94,22 +116,16 @@ def export_unanswered(ledger: Ledger, out: TextIO, model: str | None = None) -> 
 def import_answers(ledger: Ledger, path: Path, model: str | None = None) -> Imported:
     """Takes the answers of a JSONL file in, all or none.
 
-    A line with `parameters` (as exports have them) says exactly which question it answers. A line with
-    messages alone, such as one written by hand, answers the noted unanswered questions with those messages;
-    several lines with the same messages are samples 0, 1, ...
-
-    Args:
-        ledger: Where they go.
-        path: The file.
-        model: Takes the place of the lines' model; for lines with messages alone, only that model's questions
-            count.
+    A line with `parameters` (as exports have them) gives exactly the question that it answers; `model` takes the place
+    of its model. A line with messages alone, such as one written by hand, answers the noted unanswered questions (of
+    `model`, if given) with those messages; several lines with the same messages are samples 0, 1, ...
 
     Raises:
         WeanError: The file cannot be read.
         UsageError: A line is not a question with an answer; it is named, and nothing was imported.
     """
     result = Imported()
-    answers: list[tuple[Sample, Reply, float]] = []
+    answers: list[tuple[Sample, Answer, float]] = []
     with ledger.database.read() as connection:
         noted = _noted_by_messages(connection, model)
     met: Counter[tuple[str, str]] = Counter()
@@ -118,28 +134,23 @@ def import_answers(ledger: Ledger, path: Path, model: str | None = None) -> Impo
             if record.get("answer") is None and "messages" in record:
                 result.open += 1
                 continue
-            reply, recorded = parse_reply(record)
             if "parameters" in record:
-                sample_of = parse_question(record, model)
-                if sample_of[0].kind == "score":
-                    check_scores(reply.text, sample_of[0].parameters)
-                answers.append((sample_of, reply, recorded))
+                question = parse_question(record, model)
+                answers.append(((question, parse_sample(record)), *parse_answer(record, question)))
                 continue
-            place = _messages_key(record)
+            answer, recorded = parse_answer(record)
+            question = parse_question(record, model="any")  # here only kind and messages count
+            place = question.kind, canonical_json(question.messages)
             sample = parse_sample(record, default=met[place])
             met[place] += 1
             matches = [match for match in noted.get(place, ()) if match[1] == sample]
             result.unmatched += not matches
-            answers.extend((match, reply, recorded) for match in matches)
+            answers.extend((match, answer, recorded) for match in matches)
         except UsageError as error:
             raise UsageError(f"{path}:{number}: {error} (nothing was imported)") from None
     with ledger.database.write() as connection:
-        for sample_of, reply, recorded in answers:
-            insert_question(connection, sample_of[0])
-            if insert_answer(connection, (sample_of[0].digest, sample_of[1]), reply, recorded):
-                result.added += 1
-            else:
-                result.kept += 1
+        result.added = sum(insert(connection, *entry) for entry in answers)
+    result.kept = len(answers) - result.added
     return result
 
 
@@ -147,12 +158,8 @@ def import_answers(ledger: Ledger, path: Path, model: str | None = None) -> Impo
 def open_output(file: str, *, force: bool = False) -> Iterator[TextIO]:
     """Opens "-" (standard output) or a file that appears, whole, only when everything was written.
 
-    Args:
-        file: The name.
-        force: Whether a file of that name may be replaced.
-
     Raises:
-        UsageError: The file exists.
+        UsageError: The file exists, and may not be replaced (`force`).
         WeanError: It cannot be written.
     """
     if file == "-":
@@ -174,26 +181,24 @@ def open_output(file: str, *, force: bool = False) -> Iterator[TextIO]:
         raise WeanError(f"{path} cannot be written ({error.strerror or error}); name another file") from None
 
 
-_UNANSWERED = (
-    "SELECT q.digest, q.kind, q.model, q.messages, q.parameters, u.sample, u.reason "
-    "FROM unanswered u JOIN questions q ON q.digest = u.digest WHERE (?1 IS NULL OR q.model = ?1)"
-)
+def _with_cost(numbers: dict[str, Any]) -> dict[str, Any]:
+    return numbers | {"cost_usd": None if numbers["unpriced"] else numbers["known_cost_usd"]}
 
 
 def _sample(row: tuple[Any, ...]) -> Sample:
-    digest, kind, model, messages, parameters, sample = row
-    return Question(kind, model, tuple(json.loads(messages)), json.loads(parameters), digest), sample
+    """The sample in the first columns of a row of `_ANSWERS` or `_UNANSWERED`."""
+    digest, kind, model, messages, parameters, number = row[:6]
+    return Question(kind, model, tuple(json.loads(messages)), json.loads(parameters), digest), number
+
+
+def _answer_record(row: tuple[Any, ...]) -> dict[str, Any]:
+    fields: dict[str, Any] = dict(zip(ANSWER_FIELDS, row[7:-2], strict=True))
+    fields["tokens_estimated"] = bool(fields["tokens_estimated"])
+    return answer_record(_sample(row), Answer(row[6], provenance=json.loads(row[-2]), **fields), recorded=row[-1])
 
 
 def _noted_by_messages(connection: sqlite3.Connection, model: str | None) -> dict[tuple[str, str], list[Sample]]:
     noted: dict[tuple[str, str], list[Sample]] = {}
     for row in connection.execute(_UNANSWERED, (model,)):
-        noted.setdefault((row[1], row[3]), []).append(_sample(row[:6]))
+        noted.setdefault((row[1], row[3]), []).append(_sample(row))
     return noted
-
-
-def _messages_key(record: dict[str, Any]) -> tuple[str, str]:
-    # Built like a question, so that what is not a chat is refused here too; the model does not matter for
-    # this key.
-    (question, _) = parse_question(record | {"sample": 0}, model="any")
-    return question.kind, canonical_json(question.messages)

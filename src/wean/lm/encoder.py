@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from wean.errors import UsageError, WeanError
-from wean.extras import quiet, require
-from wean.lm import packages
-from wean.lm.identity import identity_of
+from wean.extras import require
+from wean.lm import cache, packages
+from wean.lm.generation import batches
 
 _BATCH_TOKENS = 8192
 
@@ -39,14 +39,11 @@ class SentenceEncoder:
         self._lock = threading.Lock()
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode texts.
-
-        Args:
-            texts: Sentences or short paragraphs; an empty one is allowed.
+        """Encodes sentences or short paragraphs; an empty one is allowed.
 
         Returns:
-            (N, size) float32 in the order of the texts. Rows have length 1 where the model is specified so
-            (`minilm` is): a dot product is then the cosine.
+            (N, size) float32 in the order of the texts. Rows have length 1 where the model is specified so (`minilm`
+            is): a dot product is then the cosine.
 
         Raises:
             UsageError: `texts` is a single string.
@@ -57,18 +54,9 @@ class SentenceEncoder:
         if not texts:
             return found
         ids = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)["input_ids"]
-        # Neighbours in length share a batch, so that little is padded.
-        order = sorted(range(len(texts)), key=lambda i: len(ids[i]))
         with self._lock, torch.inference_mode():
-            start = 0
-            while start < len(order):
-                group = [order[start]]
-                for position in order[start + 1 :]:
-                    if (len(group) + 1) * len(ids[position]) > _BATCH_TOKENS:
-                        break
-                    group.append(position)
+            for group in batches(list(map(len, ids)), max_rows=len(ids), max_tokens=_BATCH_TOKENS):
                 found[group] = self._batch([ids[i] for i in group])
-                start += len(group)
         return found
 
     def _batch(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
@@ -85,15 +73,12 @@ class SentenceEncoder:
 
 
 def load_encoder(name_or_path: str | Path = "minilm", *, device: str | None = None) -> SentenceEncoder:
-    """Load a sentence encoder.
+    """Loads a sentence encoder.
 
     Args:
-        name_or_path: `minilm`, or a folder in the layout of sentence-transformers whose pooling is the mean
-            of the tokens.
+        name_or_path: `minilm`, or a folder in the layout of sentence-transformers whose pooling is the mean of the
+            tokens.
         device: Where it runs; None takes a CUDA device where there is one.
-
-    Returns:
-        The encoder.
 
     Raises:
         UsageError: No such model, or the extra `lm` is not installed.
@@ -108,29 +93,19 @@ def load_encoder(name_or_path: str | Path = "minilm", *, device: str | None = No
         )
     modules = _setting(folder / "modules.json") or []
     normalise = any(str(module.get("type", "")).endswith("Normalize") for module in modules)
-    try:
-        with quiet():
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-            model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32)
-    except (OSError, ValueError, KeyError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise WeanError(f"{name_or_path} cannot be loaded ({reason}): is it a sentence encoder?") from error
+    with cache.loading(name_or_path, "sentence encoder"):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32)
     limit = int(getattr(model.config, "max_position_embeddings", 512))
     chosen = (_setting(folder / "sentence_bert_config.json") or {}).get("max_seq_length") or limit
     model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     return SentenceEncoder(
-        model, tokenizer, identity_of(folder), max_length=min(int(chosen), limit), normalise=normalise
+        model, tokenizer, cache.identity_of(folder), max_length=min(int(chosen), limit), normalise=normalise
     )
 
 
 def _locate(name: str) -> Path:
-    if name in packages.PACKAGES:
-        package = packages.find(name)
-        if package.kind != "encoder":
-            raise UsageError(f"{name} is a language model, not a sentence encoder: use wean.lm.load_model({name!r})")
-        folder = packages.installed(name)
-        if folder is None:
-            raise UsageError(f"{name} is not in the cache: run `wean models get {name}`")
+    if folder := packages.folder_of(name, "encoder"):
         return folder
     path = Path(name).expanduser()
     if not (path / "config.json").is_file():

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
-# Rows times padded length of one batch: bounds the memory of keys and values, not the result.
+# They bound the memory of keys and values, not the result.
 _BATCH_TOKENS = 16384
 _BATCH_ROWS = 64
 
@@ -38,35 +39,33 @@ class GeneratedText:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to draw an answer.
-
-    Attributes:
-        temperature: 0 takes the most probable token each time.
-        top_p: Keep the smallest set of tokens that has this much probability; 1 keeps all.
-        max_tokens: Longest answer.
-        seed: Same seed, same answers; None draws a fresh one.
-    """
+    """How answers are drawn."""
 
     temperature: float = 1.0
+    """0 takes the most probable token each time."""
     top_p: float = 1.0
+    """Keep the smallest set of tokens that has this much probability; 1 keeps all."""
     max_tokens: int = 256
+    """Longest answer."""
     seed: int | None = None
+    """Same seed, same answers; None draws a fresh one."""
 
 
-def batches(lengths: Sequence[int], copies: int) -> Iterator[list[int]]:
-    """Group prompts of similar length, each group small enough for memory.
+def batches(
+    lengths: Sequence[int], copies: int = 1, max_rows: int = _BATCH_ROWS, max_tokens: int = _BATCH_TOKENS
+) -> Iterator[list[int]]:
+    """Groups texts of similar length, each group small enough for memory; yields their positions.
 
     Args:
-        lengths: Tokens of each prompt with room for its answer.
-        copies: Rows that each prompt takes.
-
-    Yields:
-        Positions of prompts; every position once.
+        lengths: Tokens of each text, with room for its answer.
+        copies: Rows that each text takes.
+        max_rows: Most rows of a group.
+        max_tokens: Most rows times padded length.
     """
     group: list[int] = []
     for position in sorted(range(len(lengths)), key=lambda i: lengths[i]):
         rows = (len(group) + 1) * copies
-        if group and (rows > _BATCH_ROWS or rows * lengths[position] > _BATCH_TOKENS):
+        if group and (rows > max_rows or rows * lengths[position] > max_tokens):
             yield group
             group = []
         group.append(position)
@@ -84,7 +83,7 @@ def generate_ids(
     pad_id: int,
     limit: int | None,
 ) -> list[list[list[int]]]:
-    """Answer each prompt n times.
+    """Answers each prompt n times.
 
     Args:
         model: Causal or encoder-decoder model of transformers, in evaluation mode.
@@ -92,9 +91,8 @@ def generate_ids(
         n: Answers per prompt.
         sampling: How to draw.
         stop_ids: Tokens that end an answer.
-        pad_id: Any token; it fills the left of shorter prompts and is masked.
-        limit: Longest sequence that the model reads (prompt and answer together for a causal model); None for
-            no limit.
+        pad_id: Any token; it fills shorter prompts up and is masked.
+        limit: Longest sequence of a causal model, prompt and answer together; None for no limit.
 
     Returns:
         For each prompt n lists of tokens, the ending token included where one was written.
@@ -102,19 +100,24 @@ def generate_ids(
     answers: list[list[list[int]]] = [[] for _ in prompts]
     # A fresh seed is drawn once per call, so that the batches of one call do not depend on how they were cut.
     base = int.from_bytes(os.urandom(8), "little") if sampling.seed is None else sampling.seed
-    reach = [len(prompt) + sampling.max_tokens for prompt in prompts]
-    for group in batches(reach, n):
+    encoder_decoder = bool(model.config.is_encoder_decoder)
+    for group in batches([len(prompt) + sampling.max_tokens for prompt in prompts], n):
         chosen = [prompts[i] for i in group]
         streams = [_stream(base, prompt, sample) for prompt in chosen for sample in range(n)]
+        room = [sampling.max_tokens] * len(streams)
+        if limit is not None and not encoder_decoder:
+            room = [min(sampling.max_tokens, limit - len(prompt)) for prompt in chosen for _ in range(n)]
         with torch.inference_mode():
-            rows = _run(model, chosen, n, sampling, streams, frozenset(stop_ids), pad_id, limit)
+            state = (_EncoderDecoder if encoder_decoder else _Causal)(model, chosen, pad_id)
+            state.repeat(n)
+            rows = _write(state, sampling, streams, room, frozenset(stop_ids))
         for place, position in enumerate(group):
             answers[position] = rows[place * n : (place + 1) * n]
     return answers
 
 
 def pick(logits: torch.Tensor, draws: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
-    """Choose a token for each row from its logits and one uniform number.
+    """Chooses a token for each row from its logits and one uniform number.
 
     Args:
         logits: (rows, vocabulary), any float type.
@@ -146,135 +149,113 @@ def _stream(seed: int, prompt: Sequence[int], sample: int) -> torch.Generator:
     return generator
 
 
-def _run(
-    model: Any,
-    prompts: Sequence[Sequence[int]],
-    n: int,
+def _write(
+    state: _Rows,
     sampling: Sampling,
     streams: Sequence[torch.Generator],
+    room: Sequence[int],
     stop_ids: frozenset[int],
-    pad_id: int,
-    limit: int | None,
 ) -> list[list[int]]:
-    encoder_decoder = bool(model.config.is_encoder_decoder)
-    state = _Decoder(model, prompts, pad_id) if encoder_decoder else _Causal(model, prompts, pad_id)
-    logits = state.logits
-    if n > 1:
-        state.repeat(n)
-        logits = logits.repeat_interleave(n, dim=0)
-    room = [sampling.max_tokens] * len(streams)
-    if limit is not None and not encoder_decoder:
-        room = [min(sampling.max_tokens, limit - len(prompts[i // n])) for i in range(len(streams))]
+    """Writes one answer for each row, of at most `room` tokens."""
     written: list[list[int]] = [[] for _ in streams]
     alive = list(range(len(streams)))
-    while alive:
+    while True:
         draws = torch.stack([torch.rand((), dtype=torch.float64, generator=streams[i]) for i in alive])
-        tokens = pick(logits, draws, sampling.temperature, sampling.top_p)
-        values = tokens.tolist()
+        tokens = pick(state.logits, draws, sampling.temperature, sampling.top_p)
         kept = []
-        for place, (row, token) in enumerate(zip(alive, values, strict=True)):
+        for place, (row, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
             written[row].append(token)
             if token not in stop_ids and len(written[row]) < room[row]:
                 kept.append(place)
+        if not kept:
+            return written
         if len(kept) < len(alive):
             alive = [alive[place] for place in kept]
-            if not alive:
-                break
             rows = torch.tensor(kept, device=tokens.device)
             state.select(rows)
             tokens = tokens[rows]
-        logits = state.step(tokens)
-    return written
+        state.step(tokens)
 
 
-class _Causal:
-    """Keys, values and positions of a batch of a decoder-only model, padded on the left."""
+class _Rows:
+    """A batch of sequences in the making: the model's cache, other tensors with a row for each, and the next logits.
+
+    Attributes:
+        logits: (rows, vocabulary) behind the last token of each row.
+        cache: Keys and values.
+        tensors: Whatever else the model needs of each row, rows first.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.logits: torch.Tensor
+        self.cache: Any = None
+        self.tensors: dict[str, torch.Tensor] = {}
+
+    def step(self, tokens: torch.Tensor) -> None:
+        """Appends one token to each row."""
+        raise NotImplementedError
+
+    def repeat(self, n: int) -> None:
+        """Makes n copies of each row, side by side."""
+        if n > 1:
+            self.cache.batch_repeat_interleave(n)
+            self.logits = self.logits.repeat_interleave(n, dim=0)
+            self.tensors = {name: tensor.repeat_interleave(n, dim=0) for name, tensor in self.tensors.items()}
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Keeps only the given rows."""
+        self.cache.batch_select_indices(rows)
+        self.tensors = {name: tensor[rows] for name, tensor in self.tensors.items()}
+
+    def _run(self, **inputs: Any) -> None:
+        output = self.model(use_cache=True, past_key_values=self.cache, **inputs)
+        self.cache, self.logits = output.past_key_values, output.logits[:, -1]
+
+
+class _Causal(_Rows):
+    """A batch of a decoder-only model, padded on the left."""
 
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]], pad_id: int) -> None:
-        self.model = model
-        width = max(map(len, prompts))
-        ids = torch.full((len(prompts), width), pad_id, dtype=torch.long)
-        mask = torch.zeros((len(prompts), width), dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            ids[row, width - len(prompt) :] = torch.tensor(list(prompt))
-            mask[row, width - len(prompt) :] = 1
-        self.mask = mask.to(model.device)
-        positions = (self.mask.cumsum(dim=-1) - 1).clamp_min(0)
-        self.last = positions[:, -1:]
+        super().__init__(model)
+        ids, mask = _padded(prompts, pad_id, "left", model.device)
+        positions = (mask.cumsum(dim=-1) - 1).clamp_min(0)
+        self.tensors = {"mask": mask, "last": positions[:, -1:]}
         known = inspect.signature(model.forward).parameters
         self.placed = "position_ids" in known
-        options: dict[str, Any] = {"position_ids": positions} if self.placed else {}
-        if "logits_to_keep" in known:
-            options["logits_to_keep"] = 1
-        output = model(input_ids=ids.to(model.device), attention_mask=self.mask, use_cache=True, **options)
-        self.cache = output.past_key_values
-        self.logits: torch.Tensor = output.logits[:, -1]
+        keep = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
+        self._run(input_ids=ids, attention_mask=mask, **self._places(positions), **keep)
 
-    def step(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Append one token to each row; returns the logits behind it, (rows, vocabulary)."""
-        self.mask = torch.cat([self.mask, torch.ones_like(self.mask[:, :1])], dim=-1)
-        self.last = self.last + 1
-        options: dict[str, Any] = {"position_ids": self.last} if self.placed else {}
-        output = self.model(
-            input_ids=tokens.unsqueeze(-1),
-            attention_mask=self.mask,
-            past_key_values=self.cache,
-            use_cache=True,
-            **options,
-        )
-        logits: torch.Tensor = output.logits[:, -1]
-        return logits
+    def step(self, tokens: torch.Tensor) -> None:
+        mask, last = self.tensors["mask"], self.tensors["last"] + 1
+        mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=-1)
+        self.tensors = {"mask": mask, "last": last}
+        self._run(input_ids=tokens.unsqueeze(-1), attention_mask=mask, **self._places(last))
 
-    def repeat(self, n: int) -> None:
-        """Make n copies of each row, side by side."""
-        self.cache.batch_repeat_interleave(n)
-        self.mask = self.mask.repeat_interleave(n, dim=0)
-        self.last = self.last.repeat_interleave(n, dim=0)
-
-    def select(self, rows: torch.Tensor) -> None:
-        """Keep only the given rows."""
-        self.cache.batch_select_indices(rows)
-        self.mask, self.last = self.mask[rows], self.last[rows]
+    def _places(self, positions: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"position_ids": positions} if self.placed else {}
 
 
-class _Decoder:
-    """Encoder states and decoder cache of a batch of an encoder-decoder model."""
+class _EncoderDecoder(_Rows):
+    """A batch of an encoder-decoder model: its encoder reads the prompts once, padded on the right."""
 
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]], pad_id: int) -> None:
-        self.model = model
-        width = max(map(len, prompts))
-        ids = torch.full((len(prompts), width), pad_id, dtype=torch.long)
-        mask = torch.zeros((len(prompts), width), dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            ids[row, : len(prompt)] = torch.tensor(list(prompt))
-            mask[row, : len(prompt)] = 1
-        self.mask = mask.to(model.device)
-        encoder = model.get_encoder()
-        self.states = encoder(input_ids=ids.to(model.device), attention_mask=self.mask).last_hidden_state
-        self.cache: Any = None
-        start = torch.full((len(prompts),), model.config.decoder_start_token_id, device=model.device)
-        self.logits = self.step(start)
+        super().__init__(model)
+        ids, mask = _padded(prompts, pad_id, "right", model.device)
+        states = model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+        self.tensors = {"mask": mask, "states": states}
+        self.step(torch.full((len(prompts),), model.config.decoder_start_token_id, device=model.device))
 
-    def step(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Append one token to each row; returns the logits behind it, (rows, vocabulary)."""
-        output = self.model(
-            decoder_input_ids=tokens.unsqueeze(-1),
-            encoder_outputs=(self.states,),
-            attention_mask=self.mask,
-            past_key_values=self.cache,
-            use_cache=True,
-        )
-        self.cache = output.past_key_values
-        logits: torch.Tensor = output.logits[:, -1]
-        return logits
+    def step(self, tokens: torch.Tensor) -> None:
+        mask, states = self.tensors["mask"], self.tensors["states"]
+        self._run(decoder_input_ids=tokens.unsqueeze(-1), encoder_outputs=(states,), attention_mask=mask)
 
-    def repeat(self, n: int) -> None:
-        """Make n copies of each row, side by side."""
-        self.cache.batch_repeat_interleave(n)
-        self.states = self.states.repeat_interleave(n, dim=0)
-        self.mask = self.mask.repeat_interleave(n, dim=0)
 
-    def select(self, rows: torch.Tensor) -> None:
-        """Keep only the given rows."""
-        self.cache.batch_select_indices(rows)
-        self.states, self.mask = self.states[rows], self.mask[rows]
+def _padded(
+    prompts: Sequence[Sequence[int]], pad_id: int, side: str, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Prompts as (n, width) tokens, and 1 where a token is none of padding."""
+    rows = [torch.tensor(list(prompt)) for prompt in prompts]
+    ids = pad_sequence(rows, batch_first=True, padding_value=pad_id, padding_side=side)
+    mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True, padding_side=side)
+    return ids.to(device), mask.to(device)

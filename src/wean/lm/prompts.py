@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from wean.errors import UsageError, WeanError
 
-Messages = Sequence[dict[str, str]]
+Messages = Sequence[Mapping[str, Any]]
 
 _ROLES = ("system", "user", "assistant")
 
@@ -42,16 +43,12 @@ class PromptWriter:
         self.encoder_decoder = encoder_decoder
         self.stop_ids = tuple(dict.fromkeys(stop_ids))
         self.chat = bool(getattr(tokenizer, "chat_template", None))
-        self._end_id: int | None = None
 
     def text(self, messages: Messages) -> str:
-        """Write messages as the model reads them, up to where its answer begins.
+        """Messages as the model reads them, up to where its answer begins.
 
-        With a chat template: the template with the assistant's turn opened (thinking, where a template knows
-        it, switched off). Without one: the contents, one per line.
-
-        Raises:
-            UsageError: There is no message, or one has a wrong shape.
+        With a chat template: the template with the assistant's turn opened (thinking, where a template knows it,
+        switched off). Without one: the contents, one per line.
         """
         if not messages:
             raise UsageError("a request needs at least one message")
@@ -63,10 +60,9 @@ class PromptWriter:
         try:
             return self._render(messages)
         except Exception:
-            # Some templates refuse a system message: their documentation says to put it before the user's
-            # words.
+            # Some templates refuse a system message: their documentation wants it before the user's words.
             merged = _without_system(messages)
-            if merged == list(messages):
+            if merged is messages:
                 raise
             return self._render(merged)
 
@@ -75,20 +71,12 @@ class PromptWriter:
         return self._ids(self.text(messages))
 
     def question(self, messages: Messages, candidates: Sequence[str], *, end_of_turn: bool) -> Question:
-        """Tokenise candidates as answers to messages.
+        """Tokenises candidates as answers to messages; with `end_of_turn` the token that ends an answer is scored too.
 
-        Decoder-only models read prompt and answer as one string, so the full strings are tokenised: byte-pair
-        merges across the boundary come out as the model would see them. All candidates of a question start at
-        the same token, the last one at which every full string still agrees with the prompt; otherwise a
-        candidate that merges with the prompt's end would pay for characters that the others get for nothing.
-
-        Args:
-            messages: The request.
-            candidates: Answers, at least one, none empty.
-            end_of_turn: Whether the token that ends the answer is scored too.
-
-        Returns:
-            Prompt and answers as tokens.
+        Decoder-only models read prompt and answer as one string, so the full strings are tokenised: byte-pair merges
+        across the boundary come out as the model would see them. All candidates of a question start at the same token,
+        the last one at which every full string still agrees with the prompt; otherwise a candidate that merges with
+        the prompt's end would pay for characters that the others get for nothing.
 
         Raises:
             UsageError: No candidate, or an empty one.
@@ -107,20 +95,30 @@ class PromptWriter:
             return Question(prompt, [[*answer, *end] for answer in answers])
         full = self._full_ids(text, prompt, candidates)
         start = min(_agreement(prompt, ids) for ids in full)
-        # An answer needs a token to stand behind; a prompt that merges away entirely keeps its first one.
-        start = max(1, start)
+        start = max(1, start)  # an answer needs a token before it
         return Question(prompt[:start], [[*ids[start:], *end] for ids in full])
 
-    @property
+    @cached_property
     def end_id(self) -> int:
         """The token with which the model ends its turn.
 
         Raises:
             WeanError: The model has none.
         """
-        if self._end_id is None:
-            self._end_id = self._find_end()
-        return self._end_id
+        if self.chat and not self.encoder_decoder:
+            # The template knows what closes a turn, which is not always the tokenizer's end-of-text token.
+            probe = "weanprobe"
+            messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": probe}]
+            closed = str(self.tokenizer.apply_chat_template(messages, tokenize=False))
+            after = closed[closed.rfind(probe) + len(probe) :] if probe in closed else ""
+            ids = self.tokenizer(after, add_special_tokens=False)["input_ids"] if after else []
+            if ids and ids[0] in {*self.stop_ids, *self.tokenizer.all_special_ids}:
+                return int(ids[0])
+        if self.tokenizer.eos_token_id is not None:
+            return int(self.tokenizer.eos_token_id)
+        if self.stop_ids:
+            return self.stop_ids[0]
+        raise WeanError("this model has no end-of-turn token: score with end_of_turn=False")
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of an answer, without special tokens."""
@@ -147,9 +145,8 @@ class PromptWriter:
         """Tokens of prompt plus candidate, for each candidate."""
         head, tail = self._split(text)
         if head:
-            # What stands before a special token cannot merge with what follows it, so only the tail is
-            # tokenised again for each candidate. The check keeps tokenizers honest that treat the start of a
-            # text in a way of their own.
+            # What stands before a special token cannot merge with what follows it, so only the tail is tokenised
+            # again for each candidate. The check finds tokenizers that treat the start of a text differently.
             head_ids: list[int] = self.tokenizer(head, add_special_tokens=False)["input_ids"]
             tails = self.tokenizer([tail, *(tail + c for c in candidates)], add_special_tokens=False)["input_ids"]
             whole = self._ids(text + candidates[0])
@@ -158,7 +155,7 @@ class PromptWriter:
         return [self._ids(text + candidate) for candidate in candidates]
 
     def _split(self, text: str) -> tuple[str, str]:
-        """Cut a templated prompt behind its last special token; the head is empty where there is none."""
+        """Cuts a templated prompt behind its last special token; the head is empty where there is none."""
         if not self.chat:
             return "", text
         cut = 0
@@ -168,39 +165,23 @@ class PromptWriter:
                 cut = max(cut, at + len(token))
         return text[:cut], text[cut:]
 
-    def _find_end(self) -> int:
-        if self.chat and not self.encoder_decoder:
-            # The template knows what closes a turn, which is not always the tokenizer's end-of-text token.
-            probe = "weanprobe"
-            messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": probe}]
-            closed = str(self.tokenizer.apply_chat_template(messages, tokenize=False))
-            after = closed[closed.rfind(probe) + len(probe) :] if probe in closed else ""
-            ids = self.tokenizer(after, add_special_tokens=False)["input_ids"] if after else []
-            if ids and ids[0] in {*self.stop_ids, *self.tokenizer.all_special_ids}:
-                return int(ids[0])
-        if self.tokenizer.eos_token_id is not None:
-            return int(self.tokenizer.eos_token_id)
-        if self.stop_ids:
-            return self.stop_ids[0]
-        raise WeanError("this model has no end-of-turn token: score with end_of_turn=False")
 
-
-def _agreement(left: Sequence[int], right: Sequence[int]) -> int:
+def _agreement(left: list[int], right: list[int]) -> int:
     """Number of leading tokens that two sequences share."""
     size = min(len(left), len(right))
-    if list(left[:size]) == list(right[:size]):
+    if left[:size] == right[:size]:
         return size
     return next(i for i in range(size) if left[i] != right[i])
 
 
-def _without_system(messages: Messages) -> list[dict[str, str]]:
-    """Move system messages to the front of the first user message."""
+def _without_system(messages: Messages) -> Messages:
+    """Moves system messages to the front of the first user message."""
     system = [m["content"] for m in messages if m["role"] == "system"]
     rest = [dict(m) for m in messages if m["role"] != "system"]
     if not system or not rest:
-        return list(messages)
+        return messages
     first = next((m for m in rest if m["role"] == "user"), None)
     if first is None:
-        return list(messages)
+        return messages
     first["content"] = "\n\n".join([*system, first["content"]])
     return rest

@@ -7,15 +7,17 @@ cache; in the rows behind it each node sees the cache, its ancestors in the trie
 attention mask), and has the position that it has in its own sequence. Nothing is copied per candidate,
 nothing is padded, and the shared part is in memory once.
 
-The other way to share a prompt is to copy its cache for every candidate (`wean.lm.rows`). It serves models
-that cannot take a tree mask, and decoders behind an encoder. On SmolLM2-135M (`benchmarks/scoring.py`) the
-tree row is faster with 24 candidates and several times faster with 400: copies of the keys and values of the
-prompt cost more than the candidates. Whether a model honours a tree mask is not guessed from its name: it is
-checked once on a small tree against an ordinary pass.
+The other way to share a prompt is to copy its cache for every candidate (`score_rows`). It serves models that
+cannot take a tree mask (sliding windows, recurrent layers, relative positions), and decoders behind an encoder. On
+SmolLM2-135M (`benchmarks/scoring.py`) the tree row is faster with 24 candidates and several times faster with 400:
+copies of the keys and values of the prompt cost more than the candidates. Whether a model honours a tree mask is not
+guessed from its name: it is checked once on a small tree against an ordinary pass.
 """
 
 from __future__ import annotations
 
+import copy
+import inspect
 import math
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -23,9 +25,7 @@ from typing import Any, Literal
 import torch
 
 from wean.errors import UsageError
-from wean.lm.logprobs import log_probability, plain_log_probabilities
 from wean.lm.prompts import Question
-from wean.lm.rows import score_rows
 from wean.lm.trie import Step, TokenTrie
 
 Normalisation = Literal["sum", "token", "word"]
@@ -33,13 +33,16 @@ Strategy = Literal["tree", "rows"]
 
 NORMALISATIONS: tuple[Normalisation, ...] = ("sum", "token", "word")
 BUDGET = 512
+"""Nodes of a trie that are run in one pass."""
+
+_ROWS = 32
+_SUMMED_ROWS = 16
 
 
 class Scorer:
-    """Scores the answers to questions with one model.
+    """Scores the answers to questions with one causal or encoder-decoder model of transformers.
 
     Attributes:
-        model: Causal or encoder-decoder model of transformers, in evaluation mode.
         strategy: `tree` or `rows`; None until the first call has found out what the model can do.
         nodes_run: Tokens of the last call that went through the model (encoder tokens not counted).
     """
@@ -55,16 +58,12 @@ class Scorer:
         candidates: Sequence[Sequence[str]],
         normalisation: Normalisation = "sum",
     ) -> list[list[float]]:
-        """Score every answer of every question.
+        """One number for every answer of every question; see `LocalModel.score_batch`.
 
         Args:
             questions: Prompts and answers as tokens.
             candidates: The texts of the answers, for `word`.
-            normalisation: `sum`: log-probability. `token`: divided by the number of scored tokens. `word`:
-                divided by the number of the text's words.
-
-        Returns:
-            For each question one number per answer.
+            normalisation: What the log-probabilities are divided by.
 
         Raises:
             UsageError: Unknown normalisation.
@@ -118,14 +117,14 @@ class Scorer:
             if not rows:
                 continue
             place = {row: index for index, row in enumerate(rows)}
-            index = torch.tensor([place[row] for row, _ in asked], device=logits.device)
-            token = torch.tensor([trie.tokens[child] for _, child in asked], device=logits.device)
-            picked = log_probability(logits, index, token)
+            picked = log_probability(
+                logits, [place[row] for row, _ in asked], [trie.tokens[child] for _, child in asked]
+            )
             found.update(zip((child for _, child in asked), picked, strict=True))
         return found
 
     def _forward(self, trie: TokenTrie, step: Step, cache: Any, rows: Sequence[int]) -> torch.Tensor:
-        """Run one step; returns the logits behind the given rows, (rows, vocabulary)."""
+        """Runs one step; returns the logits behind the given rows, (rows, vocabulary)."""
         device = self.model.device
         ids = torch.tensor([[trie.tokens[node] for node in step.nodes]], device=device)
         options: dict[str, Any] = {}
@@ -154,7 +153,7 @@ def new_cache(model: Any) -> Any:
 
 
 def takes_tree_masks(model: Any) -> bool:
-    """Find out whether a model may run a trie in one row.
+    """Whether a model can run a trie in one row.
 
     It may when every layer keeps all keys (no sliding window, no recurrent state), and when a small bushy
     tree gives the logits of an ordinary pass: a model that takes positions from places in the row fails that.
@@ -175,21 +174,132 @@ def takes_tree_masks(model: Any) -> bool:
     try:
         with torch.inference_mode():
             found = probe.run_tree(trie, {node for path in ends for node in path})
-            model(
-                input_ids=torch.tensor([question.prompt], device=model.device),
-                past_key_values=cache,
-                use_cache=True,
-            )
+            prompt = torch.tensor([question.prompt], device=model.device)
+            model(input_ids=prompt, past_key_values=cache, use_cache=True)
             if any(type(layer) is not DynamicLayer for layer in cache.layers):
                 return False
             plain = plain_log_probabilities(model, question)
     except (TypeError, ValueError, RuntimeError, NotImplementedError):
-        # A model without `position_ids`, `logits_to_keep` or four-dimensional masks says so in one of these
-        # ways.
+        # A model without `position_ids`, `logits_to_keep` or four-dimensional masks raises one of these.
         return False
     tree = [math.fsum(found[node] for node in path) for path in ends]
     slack = 1e-5 if model.dtype == torch.float32 else 1e-2
     return all(abs(a - b) < slack * max(1.0, abs(b)) for a, b in zip(tree, plain, strict=True))
+
+
+def score_rows(model: Any, question: Question) -> tuple[list[float], int]:
+    """Scores the answers of one question with a copied cache: every answer is a row behind a copy of the prompt's.
+
+    Answers are padded on the right: padding stands behind the last token of its row, where a causal model cannot see
+    it, and is never counted. An answer that another one begins with shares its row.
+
+    Returns:
+        The log-probability of each answer, and how many tokens went through the model (padding included, an
+        encoder's not).
+    """
+    trie = TokenTrie()
+    paths = [trie.insert(answer) for answer in question.answers]
+    # One row per longest inner path: an answer that another one begins with has its tokens in that row.
+    ends = [n for n in range(len(trie)) if trie.children[n] and not trie.inner(trie.children[n])]
+    rows = [trie.path(end) for end in ends]
+    reader = (_EncoderReader if model.config.is_encoder_decoder else _CausalReader)(model, question)
+    nodes = reader.nodes
+    first = log_probability(reader.logits, [0] * len(trie.tops), [trie.tokens[top] for top in trie.tops])
+    found = dict(zip(trie.tops, first, strict=True))
+    for start in range(0, len(rows), _ROWS):
+        group = rows[start : start + _ROWS]
+        width = max(map(len, group))
+        ids = torch.tensor([[trie.tokens[n] for n in row] + [0] * (width - len(row)) for row in group])
+        logits = reader.continued(ids.to(model.device))
+        nodes += ids.numel()
+        for line, row in enumerate(group):
+            asked = [(i, c) for i, node in enumerate(row) for c in trie.children[node] if c not in found]
+            values = log_probability(logits[line], [i for i, _ in asked], [trie.tokens[c] for _, c in asked])
+            found.update(zip((c for _, c in asked), values, strict=True))
+    return [math.fsum(found[node] for node in path) for path in paths], nodes
+
+
+class _CausalReader:
+    """The cache of a prompt of a decoder-only model, and the logits behind it."""
+
+    def __init__(self, model: Any, question: Question) -> None:
+        self.model = model
+        self.nodes = len(question.prompt)
+        ids = torch.tensor([question.prompt], device=model.device)
+        # Only the last logits are asked for: those of a long prompt would be the largest thing in memory.
+        last = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
+        output = model(input_ids=ids, use_cache=True, **last)
+        self.cache = output.past_key_values
+        self.logits: torch.Tensor = output.logits[:, -1]
+
+    def continued(self, ids: torch.Tensor) -> torch.Tensor:
+        """Logits behind each token of the rows, (rows, width, vocabulary)."""
+        cache = copy.deepcopy(self.cache)
+        cache.batch_repeat_interleave(ids.shape[0])
+        logits: torch.Tensor = self.model(input_ids=ids, past_key_values=cache, use_cache=True).logits
+        return logits
+
+
+class _EncoderReader:
+    """The encoder's states of a prompt, read once, and the decoder's logits before the first token."""
+
+    def __init__(self, model: Any, question: Question) -> None:
+        self.model = model
+        self.nodes = 1
+        ids = torch.tensor([question.prompt], device=model.device)
+        self.states = model.get_encoder()(input_ids=ids).last_hidden_state
+        self.start = torch.tensor([[model.config.decoder_start_token_id]], device=model.device)
+        output = model(decoder_input_ids=self.start, encoder_outputs=(self.states,), use_cache=True)
+        self.cache = output.past_key_values
+        self.logits: torch.Tensor = output.logits[:, -1]
+
+    def continued(self, ids: torch.Tensor) -> torch.Tensor:
+        """Logits behind each token of the rows, (rows, width, vocabulary)."""
+        rows = ids.shape[0]
+        cache = copy.copy(self.cache)
+        cache.self_attention_cache = copy.deepcopy(self.cache.self_attention_cache)
+        cache.self_attention_cache.batch_repeat_interleave(rows)
+        # The keys and values of the prompt are the same for all rows: a view for each, no copy.
+        cache.cross_attention_cache = copy.copy(self.cache.cross_attention_cache)
+        cache.cross_attention_cache.layers = [copy.copy(layer) for layer in self.cache.cross_attention_cache.layers]
+        for layer in cache.cross_attention_cache.layers:
+            layer.keys = layer.keys.expand(rows, -1, -1, -1)
+            layer.values = layer.values.expand(rows, -1, -1, -1)
+        states = self.states.expand(rows, -1, -1)
+        output = self.model(decoder_input_ids=ids, encoder_outputs=(states,), past_key_values=cache, use_cache=True)
+        logits: torch.Tensor = output.logits
+        return logits
+
+
+def log_probability(logits: torch.Tensor, rows: Sequence[int], tokens: Sequence[int]) -> list[float]:
+    """Log-probability of some tokens, in natural logarithms.
+
+    Args:
+        logits: (n, vocabulary), any float type; computed in float32 or better.
+        rows: For each token the row of the logits that predicts it.
+        tokens: The tokens.
+    """
+    if not len(rows):
+        return []
+    index, token = (torch.as_tensor(values, device=logits.device) for values in (rows, tokens))
+    # A few rows at a time: a copy of all logits would be the largest thing in memory and slower than the sums.
+    normal = torch.cat([torch.logsumexp(_precise(part), dim=-1) for part in torch.split(logits, _SUMMED_ROWS)])
+    picked: list[float] = (_precise(logits[index, token]) - normal[index]).tolist()
+    return picked
+
+
+def _precise(values: torch.Tensor) -> torch.Tensor:
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def plain_log_probabilities(model: Any, question: Question) -> list[float]:
+    """The same numbers the slow way, for causal models: one ordinary pass for each candidate."""
+    totals = []
+    for answer in question.answers:
+        ids = torch.tensor([[*question.prompt, *answer]], device=model.device)
+        logits = model(input_ids=ids).logits[0, len(question.prompt) - 1 : -1]
+        totals.append(math.fsum(log_probability(logits, range(len(answer)), answer)))
+    return totals
 
 
 def _measure(normalisation: Normalisation, answer: Sequence[int], text: str) -> int:

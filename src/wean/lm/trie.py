@@ -3,7 +3,7 @@
 ```
 prompt ─ go ─ to ─ kitchen ─ <end>          4 answers of 4 + 4 + 3 + 2 tokens: 13 tokens as rows,
           │    └── hall ──── <end>          10 as nodes, of which 6 are run: what a leaf predicts
-          ├─ north ───────── <end>          is asked by nobody
+          ├─ north ───────── <end>          is not needed
           └─ <end>
 ```
 """
@@ -57,15 +57,7 @@ class TokenTrie:
         return len(self.tokens)
 
     def insert(self, tokens: Sequence[int], parent: int = ROOT) -> list[int]:
-        """Add a sequence.
-
-        Args:
-            tokens: The sequence.
-            parent: Node behind which it stands.
-
-        Returns:
-            Its nodes, one per token.
-        """
+        """Adds a sequence behind the node `parent`; returns its nodes, one per token."""
         path = []
         for token in tokens:
             node = self._index.get((parent, token))
@@ -82,7 +74,7 @@ class TokenTrie:
         return path
 
     def inner(self, nodes: Sequence[int]) -> list[int]:
-        """Those of the given nodes that have children: only they must be run."""
+        """The given nodes that have children: only they must be run."""
         return [node for node in nodes if self.children[node]]
 
     def path(self, node: int) -> list[int]:
@@ -94,7 +86,7 @@ class TokenTrie:
         return nodes[::-1]
 
     def plan(self, budget: int) -> Iterator[Step]:
-        """Cut the trie into forward passes such that every inner node is run exactly once.
+        """Cuts the trie into forward passes such that every inner node is run exactly once.
 
         A trie that fits the budget is one step. Otherwise what all sequences share, a chain, runs first and
         stays in the cache; behind it branches are packed together as long as they hold at most `budget`
@@ -127,10 +119,7 @@ class TokenTrie:
             waiting.extend((group, past) for group in reversed(_pack(tops, weights, budget)))
 
     def ancestors(self, nodes: Sequence[int]) -> NDArray[np.bool_]:
-        """Which node sees which: itself and what stands before it in its sequence.
-
-        Args:
-            nodes: Nodes of one step, parents before children.
+        """Which node of one step may attend to which: itself and what stands before it in its sequence.
 
         Returns:
             (nodes, nodes) bool, true where the row's node may attend to the column's.
@@ -171,7 +160,7 @@ class TokenTrie:
 
 
 def _pack(tops: Sequence[int], weights: Sequence[int], budget: int) -> list[list[int]]:
-    """Group neighbouring branches up to the budget; a larger one stands alone and will be cut further."""
+    """Groups neighbouring branches up to the budget; a larger one stands alone and will be cut further."""
     groups: list[list[int]] = []
     room = 0
     for top in tops:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wean.errors import WeanError
-from wean.tasks.situation import Situation
-from wean.tasks.situation_index import SituationIndex
+from wean.tasks.situation import Situation, SituationIndex
 
 Propose = Callable[[Sequence[Situation]], Sequence[NDArray[np.float64]]]
 
@@ -28,7 +27,7 @@ def posterior(values: Tensor, prior: Tensor, temperature: float) -> Tensor:
     was drawn twice counts twice. At T = 0 it is the best of the actions that the prior proposes.
 
     Args:
-        values: (B, A) of Q; whatever stands at places without an action does not count.
+        values: (B, A) of Q; values at places without an action do not count.
         prior: (B, A) p, each row with sum 1; 0 where there is no action or it is not proposed.
         temperature: T, at least 0.
 
@@ -93,8 +92,8 @@ class ActionValues(nn.Module):
             places: (B,) the one action of each situation to value, as its place among the choices; None values all.
 
         Returns:
-            (B, A) values, with A the most actions that one of these situations has, whatever stands at the places of
-            situations with fewer; or (B, 1) for one action each.
+            (B, A) values, with A the most actions of any of these situations, arbitrary at the places beyond the
+            actions of one with fewer; or (B, 1) for one action each.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement forward()")
 

@@ -1,4 +1,4 @@
-"""A student for grid observations that sees the map from where it stands, with learned codes."""
+"""A student for grid maps: an egocentric window of learned embeddings."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def border_distances(width: int, height: int) -> Tensor:
 
 
 class GridStudent(Student):
-    """Sees a remembered grid map (W, H, 4) turned and centred on itself.
+    """Sees a remembered grid map (W, H, 4) turned with the agent and centred on it.
 
     Each cell's object, colour and state are looked up in three learned tables and added; the window of embedded
     cells goes through two hidden layers. Centring makes "the key is two ahead and one to the left" one pattern

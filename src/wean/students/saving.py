@@ -15,9 +15,8 @@ from safetensors.torch import load_file, save_file
 from wean.errors import UsageError, WeanError, did_you_mean
 from wean.students.action_values import ActionValues, TableValues
 from wean.students.config import StudentConfig
-from wean.students.dense import DenseStudent
 from wean.students.grid import GridStudent
-from wean.students.student import Student
+from wean.students.student import DenseStudent, Student
 from wean.students.text_values import TextValues
 
 SCHEMA = "wean-student/1"
@@ -30,16 +29,15 @@ _RENAMED = {
 """Names in folders of earlier versions, of settings and of tensors."""
 
 
-def student_types() -> dict[str, Any]:
-    """The classes of students by kind: the built-in ones, and those of installed packages.
+def networks() -> dict[str, Any]:
+    """The classes of students that `student.kind` can name: the built-in ones, and those of installed packages.
 
-    A package adds one by an entry point of the group `wean.students`, whose name is the class's `kind`. The class
-    method `from_config` makes one from the values of `config.json`. A class that `student.kind` can name also has a
-    class method `for_task(observation_space, num_actions, config, observation)`, see `make_student`.
+    A package adds one by an entry point of the group `wean.students`, whose name is the class's `kind`. Such a class is
+    a `Student` with the class method `for_task(observation_space, num_actions, config, observation)`, see
+    `make_student`.
     """
-    known: list[Any] = [GridStudent, DenseStudent, TableValues, TextValues]
-    installed = {entry.name: entry.load() for entry in entry_points(group="wean.students")}
-    return installed | {one.kind: one for one in known}
+    built_in = {GridStudent.kind: GridStudent, DenseStudent.kind: DenseStudent}
+    return {entry.name: entry.load() for entry in entry_points(group="wean.students")} | built_in
 
 
 def make_student(
@@ -67,11 +65,11 @@ def make_student(
     kind = config.kind
     if kind == "auto":
         kind = "dense" if observation == "array" else "grid"
-    makers = {name: one.for_task for name, one in student_types().items() if hasattr(one, "for_task")}
-    if kind not in makers:
-        hint = did_you_mean(kind, makers, f"there are auto, {', '.join(makers)}")
+    known = networks()
+    if kind not in known:
+        hint = did_you_mean(kind, known, f"there are auto, {', '.join(known)}")
         raise UsageError(f"no student.kind={kind}; {hint}")
-    student: Student = makers[kind](observation_space, int(action_space.n), config, observation)
+    student: Student = known[kind].for_task(observation_space, int(action_space.n), config, observation)
     return student
 
 
@@ -103,7 +101,7 @@ def load_student(folder: Path) -> Student | ActionValues:
     except (SafetensorError, ValueError):
         raise WeanError(f"the student in {folder} is damaged; train it again or copy it anew") from None
     kind, schema = config.pop("type", None), config.pop("schema", None)
-    types = student_types()
+    types = networks() | {TableValues.kind: TableValues, TextValues.kind: TextValues}
     if schema != SCHEMA or kind not in types:
         raise WeanError(f"{folder} holds a student of another kind ({kind}, {schema}); use the wean that wrote it")
     config = {_RENAMED.get(name, name): value for name, value in config.items()}

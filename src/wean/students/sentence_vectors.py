@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.lm import cache, packages
+from wean.lm.cache import identity_of
 from wean.lm.encoder import load_encoder
-from wean.lm.identity import identity_of
 
 _TABLE = "CREATE TABLE IF NOT EXISTS vectors (encoder TEXT, text BLOB, vector BLOB, PRIMARY KEY (encoder, text))"
 
 
 class Encoder(Protocol):
-    """What a text student needs of a sentence encoder; see `wean.lm.encoder.SentenceEncoder`."""
+    """The part of `wean.lm.encoder.SentenceEncoder` that is used here."""
 
     identity: str
     size: int
@@ -29,7 +29,7 @@ class Encoder(Protocol):
 
 
 class CachedEncoder:
-    """A sentence encoder that is loaded when it meets a text which no run on this machine has encoded before.
+    """A sentence encoder that is loaded only for texts that no run on this machine has encoded before.
 
     Args:
         name: `minilm`, or a model folder.
@@ -42,9 +42,11 @@ class CachedEncoder:
         self._name = name
         self._loaded: Encoder | None = None
         folder = packages.installed(name) if name in packages.PACKAGES else None
-        if folder is None:  # a folder, or an error that says what to do
+        if folder is None:  # a model folder, or an error that names the remedy
             self._loaded = load_encoder(name, device="cpu")
-        self.identity = self._loaded.identity if self._loaded else identity_of(folder)  # type: ignore[arg-type]
+            self.identity = self._loaded.identity
+        else:
+            self.identity = identity_of(folder)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(N, size) vectors of N texts; N is at least 1."""

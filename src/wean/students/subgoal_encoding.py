@@ -1,7 +1,7 @@
-"""How a student of a grid map reads its current sub-goal: the three encodings of Words as Beacons (2410.08632).
+"""How a student of a grid map encodes its current sub-goal: the three encodings of Words as Beacons (2410.08632).
 
 `wean.teachers.subgoal_tasks` defines the fifth channel of the map. Each encoding becomes a vector that is
-added to the student's first hidden layer. All begin at zero: a new student acts as one that sees no sub-goal.
+added to the student's first hidden layer. All begin at zero: a new student acts as one without a sub-goal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SIZE = 384  # numbers in a sentence vector
 
 
 class GoalPosition(nn.Module):
-    """Where the sub-goal is, from where the agent stands: a weight for each cell of its window.
+    """The sub-goal's position relative to the agent: a weight for each cell of its window.
 
     Args:
         window: Cells of the window.
@@ -40,7 +40,7 @@ class GoalPosition(nn.Module):
 
 
 class GoalObject(nn.Module):
-    """What the sub-goal is: a learned vector for its verb, and for the state, the colour and the kind of its thing.
+    """The sub-goal's words: a learned vector for its verb, and for the state, the colour and the kind of its object.
 
     Args:
         hidden: Width of the layer that it is added to.
@@ -62,7 +62,7 @@ class GoalLanguage(nn.Module):
 
     Args:
         hidden: Width of the layer that it is added to.
-        encoder: `minilm`, or the folder of a sentence encoder of 384 numbers. It is needed at work, too, for phrases
+        encoder: `minilm`, or the folder of a sentence encoder of 384 numbers. It is needed for acting, too, for phrases
             that no run on the machine has encoded before.
     """
 
@@ -81,7 +81,7 @@ class GoalLanguage(nn.Module):
         Raises:
             UsageError: If a phrase is new and the encoder is not here; the message says how to get it.
         """
-        distinct, places = channel[:, :PARTS].unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
+        distinct, places = torch.unique(channel[:, :PARTS], dim=0, return_inverse=True)
         found = torch.from_numpy(np.stack([self._vector(tuple(row)) for row in distinct.tolist()]))
         out: Tensor = self.sentence(found)[places]
         return out

@@ -1,4 +1,4 @@
-"""A student that reads: a frozen sentence encoder, and a small network on pairs of situation and action."""
+"""Action values from text: a frozen sentence encoder, and a small network on pairs of situation and action."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from enum import IntEnum
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import gymnasium as gym
 import numpy as np
@@ -142,9 +142,9 @@ class FrozenLake(gym.Env[Any, Any]):
         return Moves[wanted].value if wanted in Moves.__members__ else None
 
     def best_actions(self) -> list[int]:
-        """Numbers of the moves that are best with the steps that are left; see `best_moves`."""
+        """Numbers of the moves that are best with the steps that are left; see `solve`."""
         if self._best is None:
-            self._best = best_moves(self.lake, self.horizon)
+            self._best = solve(self.lake, self.horizon).moves
         return [int(move) for move in np.flatnonzero(self._best[self.horizon - self._steps, int(self.lake.s)])]
 
     def render(self) -> Any:
@@ -183,21 +183,32 @@ def map_number(rows: Sequence[str]) -> int:
     return sum(holes) + len(holes)
 
 
-def optimal_success(lake: FrozenLakeEnv, horizon: int) -> NDArray[np.float64]:
-    """The greatest probability of reaching the goal, by value iteration on Gymnasium's transitions.
+class Solution(NamedTuple):
+    """What is best on a lake, by value iteration on Gymnasium's transitions.
 
-    Args:
-        lake: The lake, e.g. that of a `FrozenLake`.
-        horizon: Steps, T.
-
-    Returns:
-        (T + 1, S): entry [t, s] is the probability from state s with t steps left; [T, 0] is the task's optimum.
+    Attributes:
+        success: (T + 1, S): entry [t, s] is the greatest probability of reaching the goal from state s with t steps
+            left; [T, 0] is the task's optimum.
+        moves: (T + 1, S, 4): entry [t, s, a] tells whether move a is best in state s with t steps left, one of those
+            with the greatest probability and among these the fewest expected steps; none is with t = 0.
     """
+
+    success: NDArray[np.float64]
+    moves: NDArray[np.bool_]
+
+
+def solve(lake: FrozenLakeEnv, horizon: int) -> Solution:
+    """Solves a lake, e.g. that of a `FrozenLake`, for `horizon` steps, T."""
     onward, goal = transitions(lake)
-    values = np.zeros((horizon + 1, len(onward)))
+    success, steps = np.zeros((horizon + 1, len(onward))), np.zeros(len(onward))
+    moves = np.zeros((horizon + 1, len(onward), 4), bool)
     for left in range(1, horizon + 1):
-        values[left] = (goal + onward @ values[left - 1]).max(1)
-    return values
+        chances, lengths = goal + onward @ success[left - 1], 1 + onward @ steps
+        success[left] = chances.max(1)
+        safest = chances > success[left][:, None] - _EQUAL
+        steps = np.where(safest, lengths, np.inf).min(1)
+        moves[left] = safest & (lengths < steps[:, None] + _EQUAL)
+    return Solution(success, moves)
 
 
 def success_of(lake: FrozenLakeEnv, moves: NDArray[np.int64], horizon: int) -> float:
@@ -208,28 +219,6 @@ def success_of(lake: FrozenLakeEnv, moves: NDArray[np.int64], horizon: int) -> f
     for _ in range(horizon):
         values = goal[states, moves] + onward[states, moves] @ values
     return float(values[0])
-
-
-def best_moves(lake: FrozenLakeEnv, horizon: int) -> NDArray[np.bool_]:
-    """The moves with the greatest probability of reaching the goal, and among those with the fewest expected steps.
-
-    Args:
-        lake: The lake, e.g. that of a `FrozenLake`.
-        horizon: Steps, T.
-
-    Returns:
-        (T + 1, S, 4): entry [t, s, a] tells whether move a is best in state s with t steps left; none is with t = 0.
-    """
-    onward, goal = transitions(lake)
-    values, steps = np.zeros(len(onward)), np.zeros(len(onward))
-    best = np.zeros((horizon + 1, len(onward), 4), bool)
-    for left in range(1, horizon + 1):
-        chances, lengths = goal + onward @ values, 1 + onward @ steps
-        values = chances.max(1)
-        safest = chances > values[:, None] - _EQUAL
-        steps = np.where(safest, lengths, np.inf).min(1)
-        best[left] = safest & (lengths < steps[:, None] + _EQUAL)
-    return best
 
 
 def transitions(lake: FrozenLakeEnv) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -20,16 +20,6 @@ GROUP = "wean.tasks"
 """The entry points by which an installed package adds tasks: a name, and `module:callable` (a class, or a function that
 makes an environment)."""
 
-ROOMS = (
-    "SimpleDoorKey",
-    "ColoredDoorKey",
-    "LavaDoorKey",
-    "ColoredDoorKeyRandom",
-    "KeyInBox",
-    "RandomBoxKey",
-    "TwoDoor",
-)
-
 
 @dataclass(frozen=True)
 class Listed:
@@ -133,6 +123,10 @@ TASKS: Mapping[str, Listed] = {
 }
 
 
+ROOMS = tuple(name for name, task in TASKS.items() if task.entry == _ROOM)
+"""The door-key rooms."""
+
+
 def register_tasks() -> None:
     """Registers every task of wean as `wean/<name>-v0`; safe to call again."""
     for name, task in TASKS.items():
@@ -146,11 +140,14 @@ def listed_tasks() -> dict[str, Listed]:
     Raises:
         UsageError: If two packages claim the same name, or one of wean's.
     """
-    added = {entry.name: entry for entry in metadata.entry_points(group=GROUP) if entry.name in entry_points(GROUP)}
-    packages = {name: entry.dist.name if entry.dist else entry.module for name, entry in added.items()}
-    for name in packages.keys() & TASKS.keys():
-        raise UsageError(f"{packages[name]} declares {name!r} in {GROUP}, a task of wean's; uninstall that package")
-    return {**TASKS, **{name: Listed(one.value, f"from the package {packages[name]}") for name, one in added.items()}}
+    entry_points(GROUP)  # refuses a name that two packages claim
+    found = dict(TASKS)
+    for entry in metadata.entry_points(group=GROUP):
+        package = entry.dist.name if entry.dist is not None else entry.module
+        if entry.name in TASKS:
+            raise UsageError(f"{package} declares {entry.name!r} in {GROUP}, a task of wean's; uninstall that package")
+        found[entry.name] = Listed(entry.value, f"from the package {package}")
+    return found
 
 
 def task_names() -> tuple[str, ...]:

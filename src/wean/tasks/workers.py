@@ -123,8 +123,10 @@ class WorkerTasks:
 
     def step(self, which: Sequence[int], actions: Sequence[Any]) -> Steps:
         """See `Tasks.step`."""
-        observations, *columns, infos = zip(*self._call("step", which, actions), strict=True)
-        return Steps(np.stack(observations), *(np.array(column) for column in columns), list(infos))
+        rows = self._call("step", which, actions)
+        observations, *numbers, infos = zip(*rows, strict=True)
+        rewards, terminated, truncated, successes, primitive_steps = map(np.array, numbers)
+        return Steps(np.stack(observations), rewards, terminated, truncated, successes, primitive_steps, infos)
 
     def situations(self, which: Sequence[int]) -> list[Situation]:
         """See `Tasks.situations`."""

@@ -1,4 +1,4 @@
-"""Tasks as seen by who decides when to ask: a planner proposes plans, skills carry them out, and each ask has a price.
+"""A view of tasks whose actions are to ask for a plan or to carry it on; skills act, and each question has a price.
 
 When2Ask (2306.03604): the planner is a language model behind a teacher, the actor is the task's skills, and all that is
 learned is a binary choice at every step, go on with the plan or ask for a new one. Here that choice is the action of a
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from wean.errors import UsageError
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Options, SerialTasks, Steps, TaskView, num_actions
-from wean.teachers.plans import Plan
+from wean.teachers.reading import Plan
 from wean.teachers.teacher import Teacher
 
 GO_ON, ASK, NEVER_ASK = range(3)
@@ -29,12 +29,12 @@ Sight = Literal["words", "frames"]
 
 
 class AskingCost(BaseModel):
-    """What a question takes away from the reward; When2Ask's release has 0.01, 0.0 and 0.06."""
+    """The cost of a question, subtracted from the reward; When2Ask's release has 0.01, 0.0 and 0.06."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     first: float = Field(0.0, ge=0)
-    """Of an episode's first question, which nobody can avoid."""
+    """Of an episode's first question, which cannot be avoided."""
     change: float = Field(0.0, ge=0)
     """Of a question whose answer is another plan than the one before."""
     repeat: float = Field(0.0, ge=0)
@@ -48,11 +48,11 @@ class AskingCost(BaseModel):
 
 
 class QueryStats(NamedTuple):
-    """What was asked in an episode.
+    """Questions asked in an episode.
 
     Attributes:
         questions: All of them, whether or not a ledger replayed the answer.
-        forced: Those among them that nobody chose: the plan had nothing left to do.
+        forced: Those among them that were not chosen: the plan had nothing left to do.
         repeated: Those whose answer was the plan that was being followed.
         tokens: Tokens read and written, as if each question had been put to the model.
     """
@@ -79,7 +79,7 @@ class _Member:
     skill_ended: bool = True
     asked: tuple[Hashable, tuple[str, ...]] = (None, ())
     """Key and choices of the situation in which the plan was asked for."""
-    tally: QueryStats = field(default_factory=QueryStats)
+    stats: QueryStats = field(default_factory=QueryStats)
     history: list[tuple[int, Plan | None]] = field(default_factory=list)
 
 
@@ -110,7 +110,7 @@ class AskOrAct(TaskView):
         UsageError: If the tasks list no skills, or the teacher's mode fits no single plan.
     """
 
-    no_expert = "nobody knows when it is best to ask"
+    no_expert = "it is not known when it is best to ask"
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class AskOrAct(TaskView):
         waits: bool = False,
     ) -> None:
         if teacher.config.mode == "soft":
-            raise UsageError("who asks for plans follows one at a time; set advice.mode=argmax (or sampled)")
+            raise UsageError("when2ask follows one plan at a time; set advice.mode=argmax (or sampled)")
         super().__init__(tasks)
         self._teacher, self._cost, self._sees = teacher, cost or AskingCost(), sees
         self._index = {name: number for number, name in enumerate(tasks.skill_names())}
@@ -137,21 +137,21 @@ class AskOrAct(TaskView):
         self.query_stats: dict[int, QueryStats] = {}
         """What was asked in each finished episode, by its reset seed."""
         self.questions = 0
-        """What was asked in all."""
+        """Questions asked in all."""
 
     # --- Tasks ---------------------------------------------------------------------------------------------------
 
     def reset(
         self, which: Sequence[int], seeds: Sequence[int], options: Sequence[Options] | None = None
     ) -> NDArray[Any]:
-        """See `Tasks.reset`; nobody has a plan yet."""
+        """See `Tasks.reset`; there is no plan yet."""
         observations = self._tasks.reset(which, seeds, options)
         for index, seed, seen, now in zip(which, seeds, observations, self._tasks.situations(which), strict=True):
             self._members[index] = _Member(int(seed), seen, seen, now)
         return self._observe(which)
 
     def step(self, which: Sequence[int], actions: Sequence[Any]) -> Steps:
-        """See `Tasks.step`; asks those who want to or must, then acts."""
+        """See `Tasks.step`; asks for plans where that is chosen or forced, then acts."""
         members = [self._members[index] for index in which]
         forced = [member.action is None for member in members]
         asking = [
@@ -165,8 +165,8 @@ class AskOrAct(TaskView):
         for place, (plan, tokens) in zip(asking, self._plans([members[place] for place in asking]), strict=True):
             member, answered[place] = members[place], plan
             costs[place] = self._cost.of(member.plan, plan)
-            was = member.tally
-            member.tally = QueryStats(
+            was = member.stats
+            member.stats = QueryStats(
                 was.questions + 1,
                 was.forced + (actions[place] != ASK),
                 was.repeated + (plan == member.plan),
@@ -180,7 +180,7 @@ class AskOrAct(TaskView):
         stepped = self._tasks.step(which, primitives)
         self._advance(which, stepped.observations)
         ended = stepped.terminated | stepped.truncated
-        self.query_stats |= {m.seed: m.tally for m, over in zip(members, ended, strict=True) if over}
+        self.query_stats |= {m.seed: m.stats for m, over in zip(members, ended, strict=True) if over}
         return stepped._replace(observations=self._observe(which), rewards=stepped.rewards - costs)
 
     def first_actions(self, which: Sequence[int], plans: Sequence[Sequence[Sequence[str]]]) -> list[list[int | None]]:
@@ -192,7 +192,7 @@ class AskOrAct(TaskView):
         return [(m.seed, list(m.history)) for m in (self._members[index] for index in range(self.num))]
 
     def replay(self, histories: Sequence[tuple[int, Sequence[Any]]]) -> NDArray[Any]:
-        """See `Tasks.replay`; nobody is asked again, and nothing is counted again."""
+        """See `Tasks.replay`; nothing is asked or counted again."""
         for index, (seed, entries) in enumerate(histories):
             self.reset([index], [seed])
             member = self._members[index]
@@ -207,7 +207,7 @@ class AskOrAct(TaskView):
         """What the actions mean."""
         return self._choices
 
-    # --- what the rules of the references go by ----------------------------------------------------------------------
+    # --- what asking rules depend on ---- ----------------------------------------------------------------------
 
     def has_plan(self, which: Sequence[int]) -> NDArray[np.bool_]:
         """Whether a plan was asked for yet."""
@@ -253,7 +253,7 @@ class AskOrAct(TaskView):
             member.place += 1
 
     def _advance(self, which: Sequence[int], observations: NDArray[Any]) -> None:
-        """Takes note of what a step showed."""
+        """Updates the members after a step."""
         for index, seen, now in zip(which, observations, self._tasks.situations(which), strict=True):
             member = self._members[index]
             member.before, member.observation, member.situation = member.observation, seen, now

@@ -1,4 +1,4 @@
-"""The settings of teachers and priors: how a language model is asked, when, and what becomes of its answers."""
+"""The settings of teachers and priors: how and when a language model is asked, and how its answers are used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Elicitation = Literal["verbalized", "samples", "logprobs"]
 
 
 class AdviceConfig(BaseModel):
-    """How a teacher is asked for plans, what becomes of its answers, and when a learning student asks it."""
+    """How a teacher is asked for plans, how its answers are used, and when a learning student asks it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,7 +22,7 @@ class AdviceConfig(BaseModel):
     temperature: float | None = Field(None, ge=0)
     """Sampling temperature of the questions (of the softmax for logprobs); none leaves it to the model."""
     when: Literal["always", "new", "uncertain", "disagree", "every"] = "always"
-    """Asks at every moment, in new situations, where the student is uncertain or disagrees, or every n-th step."""
+    """Asks at every step, in new situations, where the student is uncertain or disagrees, or every n-th step."""
     every: int = Field(10, gt=0)
     """For when=every: steps from one question to the next."""
     min_entropy: float = Field(0.5, ge=0, le=1)
@@ -32,7 +32,7 @@ class AdviceConfig(BaseModel):
     max_questions: int | None = Field(None, ge=0)
     """Questions in a run at most; without advice from there on. None sets no limit, 0 asks nothing."""
     memory: bool = True
-    """A situation asked about once stays advised; without it every advised moment counts as a question."""
+    """A situation asked about once stays advised; without it every advised step counts as a question."""
 
     @property
     def asks_everywhere(self) -> bool:
@@ -42,7 +42,7 @@ class AdviceConfig(BaseModel):
 
 
 class PriorConfig(BaseModel):
-    """How a language model is asked for a prior over the actions, and what becomes of its answers."""
+    """How a language model is asked for a prior over the actions, and how its answers are used."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

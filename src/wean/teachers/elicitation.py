@@ -1,55 +1,120 @@
-"""How a language model is asked for plans, and how its uncertainty is obtained: three named ways."""
+"""How a language model is asked about situations, and how its uncertainty is obtained: three named ways.
+
+`verbalized`: it states probabilities; `samples`: it answers several times; `logprobs`: it scores every choice. Each way
+asks for plans (a teacher's advice) or for choices (a prior over the actions). A judge is asked for ratings. All of them
+take a language model and the situations to ask about, and return one answer a situation.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from wean.llm.answers import Answer, Message
+from wean.llm.answers import Answer, Message, tokens_used
 from wean.llm.model import LanguageModel
-from wean.llm.question import tokens_used
 from wean.tasks.situation import Situation
-from wean.teachers.plans import Advice, Plan, parse_plans
+from wean.teachers.reading import Plan, Verdict, parse_choices, parse_plans, parse_ratings, project
 
-# The wording under which wean's recorded answers were given: changing a letter of it orphans them.
-_VERBALIZED = (
+# The wordings under which wean's recorded answers were given: changing a letter of one orphans them.
+_PLANS = (
     "Decide what it should do from here. Think in one or two sentences, then finish with one JSON object on a line of "
     'its own: {"plans": [{"skills": ["...", "..."], "probability": 0.0}]}. List every plan that you think is '
     "reasonable (one is fine), name each thing exactly as you were told, give each plan the probability that it is "
     "the right one, and let the probabilities sum to 1."
 )
-_SAMPLED = (
+_PLAN = (
     "Decide what it should do from here. Think in one or two sentences, then finish with one JSON object on a line of "
     'its own: {"plans": [{"skills": ["...", "..."]}]}, with the one plan that you think is best. Name each thing '
     "exactly as you were told."
 )
-_SCORED = "Decide what it should do next. Answer with one of these and nothing else: {choices}."
+_SKILL = "Decide what it should do next. Answer with one of these and nothing else: {choices}."
+_CHOICES = (
+    "You are told what is the case now and which choices there are. Think in one to three sentences about which of "
+    "them make sense, then finish with one JSON object on a line of its own: "
+    '{"choices": [{"choice": "...", "probability": 0.0}]}. List every choice that you think is reasonable (one is '
+    "fine), word for word as you were told, give each the probability that it is the best one now, and let the "
+    "probabilities sum to 1."
+)
+_CHOICE = (
+    "You are told what is the case now and which choices there are. Answer with the one choice that you think is best, "
+    "word for word as you were told, and nothing else."
+)
+_RATINGS = (
+    "You judge what it does. You are also told which skills it could begin now. Rate each of them: 1 if it brings the "
+    "task closer, -1 if it leads away from it or is of no use now, 0 if it makes no difference or you cannot tell. "
+    "Rate each as if it could be done at once. Think in one or two sentences, then finish with one JSON object on a "
+    'line of its own: {"ratings": {"...": 0, "...": 0}}, with every skill that you were told, named exactly as you '
+    "were told."
+)
+_ANSWER_TOKENS = 40  # a choice and a few words around it
 
 
-def messages(situation: Situation, instruction: str = _VERBALIZED) -> list[Message]:
-    """Writes the question about a situation: goal and instruction as system message, the case now as user message."""
-    return [
-        {"role": "system", "content": f"{situation.goal} {instruction}"},
-        {"role": "user", "content": situation.text},
-    ]
+class Advice(NamedTuple):
+    """What a teacher advises in one situation.
+
+    Attributes:
+        plans: Distinct plans with probabilities that sum to 1; empty means "no advice".
+        answers: The raw answers behind them, for people to read.
+        tokens: Tokens read and written for them; estimated from the texts' lengths where nobody counted.
+    """
+
+    plans: tuple[tuple[Plan, float], ...]
+    answers: tuple[str, ...] = ()
+    tokens: int = 0
 
 
-def verbalized(
+class Proposals(NamedTuple):
+    """What a prior proposes in one situation.
+
+    Attributes:
+        weights: (A,) over the situation's choices, sum 1; all zeros where nothing readable was proposed.
+        answers: The raw answers, for people to read.
+    """
+
+    weights: NDArray[np.float64]
+    answers: tuple[str, ...] = ()
+
+
+# ---- questions ------------------------------------------------------------------------------------------------------
+
+
+def plan_question(situation: Situation, instruction: str = _PLANS) -> list[Message]:
+    """Goal and instruction as system message, the situation as user message."""
+    return _chat(situation, instruction, situation.text)
+
+
+def choice_question(situation: Situation, instruction: str = _CHOICES) -> list[Message]:
+    """Goal and instruction as system message, the situation and its choices as user message."""
+    return _chat(situation, instruction, f"{situation.text}\n\nThe choices are:\n{_listed(situation)}")
+
+
+def rating_question(situation: Situation) -> list[Message]:
+    """Goal and instruction as system message, the situation and the skills that could begin as user message."""
+    return _chat(situation, _RATINGS, f"{situation.text}\n\nIt could begin:\n{_listed(situation)}")
+
+
+def _chat(situation: Situation, instruction: str, text: str) -> list[Message]:
+    return [{"role": "system", "content": f"{situation.goal} {instruction}"}, {"role": "user", "content": text}]
+
+
+def _listed(situation: Situation) -> str:
+    return "\n".join(f"- {choice}" for choice in situation.choices)
+
+
+# ---- plans ----------------------------------------------------------------------------------------------------------
+
+
+def verbalized_plans(
     model: LanguageModel, situations: Sequence[Situation], *, temperature: float | None = None
 ) -> list[Advice]:
     """Asks once; the model states plans and their probabilities itself.
 
-    Args:
-        model: The language model.
-        situations: What to ask about.
-        temperature: Sampling temperature; None leaves it to the model, 0 is greedy.
-
-    Returns:
-        One advice a situation.
+    The temperature is that of sampling; None leaves it to the model, 0 is greedy.
     """
-    requests = [messages(situation) for situation in situations]
+    requests = [plan_question(situation) for situation in situations]
     answers = model.generate(requests, temperature=temperature)
     return [
         _advice([parse_plans(answer.text or "") for answer in row], request, row)
@@ -57,7 +122,7 @@ def verbalized(
     ]
 
 
-def samples(
+def sampled_plans(
     model: LanguageModel,
     situations: Sequence[Situation],
     *,
@@ -67,57 +132,39 @@ def samples(
 ) -> list[Advice]:
     """Asks up to n times and counts the plans, as LLM4Teach does (2311.13373; n = 10).
 
-    A question is settled, and no longer asked, once its first `settled` answers all give the same plan.
-
-    Args:
-        model: The language model.
-        situations: What to ask about.
-        n: Answers a question at most.
-        settled: Equal first answers after which a question counts as settled; `n` switches this off.
-        temperature: Sampling temperature; None leaves it to the model.
-
-    Returns:
-        One advice a situation; answers without a readable plan do not count.
+    A question is no longer asked once its first `settled` answers all give the same plan; `settled=n` switches this
+    off. Answers without a readable plan do not count. The temperature is that of sampling; None leaves it to the model.
     """
+    requests = [plan_question(situation, _PLAN) for situation in situations]
     rows: list[list[Answer]] = [[] for _ in situations]
     open_ = list(range(len(situations)))
     asked = 0
     while open_ and asked < n:
         batch = min(settled, n - asked)
-        requests = [messages(situations[index], _SAMPLED) for index in open_]
-        found = model.generate(requests, batch, temperature=temperature, first_sample=asked)
+        found = model.generate([requests[i] for i in open_], batch, temperature=temperature, first_sample=asked)
         asked += batch
         for index, answers in zip(open_, found, strict=True):
             rows[index].extend(answers)
         open_ = [index for index in open_ if not _settled(rows[index])]
     return [
-        _advice([_best(parse_plans(answer.text or "")) for answer in row], messages(situation, _SAMPLED), row)
-        for situation, row in zip(situations, rows, strict=True)
+        _advice([_best(parse_plans(answer.text or "")) for answer in row], request, row)
+        for request, row in zip(requests, rows, strict=True)
     ]
 
 
-def logprobs(
+def scored_plans(
     model: LanguageModel, situations: Sequence[Situation], *, temperature: float | None = None
 ) -> list[Advice]:
     """Scores every choice as the answer and takes the softmax; each choice is a plan of one skill.
 
-    Args:
-        model: A language model that can score (a local one).
-        situations: What to ask about.
-        temperature: Divides the log-probabilities (1 by default); above 1 flattens the distribution.
-
-    Returns:
-        One advice a situation, over all of its choices.
+    The model must be one that can score (a local one). The temperature divides the log-probabilities (1 by default).
     """
-    requests = [messages(s, _SCORED.format(choices=", ".join(s.choices))) for s in situations]
+    requests = [plan_question(s, _SKILL.format(choices=", ".join(s.choices))) for s in situations]
     scores = model.score(requests, [situation.choices for situation in situations])
     advices = []
     for situation, request, row in zip(situations, requests, scores, strict=True):
-        logits = np.asarray(row, float) / (temperature or 1.0)
-        weights = np.exp(logits - logits.max())
-        probabilities = weights / weights.sum()
-        plans = tuple(((name,), float(p)) for name, p in zip(situation.choices, probabilities, strict=True))
-        answer = ", ".join(f"{name}: {score:.2f}" for name, score in zip(situation.choices, row, strict=True))
+        weights, answer = _softmax(situation, row, temperature)
+        plans = tuple(((name,), float(p)) for name, p in zip(situation.choices, weights, strict=True))
         advices.append(Advice(plans, (answer,), tokens_used(request, Answer(answer))))
     return advices
 
@@ -135,11 +182,93 @@ def _settled(row: Sequence[Answer]) -> bool:
 def _advice(
     parsed: Sequence[tuple[tuple[Plan, float], ...]], request: Sequence[Message], answers: Sequence[Answer]
 ) -> Advice:
-    counted: Counter[Plan] = Counter()
-    for plans in parsed:
-        for plan, probability in plans:
-            counted[plan] += probability  # type: ignore[assignment]
-    total = sum(counted.values())
-    plans_ = tuple((plan, float(weight) / total) for plan, weight in counted.items()) if total else ()
+    weights: dict[Plan, float] = {}
+    for plan, probability in (weighted for plans in parsed for weighted in plans):
+        weights[plan] = weights.get(plan, 0) + probability
+    total = sum(weights.values())
+    plans_ = tuple((plan, float(weight) / total) for plan, weight in weights.items()) if total else ()
     texts = tuple(answer.text for answer in answers if answer.text is not None)
     return Advice(plans_, texts, sum(tokens_used(request, answer) for answer in answers))
+
+
+# ---- choices --------------------------------------------------------------------------------------------------------
+
+
+def verbalized_choices(
+    model: LanguageModel, situations: Sequence[Situation], *, temperature: float | None = None
+) -> list[Proposals]:
+    """Asks once; the model states choices and their probabilities itself.
+
+    The stated probabilities are raised to 1 / temperature and scaled; None leaves them as they are.
+    """
+    answers = model.generate([choice_question(situation) for situation in situations])
+    proposals = []
+    for situation, (answer,) in zip(situations, answers, strict=True):
+        weights = np.zeros(len(situation.choices))
+        for index, probability in parse_choices(answer.text or "", situation.choices).items():
+            weights[index] = probability
+        if temperature is not None:
+            weights = np.where(weights > 0, weights ** (1 / temperature), 0.0)
+        proposals.append(Proposals(scaled(weights), (answer.text,) if answer.text else ()))
+    return proposals
+
+
+def sampled_choices(
+    model: LanguageModel, situations: Sequence[Situation], *, k: int = 5, temperature: float | None = None
+) -> list[Proposals]:
+    """Asks k times for one action in free words, and projects the answers on the choices; duplicates count.
+
+    p(a | s) = sum over texts o of p(a | o) p(o | s), estimated by k texts, as the paper does (2410.07927). An answer
+    that names no choice (see `project`) proposes nothing. The temperature is that of sampling.
+    """
+    requests = [choice_question(situation, _CHOICE) for situation in situations]
+    found = model.generate(requests, k, temperature=temperature, max_tokens=_ANSWER_TOKENS)
+    proposals = []
+    for situation, row in zip(situations, found, strict=True):
+        texts = tuple(answer.text for answer in row if answer.text is not None)
+        weights = np.zeros(len(situation.choices))
+        for index in (project(text, situation.choices) for text in texts):
+            if index is not None:
+                weights[index] += 1
+        proposals.append(Proposals(scaled(weights), texts))
+    return proposals
+
+
+def scored_choices(
+    model: LanguageModel, situations: Sequence[Situation], *, temperature: float | None = None
+) -> list[Proposals]:
+    """Scores every choice as the answer: softmax of log p(choice | question) / temperature over all choices.
+
+    The log-probability is the mean over a choice's tokens, so that long choices are not unlikely for their length. The
+    model must be one that can score (a local one). A temperature above 1 flattens; None is 1.
+    """
+    requests = [choice_question(situation, _CHOICE) for situation in situations]
+    scores = model.score(requests, [situation.choices for situation in situations], "token")
+    found = [_softmax(situation, row, temperature) for situation, row in zip(situations, scores, strict=True)]
+    return [Proposals(weights, (answer,)) for weights, answer in found]
+
+
+def scaled(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights (A,) scaled to sum 1; zeros stay zeros."""
+    total = weights.sum()
+    return weights / total if total > 0 else weights
+
+
+def _softmax(
+    situation: Situation, scores: Sequence[float], temperature: float | None
+) -> tuple[NDArray[np.float64], str]:
+    """Probabilities (A,) of a situation's choices from their log-probabilities, and these in words."""
+    logits = np.asarray(scores, float) / (temperature or 1.0)
+    answer = ", ".join(f"{name}: {score:.2f}" for name, score in zip(situation.choices, scores, strict=True))
+    return scaled(np.exp(logits - logits.max())), answer
+
+
+# ---- ratings --------------------------------------------------------------------------------------------------------
+
+
+def rate(model: LanguageModel, situations: Sequence[Situation], *, temperature: float | None = None) -> list[Verdict]:
+    """Asks once a situation which of its choices are good; the temperature is that of sampling."""
+    answers = model.generate([rating_question(situation) for situation in situations], temperature=temperature)
+    return [
+        parse_ratings(row[0].text or "", situation.choices) for situation, row in zip(situations, answers, strict=True)
+    ]

@@ -1,8 +1,8 @@
-"""When a teacher is asked while a student learns: a rule for every moment, a cap for the run, and a count of questions.
+"""When a teacher is asked while a student learns: a rule for every step, a cap for the run, and a count of questions.
 
-A question costs something each time if nobody keeps the answers. So questions are counted as a live model without a
-ledger would be asked them, whether the answers then come from a model, the ledger or a recorded file: with `memory` one
-for each distinct situation of the run, without it one for each moment at which advice is wanted.
+Questions are counted as a live model without a ledger would be asked them, whether the answers then come from a model,
+the ledger or a recorded file: with `memory` one for each distinct situation of the run, without it one for each step at
+which advice is wanted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
 from wean.teachers.config import AdviceConfig
-from wean.teachers.plans import Advice
+from wean.teachers.elicitation import Advice
 from wean.teachers.teacher import Guidance, Teacher
 
 
@@ -36,7 +36,7 @@ class QueryContext(NamedTuple):
     advice: NDArray[np.float32]
 
 
-def wanted(rule: AdviceConfig, moments: QueryContext) -> NDArray[np.bool_]:
+def wanted(rule: AdviceConfig, context: QueryContext) -> NDArray[np.bool_]:
     """Where the rule `advice.when` asks, whatever is remembered and however many questions are left.
 
     `uncertain` takes the entropy of the student over the logarithm of the number of actions, `disagree` the total
@@ -45,31 +45,32 @@ def wanted(rule: AdviceConfig, moments: QueryContext) -> NDArray[np.bool_]:
     Returns:
         (N,) bool.
     """
-    members, actions = moments.student.shape
+    members, actions = context.student.shape
     if rule.when == "new":
-        return moments.new
+        return context.new
     if rule.when == "every":
-        return np.full(members, moments.step % rule.every == 0)
+        return np.full(members, context.step % rule.every == 0)
     if rule.when == "uncertain":
-        logs = np.log(np.maximum(moments.student, 1e-12))
-        entropy = -(moments.student * logs).sum(1) / np.log(actions)
+        logs = np.log(np.maximum(context.student, 1e-12))
+        entropy = -(context.student * logs).sum(1) / np.log(actions)
         return np.asarray(entropy >= rule.min_entropy)
     if rule.when == "disagree":
-        distance = 0.5 * np.abs(moments.student - moments.advice).sum(1)
-        return np.asarray((distance >= rule.min_disagreement) | (moments.advice.sum(1) == 0))
+        distance = 0.5 * np.abs(context.student - context.advice).sum(1)
+        return np.asarray((distance >= rule.min_disagreement) | (context.advice.sum(1) == 0))
     return np.ones(members, bool)
 
 
 class GatedTeacher:
-    """A teacher that is asked by a rule: the guide of a learning student.
+    """A teacher that is asked by a rule, and guides a learning student.
 
     Args:
         teacher: Answers the questions; it asks its model about each distinct situation once.
 
     Attributes:
         config: The teacher's settings; `when` and the fields after it are the rule.
-        counts: Moments at which guidance was wanted, those of them that were `advised`, those that the teacher was not
-            asked about (`not_asked`, of which `over_limit` only because of the cap), and questions (see the module).
+        counts: Steps of members at which guidance was wanted (`moments`), those of them that were `advised`, those at
+            which the teacher was not asked (`not_asked`, of which `over_limit` only because of the cap), and questions
+            (see the module).
         notes: Messages for the user, each one once.
     """
 
@@ -102,8 +103,8 @@ class GatedTeacher:
         if self.config.when == "disagree":
             known = [place for place, situation in enumerate(situations) if situation.key in self._asked]
             advice[known] = self._guidance(tasks, which, situations, known, num_actions).probabilities
-        worth = wanted(self.config, QueryContext(self._step, new, student, advice))
-        asked = {place for place in np.flatnonzero(worth).tolist() if self._ask(situations[place])}
+        wants = wanted(self.config, QueryContext(self._step, new, student, advice))
+        asked = {place for place in np.flatnonzero(wants).tolist() if self._ask(situations[place])}
         remembered = {place for place, s in enumerate(situations) if self.config.memory and s.key in self._asked}
         places = sorted(asked | remembered)
         found = self._guidance(tasks, which, situations, places, num_actions)
@@ -117,9 +118,9 @@ class GatedTeacher:
         return guidance
 
     def advise(self, situations: Sequence[Situation]) -> list[Advice]:
-        """Gives the advice for each situation, where no student stands whom a rule could look at (see `beacons`).
+        """The advice for each situation, independent of any student (for sub-goals and their rewards).
 
-        Only memory and cap decide, not the rule's `when`; whoever is not asked about gets advice without plans.
+        Memory and cap decide, not the rule's `when`; situations that are not asked about get advice without plans.
         """
         found, places = [Advice(())] * len(situations), []
         for place, situation in enumerate(situations):
@@ -134,7 +135,7 @@ class GatedTeacher:
         return found
 
     def note_silence(self) -> None:
-        """Notes, once, that nothing of what was asked so far has led to advice."""
+        """Notes, once, that no question so far has led to advice."""
         if self.counts["questions"] and not self.counts["advised"]:
             note = "nothing that the teacher has said could be read and carried out: the student learns without advice"
             if note not in self.notes:
@@ -159,7 +160,7 @@ class GatedTeacher:
         return text not in self._met_before
 
     def _ask(self, situation: Situation) -> bool:
-        """Whether a question that is worth asking is asked: it is not remembered, and within the cap."""
+        """Whether a wanted question is asked: it is not remembered, and within the cap."""
         if self.config.memory and situation.key in self._asked:
             return False
         limit = self.config.max_questions

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from wean.errors import UsageError, WeanError
 from wean.tasks.situation import Situation
-from wean.teachers.elicitation import messages
-from wean.teachers.plans import Advice, Plan
+from wean.teachers.elicitation import Advice, plan_question
+from wean.teachers.reading import Plan
 
 
 def look_up(answers: Mapping[str, Mapping[str, float]], situations: Sequence[Situation]) -> list[Advice]:
@@ -42,7 +42,7 @@ def write_answers(path: str | Path, answers: Mapping[Situation, Mapping[str, flo
     for situation, weighted in answers.items():
         written = _plans(situation, weighted)
         plans = [{"skills": list(plan), "probability": probability} for plan, probability in written.items()]
-        lines.append(json.dumps({"messages": messages(situation), "answer": json.dumps({"plans": plans})}) + "\n")
+        lines.append(json.dumps({"messages": plan_question(situation), "answer": json.dumps({"plans": plans})}) + "\n")
     try:
         Path(path).write_text("".join(lines), encoding="utf-8")
     except OSError as error:
@@ -58,8 +58,19 @@ def _plans(situation: Situation, weighted: Mapping[str, float]) -> dict[Plan, fl
     plans: dict[Plan, float] = {}
     for plan, probability in weighted.items():
         skills = tuple(skill.strip() for skill in plan.split(","))
-        if skills[0].lower() not in [choice.lower() for choice in situation.choices]:
-            choices = ", ".join(situation.choices)
-            raise UsageError(f"{skills[0]!r} is no choice in {situation.text!r}; there are {choices}")
+        place_of(situation, skills[0])
         plans[skills] = probability
     return plans
+
+
+def place_of(situation: Situation, name: str) -> int:
+    """The place of a name among a situation's choices, in any case.
+
+    Raises:
+        UsageError: If it is not among them.
+    """
+    names = [choice.lower() for choice in situation.choices]
+    if name.lower() not in names:
+        choices = ", ".join(situation.choices)
+        raise UsageError(f"{name!r} is no choice in {situation.text!r}; there are {choices}")
+    return names.index(name.lower())

@@ -1,8 +1,8 @@
-"""Tasks as seen by a student that is told its current sub-goal, as in Words as Beacons (2410.08632).
+"""A view of tasks that shows the current sub-goal, as in Words as Beacons (2410.08632).
 
-The sub-goal is the first skill that has something to do now, of the most probable plan that has one, for the situation
-as it is. It depends on this moment alone: when a skill is done the next one takes its place, and when the situation
-changes the plan is another one. The language model is therefore needed wherever such a student acts.
+The sub-goal is the first skill that has something to do now, of the most probable plan that has one. It depends on the
+current situation alone: when a skill is done the next one takes its place, and when the situation changes the plan
+does, too. The language model is therefore needed wherever such a student acts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wean.tasks.grid.phrases import PARTS, numbers_of, thing_of
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Options, Plan, SerialTasks, Steps, TaskView
 from wean.teachers.ask_or_act import QueryStats
-from wean.teachers.plans import Advice
+from wean.teachers.elicitation import Advice
 
 Advise = Callable[[Sequence[Situation]], list[Advice]]
 
@@ -74,7 +74,7 @@ class SubgoalTasks(TaskView):
         return self._observe(which, observations)
 
     def step(self, which: Sequence[int], actions: Sequence[Any]) -> Steps:
-        """See `Tasks.step`; nobody is asked about where an episode has terminated."""
+        """See `Tasks.step`; the teacher is not asked about the situation after the end."""
         stepped = self._tasks.step(which, actions)
         seen = self._observe(which, stepped.observations, stepped.terminated)
         for index, over in zip(which, stepped.terminated | stepped.truncated, strict=True):
@@ -101,7 +101,7 @@ class SubgoalTasks(TaskView):
         return self._tasks.histories()
 
     def replay(self, histories: Sequence[tuple[int, Sequence[Any]]]) -> NDArray[Any]:
-        """See `Tasks.replay`; of the situations on the way nobody is asked again."""
+        """See `Tasks.replay`; the teacher is not asked again about the situations on the way."""
         self._members = {index: _Member(int(seed)) for index, (seed, _) in enumerate(histories)}
         return self._observe(range(self.num), self._tasks.replay(histories))
 

@@ -1,33 +1,108 @@
-"""The teacher: asks once per distinct situation, and turns plans through skills into action probabilities."""
+"""The teacher: asks once per distinct situation, and turns plans through skills into action probabilities.
+
+What answers, and the memory of its answers, are the same for priors and judges.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.llm.model import LanguageModel
-from wean.llm.opening import open_model
+from wean.llm.model import LanguageModel, open_model
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
 from wean.teachers.config import AdviceConfig
-from wean.teachers.elicitation import logprobs, samples, verbalized
+from wean.teachers.elicitation import Advice, sampled_plans, scored_plans, verbalized_plans
 from wean.teachers.handwritten import look_up
-from wean.teachers.plans import Advice, Plan
+from wean.teachers.reading import Plan
 
-Ask = Callable[[Sequence[Situation]], Sequence[Advice]]
+Answer = TypeVar("Answer")
+Words = tuple[Any, ...]
+Ask = Callable[[Sequence[Situation]], Sequence[Answer]]
+Written = Mapping[str, Mapping[str, float]]
+"""Answers by the texts of situations: plans or choices with their probabilities."""
+
+
+def source_of(
+    model: str | LanguageModel | Written | Ask[Answer],
+    elicit: Callable[[LanguageModel, Sequence[Situation]], Sequence[Answer]],
+    look_up: Callable[[Written, Sequence[Situation]], Sequence[Answer]],
+) -> tuple[LanguageModel | None, Ask[Answer]]:
+    """Opens what answers about situations.
+
+    Args:
+        model: The name of a language model as in `wean.llm.open_model` (`openai:...`, a URL, `hf:...`,
+            `recorded:...`), one that is open, a mapping from the texts of situations to answers with their
+            probabilities, or a function from new situations to answers.
+        elicit: How a language model is asked.
+        look_up: How a mapping is read.
+
+    Returns:
+        The language model, if there is one, and a function from new situations to answers.
+    """
+    opened = open_model(model) if isinstance(model, str) else model
+    if isinstance(opened, LanguageModel):
+        return opened, partial(elicit, opened)
+    return None, partial(look_up, opened) if isinstance(opened, Mapping) else opened
+
+
+class AnswerMemory(Generic[Answer]):
+    """Answers about situations, each distinct one asked about once.
+
+    Args:
+        ask: Maps new situations to answers, in one batch.
+        words: What makes situations one question, its text first; it identifies a situation in a resumed run, too.
+    """
+
+    def __init__(
+        self,
+        ask: Ask[Answer],
+        words: Callable[[Situation], Words] = lambda situation: (situation.text,),
+    ) -> None:
+        self._ask, self._write = ask, words
+        self._words: dict[Hashable, Words] = {}  # by the situations' keys, so that words are built once
+        self._answers: dict[Words, Answer] = {}
+        self._met: Counter[Words] = Counter()
+
+    def answers(self, situations: Sequence[Situation]) -> list[Answer]:
+        """The answer for each situation; asks about the new ones among them."""
+        new = [situation for situation in situations if situation.key not in self._words]
+        if new:
+            written = {situation.key: self._write(situation) for situation in new}
+            unasked = {written[s.key]: s for s in new if written[s.key] not in self._answers}
+            if unasked:
+                self._answers |= zip(unasked, self._ask(list(unasked.values())), strict=True)
+            self._words |= written
+        return [self._answers[self._words[situation.key]] for situation in situations]
+
+    def count(self, situations: Sequence[Situation]) -> None:
+        """Counts a meeting with each situation, after `answers`."""
+        self._met.update(self._words[situation.key] for situation in situations)
+
+    def rows(self) -> list[tuple[Words, Answer, int]]:
+        """Words, answer and number of meetings of each situation, most often met first."""
+        rows = [(words, answer, self._met[words]) for words, answer in self._answers.items()]
+        return sorted(rows, key=lambda row: (-row[2], row[0][0]))
+
+    def restore(self, rows: Iterable[tuple[Words, Answer, int]]) -> None:
+        """Continues from `rows`, without asking again: its counts replace those since this memory was made."""
+        self._met.clear()
+        for words, answer, met in rows:
+            self._answers[words] = answer
+            self._met[words] = met
 
 
 class Guidance(NamedTuple):
-    """What the teacher says of N moments, as a target for a student.
+    """Action probabilities from a teacher for N members, as a target for a student.
 
     Attributes:
         probabilities: (N, A) float32 over primitive actions; a row of zeros where there is no advice.
-        advised: (N,) bool, True where the teacher really advised.
+        advised: (N,) bool, True where there is advice.
     """
 
     probabilities: NDArray[np.float32]
@@ -35,7 +110,7 @@ class Guidance(NamedTuple):
 
 
 class Teacher:
-    """Guides a student by the plans that a language model proposes.
+    """Guides a student by plans, whose skills carry them out.
 
     Each distinct situation is asked about once per teacher; every later meeting is answered from memory (and, over
     runs, from the ledger behind the model).
@@ -46,11 +121,11 @@ class Teacher:
         ((('pick up key',), 0.9), (('explore',), 0.1))
 
     Args:
-        model: What answers: the name of a language model as in `wean.llm.open_model` (`openai:...`, a URL, `hf:...`,
-            `recorded:...`); one that is open; a mapping from the texts of situations to plans with their probabilities
-            (see `wean.teachers.handwritten`); or a function from new situations to advice.
+        model: What answers: the name of a language model, one that is open, a mapping from the texts of situations to
+            plans with their probabilities, or a function from new situations to advice; see
+            `source_of`.
         config: How a language model is asked, and the mode. `soft` keeps all plans with their probabilities; `sampled`
-            draws one plan at every moment (the same target in expectation, noisier); `argmax` keeps the most probable
+            draws one plan at every step (the same target in expectation, noisier); `argmax` keeps the most probable
             action only.
         seed: Seeds the draws of `sampled`.
 
@@ -60,55 +135,33 @@ class Teacher:
 
     def __init__(
         self,
-        model: str | LanguageModel | Mapping[str, Mapping[str, float]] | Ask,
+        model: str | LanguageModel | Written | Ask[Advice],
         config: AdviceConfig | None = None,
         seed: int = 0,
     ) -> None:
         self.config = config = config or AdviceConfig()
-        opened = open_model(model) if isinstance(model, str) else model
-        self.model = opened if isinstance(opened, LanguageModel) else None
-        self._ask: Ask
-        if isinstance(opened, LanguageModel):
-            ask = {"verbalized": verbalized, "samples": samples, "logprobs": logprobs}[config.elicitation]
-            self._ask = partial(ask, opened, temperature=config.temperature)
-        elif isinstance(opened, Mapping):
-            self._ask = partial(look_up, opened)
-        else:
-            self._ask = opened
+        elicit = {"verbalized": verbalized_plans, "samples": sampled_plans, "logprobs": scored_plans}
+        self.model, ask = source_of(model, partial(elicit[config.elicitation], temperature=config.temperature), look_up)
         self._random = np.random.default_rng(seed)
-        self._known: dict[Hashable, Advice] = {}
-        self._situations: dict[Hashable, Situation] = {}
-        self.met: Counter[Hashable] = Counter()
+        self._memory = AnswerMemory(ask)
         self.unadvised = 0
-        self._before: dict[str, Advice] = {}
-        self._met_before: dict[str, int] = {}
 
     def advise(self, situations: Sequence[Situation]) -> list[Advice]:
-        """Gives the advice for each situation; asks about the new ones among them, in one batch."""
-        new = {s.key: s for s in situations if s.key not in self._known}
-        if new:
-            self._situations |= new
-            # A resumed run knows what was asked before it was stopped.
-            self._known |= {key: self._before[s.text] for key, s in new.items() if s.text in self._before}
-            unasked = {key: s for key, s in new.items() if key not in self._known}
-            if unasked:
-                self._known |= zip(unasked, self._ask(list(unasked.values())), strict=True)
-        advices = []
-        for situation in situations:
-            self.met[situation.key] += 1
-            advices.append(self._known[situation.key])
+        """The advice for each situation; asks about the new ones among them, in one batch."""
+        advices = self._memory.answers(situations)
+        self._memory.count(situations)
         return advices
 
     def guide(
         self, tasks: Tasks, which: Sequence[int], num_actions: int, student: NDArray[np.float64] | None = None
     ) -> Guidance:
-        """Advises members of tasks at this moment.
+        """Advises members of tasks where they stand now.
 
         Args:
             tasks: The tasks, whose situations are read and whose skills turn plans into actions.
             which: Members to guide.
             num_actions: Size A of the action space.
-            student: The student's action probabilities, which make no difference here.
+            student: Not used here; see `GatedTeacher.guide`.
 
         Returns:
             Guidance for the members, in `which`'s order.
@@ -126,7 +179,7 @@ class Teacher:
         Args:
             tasks: The tasks.
             which: Members to guide.
-            advices: What was advised to each.
+            advices: The advice for each.
             num_actions: Size A of the action space.
 
         Returns:
@@ -159,23 +212,17 @@ class Teacher:
 
     def table(self) -> list[dict[str, Any]]:
         """Every situation met, most often first, with its plans: for people to read."""
-        met = Counter(self._met_before)
-        advices = dict(self._before)
-        for key, situation in self._situations.items():
-            met[situation.text] += self.met[key]
-            advices[situation.text] = self._known[key]
-        rows = [
+        return [
             {
                 "text": text,
                 "plans": [{"skills": list(plan), "probability": weight} for plan, weight in advice.plans],
-                "met": met[text],
+                "met": met,
                 "answer": "\n\n".join(advice.answers),
                 "tokens": advice.tokens,
                 "advised": bool(advice.plans),
             }
-            for text, advice in advices.items()
+            for (text,), advice, met in self._memory.rows()
         ]
-        return sorted(rows, key=lambda row: (-met[str(row["text"])], row["text"]))
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs: the draws, and the table with every answer."""
@@ -185,8 +232,10 @@ class Teacher:
         """Continues from `state`, without asking again."""
         self._random.bit_generator.state = state["random"]
         self.unadvised = state["unadvised"]
-        self.met.clear()  # the table tells of all meetings, also of those since this teacher was made
-        for row in state["rows"]:
-            plans = tuple((tuple(plan["skills"]), plan["probability"]) for plan in row["plans"])
-            self._before[row["text"]] = Advice(plans, (row["answer"],) if row["answer"] else (), row["tokens"])
-            self._met_before[row["text"]] = row["met"]
+        self._memory.restore(((row["text"],), _advice_of(row), row["met"]) for row in state["rows"])
+
+
+def _advice_of(row: Mapping[str, Any]) -> Advice:
+    """The advice of a row of the table."""
+    plans = tuple((tuple(plan["skills"]), plan["probability"]) for plan in row["plans"])
+    return Advice(plans, (row["answer"],) if row["answer"] else (), row["tokens"])

@@ -55,12 +55,16 @@ def test_what_is_not_understood_costs_no_move_and_what_is_ambiguous_asks(env: An
     assert (reward, terminated, truncated, info["moves"]) == (0.0, False, False, 0)
     assert "kitchen" in env.step("go to kitchen")[0]
     assert env.moves == 1
-    situation = env.situation()
-    assert situation.choices
+    read, unread = env.situation(), env.situation()
+    choices = read.choices
+    assert choices
     assert env.step("focus on orange")[0].startswith("Ambiguous request")
     assert env.situation().choices == ("0", "1")
+    assert dict(env.meanings).keys() == {"0", "1"}
+    assert all("orange" in meaning for meaning in env.meanings.values())
+    assert read.choices == choices
     with pytest.raises(WeanError, match="past"):
-        _ = situation.choices
+        _ = unread.choices
     observation, reward, terminated, _, info = env.step("1")
     # An orange is a wrong thing: the official score is -100, which the paper counts as 0.
     assert (terminated, info["score"], info["is_success"]) == (True, 0, False)

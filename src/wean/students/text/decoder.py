@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 
@@ -36,25 +37,44 @@ class Generated(NamedTuple):
     logs: tuple[float, ...] = ()
 
 
-class Decoder(Protocol):
+class Decoder(ABC):
     """A student that answers prompts.
 
     Attributes:
         tokens_read: Tokens that went through the model so far; those of an ensemble count once.
+
+    Args:
+        student: The student.
     """
 
-    tokens_read: int
+    def __init__(self, student: TextStudent) -> None:
+        self._student = student
+        self.tokens_read = 0
 
+    @abstractmethod
     def prefers(self, prompt: Sequence[int], first: int, second: int) -> bool:
-        """Whether one token is at least as probable after the prompt as a second one, which may be read ahead."""
+        """Whether one token is at least as probable after the prompt as a second one."""
+
+    @abstractmethod
+    def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
+        """The number of the most probable answer after the prompt; answers include the end mark."""
+
+    @abstractmethod
+    def _logits_after(self, prompt: list[int], answer: Sequence[int], read_ahead: bool = False) -> torch.Tensor:
+        """The logits (vocabulary,) after a partial answer; the tokens likely to follow may be read ahead."""
 
     def generate(
         self, prompt: Sequence[int], allows: Predicate | None = None, accepts: Predicate | None = None
     ) -> Generated:
         """The answer by greedy decoding, of allowed words and accepted as a whole; see `greedy`."""
-
-    def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
-        """The number of the most probable answer after the prompt; answers include the end mark."""
+        ids = list(prompt)
+        return greedy(
+            lambda answer: self._logits_after(ids, answer, read_ahead=True),
+            self._student,
+            allows,
+            accepts,
+            lambda answer: self._logits_after(ids, answer),
+        )
 
 
 def greedy(
@@ -129,11 +149,13 @@ def _allowed_tokens(student: TextStudent, answer: list[int], allows: Predicate) 
     return lambda token: token != end and len(student.decode([*answer, token]).split()) <= len(words)
 
 
-class CausalDecoder:
-    """A causal student that continues one sequence of tokens after the other; see `Decoder`.
+class CausalDecoder(Decoder):
+    """Decodes with a causal student.
 
     The common beginning of two calls is read once: keys and values of an episode stay in the cache. So do the logits
-    after all partial answers to the last prompt: the search for an accepted text passes them again.
+    after all partial answers to the last prompt: the search for an accepted text passes them again. In greedy decoding
+    the tokens that followed the last time are read ahead: a pass over a few tokens takes hardly longer than over one,
+    and much of an answer was generated or read before (2304.04487).
 
     Args:
         student: The student.
@@ -141,14 +163,13 @@ class CausalDecoder:
     """
 
     def __init__(self, student: TextStudent, others: Sequence[TextStudent] = ()) -> None:
-        self._student = student
+        super().__init__(student)
         models = [incremental(one.model.eval(), student.prompt.context) for one in (student, *others)]
         self._model = Ensemble(models) if others else models[0]
         self._ids: list[int] = []
         self._logits = torch.empty(0)  # (1 + tokens read ahead, vocabulary): after the last tokens of `_ids`
         self._prompt: list[int] = []
         self._known: dict[tuple[int, ...], torch.Tensor] = {}  # logits after `_prompt` and a partial answer
-        self.tokens_read = 0
 
     @torch.inference_mode()
     def read(self, ids: Sequence[int], ahead: Sequence[int] = ()) -> torch.Tensor:
@@ -169,26 +190,9 @@ class CausalDecoder:
         return self._logits[0]
 
     def prefers(self, prompt: Sequence[int], first: int, second: int) -> bool:
-        """See `Decoder.prefers`."""
+        """See `Decoder.prefers`; the second token is read ahead."""
         logits = self.read(prompt, [second])
         return bool(logits[first] >= logits[second])
-
-    def generate(
-        self, prompt: Sequence[int], allows: Predicate | None = None, accepts: Predicate | None = None
-    ) -> Generated:
-        """See `Decoder.generate`.
-
-        The tokens that followed the last time are read ahead: a pass over a few tokens takes hardly longer than over
-        one, and much of an answer was generated or read before (2304.04487).
-        """
-        ids = list(prompt)
-        return greedy(
-            lambda answer: self._logits_after(ids, answer, likely_next),
-            self._student,
-            allows,
-            accepts,
-            lambda answer: self._logits_after(ids, answer),
-        )
 
     def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """See `Decoder.rank`.
@@ -208,16 +212,13 @@ class CausalDecoder:
             for token, with_token in longer.items():
                 heapq.heappush(frontier, (cost - float(logs[token]), length + 1, with_token))
 
-    def _logits_after(
-        self, prompt: list[int], answer: Sequence[int], ahead: Callable[[list[int]], Sequence[int]] = lambda ids: ()
-    ) -> torch.Tensor:
-        """The logits after a partial answer; if they are not known yet, `ahead` gives the tokens to read ahead."""
+    def _logits_after(self, prompt: list[int], answer: Sequence[int], read_ahead: bool = False) -> torch.Tensor:
         if prompt != self._prompt:
             self._prompt, self._known = prompt, {}
         key = tuple(answer)
         if key not in self._known:
             ids = [*prompt, *answer]
-            self._known[key] = self.read(ids, ahead(ids))
+            self._known[key] = self.read(ids, likely_next(ids) if read_ahead else ())
         return self._known[key]
 
 

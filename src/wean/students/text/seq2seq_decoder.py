@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wean.students.text.decoder import CausalDecoder, Decoder, Generated, Predicate, greedy
+from wean.students.text.decoder import CausalDecoder, Decoder
 from wean.students.text.prompt import ACT
 from wean.students.text.student import TextStudent
 
 _BATCH = 64  # answers ranked side by side
 
 
-class Seq2SeqDecoder:
-    """An encoder-decoder student that answers prompts; see `Decoder`.
+class Seq2SeqDecoder(Decoder):
+    """Decodes with an encoder-decoder student.
 
     A prompt ends where the answer begins, as in training: a final `<act>` is the answer's first token. The last prompt
     stays encoded.
@@ -26,27 +26,15 @@ class Seq2SeqDecoder:
     """
 
     def __init__(self, student: TextStudent) -> None:
-        self._student, self._model = student, student.model.eval()
+        super().__init__(student)
+        self._model = student.model.eval()
         self._prompt: tuple[int, ...] = ()
         self._encoded: Any = None
-        self.tokens_read = 0
 
     def prefers(self, prompt: Sequence[int], first: int, second: int) -> bool:
         """See `Decoder.prefers`."""
-        encoded, begun = self._encode(prompt)
-        logits = self._logits(encoded, [begun])[0, -1]
+        logits = self._logits_after(prompt, [])
         return bool(logits[first] >= logits[second])
-
-    def generate(
-        self, prompt: Sequence[int], allows: Predicate | None = None, accepts: Predicate | None = None
-    ) -> Generated:
-        """See `Decoder.generate`."""
-        encoded, begun = self._encode(prompt)
-
-        def logits_after(answer: list[int]) -> Tensor:
-            return self._logits(encoded, [[*begun, *answer]])[0, -1]
-
-        return greedy(logits_after, self._student, allows, accepts)
 
     def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """See `Decoder.rank`."""
@@ -60,6 +48,10 @@ class Seq2SeqDecoder:
             of_tokens = logs.gather(-1, torch.tensor(padded, device=logs.device).unsqueeze(-1)).squeeze(-1)
             found += [float(of_tokens[i, len(begun) : len(row)].sum()) for i, row in enumerate(rows)]
         return max(range(len(answers)), key=found.__getitem__)
+
+    def _logits_after(self, prompt: Sequence[int], answer: Sequence[int], read_ahead: bool = False) -> Tensor:
+        encoded, begun = self._encode(prompt)
+        return self._logits(encoded, [[*begun, *answer]])[0, -1]
 
     @torch.inference_mode()
     def _encode(self, ids: Sequence[int]) -> tuple[Tensor, list[int]]:

@@ -1,4 +1,4 @@
-"""The door-key rooms: what lies in each, and how it is told in words.
+"""The kinds of door-key rooms: the things in each, and its goal in words.
 
 Specification: the environments of the LLM4Teach release (2311.13373), and for the boxes and the random colours those
 of When2Ask's (2306.03604). Placement follows their order (door, agent, keys, extras; in TwoDoor doors, key, agent), on
@@ -9,32 +9,63 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 from minigrid.core.constants import COLOR_NAMES
 from minigrid.core.world_object import Box, Door, Key, Lava, WorldObj
+from minigrid.minigrid_env import MiniGridEnv
+
+from wean.tasks.grid.geometry import STEP
 
 Cell = tuple[int, int]
 T = TypeVar("T")
 
 
-class EmptyRoom(Protocol):
-    """A room that is being furnished; see `wean.tasks.grid.room.Room`."""
+class RoomBuilder:
+    """Places things in a new, empty room.
+
+    Args:
+        env: The environment, whose generator draws the places.
+        size: Width and height of the room, walls included.
+    """
+
+    def __init__(self, env: MiniGridEnv, size: tuple[int, int]) -> None:
+        self._env, self._size = env, size
+        self._inside = size[0] - 2, size[1] - 2
 
     def pick(self, options: Sequence[T]) -> T:
         """Draws one of the options."""
+        return options[self._integer(0, len(options))]
 
     def place_door(self, color: str, wall: int | None = None) -> tuple[Door, Cell]:
-        """Puts a locked door into a wall (numbered as directions, None draws); returns it and the cell before it."""
+        """Puts a locked door into a wall (drawn if None), not in a corner; returns it and the cell in front of it."""
+        width, height = self._size
+        dx, dy = STEP[self._integer(0, 4) if wall is None else wall]
+        if dx:
+            x, y = (width - 1 if dx > 0 else 0), self._integer(1, height - 1)
+        else:
+            x, y = self._integer(1, width - 1), (height - 1 if dy > 0 else 0)
+        door = Door(color, is_locked=True)
+        self._env.put_obj(door, x, y)
+        return door, (x - dx, y - dy)
 
     def place_robot(self) -> None:
-        """Puts the agent on a free cell."""
+        """Puts the agent on a random free cell, facing a random direction."""
+        self._env.place_agent(top=(1, 1), size=self._inside)
 
     def place_inside(self, thing: WorldObj, avoid: Cell | None = None) -> None:
-        """Puts a thing on a free cell, but not on `avoid`."""
+        """Puts a thing on a random free cell of the room, but not on `avoid`."""
+        reject = None if avoid is None else lambda _, cell: cell == avoid
+        self._env.place_obj(thing, top=(1, 1), size=self._inside, reject_fn=reject)
 
     def place_in_the_middle(self, thing: WorldObj) -> None:
-        """Puts a thing on a free one of the four cells in the middle of the room."""
+        """Puts a thing on a random free one of the four cells in the middle of the room."""
+        width, height = self._size
+        self._env.place_obj(thing, top=((width - 1) // 2, (height - 1) // 2), size=(2, 2))
+
+    def _integer(self, low: int, high: int) -> int:
+        """Draws an integer from `low` to `high - 1`."""
+        return int(self._env.np_random.integers(low, high))
 
 
 def _goal(rules: str, task: str = "open the door", opens: str = "door") -> str:
@@ -75,20 +106,20 @@ class RoomKind:
     name: str
     goal: str
     things: tuple[str, ...]
-    furnish: Callable[[EmptyRoom], list[Door]]
+    furnish: Callable[[RoomBuilder], list[Door]]
     naming: Naming = "plain"
     max_steps: int = 150
     sizes: tuple[int, int] = (5, 10)
 
 
-def _simple(room: EmptyRoom) -> list[Door]:
+def _simple(room: RoomBuilder) -> list[Door]:
     door, _ = room.place_door(room.pick(COLOR_NAMES))
     room.place_robot()
     room.place_inside(Key(door.color))
     return [door]
 
 
-def _coloured(room: EmptyRoom) -> list[Door]:
+def _coloured(room: RoomBuilder) -> list[Door]:
     door, threshold = room.place_door("blue")
     room.place_robot()
     for color in ("blue", "red"):
@@ -96,7 +127,7 @@ def _coloured(room: EmptyRoom) -> list[Door]:
     return [door]
 
 
-def _lava(room: EmptyRoom) -> list[Door]:
+def _lava(room: RoomBuilder) -> list[Door]:
     door, threshold = room.place_door(room.pick(COLOR_NAMES))
     room.place_robot()
     room.place_inside(Key(door.color))
@@ -104,7 +135,7 @@ def _lava(room: EmptyRoom) -> list[Door]:
     return [door]
 
 
-def _random_colours(room: EmptyRoom) -> list[Door]:
+def _random_colours(room: RoomBuilder) -> list[Door]:
     color = room.pick(COLOR_NAMES)
     door, threshold = room.place_door(color)
     room.place_robot()
@@ -113,14 +144,14 @@ def _random_colours(room: EmptyRoom) -> list[Door]:
     return [door]
 
 
-def _boxed(room: EmptyRoom) -> list[Door]:
+def _boxed(room: RoomBuilder) -> list[Door]:
     door, _ = room.place_door(room.pick(COLOR_NAMES))
     room.place_robot()
     room.place_inside(Box(door.color, contains=Key(door.color)))
     return [door]
 
 
-def _perhaps_boxed(room: EmptyRoom) -> list[Door]:
+def _perhaps_boxed(room: RoomBuilder) -> list[Door]:
     door, threshold = room.place_door(room.pick(COLOR_NAMES))
     room.place_robot()
     key = Key(door.color)
@@ -131,7 +162,7 @@ def _perhaps_boxed(room: EmptyRoom) -> list[Door]:
     return [door]
 
 
-def _two_doors(room: EmptyRoom) -> list[Door]:
+def _two_doors(room: RoomBuilder) -> list[Door]:
     color, first = room.pick(COLOR_NAMES), room.pick([0, 1])
     doors = [room.place_door(color, wall)[0] for wall in (first, first + 2)]
     room.place_in_the_middle(Key(color))

@@ -1,26 +1,34 @@
-"""What can be reached in a room: the shortest way with the whole map known, and scripted explorers without it.
+"""References to judge a teacher or a student by: shortest ways with the whole room known, and scripted explorers.
 
-References to judge a teacher or a student by, written by hand; none of them teaches.
+They are written by hand, and none of them teaches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+
+from minigrid.minigrid_env import MiniGridEnv
 
 from wean.errors import UsageError
-from wean.tasks.grid.search import board, every_direction, facing, first_step, holds
+from wean.tasks.grid.geometry import (
+    Board,
+    Poses,
+    board,
+    cell_set,
+    every_direction,
+    facing,
+    first_step,
+    geometry,
+    holds,
+    steps_to,
+)
 from wean.tasks.grid.skills import FREE, PICK_UP, TOGGLE, UNSEEN, KnownMap
-from wean.tasks.grid.vision import geometry
-
-if TYPE_CHECKING:
-    from wean.tasks.grid.room import Room
 
 Look = Callable[[KnownMap], int | None]
 
 
-def shortest_length(room: Room) -> int:
+def shortest_length(room: MiniGridEnv) -> int:
     """Steps of the shortest episode that opens a door, for one who sees the whole room from the start.
 
     Args:
@@ -32,7 +40,7 @@ def shortest_length(room: Room) -> int:
     return min(_lengths(room, *_true_things(room)).values()) + 2  # picking up, and toggling
 
 
-def best_action(room: Room) -> int:
+def best_action(room: MiniGridEnv) -> int:
     """The next action of a shortest way to an open door, for one who sees the whole room: an upper bound.
 
     Args:
@@ -42,18 +50,16 @@ def best_action(room: Room) -> int:
         UsageError: If the room has no key, or several.
     """
     things, keys, doors = _true_things(room)
-    table = board(room.width, room.height)
-    start = _pose(room)
+    table, start = board(room.width, room.height), _pose(room)
     if keys:
         lengths = _lengths(room, things, keys, doors)
         fewest = min(lengths.values())
         goals = sum(1 << pose for pose, length in lengths.items() if length == fewest)
     else:
-        goals = facing(table, _cells(doors))
+        goals = facing(table, cell_set(doors))
     if holds(goals, start):
         return PICK_UP if keys else TOGGLE
-    walkable = every_direction(_cells(set(range(room.width * room.height)) - things))
-    action = first_step(table, walkable, start, goals)
+    action = first_step(table, _free(room, things), start, goals)
     assert action is not None
     return action
 
@@ -72,7 +78,7 @@ def fetch_and_open(known: KnownMap, look: Look) -> int | None:
     cells = [cell for name, cell in known.named if name.startswith(kind)]
     if not cells:
         return look(known)
-    goals = facing(board(known.width, known.height), _cells(cells))
+    goals = facing(board(known.width, known.height), cell_set(cells))
     if holds(goals, known.pose):
         return PICK_UP if kind == "key" else TOGGLE
     return _towards(known, goals)
@@ -90,7 +96,7 @@ def middle_then_walls(known: KnownMap) -> int | None:
     else:
         wanted = [(x, y) for x in range(1, width - 1) for y in (0, height - 1)]
         wanted += [(x, y) for x in (0, width - 1) for y in range(1, height - 1)]
-    unseen = _cells(cell for x, y in wanted if known.cells[cell := x * height + y] == UNSEEN)
+    unseen = cell_set(cell for x, y in wanted if known.cells[cell := x * height + y] == UNSEEN)
     shown = geometry(width, height, known.view_size).shown
     goals = sum(1 << pose for pose in range(4 * width * height) if shown[pose] & unseen)
     return _towards(known, goals & ~(1 << known.pose))
@@ -100,16 +106,11 @@ def _towards(known: KnownMap, goals: int) -> int | None:
     """The first action towards a set of poses, over floor and over what was never seen, but not into the walls."""
     width, height = known.width, known.height
     inside = (x * height + y for x in range(1, width - 1) for y in range(1, height - 1))
-    walkable = every_direction(_cells(cell for cell in inside if known.cells[cell] in (FREE, UNSEEN)))
+    walkable = every_direction(cell_set(cell for cell in inside if known.cells[cell] in (FREE, UNSEEN)))
     return first_step(board(width, height), walkable, known.pose, goals)
 
 
-def _cells(cells: Iterable[int]) -> int:
-    """Cells as `wean.tasks.grid.search.marked` writes them."""
-    return sum(1 << 4 * cell for cell in cells)
-
-
-def _true_things(room: Room) -> tuple[frozenset[int], list[int], list[int]]:
+def _true_things(room: MiniGridEnv) -> tuple[frozenset[int], list[int], list[int]]:
     """The cells of all things in the room, of the key that lies there, and of the doors, seen or not.
 
     Raises:
@@ -123,45 +124,36 @@ def _true_things(room: Room) -> tuple[frozenset[int], list[int], list[int]]:
     }
     keys, doors = ([cell for cell, kind in things.items() if kind == wanted] for wanted in ("key", "door"))
     if len(keys) + (room.carrying is not None) != 1:
-        raise UsageError(f"the shortest way is known for rooms with one key on the floor, not {room.kind.name}")
+        raise UsageError("the shortest way is known for rooms with one key on the floor")
     return frozenset(things), keys, doors
 
 
-def _pose(room: Room) -> int:
+def _pose(room: MiniGridEnv) -> int:
     x, y = (int(c) for c in room.agent_pos)
     return int((x * room.height + y) * 4 + int(room.agent_dir))
 
 
-def _lengths(room: Room, things: frozenset[int], keys: list[int], doors: list[int]) -> dict[int, int]:
+def _free(room: MiniGridEnv, things: frozenset[int]) -> Poses:
+    """All poses on cells without things."""
+    return every_direction(cell_set(set(range(room.width * room.height)) - things))
+
+
+def _lengths(room: MiniGridEnv, things: frozenset[int], keys: list[int], doors: list[int]) -> dict[int, int]:
     """For every pose that faces the key: steps there, and on to the nearest pose that faces a door."""
-    forward = geometry(room.width, room.height, room.agent_view_size).forward
-    to_key = _distances(forward, things, _pose(room))
-    onward = _onward(forward, things, keys[0], tuple(doors))
-    return {pose: to_key[pose] + onward[pose] for pose in onward if pose in to_key}
-
-
-@lru_cache(maxsize=256)
-def _onward(forward: tuple[int, ...], things: frozenset[int], key: int, doors: tuple[int, ...]) -> dict[int, int]:
-    """For every pose from which the key can be picked up: steps on to the nearest pose that faces a door."""
+    table, start, (key,) = board(room.width, room.height), _pose(room), keys
+    before, after = _free(room, things), _free(room, things - {key})
+    doors_ahead = facing(table, cell_set(doors))
     found = {}
-    for pose in (pose for pose, ahead in enumerate(forward) if ahead == key and pose >> 2 not in things):
-        to_door = _distances(forward, things - {key}, pose)
-        lengths = [steps for other, steps in to_door.items() if forward[other] in doors]
-        if lengths:
-            found[pose] = min(lengths)
+    for pose, ahead in enumerate(geometry(room.width, room.height, room.agent_view_size).forward):
+        if ahead == key and pose >> 2 not in things:
+            to_key = steps_to(table, before, start, 1 << pose)
+            onward = _onward(table, after, pose, doors_ahead)
+            if to_key is not None and onward is not None:
+                found[pose] = to_key + onward
     return found
 
 
-def _distances(forward: tuple[int, ...], blocked: frozenset[int], start: int) -> dict[int, int]:
-    """Steps from a pose to every pose that can be reached, each turn and each step counting one."""
-    steps = {start: 0}
-    for pose in (queue := [start]):
-        ahead, direction = forward[pose], pose & 3
-        following = [pose - direction | (direction - 1) & 3, pose - direction | (direction + 1) & 3]
-        if ahead >= 0 and ahead not in blocked:
-            following.append(ahead << 2 | direction)
-        for other in following:
-            if other not in steps:
-                steps[other] = steps[pose] + 1
-                queue.append(other)
-    return steps
+@lru_cache(maxsize=256)
+def _onward(table: Board, walkable: Poses, pose: int, doors: Poses) -> int | None:
+    """Steps from where the key is picked up to the nearest pose that faces a door; the same throughout an episode."""
+    return steps_to(table, walkable, pose, doors)

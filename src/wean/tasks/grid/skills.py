@@ -1,10 +1,10 @@
 """Skills: controllers that turn "explore" or "go to key" into the next primitive action.
 
-They are pure functions of what the agent knows (`KnownMap`), never of hidden state, and keep no state of their own:
-every step they are asked anew. Facts of the paper's options: LLM4Teach (2311.13373), section on options; here
-*explore* walks to the nearest pose that shows something new (a frontier search) instead of the paper's hand-made
-turning rules. Like the paper's, both walking skills treat lava as floor, so a teacher that uses them is blind to it; a
-task that wants it avoided calls it an obstacle. Walking opens shut doors on the way, but not locked ones.
+They are pure functions of what the agent knows (`KnownMap`), never of hidden state, and keep no state of their own.
+The options are those of LLM4Teach (2311.13373), but *explore* walks to the nearest pose that shows something new (a
+frontier search) instead of following the paper's hand-made turning rules. Like the paper's, both walking skills treat
+lava as floor, so a teacher that uses them is blind to it; a task that wants it avoided calls it an obstacle. Walking
+opens shut doors on the way, but not locked ones.
 """
 
 from __future__ import annotations
@@ -13,8 +13,20 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from wean.tasks.grid.search import FORWARD, LEFT, RIGHT, board, every_direction, facing, first_step, holds, marked
-from wean.tasks.grid.vision import geometry, visible
+from wean.tasks.grid.geometry import (
+    FORWARD,
+    LEFT,
+    RIGHT,
+    board,
+    cell_set,
+    every_direction,
+    facing,
+    first_step,
+    geometry,
+    holds,
+    marked,
+    visible,
+)
 
 # What a remembered cell means to a walker. A DOOR is shut and opens at a toggle; on a WAY (an open door, a goal) one
 # can walk, but put nothing down.
@@ -54,7 +66,7 @@ class KnownMap(NamedTuple):
 
 @lru_cache(maxsize=200_000)
 def first_action(known: KnownMap, plan: tuple[str, ...]) -> int | None:
-    """Turns a plan into the next primitive action: that of its first skill that still has something to do.
+    """The next primitive action of a plan: that of its first skill that still has something to do.
 
     Args:
         known: What the agent knows.
@@ -71,7 +83,7 @@ def first_action(known: KnownMap, plan: tuple[str, ...]) -> int | None:
 
 
 def skill_action(known: KnownMap, skill: str) -> int | None:
-    """Gives the next action of one skill; None if it is done, impossible or unknown here."""
+    """The next action of one skill; None if it is done, impossible or unknown here."""
     words = " ".join(skill.lower().split())
     if words == "explore":
         return explore(known)
@@ -129,7 +141,7 @@ def go_to(known: KnownMap, name: str) -> int | None:
     targets = _where(known, name)
     if not targets:
         return None
-    cells = _cells(targets)
+    cells = cell_set(targets)
     return _walk(known, every_direction(cells) if name == "goal" else facing(board(known.width, known.height), cells))
 
 
@@ -154,10 +166,10 @@ def drop(known: KnownMap, what: str) -> int | None:
         return None
     free = marked(known.cells.translate(_FREE))
     if beside:
-        free &= _cells(_beside(known, _where(known, _bare(other))))
+        free &= cell_set(_beside(known, _where(known, _bare(other))))
     doorways = {cell for cell, code in enumerate(known.cells) if code in (WAY, DOOR)}
     table = board(known.width, known.height)
-    for places in (free & ~_cells(_beside(known, doorways)), free):
+    for places in (free & ~cell_set(_beside(known, doorways)), free):
         goals = facing(table, places)
         if holds(goals, known.pose):
             return DROP
@@ -233,11 +245,6 @@ def _beside(known: KnownMap, cells: Iterable[int]) -> set[int]:
     """The neighbours of some cells."""
     forward = geometry(known.width, known.height, known.view_size).forward
     return {other for cell in cells for side in range(4) if (other := forward[cell << 2 | side]) >= 0}
-
-
-def _cells(cells: Iterable[int]) -> int:
-    """Cells as `marked` writes them."""
-    return sum(1 << 4 * cell for cell in cells)
 
 
 def _walk(known: KnownMap, goals: int) -> int | None:

@@ -12,10 +12,10 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from wean.errors import UsageError
-from wean.tasks.kitchen import picture, solver, view, words
-from wean.tasks.kitchen.layout import RECIPES, fixed_layout, random_layout
+from wean.tasks.kitchen import view
 from wean.tasks.kitchen.macros import macros_of, perform
-from wean.tasks.kitchen.world import World
+from wean.tasks.kitchen.solver import solver_of
+from wean.tasks.kitchen.world import RECIPES, World, fixed_layout, random_layout
 from wean.tasks.situation import LazySituation, Situation
 from wean.tasks.splits import Split, split_of_seed
 
@@ -74,10 +74,11 @@ class Kitchen(gym.Env[NDArray[np.float32], Any]):
         self.render_mode = render_mode
         self.actions = macros_of(self.recipe)
         self.action_space = spaces.Discrete(len(self.actions))
-        self.observation_space = spaces.Box(0, 1, (view.observation_size(self.recipe),), np.float32)
+        self.world = World(self.recipe, fixed_layout(self.recipe))
+        self.observation_space = spaces.Box(0, 1, view.observe(self.world, sight).shape, np.float32)
         self._random = random
         self._split: Split = "training"
-        self.goal = words.goal_of(self.recipe, sight)
+        self.goal = view.goal_of(self.recipe, sight)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -108,7 +109,7 @@ class Kitchen(gym.Env[NDArray[np.float32], Any]):
         return view.observe(self.world, self.sight), done.reward, done.served, truncated, info
 
     def situation(self) -> Situation:
-        """Says in words what the cook sees; equal keys are equal words, also between kitchens."""
+        """What the cook sees, in words; equal keys are equal words, also between kitchens."""
         key = view.look(self.world, self.sight)
         return LazySituation(key, self.goal, partial(self._write, key), partial(self._choose, key))
 
@@ -119,12 +120,12 @@ class Kitchen(gym.Env[NDArray[np.float32], Any]):
         return choices.index(wanted) if wanted in choices else None
 
     def best_actions(self) -> list[int]:
-        """Numbers of the macro-actions that begin a shortest solution, whatever the cook sees; see `solver`."""
-        return solver.best_actions(self)
+        """Numbers of the macro-actions that begin a shortest solution, whatever the cook sees."""
+        return solver_of(self.world, self.sight).best(self.world)
 
     def render(self) -> NDArray[np.uint8] | None:
         """A picture (224, 224, 3) of the whole kitchen, if made with `render_mode="rgb_array"`."""
-        return None if self.render_mode is None else picture.draw(self.world)
+        return None if self.render_mode is None else view.draw(self.world)
 
     def _number(self, action: int | str) -> int:
         number = self.first_action([action]) if isinstance(action, str) else int(action)
@@ -136,7 +137,7 @@ class Kitchen(gym.Env[NDArray[np.float32], Any]):
         return number
 
     def _write(self, key: Hashable) -> str:
-        return words.write(self.recipe, cast(view.Sighting, key))
+        return view.write(self.recipe, cast(view.Sighting, key))
 
     def _choose(self, key: Hashable) -> tuple[str, ...]:
-        return words.choose(self.recipe, self.actions, cast(view.Sighting, key))
+        return view.choose(self.recipe, self.actions, cast(view.Sighting, key))

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from wean.tasks.kitchen.layout import Cell, Recipe, access
-from wean.tasks.kitchen.world import CHOPS, HAND, IN_BOWL, STEP_REWARD, World
+from wean.tasks.kitchen.world import CHOPS, HAND, IN_BOWL, STEP_REWARD, Cell, Recipe, World, access, distance
 
 DISCOUNT = 0.99  # a primitive step, inside a macro-action
 
@@ -114,11 +113,6 @@ class _Cook:
         if self._left > 0:
             extra, self.served = self.world.bump(cell)
             self.wait(extra)
-
-
-def distance(one: Cell, other: Cell) -> int:
-    """How far apart two cells are for the eye: the larger of rows and columns."""
-    return max(abs(one[0] - other[0]), abs(one[1] - other[1]))
 
 
 def _get(cook: _Cook, thing: int, sight: int | None) -> None:

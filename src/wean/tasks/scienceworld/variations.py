@@ -1,4 +1,4 @@
-"""The 30 tasks of ScienceWorld 1.2.3, and which of their variations are for training, choosing and final figures."""
+"""The 30 tasks of ScienceWorld 1.2.3 and the splits of their variations."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ VERSION = "1.2.3"
 
 @dataclass(frozen=True)
 class Task:
-    """A task with its variations, which are numbered through the folds in their order.
+    """A task with its variations, numbered from train through dev to test.
 
     Attributes:
         id: Topic and number, such as "1-1".
         name: Such as "boil".
-        train: How many variations are for training.
-        dev: How many for choosing.
-        test: How many for final figures.
+        train: Number of variations for training.
+        dev: Number for choosing.
+        test: Number for final figures.
     """
 
     id: str
@@ -32,7 +32,7 @@ class Task:
 
     @property
     def count(self) -> int:
-        """How many variations there are."""
+        """The number of variations."""
         return self.train + self.dev + self.test
 
     def variations(self, fold: Fold) -> range:

@@ -15,9 +15,7 @@ from gymnasium import spaces
 from wean.errors import UsageError
 from wean.tasks.situation import LazySituation, Situation
 from wean.tasks.splits import Split, split_of_seed
-from wean.tasks.textworld.games import GAMES, family, game_file, load_rules
-from wean.tasks.textworld.machine import LONGEST, Machine, Turn
-from wean.tasks.textworld.progress import Progress
+from wean.tasks.textworld.games import GAMES, LONGEST, Machine, Progress, family, game_file, load_rules
 
 _GOALS = {
     "cooking": """\
@@ -153,12 +151,12 @@ class TextWorld(gym.Env[str, str]):
         return _on_one_line(self._turn.carried)
 
     def situation(self) -> Situation:
-        """Says in words where the player is, what is there and what is carried; choices are the admissible commands."""
+        """Where the player is, what is there and what is carried; the choices are the admissible commands."""
         text = self._text
         return LazySituation(self._text, self.goal, lambda: text, partial(_choose, self._progress, self._progress.turn))
 
     def first_action(self, plan: Sequence[str]) -> str | None:
-        """Gives the first item of a plan if it is among the choices, else None."""
+        """The first item of a plan if it is among the choices, else None."""
         wanted = plan[0].strip().lower() if plan else ""
         return next((choice for choice in self.situation().choices if choice.lower() == wanted), None)
 
@@ -166,7 +164,7 @@ class TextWorld(gym.Env[str, str]):
         """The command with which TextWorld's own solution goes on; none where the game cannot be won any more.
 
         That solution knows the recipe without having read it. The cookbook is read first wherever it is seen, so that
-        whoever learns from it can know what it acts on.
+        a learner can know why the solution acts as it does.
         """
         choices = self.situation().choices
         unread = [choice for choice in choices if choice.startswith("examine ") and not self._recipe]
@@ -177,14 +175,14 @@ class TextWorld(gym.Env[str, str]):
         return None if self.render_mode is None else self._text
 
     def close(self) -> None:
-        """Lets go of the game."""
+        """Ends the machine."""
         self._machine.close()
 
     def _share_of_points(self) -> float:
         return 0.0 if self._turn.lost else 100 * self._turn.score / self._rules.max_score
 
     def _write(self) -> str:
-        turn: Turn = self._turn
+        turn = self._turn
         task = "" if self.games.challenge == "cooking" else f"Task: {_on_one_line(self._rules.objective)}"
         recipe = f"The recipe: {self._recipe}" if self._recipe else ""
         room = _on_one_line(_HEADER.sub(r"You are in the room \1.", turn.room))

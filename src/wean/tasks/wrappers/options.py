@@ -1,9 +1,9 @@
-"""Tasks as seen by who chooses skills: an agent of options, without a language model.
+"""Tasks whose actions are skills: options, chosen by a student without a language model.
 
-The options framework (Sutton, Precup and Singh 1999): a choice runs until it is over, and what comes after a choice of
-k steps counts gamma^k. Here every step of the view is one primitive step, and while a skill runs it is the only choice
-allowed. A forced choice has probability 1, so it teaches the policy nothing, while the discount and the count of steps
-go by primitive steps: the semi-Markov problem, with an algorithm for ordinary tasks.
+The options framework (Sutton, Precup and Singh 1999): an option runs until it ends, and what follows an option of k
+steps is discounted by gamma^k. Here every step of the view is one primitive step, and while a skill runs it is the only
+choice allowed. A forced choice has probability 1 and so no gradient, while discount and step counts are those of
+primitive steps: the semi-Markov problem, solved by an algorithm for ordinary tasks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from wean.tasks.vector import Options, Plan, SerialTasks, Steps, TaskView, num_a
 
 @dataclass
 class _Member:
-    """One task on its way through an episode."""
+    """The state of one task within an episode."""
 
     seed: int
     running: int | None = None
@@ -30,19 +30,19 @@ class _Member:
     chosen_in: Hashable = None
     """Key of the situation in which it was chosen."""
     actions: dict[int, int] = field(default_factory=dict)
-    """The skills that may be chosen now, with the primitive action of each."""
+    """The skills that can be chosen now, with the primitive action of each."""
     history: list[tuple[int, int]] = field(default_factory=list)
 
 
 class OptionTasks(TaskView):
     """A view of grid tasks whose actions are the skills that the task lists.
 
-    A chosen skill runs until it has nothing more to do or the situation is another one. Then every skill may be chosen
-    that the situation names and that can do something; if none can, all may, and the choice is a random primitive
+    A chosen skill runs until it has nothing more to do or the situation changes. Then every skill can be chosen that
+    the situation names and that can do something; if there is none, all can, and any choice is a random primitive
     action.
 
     Observation: the remembered map with a fifth channel, uint8 (W, H, 5), whose cells, read in order (x, then y), are 1
-    for the skills that may be chosen and 0 for the others.
+    for the skills that can be chosen and 0 for the others.
 
     Args:
         tasks: The tasks, which must list their skills.
@@ -123,7 +123,7 @@ class OptionTasks(TaskView):
         return list(self._skills)
 
     def _observe(self, which: Sequence[int], observations: NDArray[Any]) -> NDArray[Any]:
-        """Finds out what may be chosen, and writes it beside the maps."""
+        """Finds the skills that can be chosen, and adds them to the maps."""
         situations = self._tasks.situations(which)
         for index, situation in zip(which, situations, strict=True):
             member = self._members[index]
@@ -137,7 +137,7 @@ class OptionTasks(TaskView):
         return np.concatenate([observations, channel[..., None]], -1)
 
     def _able(self, index: int, names: Sequence[str]) -> dict[int, int]:
-        """Those of the named skills that can do something, with the primitive action of each."""
+        """The named skills that can do something, with the primitive action of each."""
         found = self._tasks.first_actions([index], [[(name,) for name in names]])[0]
         return {
             self._index[name]: action

@@ -4,52 +4,47 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from wean.errors import UsageError, WeanError
-from wean.llm.backends.backend import Reply
-from wean.llm.backends.faults import explain_failure, scrub, served_something_else
+from wean.llm.answers import Answer, Question, Sample, estimate_tokens
 from wean.llm.prices import Price, find_price
-from wean.llm.question import Question, Sample, estimate_tokens
-from wean.llm.retry import Pacer, Retrier, RetryPolicy, TransientError
+from wean.llm.retry import Retrier, TransientError, explain_failure, scrub
 
 _OPENAI_URL = "https://api.openai.com/v1"
 
 
 @dataclass(frozen=True)
 class EndpointOptions:
-    """What `open_model` takes for an endpoint.
-
-    Attributes:
-        api_key: The key; default $OPENAI_API_KEY. Servers without keys get a placeholder.
-        revision: Added to the model's identity, for servers whose weights change under one name.
-        concurrency: Requests under way at once.
-        timeout: Seconds for one attempt.
-        retries: Attempts after the first.
-        retry_base: Seconds of the first pause; doubles each time.
-        requests_per_minute: Limit; None for none.
-        price: Price per token; default the price table's.
-        any_model: Accept answers of another model than the one asked for (servers that ignore the name).
-        extra_body: Further fields of the request, such as {"reasoning_effort": "low"}; part of the ledger's
-            key.
-    """
+    """Options of `open_model` for an endpoint."""
 
     api_key: str | None = field(default=None, repr=False)
+    """The key; default $OPENAI_API_KEY. Servers without keys get a placeholder."""
     revision: str | None = None
+    """Added to the model's identity, for servers whose weights change under one name."""
     concurrency: int = 8
+    """Requests under way at once."""
     timeout: float = 120.0
+    """Seconds for one attempt."""
     retries: int = 5
+    """Attempts after the first."""
     retry_base: float = 0.5
+    """Seconds of the first pause; doubles each time."""
     requests_per_minute: float | None = None
+    """Limit; None for none."""
     price: Price | None = None
+    """Price per token; default the price table's."""
     any_model: bool = False
+    """Accept answers of another model than the one asked for (servers that ignore the name)."""
     extra_body: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of the request, such as {"reasoning_effort": "low"}; part of the ledger's key."""
 
     def __post_init__(self) -> None:
         if self.concurrency < 1 or self.timeout <= 0 or self.retries < 0 or self.retry_base < 0:
@@ -63,42 +58,51 @@ class EndpointBackend:
 
     Args:
         name: The name that the user gave.
-        url: Base URL, usually ending in /v1.
+        url: Base URL, usually ending in /v1; None for $OPENAI_BASE_URL, else OpenAI's own.
         model: The model's name at the endpoint.
-        options: See `EndpointOptions`.
+        options: Fields of `EndpointOptions`.
+
+    Raises:
+        UsageError: The model is missing, the URL has no host, or an option is unknown.
     """
 
     batch_size = 1
     can_score = False
 
-    def __init__(self, name: str, url: str, model: str, options: EndpointOptions) -> None:
-        self.name = name
-        self.identity = model if options.revision is None else f"{model}@{options.revision}"
-        self.concurrency = options.concurrency
-        self.price = options.price or find_price(model)
-        self.extra = dict(options.extra_body)
-        parts = urlsplit(url)
-        self._host = parts.hostname or url
-        self._where = f"{self._host}:{parts.port}" if parts.port else self._host
-        self._url = url
+    def __init__(self, name: str, url: str | None, model: str, **options: Any) -> None:
+        known = {option.name for option in fields(EndpointOptions)}
+        if unknown := sorted(set(options) - known):
+            raise UsageError(f"an endpoint takes no option {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
+        self._options = chosen = EndpointOptions(**options)
+        self._url = url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL
+        parts = _parts(self._url)
+        if not model:
+            example = f"{self._url}#MODEL" if url else "openai:gpt-5"
+            raise UsageError(f"the model's name is missing; write {scrub(example, parts.password or '')}")
+        # A password in the address must not appear in logs.
+        self.name = name.replace(f"{parts.netloc.rpartition('@')[0]}@", "") if "@" in parts.netloc else name
+        self.identity = model if chosen.revision is None else f"{model}@{chosen.revision}"
+        self.concurrency = chosen.concurrency
+        self.price = chosen.price or find_price(model)
+        self.extra = dict(chosen.extra_body)
         self._model = model
-        self._options = options
-        self._key = (options.api_key or os.environ.get("OPENAI_API_KEY") or "").strip()
-        policy = RetryPolicy(attempts=options.retries + 1, base_seconds=options.retry_base)
-        self._retrier = Retrier(policy, Pacer(options.requests_per_minute), self._where)
+        self._host = parts.hostname or ""
+        self._where = f"{self._host}:{parts.port}" if parts.port else self._host
+        self._key = (chosen.api_key or os.environ.get("OPENAI_API_KEY") or "").strip()
+        self._retrier = Retrier(
+            self._where,
+            attempts=chosen.retries + 1,
+            base_seconds=chosen.retry_base,
+            requests_per_minute=chosen.requests_per_minute,
+        )
         # OpenAI's newer models know only the new name of the limit, most other servers only the old one.
         self._limit_name = "max_completion_tokens" if self._host == "api.openai.com" else "max_tokens"
         self._not_offered: set[str] = set()  # optional fields that this server refuses
         self._client: Any = None
         self._lock = threading.Lock()
 
-    def ask(self, samples: Sequence[Sample]) -> list[Reply]:
-        """Asks each sample, trying again where that may help.
-
-        Raises:
-            WeanError: The endpoint refused for good, or failed too often.
-            UsageError: The key is missing, or the request cannot be answered as it stands.
-        """
+    def ask(self, samples: Sequence[Sample]) -> list[Answer]:
+        """Asks each sample, and retries where that may help."""
         return [self._retrier.run(partial(self._attempt, *sample)) for sample in samples]
 
     def close(self) -> None:
@@ -108,7 +112,7 @@ class EndpointBackend:
                 self._client.close()
                 self._client = None
 
-    def _attempt(self, question: Question, number: int) -> Reply:
+    def _attempt(self, question: Question, number: int) -> Answer:
         client = self._connected()
         import openai
 
@@ -121,7 +125,8 @@ class EndpointBackend:
                 if self._adapt(error, body):
                     continue
                 raise explain_failure(error, self._where, self._model, self._key, self._served_models) from None
-            return self._reply(question, response.content, time.perf_counter() - start, body)
+            seconds = time.perf_counter() - start
+            return self._answer(question, response.content, seconds, unenforced="response_format" not in body)
 
     def _body(self, question: Question, number: int) -> dict[str, Any]:
         wanted = question.parameters
@@ -152,7 +157,7 @@ class EndpointBackend:
             if "max_completion_tokens" in complaint and "max_completion_tokens" in body:
                 self._limit_name = "max_tokens"
                 return True
-            # Both are wishes: an answer without the schema still goes through the parser, and sampling
+            # Both are optional: an answer without the schema still goes through the parser, and sampling
             # without the seed is still recorded. Temperature is not: another one would be another experiment.
             for name, words in (
                 ("response_format", ("response_format", "json_schema", "schema")),
@@ -163,18 +168,18 @@ class EndpointBackend:
                     return True
         return False
 
-    def _reply(self, question: Question, content: bytes, seconds: float, body: Mapping[str, Any]) -> Reply:
+    def _answer(self, question: Question, content: bytes, seconds: float, *, unenforced: bool) -> Answer:
+        """Reads a response; `unenforced` is True where no schema was sent."""
         try:
-            answer = json.loads(content)
-            choice = answer["choices"][0]
-            text = choice["message"].get("content")
-            refusal = choice["message"].get("refusal")
+            response = json.loads(content)
+            choice = response["choices"][0]
+            message, finish = choice["message"], choice.get("finish_reason")
+            text, refusal = message.get("content"), message.get("refusal")
         except (ValueError, UnicodeDecodeError):
             raise TransientError("the server sent broken JSON") from None
         except (KeyError, IndexError, TypeError, AttributeError):
             raise TransientError("the server sent an answer without choices") from None
-        finish = choice.get("finish_reason")
-        served = str(answer.get("model") or "")
+        served = str(response.get("model") or "")
         if not self._options.any_model and served_something_else(self._model, served):
             raise WeanError(
                 f"{self._where} was asked for {self._model!r} and answered with "
@@ -193,30 +198,16 @@ class EndpointBackend:
             text = "".join(str(part.get("text", "")) for part in text if isinstance(part, dict))
         if not isinstance(text, str):
             raise TransientError("the server sent an answer without text")
-        return self._priced(question, text, answer.get("usage"), seconds, finish, served, body)
-
-    def _priced(
-        self,
-        question: Question,
-        text: str,
-        usage: Any,
-        seconds: float,
-        finish: Any,
-        served: str,
-        body: Mapping[str, Any],
-    ) -> Reply:
-        read, written, cached = _token_counts(usage)
-        estimated = read is None or written is None
-        if read is None or written is None:
-            read, written, cached = estimate_tokens(question.characters), estimate_tokens(len(text)), 0
+        counts = _token_counts(response.get("usage"))
+        read, written, cached = counts or (estimate_tokens(question.characters), estimate_tokens(len(text)), 0)
         provenance = {"host": self._where, "served": scrub(served, self._key)}
-        if "schema" in question.parameters and "response_format" not in body:
+        if "schema" in question.parameters and unenforced:
             provenance["schema"] = "not enforced"
-        return Reply(
-            text=text,
-            prompt_tokens=read,
-            completion_tokens=written,
-            tokens_estimated=estimated,
+        return Answer(
+            text,
+            read,
+            written,
+            tokens_estimated=counts is None,
             seconds=seconds,
             cost_usd=None if self.price is None else self.price.cost(read, written, cached),
             finish_reason=finish if isinstance(finish, str) else None,
@@ -239,8 +230,7 @@ class EndpointBackend:
         if not self._key.isascii() or not self._key.isprintable():
             raise UsageError("the API key has characters that no key has (a line break, an umlaut?); copy it again")
         try:
-            # Retries are ours alone: two layers would multiply attempts and know nothing of each other's
-            # pauses.
+            # Retries are ours alone: two layers would multiply attempts and not know each other's pauses.
             return openai.OpenAI(
                 api_key=self._key or "none", base_url=self._url, timeout=self._options.timeout, max_retries=0
             )
@@ -248,7 +238,7 @@ class EndpointBackend:
             raise UsageError(f"{self._where} cannot be used as an address ({type(error).__name__}); check it") from None
 
     def _served_models(self) -> list[str]:
-        """Names of the models that the endpoint has, or none where it does not say."""
+        """Names of the models that the endpoint has, or none where it does not list them."""
         import openai
 
         try:
@@ -257,47 +247,45 @@ class EndpointBackend:
             return []
 
 
-def open_endpoint(name: str, url: str | None, model: str, options: Mapping[str, Any]) -> EndpointBackend:
-    """Makes the backend of an endpoint's name.
+def served_something_else(asked: str, served: str) -> bool:
+    """Whether a server answered with another model than the one asked for.
 
-    Args:
-        name: What the user wrote.
-        url: Base URL; None for $OPENAI_BASE_URL, else OpenAI's own.
-        model: Model at the endpoint.
-        options: Fields of `EndpointOptions`.
-
-    Raises:
-        UsageError: The model is missing, the URL has no host, or an option is unknown.
+    Snapshots ("gpt-5" served as "gpt-5-2025-08-07"), router prefixes ("openai/gpt-5"), paths and tags
+    ("qwen3" served as "qwen3:latest") are the same model; no name at all is taken on trust.
     """
-    known = {option.name for option in fields(EndpointOptions)}
-    if unknown := sorted(set(options) - known):
-        raise UsageError(f"an endpoint takes no option {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
-    base = url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL
-    try:
-        parts = urlsplit(base)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https"):
-        raise UsageError("an endpoint's address looks like http://localhost:8000/v1; check it (and OPENAI_BASE_URL)")
-    if not model:
-        example = f"{base}#MODEL" if url else "openai:gpt-5"
-        raise UsageError(f"the model's name is missing; write {scrub(example, parts.password or '')}")
-    # Whoever writes a password into the address must not find it in logs.
-    shown = name.replace(f"{parts.netloc.rpartition('@')[0]}@", "") if "@" in parts.netloc else name
-    return EndpointBackend(shown, base, model, EndpointOptions(**options))
+    if not served:
+        return False
+    ours, theirs = _bare(asked), _bare(served)
+    longer, shorter = (ours, theirs) if len(ours) >= len(theirs) else (theirs, ours)
+    if not longer.startswith(shorter):
+        return True
+    rest = longer[len(shorter) :]
+    return not re.fullmatch(r"(?:[-@](?:\d{4}-\d{2}-\d{2}|\d{4,8}|latest|preview)|:.*|\.gguf)?", rest)
 
 
-def _token_counts(usage: Any) -> tuple[int | None, int | None, int]:
+def _token_counts(usage: Any) -> tuple[int, int, int] | None:
     """Tokens read, written, and read from the vendor's cache; None where the server did not count."""
     if not isinstance(usage, dict):
-        return None, None, 0
-    counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    read, written = (count if isinstance(count, int) and count >= 0 else None for count in counts)
+        return None
+    read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if not isinstance(read, int) or not isinstance(written, int) or read < 0 or written < 0:
+        return None
     details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
-    return (
-        read,
-        written,
-        cached if isinstance(cached, int) and read is not None and 0 <= cached <= read else 0,
-    )
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    return read, written, cached if isinstance(cached, int) and 0 <= cached <= read else 0
+
+
+def _bare(name: str) -> str:
+    return re.split(r"[/\\]", name.lower())[-1]
+
+
+def _parts(url: str) -> SplitResult:
+    """The parts of an endpoint's address."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.hostname and parts.scheme in ("http", "https") and (parts.port is None or parts.port >= 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError("an endpoint's address looks like http://localhost:8000/v1; check it (and OPENAI_BASE_URL)")
+    return parts

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from small_tasks import RIGHT, Corridor
+from wean.algorithms.rewards import ActionRating
 from wean.llm import scripted_model
 from wean.tasks.registration import make_task
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
-from wean.teachers.action_rating import ActionRating, Verdict, parse_ratings, question, rate
+from wean.teachers.elicitation import rate, rating_question
+from wean.teachers.reading import Verdict, parse_ratings
 
 CHOICES = ("explore", "go to key", "pick up key")
 SITUATION = Situation("Fetch the key.", "The robot has seen a key.", CHOICES)
@@ -57,7 +59,7 @@ def test_a_rating_is_minus_one_zero_or_one_whatever_was_said(value: Any) -> None
 
 
 def test_the_question_names_the_choices() -> None:
-    system, user = question(SITUATION)
+    system, user = rating_question(SITUATION)
     assert system["content"].startswith("Fetch the key. You judge what it does.")
     assert user["content"] == "The robot has seen a key.\n\nIt could begin:\n- explore\n- go to key\n- pick up key"
 
@@ -72,7 +74,7 @@ def test_each_situation_is_one_question() -> None:
     with scripted_model(answer) as model:
         verdicts = rate(model, [SITUATION, SITUATION])
     assert [dict(verdict.ratings) for verdict in verdicts] == [{"go to key": 1}] * 2
-    assert asked[0] == question(SITUATION)
+    assert asked[0] == rating_question(SITUATION)
 
 
 # --- the reward shift ------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wean.teachers.plans import parse_plans
+from wean.teachers.reading import parse_plans
 
 GO = ("go to key", "pick up key")
 

@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 
+from wean.algorithms.rewards import SubgoalReward
 from wean.tasks.grid.skills import TOGGLE
 from wean.tasks.grid.stock import make_stock
 from wean.tasks.registration import make_task
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
-from wean.teachers.plans import Advice, Plan
-from wean.teachers.subgoal_reward import SubgoalReward
+from wean.teachers.elicitation import Advice
+from wean.teachers.reading import Plan
 
 
 class Story:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wean.teachers.proposals import parse_choices, project
+from wean.teachers.reading import parse_choices, project
 
 CHOICES = ("pick up the tomato", "pick up the bowl", "go to the first cutting board", "chop", "chop nothing")
 
