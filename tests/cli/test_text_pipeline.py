@@ -23,7 +23,8 @@ def name_subgoals(messages: list[Message]) -> str:
 def test_a_student_plays_what_it_was_shown(tmp_path: Path) -> None:
     def wean(*arguments: str) -> str:
         command = [sys.executable, "-m", "wean", *arguments]
-        here = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+        paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+        here = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
         return subprocess.run(command, cwd=tmp_path, env=here, check=True, capture_output=True, text=True).stdout
 
     wean("demos", "TextWorldCoin", "--trajectories", "--per-task", "4", "--out", "paths.parquet")

@@ -79,10 +79,9 @@ class GatedTeacher:
         self.counts = dict.fromkeys(("moments", "advised", "questions", "not_asked", "over_limit"), 0)
         self.notes: list[str] = []
         self._step = 0
-        self._met: dict[Hashable, str] = {}  # situations of this run, with their words
-        self._asked: set[Hashable] = set()
-        self._met_before: set[str] = set()  # before the run was resumed
-        self._asked_before: set[str] = set()
+        self._texts: dict[Hashable, str] = {}  # by the situations' keys, so that words are built once
+        self._met: set[str] = set()
+        self._asked: set[str] = set()
 
     def guide(
         self, tasks: Tasks, which: Sequence[int], num_actions: int, student: NDArray[np.float64] | None = None
@@ -101,11 +100,11 @@ class GatedTeacher:
         new = np.array([self._meet(situation) for situation in situations])
         advice = np.zeros((len(which), num_actions), np.float32)
         if self.config.when == "disagree":
-            known = [place for place, situation in enumerate(situations) if situation.key in self._asked]
+            known = [place for place, situation in enumerate(situations) if self._was_asked(situation)]
             advice[known] = self._guidance(tasks, which, situations, known, num_actions).probabilities
         wants = wanted(self.config, QueryContext(self._step, new, student, advice))
         asked = {place for place in np.flatnonzero(wants).tolist() if self._ask(situations[place])}
-        remembered = {place for place, s in enumerate(situations) if self.config.memory and s.key in self._asked}
+        remembered = {place for place, s in enumerate(situations) if self.config.memory and self._was_asked(s)}
         places = sorted(asked | remembered)
         found = self._guidance(tasks, which, situations, places, num_actions)
         guidance = Guidance(np.zeros((len(which), num_actions), np.float32), np.zeros(len(which), bool))
@@ -125,7 +124,7 @@ class GatedTeacher:
         found, places = [Advice(())] * len(situations), []
         for place, situation in enumerate(situations):
             self._meet(situation)
-            if (self.config.memory and situation.key in self._asked) or self._ask(situation):
+            if (self.config.memory and self._was_asked(situation)) or self._ask(situation):
                 places.append(place)
         for place, advice in zip(places, self.teacher.advise([situations[place] for place in places]), strict=True):
             found[place] = advice
@@ -152,16 +151,20 @@ class GatedTeacher:
 
     def _meet(self, situation: Situation) -> bool:
         """Whether a situation is met for the first time in this run."""
-        if situation.key in self._met:
+        if situation.key in self._texts:
             return False
-        text = self._met[situation.key] = situation.text
-        if text in self._asked_before:
-            self._asked.add(situation.key)
-        return text not in self._met_before
+        text = self._texts[situation.key] = situation.text
+        new = text not in self._met
+        self._met.add(text)
+        return new
+
+    def _was_asked(self, situation: Situation) -> bool:
+        """Whether a situation that was met has been asked about."""
+        return self._texts[situation.key] in self._asked
 
     def _ask(self, situation: Situation) -> bool:
         """Whether a wanted question is asked: it is not remembered, and within the cap."""
-        if self.config.memory and situation.key in self._asked:
+        if self.config.memory and self._was_asked(situation):
             return False
         limit = self.config.max_questions
         if limit is not None and self.counts["questions"] >= limit:
@@ -174,7 +177,7 @@ class GatedTeacher:
                 )
             return False
         self.counts["questions"] += 1
-        self._asked.add(situation.key)
+        self._asked.add(self._texts[situation.key])
         return True
 
     def state(self) -> dict[str, Any]:
@@ -184,12 +187,12 @@ class GatedTeacher:
             "counts": self.counts,
             "notes": self.notes,
             "step": self._step,
-            "met": sorted(self._met_before | set(self._met.values())),
-            "asked": sorted(self._asked_before | {self._met[key] for key in self._asked}),
+            "met": sorted(self._met),
+            "asked": sorted(self._asked),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continues from `state`, without asking again."""
         self.teacher.restore(state["teacher"])
         self.counts, self.notes, self._step = dict(state["counts"]), list(state["notes"]), state["step"]
-        self._met_before, self._asked_before = set(state["met"]), set(state["asked"])
+        self._met, self._asked = set(state["met"]), set(state["asked"])

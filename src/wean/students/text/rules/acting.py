@@ -86,7 +86,7 @@ class ActingRules:
         proposer: The student in its episode.
         description: The task in words.
         state: The first state.
-        irrevocable: Beginnings of actions that may spoil the task.
+        irrevocable: How actions begin that may spoil the task.
         idle: Actions that only let time pass.
     """
 

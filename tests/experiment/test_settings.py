@@ -1,0 +1,75 @@
+"""Settings: values and strings mean the same, old names are answered with the new ones, old files are read."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wean.errors import UsageError
+from wean.evaluation.config import EvaluationConfig
+from wean.experiment.presets import METHODS, Method
+from wean.experiment.settings import command_line, from_yaml, resolve
+from wean.teachers.config import AdviceConfig
+
+
+def test_values_and_strings_mean_the_same() -> None:
+    as_text = ["gamma=0.9", "teacher.until=0.25", "advice.mode=argmax", "evaluation.episodes=7"]
+    by_value = {"gamma": 0.9, "teacher": {"until": 0.25}, "advice": {"mode": "argmax"}, "evaluation": {"episodes": 7}}
+    assert resolve("llm4teach", overrides=as_text) == resolve("llm4teach", **by_value)
+    objects = {"advice": AdviceConfig(mode="argmax"), "evaluation.episodes": 7, "teacher.until": 0.25}
+    assert resolve("llm4teach", gamma=0.9, **objects) == resolve("llm4teach", overrides=as_text)
+    assert resolve("cql", data=Path("walks.parquet")).algorithm.data == "walks.parquet"
+    assert resolve("ppo", evaluation=EvaluationConfig(episodes=3)).evaluation == EvaluationConfig(episodes=3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_preset_is_read_back_from_its_file_and_its_command(method: str) -> None:
+    config = resolve(method, seed=4, threads=2)
+    assert from_yaml(config.as_yaml()) == config
+    assert command_line(config, "out") == f"wean train {method} --task {config.task} --seed 4 --out out threads=2"
+
+
+def test_the_command_names_a_text_students_model() -> None:
+    assert command_line(resolve("subgoals", model="hf:x", overrides=["model=hf:y"]), "out").endswith(
+        "--out out model=hf:y"
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "old", "new"),
+    [
+        ("ppo", "student.reach=3", "student.reach is now called student.view_radius"),
+        ("cql", "total_timesteps=3", "total_timesteps is now called gradient_steps"),
+        ("subgoals", "epochs=3", "epochs is now called num_epochs"),
+        ("subgoals", "astray=0.1", "astray is now called inject_mistakes"),
+        ("ppo", "evaluation.acting=unlooped", "evaluation.acting=unlooped is now called evaluation.acting=no_repeat"),
+    ],
+)
+def test_an_old_name_is_answered_with_the_new_one(method: str, old: str, new: str) -> None:
+    with pytest.raises(UsageError) as error:
+        resolve(method, overrides=[old])
+    assert str(error.value) == new
+
+
+def test_settings_of_an_earlier_version_are_read() -> None:
+    config = resolve(
+        "cql", seed=2, data="walks.parquet", student={"view_radius": 3}, evaluation={"acting": "no_repeat"}
+    )
+    values = yaml.safe_load(config.as_yaml())
+    values["schema"] = "wean-config/1"
+    values["algorithm"]["total_timesteps"] = values["algorithm"].pop("gradient_steps")
+    values["algorithm"]["num_envs"] = 1
+    values["student"]["reach"] = values["student"].pop("view_radius")
+    values["evaluation"]["acting"] = "unlooped"
+    assert from_yaml(yaml.safe_dump(values)) == config
+    with pytest.raises(UsageError, match=r"of schema wean-config/9, not wean-config/2; use the wean that wrote it"):
+        from_yaml(yaml.safe_dump({**values, "schema": "wean-config/9"}))
+    with pytest.raises(UsageError, match="is damaged"):
+        from_yaml("- 3")
+
+
+def test_a_method_of_ones_own() -> None:
+    mine = Method("mine", "PPO, and short", "me", METHODS["ppo"].algorithm, {"total_timesteps": 99}, teaches=False)
+    config = resolve(mine, gamma=0.5)
+    assert (config.method, config.algorithm.total_timesteps, config.model) == (mine, 99, None)
+    assert yaml.safe_load(config.as_yaml())["method"] == "mine"
