@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from finished_runs import Line
 
+from runs import Line
 from scienceworld_agents import between_together, difference, together
 
 TASKS = ("boil", "find-plant")

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from wean.cli import main
-from wean.data.columns import COLUMNS
-from wean.data.demonstrations import read_demonstrations
+from wean.data.demonstrations import COLUMNS, read_demonstrations
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 
@@ -28,6 +27,7 @@ def test_every_column_and_option_is_on_the_page() -> None:
     table = PAGE[PAGE.index("## Format") :]
     for name in COLUMNS:
         assert f"`{name}`" in table
+    assert "`key=value`" in PAGE
     import inspect
 
     from wean.cli.demos import demos

@@ -31,7 +31,7 @@ class Method:
     """One preset.
 
     Example:
-        >>> short = Method("short-ppo", "PPO, shortly", "our own", "wean.algorithms.ppo:PPO", {"total_timesteps": 1_000})
+        >>> short = Method("short-ppo", "Little PPO", "our own", "wean.algorithms.ppo:PPO", {"total_timesteps": 1_000})
         >>> short.teaches
         True
 
