@@ -38,7 +38,7 @@ from wean.tasks.vector import Tasks
 class PPOConfig(BaseModel):
     """Settings of PPO; the defaults are vetted on the door-key rooms."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     total_timesteps: int = Field(200_000, gt=0)
     """Environment steps to train for, all members counted."""
