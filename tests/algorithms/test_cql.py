@@ -12,8 +12,7 @@ from small_tasks import Corridor
 from wean.agents.policy import ValuesPolicy
 from wean.algorithms.cql import CQL, CQLConfig, conservative_term
 from wean.algorithms.offline import Cloning, CloningConfig, Offline, cloning_loss
-from wean.data.columns import Step
-from wean.data.demonstrations import read_demonstrations, write_demonstrations
+from wean.data.demonstrations import Step, read_demonstrations, write_demonstrations
 from wean.errors import WeanError
 from wean.evaluation.evaluate import play_seeds
 from wean.students.action_values import TableValues

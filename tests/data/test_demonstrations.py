@@ -8,8 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from wean.data.columns import SCHEMA, Step, table_of
-from wean.data.demonstrations import Demonstrations, read_demonstrations, write_demonstrations
+from wean.data.demonstrations import SCHEMA, Demonstrations, Step, read_demonstrations, table_of, write_demonstrations
 from wean.errors import UsageError, WeanError
 
 ABOUT = {"task": "Walk", "goal": "Walk to the end.", "policy": "random"}

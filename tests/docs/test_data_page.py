@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from wean.cli import main
-from wean.data.columns import COLUMNS
-from wean.data.demonstrations import read_demonstrations
+from wean.data.demonstrations import COLUMNS, read_demonstrations
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 
@@ -28,9 +27,10 @@ def test_every_column_and_option_is_on_the_page() -> None:
     table = PAGE[PAGE.index("## Format") :]
     for name in COLUMNS:
         assert f"`{name}`" in table
+    assert "`key=value`" in PAGE
     import inspect
 
     from wean.cli.demos import demos
 
-    for option in set(inspect.signature(demos).parameters) - {"task", "model"}:
+    for option in set(inspect.signature(demos).parameters) - {"task", "model", "settings", "context"}:
         assert f"`--{option.removeprefix('as_').replace('_', '-')}`" in PAGE

@@ -15,7 +15,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_args
 
-from wean.data.lines import read_lines
+from wean.data.files import read_lines
 from wean.data.trajectories import Key, Trajectory
 from wean.errors import UsageError, WeanError
 

@@ -1,27 +1,63 @@
-"""Demonstrations: what was said, chosen and earned in every step of some episodes, as one Parquet file (wean-demos/1).
+"""Demonstrations: what each step of some episodes showed, offered, did and earned, as a Parquet file (`wean-demos/1`).
 
-One row a step, in the order of the episodes. The file's metadata say task, goal, policy and version. A file is
+One row a step, in the order of the episodes. The file's metadata name task, goal, policy and version. A file is
 written beside its place and renamed, so it is whole or not there.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pyarrow import types
 
-from wean.data.columns import COLUMNS, SCHEMA, Step, columns_of, table_of
+import wean
+from wean.data.files import writing
 from wean.errors import UsageError, WeanError
 
-_ROW_GROUP = 16_384  # rows that are read and written at once
+SCHEMA = "wean-demos/1"
+ROW_GROUP = 16_384
+"""Rows of a file that are read and written at once."""
+
+
+class Step(NamedTuple):
+    """One row: a moment, what was chosen in it, and what came of that.
+
+    Attributes:
+        episode: Number of the episode; the rows of an episode follow each other.
+        step: 0, 1, 2, ... within the episode.
+        seed: Reset seed of the episode.
+        text: The situation in words.
+        choices: The actions that could be taken, in words.
+        action: The one that was taken.
+        reward: The reward that the task gave for it.
+        terminated: Whether the episode ended by the task's rules.
+        truncated: Whether it was cut off.
+        success: Whether the episode (not the step) is a success; None where it is unknown.
+        next_text: The situation afterwards.
+        next_choices: What could be taken then.
+        primitive_steps: How many steps of the task's own clock the action took.
+    """
+
+    episode: int
+    step: int
+    seed: int
+    text: str
+    choices: Sequence[str]
+    action: str
+    reward: float
+    terminated: bool
+    truncated: bool
+    success: bool | None
+    next_text: str
+    next_choices: Sequence[str]
+    primitive_steps: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +69,7 @@ class Demonstrations:
     Attributes:
         task: Name of the task.
         goal: The task's goal in words, the same in every row.
-        policy: Who acted.
+        policy: Name of the policy that acted.
         episode: (N,) int64.
         step: (N,) int64.
         seed: (N,) int64.
@@ -120,7 +156,7 @@ def write_demonstrations(path: Path, rows: Iterable[Step], *, task: str, goal: s
         rows: Its rows in order, at least one.
         task: Name of the task.
         goal: The task's goal in words.
-        policy: Who acted.
+        policy: Name of the policy that acted.
 
     Raises:
         UsageError: If the rows are none, or not what a reader accepts; see `read_demonstrations`.
@@ -129,7 +165,7 @@ def write_demonstrations(path: Path, rows: Iterable[Step], *, task: str, goal: s
     table = table_of(rows, task=task, goal=goal, policy=policy)
     columns_of(table, f"what is to be written to {path}")
     with writing(path) as unfinished:
-        pq.write_table(table, unfinished, compression="zstd", row_group_size=_ROW_GROUP)
+        pq.write_table(table, unfinished, compression="zstd", row_group_size=ROW_GROUP)
 
 
 def read_demonstrations(path: Path) -> Demonstrations:
@@ -158,22 +194,142 @@ def read_demonstrations(path: Path) -> Demonstrations:
     return Demonstrations(**told, **columns_of(table, str(path)))
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """Gives the name of an unfinished file, which gets the name `path` when all went well and vanishes otherwise.
+# --- the columns of the file ----------------------------------------------------------------------------------------
 
-    Raises:
-        WeanError: If the file system refuses.
-    """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield unfinished
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        raise WeanError(f"cannot write {path} ({error.strerror or error}); free some space or choose another") from None
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
+
+class _Kind(NamedTuple):
+    """A column's type when written, and what may stand in its place when read."""
+
+    arrow: pa.DataType
+    name: str
+    fits: Callable[[pa.DataType], bool]
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
+def _is_texts(kind: pa.DataType) -> bool:
+    return bool((types.is_list(kind) or types.is_large_list(kind)) and _is_text(kind.value_type))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(types.is_floating(kind) or types.is_integer(kind))
+
+
+_INTEGER = _Kind(pa.int64(), "integers", types.is_integer)
+_REAL = _Kind(pa.float64(), "numbers", _is_number)
+_FLAG = _Kind(pa.bool_(), "true or false", types.is_boolean)
+_MAYBE = _Kind(pa.bool_(), "true, false or nothing", types.is_boolean)
+_TEXT = _Kind(pa.string(), "text", _is_text)
+_TEXTS = _Kind(pa.list_(pa.string()), "lists of text", _is_texts)
+
+COLUMNS: Mapping[str, _Kind] = {
+    "episode": _INTEGER,
+    "step": _INTEGER,
+    "seed": _INTEGER,
+    "text": _TEXT,
+    "choices": _TEXTS,
+    "action": _TEXT,
+    "reward": _REAL,
+    "terminated": _FLAG,
+    "truncated": _FLAG,
+    "success": _MAYBE,
+    "next_text": _TEXT,
+    "next_choices": _TEXTS,
+    "primitive_steps": _INTEGER,
+}
+
+
+def table_of(rows: Iterable[Step], *, task: str, goal: str, policy: str) -> pa.Table:
+    """The rows as a table of the format, unchecked; the metadata say schema, task, goal, policy and version."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
+    arrays = [pa.array(column, kind.arrow) for column, kind in zip(columns, COLUMNS.values(), strict=True)]
+    metadata = {"schema": SCHEMA, "task": task, "goal": goal, "policy": policy, "wean": wean.__version__}
+    kinds = [pa.field(name, kind.arrow, nullable=kind is _MAYBE) for name, kind in COLUMNS.items()]
+    return pa.table(arrays, pa.schema(kinds, metadata))
+
+
+def columns_of(table: pa.Table, where: str) -> dict[str, Any]:
+    """Checks a table and turns it into the columns of `Demonstrations`; `where` begins the message of an error."""
+    lacking = [name for name in COLUMNS if name not in table.column_names]
+    if lacking:
+        some = f"column{'s' * (len(lacking) > 1)} {', '.join(lacking)}"
+        raise UsageError(f"{where} lacks the {some}; docs/data.md says what belongs there")
+    for name, kind in COLUMNS.items():
+        found = table.schema.field(name).type
+        if not kind.fits(found):
+            raise UsageError(f"{where}: the column {name} must hold {kind.name}, not {found}")
+        if kind is not _MAYBE and table[name].null_count:
+            row = table[name].is_null().to_pylist().index(True)
+            raise UsageError(f"{where}: the column {name} has no value in row {row}")
+    if not len(table):
+        raise UsageError(f"{where} holds no steps; at least one episode is needed")
+    words: dict[Any, Any] = {}  # every text and every list once
+    columns = {name: _column(table[name], kind, words) for name, kind in COLUMNS.items()}
+    _check_rows(columns, where)
+    numbers = np.zeros(len(table), np.int64)
+    for row, (action, choices) in enumerate(zip(columns["action"], columns["choices"], strict=True)):
+        if action not in choices:
+            place = f"row {row} (episode {columns['episode'][row]}, step {columns['step'][row]})"
+            raise UsageError(f"{where}: the action {action!r} in {place} is not among its choices: {_some(choices)}")
+        numbers[row] = choices.index(action)
+    return {**columns, "number": numbers}
+
+
+def _column(column: pa.ChunkedArray, kind: _Kind, words: dict[Any, Any]) -> Any:
+    """A column as a list or a NumPy array; `words` holds every text and every list once."""
+    if kind is _TEXT:
+        return [text for chunk in column.chunks for text in _texts(chunk, words)]
+    if kind is _TEXTS:
+        return [choices for chunk in column.chunks for choices in _lists(chunk, words)]
+    if kind is _MAYBE:
+        column = column.cast(pa.int8()).cast(pa.float64()).fill_null(np.nan)
+    else:
+        column = column.cast(kind.arrow)
+    return column.to_numpy()
+
+
+def _texts(array: pa.Array, words: dict[Any, Any]) -> list[str]:
+    encoded = array.dictionary_encode()
+    known = [words.setdefault(text, text) for text in encoded.dictionary.to_pylist()]
+    return [known[place] for place in encoded.indices.to_pylist()]
+
+
+def _lists(array: pa.Array, words: dict[Any, Any]) -> list[tuple[str, ...]]:
+    encoded = array.flatten().fill_null("").dictionary_encode()
+    known = [words.setdefault(text, text) for text in encoded.dictionary.to_pylist()]
+    places = encoded.indices.to_numpy()
+    ends = np.cumsum(array.value_lengths().to_numpy()).tolist()
+    cut: dict[bytes, tuple[str, ...]] = {}
+    lists = []
+    for begin, end in zip([0, *ends[:-1]], ends, strict=True):
+        key = places[begin:end].tobytes()
+        if key not in cut:
+            choices = tuple(known[place] for place in places[begin:end])
+            cut[key] = words.setdefault(choices, choices)
+        lists.append(cut[key])
+    return lists
+
+
+def _check_rows(columns: Mapping[str, Any], where: str) -> None:
+    wrong = np.flatnonzero(~np.isfinite(columns["reward"]))
+    if len(wrong):
+        raise UsageError(f"{where}: the reward in row {wrong[0]} is no finite number")
+    episode, step = columns["episode"], columns["step"]
+    first = np.diff(episode, prepend=episode[0] - 1) != 0
+    wrong = np.flatnonzero(step != np.where(first, 0, np.concatenate([[-1], step[:-1]]) + 1))
+    if len(wrong):
+        row = wrong[0]
+        raise UsageError(
+            f"{where}: row {row} is step {step[row]} of episode {episode[row]}, but the steps of an episode follow "
+            "each other from 0; sort the rows by episode and step"
+        )
+    again = episode[first]
+    if len(np.unique(again)) < len(again):
+        raise UsageError(f"{where}: two episodes have the same number; number them anew")
+
+
+def _some(choices: Sequence[str]) -> str:
+    shown = ", ".join(choices[:8])
+    return f"{shown}, ..." if len(choices) > 8 else shown or "there are none"

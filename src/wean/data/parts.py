@@ -22,12 +22,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from wean.data.columns import COLUMNS, SCHEMA, Step, table_of
-from wean.data.demonstrations import writing
+from wean.data.demonstrations import COLUMNS, ROW_GROUP, SCHEMA, Step, table_of
+from wean.data.files import writing
 from wean.errors import UsageError, WeanError
 
 BLOCK = 25  # episodes: the same however many processes play, since what runs side by side is the same then
-_ROW_GROUP = 16_384  # rows that are written at once
 
 
 class Parts:
@@ -169,7 +168,7 @@ def _job_of(path: Path) -> tuple[str, str]:
 
 def _write(path: Path, tables: Sequence[pa.Table], metadata: Mapping[Any, Any]) -> None:
     table = pa.concat_tables([table.replace_schema_metadata(metadata) for table in tables])
-    pq.write_table(table, path, compression="zstd", row_group_size=_ROW_GROUP)
+    pq.write_table(table, path, compression="zstd", row_group_size=ROW_GROUP)
 
 
 def _read(path: Path) -> pa.Table:

@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from wean.data.files import writing
 from wean.errors import UsageError, WeanError
 
 SCHEMA = "wean-trajectories/1"
@@ -27,8 +28,6 @@ def write_paths(path: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[st
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-    from wean.data.demonstrations import writing
 
     kinds = {name: pa.string() for name in _TEXTS}
     kinds |= {"variation": pa.int64(), "step": pa.int64(), "score": pa.float64()}

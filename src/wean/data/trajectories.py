@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wean.data.lines import Lines, read_lines
+from wean.data.files import Lines, read_lines
 from wean.data.paths import read_paths
 from wean.errors import UsageError
 

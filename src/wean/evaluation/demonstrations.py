@@ -11,7 +11,7 @@ import numpy as np
 
 from wean.agents.policy import Policy
 from wean.agents.references import EpsilonPolicy
-from wean.data.columns import Step
+from wean.data.demonstrations import Step
 from wean.data.parts import BLOCK, Blocks
 from wean.errors import WeanError
 from wean.evaluation.playing import Observer, play

@@ -13,7 +13,7 @@ import torch
 
 from wean.agents.policy import Policy
 from wean.agents.references import reference
-from wean.data.lines import read_lines
+from wean.data.files import read_lines
 from wean.errors import UsageError, WeanError
 from wean.evaluation.playing import Episode, Observer, play
 from wean.evaluation.scores import Episodes, Scores, llm_counts

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from wean.data.demonstrations import writing
+from wean.data.files import writing
 from wean.data.parts import Parts
 from wean.data.paths import path_metadata, write_paths
 from wean.errors import UsageError, WeanError

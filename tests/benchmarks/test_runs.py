@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from finished_runs import Line, Runs
+from runs import Line, Runs
 
 LINE = Line("dqn-50", "dqn", "fifty steps", ("FrozenLake",), seeds=3, overrides=("total_timesteps=50",))
 

@@ -1,11 +1,13 @@
-"""Lines of JSON files that may be packed, and may have been cut off while they were written."""
+"""Files: JSONL that may be packed or cut off, and files that are written whole or not at all."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import os
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,3 +65,24 @@ def _text_lines(path: Path) -> Iterator[tuple[int, str, bool]]:
     with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             yield number, line, line.endswith("\n")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Gives the name of an unfinished file, which gets the name `path` when all went well and vanishes otherwise.
+
+    Raises:
+        WeanError: If the file system refuses.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield unfinished
+        with unfinished.open("rb") as file:
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        raise WeanError(f"cannot write {path} ({error.strerror or error}); free some space or choose another") from None
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
