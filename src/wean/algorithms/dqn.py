@@ -40,7 +40,7 @@ Backup = Literal["max", "expectation", "kl"]
 class Exploration(BaseModel):
     """Share of the steps at which the prior alone acts (without one: the uniform distribution), falling linearly."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     start: float = Field(1.0, ge=0, le=1)
     """Share at the first step."""
@@ -69,7 +69,7 @@ class DQNConfig(BaseModel):
         'max'
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     total_timesteps: int = Field(100_000, gt=0)
     """Environment steps to train for, all members counted."""

@@ -23,7 +23,7 @@ from wean.students.text.student import TextStudent
 class FinetuneConfig(BaseModel):
     """Settings of sub-goal distillation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     data: str = "scienceworld-short"
     """Demonstrations: a JSONL (.gz too) or Parquet file, or wean's: `scienceworld-short`, `-train`, `scienceworld`."""

@@ -40,7 +40,7 @@ class ImitationConfig(BaseModel):
         1
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     total_timesteps: int = Field(100_000, gt=0)
     """Environment steps to label, all members and rounds counted: the number of teacher labels."""

@@ -38,7 +38,7 @@ _UPDATES = 1000  # calls of `on_update` in a run
 class OfflineConfig(BaseModel):
     """What every method that learns from a file has in common."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     data: str = ""
     """The file of demonstrations; `wean demos TASK` writes one."""

@@ -43,7 +43,7 @@ class PPOConfig(BaseModel):
         0.9
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     total_timesteps: int = Field(200_000, gt=0)
     """Environment steps to train for, all members counted."""

@@ -51,7 +51,7 @@ def kl_to_prior(logits: Tensor, prior: Tensor, advised: Tensor) -> Tensor:
 class Schedule(BaseModel):
     """The weight of the teacher's loss over a training run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     kind: Literal["linear", "cosine", "exponential", "matching", "constant"] = "linear"
     """Shape: linear, cosine or exponential decay, constant, or matching (falls as the student nears the teacher)."""

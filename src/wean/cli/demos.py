@@ -111,15 +111,17 @@ def _write_episodes(
     """Writes episodes that a policy plays."""
     from wean.data.parts import Blocks
     from wean.evaluation.demonstrations import DemoPlan, demonstrate
-    from wean.experiment.build import success_return
     from wean.tasks.registration import make_task
+    from wean.tasks.vector import SerialTasks
 
     task = writing.task
     told = who.name if who.name != "teacher" else f"teacher {who.model or 'recorded:doorkey'}"
     told = told if epsilon == 0 else f"{told}, epsilon {epsilon:g}"
     path = writing.out or Path("demos") / f"{task.split('/')[-1].removesuffix('-v0')}-{Path(who.name).name}.parquet"
     make_policy = partial(_make_policy, who)
-    plan = DemoPlan(task, partial(make_task, task), told, make_policy, epsilon, seed, success_return(task))
+    make = partial(make_task, task)
+    threshold = SerialTasks([make]).reward_threshold
+    plan = DemoPlan(task, make, told, make_policy, epsilon, seed, threshold)
     job = {"task": task, "policy": told, "episodes": episodes, "share": successful, "seed": seed}
     blocks = Blocks(path, job, writing.resume)
     if not blocks.finished:

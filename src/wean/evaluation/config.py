@@ -12,7 +12,7 @@ from wean.students.no_repeat import Acting
 class EvaluationConfig(BaseModel):
     """How the student is evaluated, during training and after it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     acting: Acting = "sampled"
     """How the shipped student acts: draws, takes the most probable action, or that without going in circles."""

@@ -241,9 +241,3 @@ def make_term(config: RunConfig, model: LanguageModel | None, asking: GatedTeach
     if asking is None:
         raise UsageError(f"{config.method.name} asks no language model; take the method beacons or lmgt")
     return SubgoalReward(asking.advise)
-
-
-def success_return(task: str) -> float | None:
-    """The return from which an episode counts as success: Gymnasium's `reward_threshold`; None for "positive"."""
-    spec = make_task(task).spec
-    return None if spec is None else spec.reward_threshold

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any
 
@@ -41,7 +41,7 @@ _GONE = ("num_envs",)  # settings that earlier versions wrote for algorithms whi
 class RunConfig(BaseModel):
     """Everything that determines a run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     method: Annotated[InstanceOf[Method], BeforeValidator(find_method), PlainSerializer(lambda method: method.name)]
     """The preset."""
@@ -284,16 +284,8 @@ def _check(key: str, value: Any, known: Sequence[str]) -> None:
 
 def _keys(config_type: type[BaseModel]) -> list[str]:
     """Every dotted key of a run with this algorithm."""
-    of_sections = [f"{section}.{name}" for section, known in SECTIONS.items() for name in _fields(known)]
-    return [*_fields(config_type), *_TOP, *of_sections]
-
-
-def _fields(config_type: type[BaseModel]) -> Iterator[str]:
-    for name, field in config_type.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from (f"{name}.{inner}" for inner in _fields(field.annotation))
-        else:
-            yield name
+    of_sections = [f"{section}.{name}" for section, known in SECTIONS.items() for name in describe_fields(known)]
+    return [*describe_fields(config_type), *_TOP, *of_sections]
 
 
 def _first_error(error: ValidationError) -> str:
@@ -302,29 +294,12 @@ def _first_error(error: ValidationError) -> str:
     return f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}, not {first['input']!r}"
 
 
-def describe_fields(config_type: type[BaseModel]) -> Mapping[str, tuple[str, Any]]:
-    """Every dotted key of a configuration with its one-line description and its default, for `--help`."""
-    import ast
-    import inspect
-    import textwrap
-
+def describe_fields(config_type: type[BaseModel]) -> dict[str, tuple[str, Any]]:
+    """Every dotted key of a configuration with its one-line description and its default."""
     found: dict[str, tuple[str, Any]] = {}
-    lines: dict[str, str] = {}
-    for owner in reversed(config_type.__mro__[: config_type.__mro__.index(BaseModel)]):  # inherited fields first
-        body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
-        assert isinstance(body, ast.ClassDef)
-        for node, following in zip(body.body, body.body[1:], strict=False):
-            if (
-                isinstance(node, ast.AnnAssign)
-                and isinstance(node.target, ast.Name)
-                and isinstance(following, ast.Expr)
-                and isinstance(following.value, ast.Constant)
-            ):
-                lines[node.target.id] = str(following.value.value)
     for name, field in config_type.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            inner = describe_fields(field.annotation)
-            found |= {f"{name}.{key}": value for key, value in inner.items()}
+            found |= {f"{name}.{key}": value for key, value in describe_fields(field.annotation).items()}
         else:
-            found[name] = (lines.get(name, ""), field.default)
+            found[name] = (field.description or "", field.default)
     return found

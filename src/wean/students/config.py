@@ -14,7 +14,7 @@ Goal = Literal["none", "position", "object", "language"]
 class StudentConfig(BaseModel):
     """What kind of network a student is, and how large."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     kind: str = "auto"
     """Network: `grid` on a remembered map, `dense` on a flattened array; `auto` takes what the task declares."""
