@@ -30,7 +30,7 @@ def make(**kwargs):
     return DescribedTask(env, describe)
 
 
-gym.register("town/Taxi-v0", make)
+gym.register("town/Taxi-v0", make, reward_threshold=0.01)
 
 ANSWERS = {
     "The next stop is north.": {"north": 0.8, "east": 0.1, "west": 0.1},

@@ -6,13 +6,29 @@ from collections.abc import Iterable
 
 
 class WeanError(Exception):
-    """Something failed that the user can mend; the command line prints it as one line and exits with 1."""
+    """Something failed that the user can mend; the command line prints it as one line and exits with 1.
+
+    Example:
+        >>> try:
+        ...     wean.load("nowhere")
+        ... except WeanError as error:
+        ...     print(error)
+        nowhere holds no student (config.json is missing); train one first
+    """
 
     exit_code = 1
 
 
 class UsageError(WeanError):
-    """The user asked for something that does not exist or cannot be; the command line exits with 2."""
+    """The user asked for something that does not exist or cannot be; the command line exits with 2.
+
+    Example:
+        >>> try:
+        ...     wean.make("SimpleDorKey")
+        ... except UsageError as error:
+        ...     print(error)
+        unknown task 'SimpleDorKey'; did you mean 'SimpleDoorKey'?
+    """
 
     exit_code = 2
 

@@ -1,4 +1,4 @@
-"""The door to transformers: one clear error where the extra is missing, and silence while it works."""
+"""Packages that only an extra installs: one clear error where one is missing, and transformers kept quiet."""
 
 from __future__ import annotations
 
@@ -11,25 +11,16 @@ from typing import Any
 
 from wean.errors import UsageError
 
-_NAMES = ("transformers", "tokenizers", "accelerate", "gguf", "sentencepiece")
-
 
 def require(name: str, *, extra: str = "lm") -> Any:
-    """Import a package that only an extra of wean installs.
-
-    Args:
-        name: Module to import, for example `transformers`.
-        extra: The extra that brings it.
-
-    Returns:
-        The imported module.
+    """Imports a module that only an extra of wean installs, for example `transformers`.
 
     Raises:
-        UsageError: The package is not installed; the message names the pip command.
+        UsageError: It is not installed; the message names the pip command.
     """
     try:
         with warnings.catch_warnings():
-            # Import-time deprecation notes of third parties say nothing that a user of wean could act on.
+            # A user of wean cannot act on deprecation warnings of third parties.
             warnings.simplefilter("ignore")
             return import_module(name)
     except ModuleNotFoundError as error:

@@ -48,8 +48,8 @@ def wean(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
         (("random", *ROOM, "--only", "boil"), "--only is for tasks in words; SimpleDoorKey is none"),
         (("oracle", *ROOM, "--data", "scienceworld"), "oracle plays tasks in words; SimpleDoorKey is none"),
         (("random", *ROOM, "advice.mode=argmax"), "advice.mode=argmax is for teacher (advice.*), prior (prior.*) and"),
-        (("teacher", *ROOM, "advice.mod=argmax"), "no setting 'advice.mod' here; did you mean 'advice.mode'?"),
-        (("teacher", *ROOM, "prior.k=3"), "no setting 'prior.k' here; there are advice."),
+        (("teacher", *ROOM, "advice.mod=argmax"), "unknown key 'advice.mod'; did you mean 'advice.mode'?"),
+        (("teacher", *ROOM, "prior.k=3"), "unknown key 'prior.k'; there are advice."),
         (("teacher", *ROOM, "advice.mode=loud"), "advice.mode: input should be"),
         (("teacher", *ROOM, "advice.mode"), "'advice.mode' is not key=value"),
         (("llm-agent", *ROOM, "advice.mode=argmax"), "llm-agent uses advice.temperature alone; leave the others out"),
@@ -70,7 +70,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(wean, arguments: tuple[str, 
 
 def test_settings_of_a_teacher_are_read_as_those_of_a_run(wean) -> None:  # type: ignore[no-untyped-def]
     results = [
-        json.loads(wean("teacher", *mode, "--task", "LavaDoorKey", "--episodes", "4", "--json")[1])
+        json.loads(wean("teacher", *mode, "--task", "ColoredDoorKey", "--episodes", "6", "--json")[1])
         for mode in ((), ("advice.mode=soft",), ("advice.mode=argmax",))
     ]
     assert results[0]["return"] == results[1]["return"] != results[2]["return"]

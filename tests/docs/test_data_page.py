@@ -32,5 +32,5 @@ def test_every_column_and_option_is_on_the_page() -> None:
 
     from wean.cli.demos import demos
 
-    for option in set(inspect.signature(demos).parameters) - {"task", "model", "settings"}:
+    for option in set(inspect.signature(demos).parameters) - {"task", "model", "settings", "context"}:
         assert f"`--{option.removeprefix('as_').replace('_', '-')}`" in PAGE

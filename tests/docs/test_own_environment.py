@@ -112,7 +112,7 @@ def test_the_commands_work_as_they_stand(folder: Path) -> None:
     results = [wean(folder, line.replace("total_timesteps=100000", short)) for line in COMMANDS]
     assert sum(short in line.replace("total_timesteps=100000", short) for line in COMMANDS) == 1
     student, teacher = json.loads(results[0]), json.loads(results[1])
-    assert student["schema"] == teacher["schema"] == "wean-eval/1"
+    assert student["schema"] == teacher["schema"] == "wean-eval/2"
     assert student["success"]["mean"] >= 0.9 > 0.5 > teacher["success"]["mean"]
     assert teacher["llm"]["replayed"] == 10
     again = json.loads((folder / "runs" / "again" / "summary.json").read_text())

@@ -1,6 +1,7 @@
 """Recorded episodes of any environment: without a picture or words where it has none."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -9,6 +10,7 @@ import pytest
 from small_tasks import Corridor
 from wean.agents.references import RandomPolicy
 from wean.evaluation.recording import record
+from wean.tasks.registration import make_task
 
 
 @pytest.fixture
@@ -20,13 +22,13 @@ def plain() -> Iterator[str]:
 
 
 def steps_of(task: str) -> list[dict[str, Any]]:
-    recorded = record(RandomPolicy(), task, [1])
+    recorded = record(RandomPolicy(), partial(make_task, task), [1])
     (episode,) = recorded["episodes"]
     return list(episode["steps"])
 
 
 def test_a_room_is_recorded_with_pictures_and_words() -> None:
-    steps = record(RandomPolicy(), "SimpleDoorKey", [10_000])["episodes"][0]["steps"]
+    steps = record(RandomPolicy(), partial(make_task, "SimpleDoorKey"), [10_000])["episodes"][0]["steps"]
     assert all(step["frame"].startswith("data:image/png;base64,") for step in steps)
     assert steps[0]["text"].startswith("The robot has seen ")
     assert steps[0]["action"] in steps[0]["probabilities"]

@@ -34,7 +34,7 @@ def evaluation(
     ms: float | None = 0.06,
 ) -> dict[str, Any]:
     return {
-        "schema": "wean-eval/1",
+        "schema": "wean-eval/2",
         "task": "SimpleDoorKey",
         "policy": policy,
         "episodes": episodes,

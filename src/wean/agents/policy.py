@@ -26,6 +26,15 @@ class Policy:
     A subclass implements `probabilities`, or `decide` where actions are not drawn from a distribution. Every episode
     brings its own random numbers, so that what happens in it does not depend on the others.
 
+    Example:
+        >>> class First(Policy):
+        ...     name = "first"
+        ...
+        ...     def decide(self, tasks, which, observations, draws):
+        ...         return [0 for _ in which]
+        >>> wean.evaluate(First(), "FrozenLake4x4", episodes=5).policy
+        'first'
+
     Attributes:
         name: What tables and JSON call it.
     """

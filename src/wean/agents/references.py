@@ -25,8 +25,10 @@ class RandomPolicy(Policy):
         self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """See `Policy.probabilities`."""
-        counts = np.array(action_counts(tasks, which))
-        probabilities: NDArray[np.float64] = (np.arange(counts.max()) < counts[:, None]) / counts[:, None]
+        counts = action_counts(tasks, which)
+        probabilities = np.zeros((len(which), max(counts)))
+        for row, count in zip(probabilities, counts, strict=True):
+            row[:count] = 1 / count
         return probabilities
 
 
@@ -207,12 +209,12 @@ class PriorPolicy(Policy):
             probability[: len(row)] = row if row.any() else 1 / len(row)
         if self._expert is not None:
             best = self._expert.probabilities(tasks, which, observations, draws)
-            supported = [bool(row.any()) for row in (best > 0) & (probabilities > 0)]
-            for index, row, fine in zip(which, rows, supported, strict=True):
+            supported = (best > 0) & (probabilities > 0)
+            for place, index in enumerate(which):
                 stats = self._stats[index]
                 stats["moments"] += 1
-                stats["silent"] += int(not row.any())
-                stats["unsupported"] += int(not fine)
+                stats["silent"] += int(not rows[place].any())
+                stats["unsupported"] += int(not supported[place].any())
         return probabilities
 
 

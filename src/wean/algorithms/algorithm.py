@@ -24,6 +24,10 @@ Unit = Literal["env_steps", "gradient_steps", "tokens"]
 class Update(NamedTuple):
     """What one update reports.
 
+    Example:
+        >>> Update(1_024, {"losses/value_loss": 0.1}).done
+        1024
+
     Attributes:
         done: Progress so far, in the algorithm's unit.
         metrics: Measured values by name.
@@ -77,50 +81,71 @@ class Given:
 class Algorithm(Protocol):
     """A learning rule at work on a student, which it trains in place.
 
+    A learning rule of one's own subclasses this and gives `Config`, `unit`, `done`, `total` and `learn`; the rest has
+    defaults. docs/your-own-algorithm.md has one.
+
+    Example:
+        >>> class Nothing(Algorithm):
+        ...     unit, done, total = "gradient_steps", 0, 0
+        ...
+        ...     def learn(self, on_update=None):
+        ...         "Learns nothing."
+        >>> Nothing().matching
+        False
+
     Attributes:
         Config: The class of its settings. They have `num_envs`, and `guidance`: "advice" for a teacher's plans,
             "prior" for a prior over the actions.
         needs: What it wants of the run.
+        unit: What `done` and `total` count.
+        done: Progress so far.
+        total: Progress at which learning ends.
         matched: The student's success over the teacher's on the seeds for choices; set by the run, read by schedules.
     """
 
     Config: ClassVar[type[Any]]
-    needs: ClassVar[Needs]
-    matched: float
-
-    @classmethod
-    def make(cls, given: Given) -> Algorithm:
-        """Makes it from the parts of a run."""
-
-    @property
-    def matching(self) -> bool:
-        """Whether a schedule reads `matched`."""
+    needs: ClassVar[Needs] = Needs()
+    matched: float = 0.0
 
     @property
     def unit(self) -> Unit:
-        """What `done` and `total` count."""
+        """See the class."""
 
     @property
     def done(self) -> int:
-        """Progress so far, in `unit`."""
+        """See the class."""
 
     @property
     def total(self) -> int:
-        """Progress at which learning ends, in `unit`."""
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        """Seconds spent so far, by activity."""
-
-    @property
-    def teacher_weight(self) -> float:
-        """The current weight of the teacher's guidance."""
+        """See the class."""
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
         """Trains to the end; calls `on_update` after every update."""
 
+    @classmethod
+    def make(cls, given: Given) -> Algorithm:
+        """Makes it from the parts of a run."""
+        make: Callable[..., Algorithm] = cls
+        return make(given.student, given.tasks, given.config, given.guide, given.seed)
+
+    @property
+    def matching(self) -> bool:
+        """Whether a schedule reads `matched`."""
+        return False
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds spent so far, by activity."""
+        return {}
+
+    @property
+    def teacher_weight(self) -> float:
+        """The current weight of the teacher's guidance."""
+        return 0.0
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that a resumed run needs beside the student: tensors, and JSON values."""
+        return {}, {}
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Continues from `state`."""

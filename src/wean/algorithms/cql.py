@@ -23,7 +23,12 @@ from wean.teachers.priors import Prior
 
 
 class CQLConfig(OfflineConfig):
-    """Settings of CQL, with and without a prior."""
+    """Settings of CQL, with and without a prior.
+
+    Example:
+        >>> CQLConfig(data="kitchen.parquet", gradient_steps=300).cql_coef
+        1.0
+    """
 
     gamma: float = Field(0.97, ge=0, le=1)
     """Discount per step."""
@@ -63,6 +68,18 @@ def conservative_term(values: Tensor, actions: Tensor, prior: Tensor) -> Tensor:
 
 class CQL(Offline):
     """Trains a student of action values on recorded steps, with a prior or without; see `Offline`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from wean.data.demonstrations import Step, read_demonstrations, write_demonstrations
+        >>> from wean.students.action_values import TableValues
+        >>> moves = ("wait", "go")
+        >>> steps = [Step(0, 0, 0, "at the door", moves, "go", 1.0, True, False, True, "inside", moves, 1)]
+        >>> write_demonstrations(Path("door.parquet"), steps, task="Door", goal="Go in.", policy="expert")
+        >>> cql = CQL(TableValues(2), read_demonstrations(Path("door.parquet")), CQLConfig(gradient_steps=10))
+        >>> cql.learn()
+        >>> cql.done
+        10
 
     Args:
         student: Trained in place.

@@ -62,7 +62,12 @@ def needs_temperature(backup: Backup, info: ValidationInfo) -> Backup:
 
 
 class DQNConfig(BaseModel):
-    """Settings of DQN, with and without a prior."""
+    """Settings of DQN, with and without a prior.
+
+    Example:
+        >>> DQNConfig(backup="max").backup
+        'max'
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -138,6 +143,14 @@ def td_errors(taken: Tensor, rewards: Tensor, discounts: Tensor, following: Tens
 
 class DQN:
     """Trains a student of action values on tasks, with a prior or without.
+
+    Example:
+        >>> from wean.students.action_values import TableValues
+        >>> tasks = wean.SerialTasks([lambda: wean.make("FrozenLake4x4")] * 4)
+        >>> dqn = DQN(TableValues(4), tasks, DQNConfig(total_timesteps=200, num_envs=4, learning_starts=40))
+        >>> dqn.learn()
+        >>> dqn.done
+        200
 
     Args:
         student: Trained in place.

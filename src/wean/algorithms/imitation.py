@@ -33,7 +33,12 @@ from wean.tasks.vector import Tasks
 
 
 class ImitationConfig(BaseModel):
-    """Settings of behaviour cloning (`rounds` 1) and DAgger."""
+    """Settings of behaviour cloning (`rounds` 1) and DAgger.
+
+    Example:
+        >>> ImitationConfig(rounds=1).rounds  # behaviour cloning
+        1
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -60,6 +65,16 @@ class ImitationConfig(BaseModel):
 
 class Imitation:
     """Trains a student on a teacher's labels.
+
+    Example:
+        >>> tasks = wean.SerialTasks([lambda: wean.make("FrozenLakeDry")] * 4)
+        >>> student = wean.make_student(tasks.observation_space, tasks.action_space)
+        >>> teacher = wean.Teacher(lambda situations: [{"right": 0.5, "down": 0.5}] * len(situations))
+        >>> settings = ImitationConfig(total_timesteps=256, num_envs=4, rounds=2, updates=20)
+        >>> imitation = Imitation(student, tasks, settings, teacher)
+        >>> imitation.learn()
+        >>> imitation.done
+        256
 
     Args:
         student: Trained in place.

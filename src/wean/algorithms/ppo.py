@@ -36,7 +36,12 @@ from wean.tasks.vector import Tasks
 
 
 class PPOConfig(BaseModel):
-    """Settings of PPO; the defaults are vetted on the door-key rooms."""
+    """Settings of PPO; the defaults are vetted on the door-key rooms.
+
+    Example:
+        >>> PPOConfig(total_timesteps=60_000, gamma=0.9).gamma
+        0.9
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -163,6 +168,14 @@ def gae(
 
 class PPO:
     """Trains a student on tasks, with a teacher or without.
+
+    Example:
+        >>> tasks = wean.SerialTasks([lambda: wean.make("FrozenLake4x4")] * 4)
+        >>> student = wean.make_student(tasks.observation_space, tasks.action_space)
+        >>> ppo = PPO(student, tasks, PPOConfig(total_timesteps=256, num_envs=4), seed=1)
+        >>> ppo.learn()
+        >>> ppo.done
+        256
 
     Args:
         student: Trained in place.

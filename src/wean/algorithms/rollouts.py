@@ -60,6 +60,28 @@ class Rollout:
     teacher: NDArray[np.float32]
     advised: NDArray[np.bool_]
 
+    @classmethod
+    def empty(
+        cls, steps: int, observations: NDArray[Any], first_state: Tensor, num_actions: int, with_teacher: bool
+    ) -> Rollout:
+        """Zeros for T steps of members with observations (N, ...) and memory (N, memory_size)."""
+        members, asked = len(observations), steps if with_teacher else 0
+        return cls(
+            observations=np.zeros((steps, *observations.shape), observations.dtype),
+            starts=np.zeros((steps, members), bool),
+            actions=np.zeros((steps, members), np.int64),
+            log_probs=np.zeros((steps, members)),
+            values=np.zeros((steps, members)),
+            rewards=np.zeros((steps, members)),
+            term_rewards=np.zeros((steps, members)),
+            ended=np.zeros((steps, members), bool),
+            cut_values=np.zeros((steps, members)),
+            last_values=np.zeros(members),
+            first_state=first_state.clone(),
+            teacher=np.zeros((asked, members, num_actions), np.float32),
+            advised=np.zeros((asked, members), bool),
+        )
+
 
 def alone(columns: dict[str, Tensor]) -> dict[str, Tensor]:
     """Columns (T, N, ...) as (1, T * N, ...): for a student without memory every step stands alone."""
@@ -111,22 +133,7 @@ class Collector:
             The rollout; its log-probabilities are those of the mixture of student and teacher that acted.
         """
         tasks, members, actions_ = self.tasks, self.tasks.num, self.student.num_actions
-        asked = num_steps if teacher is not None else 0
-        rollout = Rollout(
-            observations=np.zeros((num_steps, *self._observations.shape), self._observations.dtype),
-            starts=np.zeros((num_steps, members), bool),
-            actions=np.zeros((num_steps, members), np.int64),
-            log_probs=np.zeros((num_steps, members)),
-            values=np.zeros((num_steps, members)),
-            rewards=np.zeros((num_steps, members)),
-            term_rewards=np.zeros((num_steps, members)),
-            ended=np.zeros((num_steps, members), bool),
-            cut_values=np.zeros((num_steps, members)),
-            last_values=np.zeros(members),
-            first_state=self._state.clone(),
-            teacher=np.zeros((asked, members, actions_), np.float32),
-            advised=np.zeros((asked, members), bool),
-        )
+        rollout = Rollout.empty(num_steps, self._observations, self._state, actions_, teacher is not None)
         term = self.term if with_term else None
         if term is not None and not self._begun:
             term.begin(tasks, self._members)

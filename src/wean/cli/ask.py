@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 def ask(
     task: Annotated[str, typer.Argument(help="Short name or registered id of the task.")],
     model: Annotated[str, typer.Option(help="The language model to ask.")] = "recorded:doorkey",
-    elicitation: Annotated[str, typer.Option(help="How it is asked: verbalized, samples, logprobs.")] = "verbalized",
-    temperature: Annotated[float | None, typer.Option(help="Its sampling temperature; its own by default.")] = None,
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes of random skills in which situations are met.")] = 50,
+    elicitation: Annotated[
+        str, typer.Option(help="How uncertainty is obtained: verbalized, samples, logprobs.")
+    ] = "verbalized",
+    temperature: Annotated[float | None, typer.Option(help="Sampling temperature; the model's own by default.")] = None,
+    episodes: Annotated[
+        int, typer.Option(min=1, help="Episodes of random skills whose situations are asked about.")
+    ] = 50,
     unanswered: Annotated[
         Path | None, typer.Option(help="Write the questions that a recorded model lacks to this JSONL file.")
     ] = None,
@@ -76,9 +80,8 @@ def _print(result: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(
-        title=f"What {result['llm']['model']} says in {result['task']}", title_justify="left", show_lines=True
-    )
+    title = f"Advice of {result['llm']['model']} in {result['task']}"
+    table = Table(title=title, title_justify="left", show_lines=True)
     table.add_column("situation", ratio=2)
     table.add_column("plans", ratio=3)
     table.add_column("met", justify="right")

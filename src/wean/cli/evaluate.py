@@ -154,7 +154,7 @@ def _check_options(who: str, kind: Kind, given: Mapping[str, Any]) -> None:
         if given[name] not in (None, *values):
             raise UsageError(f"--{name} is one of {', '.join(values)}, not {given[name]!r}")
     for name, value in given.items():
-        if value not in (None, False) and name not in kind.uses:
+        if value is not None and value is not False and name not in kind.uses:
             option = f"--{name}" if name != "settings" else ", ".join(value)
             raise UsageError(f"{option} is for {_FOR[name]}; {who} is none")
 

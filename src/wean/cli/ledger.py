@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from wean.llm.ledger import Ledger
 
 app = typer.Typer(
-    name="ledger",
-    help="What was asked of language models, what it cost, and answers in and out.",
+    name="ledger", help="Questions to language models, their answers and cost: statistics, export, import."
 )
 
 LedgerOption = Annotated[

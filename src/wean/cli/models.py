@@ -14,7 +14,7 @@ _JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object (sche
 
 @app.command("list")
 def list_models(as_json: _JSON = False) -> None:
-    """What there is, and what is already in the cache."""
+    """List the models, and which are in the cache."""
     import json
 
     from wean.lm import packages

@@ -77,7 +77,13 @@ def succeeded(
 
 @dataclass(frozen=True)
 class Scores:
-    """What a policy reached in episodes of a task."""
+    """What a policy reached in episodes of a task.
+
+    Example:
+        >>> scores = wean.evaluate("expert", "FrozenLakeDry", episodes=20)
+        >>> scores.success.mean
+        1.0
+    """
 
     task: str
     """Name of the task."""

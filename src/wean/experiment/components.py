@@ -257,7 +257,7 @@ class RLComponents:
             if isinstance(self.judges, AskOrAct)
             else {name: self._judged(policy) for name, policy in self.references().items()}
         )
-        learning = sum(algorithm.seconds.values())
+        learning = sum(algorithm.seconds.values()) or so_far["wall_seconds"]  # an own algorithm need not say
         summary = {
             **so_far,
             "steps_per_second": algorithm.done / learning,

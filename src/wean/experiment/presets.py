@@ -30,6 +30,11 @@ BUILD_TEXT = "wean.experiment.build_text:build"
 class Method:
     """One preset.
 
+    Example:
+        >>> short = Method("short-ppo", "Little PPO", "our own", "wean.algorithms.ppo:PPO", {"total_timesteps": 1_000})
+        >>> short.teaches
+        True
+
     Attributes:
         name: What the command line calls it.
         title: One line that says what it is.

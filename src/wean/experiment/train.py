@@ -1,4 +1,4 @@
-"""Training and loading from Python: what `wean.train` and `wean.load` do."""
+"""Training, loading and evaluating from Python: `wean.train`, `wean.load` and `wean.evaluate`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ from typing import Any
 
 from torch import nn
 
-from wean.agents.policy import Policy, load_policy
+from wean.agents.policy import Policy, load_policy, policy_of
+from wean.agents.references import PriorPolicy, TeacherPolicy
 from wean.agents.text_student import TextStudentPolicy
 from wean.errors import UsageError
+from wean.evaluation.evaluate import evaluate as play_episodes
+from wean.evaluation.scores import Scores
 from wean.experiment.build import read_config
 from wean.experiment.presets import Method, find_method
 from wean.experiment.runner import Progress, Runner, default_folder
 from wean.experiment.settings import resolve
 from wean.llm import Budget, Ledger
 from wean.llm.model import LanguageModel
+from wean.students.action_values import ActionValues
 from wean.students.no_repeat import Acting
+from wean.students.student import Student
 from wean.students.text.student import is_text_student, load_ensemble
 from wean.tasks.registration import short_name
+from wean.tasks.splits import FINAL_SEED
 from wean.tasks.vector import MakeTask
 from wean.teachers.priors import Prior
 from wean.teachers.teacher import Teacher
@@ -29,6 +35,12 @@ from wean.teachers.teacher import Teacher
 @dataclass(frozen=True)
 class Run:
     """A finished run.
+
+    Example:
+        >>> few = {"episodes": 10, "curve_points": 2, "curve_episodes": 10}
+        >>> run = train("ppo", "FrozenLake4x4", total_timesteps=2_048, out="runs/few", evaluation=few)
+        >>> run.folder.name
+        'few'
 
     Attributes:
         folder: The run folder.
@@ -62,10 +74,11 @@ def train(
 ) -> Run:
     """Trains a student and writes a run folder with it, its scores and a report.
 
-    ```python
-    run = train("ppo", "FrozenLake4x4", total_timesteps=20_000, out="runs/lake", evaluation={"episodes": 100})
-    policy = run.policy()
-    ```
+    Example:
+        >>> few = {"episodes": 10, "curve_points": 2, "curve_episodes": 10}
+        >>> run = train("ppo", "FrozenLake4x4", total_timesteps=2_048, out="runs/lake", evaluation=few)
+        >>> run.summary["env_steps"]
+        2048
 
     Args:
         method: A preset, or its name (`wean list methods`).
@@ -123,6 +136,14 @@ def train(
 def load(path: str | Path, acting: Acting | None = None) -> Policy:
     """Loads a trained student as a policy.
 
+    Example:
+        >>> few = {"episodes": 10, "curve_points": 2, "curve_episodes": 10}
+        >>> _ = train("ppo", "FrozenLake4x4", total_timesteps=2_048, out="runs/small", evaluation=few)
+        >>> policy = load("runs/small")
+        >>> policy.reset(seed=1)
+        >>> policy.act(0) in range(4)
+        True
+
     Args:
         path: A run folder, or a student's folder.
         acting: How it acts; as its run ships it by default.
@@ -138,6 +159,60 @@ def load(path: str | Path, acting: Acting | None = None) -> Policy:
     if acting is None and (student.parent / "config.yaml").exists():
         acting = read_config(student.parent).evaluation.acting
     return load_policy(student, acting)
+
+
+def evaluate(
+    policy: Policy | Student | ActionValues | Teacher | Prior | str | Path,
+    make: str | MakeTask,
+    episodes: int = 500,
+    seed: int = FINAL_SEED,
+    *,
+    workers: int = 1,
+    out: str | Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Scores:
+    """Plays held-out episodes and returns their scores.
+
+    Example:
+        >>> scores = evaluate("random", "FrozenLake4x4", episodes=20)
+        >>> scores.lengths.low <= scores.lengths.mean <= scores.lengths.high
+        True
+
+    Args:
+        policy: A policy; a student, a teacher or a prior, which acts alone; a run folder; or the name of a policy that
+            needs nothing but the task: `random`, `random-skills`, `expert`, `explorer`.
+        make: Name of the task, or a function that makes it.
+        episodes: Number of episodes.
+        seed: Reset seed of the first; 10,000 and up are wean's held-out seeds.
+        workers: Processes that play; with more than one, `policy` and `make` must survive pickling.
+        out: JSONL file to which finished episodes are written, and from which a stopped evaluation goes on.
+        progress: Called with the number of finished episodes.
+
+    Raises:
+        UsageError: There is no such policy or task, or `out` holds something else.
+        WeanError: `out` cannot be written, or a process died.
+    """
+    file = None if out is None else Path(out)
+    return play_episodes(_policy(policy), make, episodes, seed, workers=workers, out=file, progress=progress)
+
+
+def _policy(policy: Any) -> Policy | str:
+    """The policy that something is when it acts."""
+    match policy:
+        case Teacher():
+            return TeacherPolicy(policy)
+        case Prior():
+            return PriorPolicy(policy)
+        case Student() | ActionValues():
+            return policy_of(policy, "sampled" if isinstance(policy, Student) else "greedy")
+        case Path():
+            return load(policy)
+        case str() if Path(policy).is_dir():
+            return load(policy)
+        case str() | Policy():
+            return policy
+        case _:
+            raise UsageError(f"{policy!r} is no policy; give a policy, a student, a teacher, a prior, or a run folder")
 
 
 def _teacher(preset: Method, teacher: Any) -> tuple[str | None, Any]:

@@ -81,6 +81,9 @@ class Budget:
     there, so that concurrent answers do not exceed the limit together. Answers from the ledger are free. A limit of 0
     means that nothing may be asked live.
 
+    Example:
+        >>> budget = Budget(calls=100, dollars=0.5)
+
     Args:
         dollars: Most dollars; needs a model whose price is known.
         tokens: Most tokens, read and written together.

@@ -45,6 +45,15 @@ class Claimed:
 class Ledger:
     """Answers by question and sample number; safe to share between threads, and the file between processes.
 
+    Example:
+        >>> from wean.llm import scripted_model
+        >>> with Ledger(":memory:") as ledger:
+        ...     model = scripted_model(lambda messages: "a key", name="seer", ledger=ledger)
+        ...     question = [{"role": "user", "content": "What opens the door?"}]
+        ...     first, again = model.generate([question]), model.generate([question])
+        ...     model.counts.asked, model.counts.replayed
+        (1, 1)
+
     Args:
         path: The file, or ":memory:" for one that is forgotten; default `default_ledger_path()`.
         replay_only: Nothing may be asked live: a question without a stored answer is noted and is an error.

@@ -36,6 +36,10 @@ def open_model(
 ) -> LanguageModel:
     """Opens a language model.
 
+    Example:
+        >>> open_model("recorded:doorkey").name
+        'recorded:doorkey'
+
     Args:
         name: `openai:gpt-5`, `http://localhost:8000/v1#qwen3-32b`, `hf:directory-or-id-or-name`, `recorded:doorkey`,
             `recorded:/path/file.jsonl`, `scripted:module:function`, or `prefix:name` with a prefix that an installed

@@ -205,8 +205,15 @@ class Comparison:
         }
 
 
-def compare(run_folders: Iterable[Path], threshold: float = 0.9) -> Comparison:
+def compare(run_folders: Iterable[str | Path], threshold: float = 0.9) -> Comparison:
     """Read runs, group them by method, task and settings, and summarise each group.
+
+    Example:
+        >>> few = {"episodes": 10, "curve_points": 2, "curve_episodes": 10}
+        >>> settings = {"total_timesteps": 2_048, "evaluation": few}
+        >>> runs = [wean.train("ppo", "FrozenLake4x4", seed=s, out=f"runs/{s}", **settings).folder for s in (1, 2)]
+        >>> [(group.method, group.episodes) for group in compare(runs).groups]
+        [('ppo', 20)]
 
     Args:
         run_folders: Folders that `wean train` wrote; one that is named twice counts once.
@@ -216,7 +223,7 @@ def compare(run_folders: Iterable[Path], threshold: float = 0.9) -> Comparison:
         UsageError: No folder is given, or one is no run.
         WeanError: A run is not finished, or its files are torn or foreign.
     """
-    folders = {folder.resolve(): folder for folder in reversed(list(run_folders))}
+    folders = {Path(folder).resolve(): Path(folder) for folder in reversed(list(run_folders))}
     if not folders:
         raise UsageError("there is nothing to compare; name at least one run folder")
     runs = [_read(folder) for folder in reversed(folders.values())]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from wean.errors import UsageError
+from wean.tasks.vector import num_actions
 
 _STEPS, _MEMBERS = 3, 2
 _MEMBERS_OF_A_STUDENT = ("num_actions", "memory_size", "first_state", "probabilities")
@@ -20,6 +21,11 @@ def check_student(student: Any, observation_space: gym.Space[Any], action_space:
 
     PPO, imitation and evaluations take any module that passes.
 
+    Example:
+        >>> env = wean.make("FrozenLake4x4")
+        >>> student = wean.make_student(env.observation_space, env.action_space)
+        >>> check_student(student, env.observation_space, env.action_space)
+
     Args:
         student: A `Student`, or any other `nn.Module` with the same public members.
         observation_space: What it will see; a few samples are shown to it.
@@ -28,15 +34,13 @@ def check_student(student: Any, observation_space: gym.Space[Any], action_space:
     Raises:
         UsageError: In one line, what is missing, or has another shape than it should.
     """
-    name = type(student).__name__
-    if not isinstance(action_space, gym.spaces.Discrete):
-        raise UsageError(f"no student acts in {action_space}; a Discrete action space is needed")
+    name, actions = type(student).__name__, num_actions(action_space)
     for member in _MEMBERS_OF_A_STUDENT:
         if not hasattr(student, member):
             raise UsageError(f"{name} has no {member}; see wean.students.student.Student")
     if not any(parameter.requires_grad for parameter in student.parameters()):
         raise UsageError(f"{name} has no trainable parameters; nothing could be learned")
-    actions, memory = int(action_space.n), student.memory_size
+    memory = student.memory_size
     if student.num_actions != actions:
         raise UsageError(f"{name}.num_actions is {student.num_actions}, the task has {actions} actions")
     observation_space.seed(0)

@@ -42,8 +42,8 @@ class StudentConfig(BaseModel):
     @property
     def map_options(self) -> list[str]:
         """Names of the settings that were changed and make sense on a grid map only."""
-        names = ("view_radius", "border_distances", "object_set", "reflection")
-        return [name for name in names if getattr(self, name)]
+        names = {"view_radius", "border_distances", "object_set", "reflection"}
+        return [name for name, value in self.model_dump(include=names).items() if value]
 
     @classmethod
     def split(cls, values: Mapping[str, Any]) -> tuple[StudentConfig, dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from wean.errors import UsageError, WeanError, did_you_mean
+from wean.plugins import entry_points
 from wean.students.action_values import ActionValues, TableValues
 from wean.students.config import StudentConfig
 from wean.students.grid import GridStudent
 from wean.students.student import DenseStudent, Student
 from wean.students.text_values import TextValues
+from wean.tasks.vector import num_actions
 
 SCHEMA = "wean-student/1"
 _RENAMED = {
@@ -37,7 +38,7 @@ def networks() -> dict[str, Any]:
     `make_student`.
     """
     built_in = {GridStudent.kind: GridStudent, DenseStudent.kind: DenseStudent}
-    return {entry.name: entry.load() for entry in entry_points(group="wean.students")} | built_in
+    return {name: load() for name, load in entry_points("wean.students").items()} | built_in
 
 
 def make_student(
@@ -47,6 +48,11 @@ def make_student(
     observation: str = "array",
 ) -> Student:
     """Makes a new student that fits a task.
+
+    Example:
+        >>> env = wean.make("FrozenLake4x4")
+        >>> make_student(env.observation_space, env.action_space).num_actions
+        4
 
     Args:
         observation_space: What it sees: a remembered grid map, any other `Box`, or `Discrete`.
@@ -60,8 +66,6 @@ def make_student(
         UsageError: If there is no student for these spaces.
     """
     config = config or StudentConfig()
-    if not isinstance(action_space, gym.spaces.Discrete):
-        raise UsageError(f"no student acts in {action_space}; a Discrete action space is needed")
     kind = config.kind
     if kind == "auto":
         kind = "dense" if observation == "array" else "grid"
@@ -69,7 +73,7 @@ def make_student(
     if kind not in known:
         hint = did_you_mean(kind, known, f"there are auto, {', '.join(known)}")
         raise UsageError(f"no student.kind={kind}; {hint}")
-    student: Student = known[kind].for_task(observation_space, int(action_space.n), config, observation)
+    student: Student = known[kind].for_task(observation_space, num_actions(action_space), config, observation)
     return student
 
 

@@ -23,6 +23,9 @@ def check_task(env: gym.Env[Any, Any]) -> None:
 
     Gymnasium's own warnings are passed on. The environment is left somewhere in an episode.
 
+    Example:
+        >>> check_task(wean.make("FrozenLake4x4"))
+
     Args:
         env: The environment; of numbered actions (`Discrete`), or played in words (`Text`).
 

@@ -228,6 +228,12 @@ def episodes_of(name: str, fold: Fold, count: int, only: Sequence[str] = ()) -> 
 def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
     """Makes a task by short name or registered id, without Gymnasium's checking wrappers.
 
+    Example:
+        >>> env = make_task("SimpleDoorKey")
+        >>> observation, info = env.reset(seed=1)
+        >>> env.situation().text
+        'The robot has seen nothing. It holds nothing.'
+
     Args:
         name: Short name, registered id or `module:id`.
         **kwargs: Passed to the environment, e.g. `render_mode="rgb_array"`.

@@ -187,7 +187,15 @@ _LACKING: Mapping[str, tuple[str, str]] = {
 
 
 class SerialTasks:
-    """Tasks in this process, one after the other; see `Tasks`."""
+    """Tasks in this process, one after the other; see `Tasks`.
+
+    Example:
+        >>> tasks = wean.SerialTasks([lambda: wean.make("FrozenLake4x4")] * 4)
+        >>> observations = tasks.reset([0, 2], seeds=[7, 8])
+        >>> step = tasks.step([0, 2], [1, 2])
+        >>> step.rewards.shape
+        (2,)
+    """
 
     query_stats: ClassVar[Mapping[int, Any]] = {}
 
@@ -337,15 +345,15 @@ class SerialTasks:
 class TaskView:
     """Base of views of tasks, whose actions or observations are other ones than the task's own.
 
-    It passes on what does not depend on the actions, and refuses what is known of the task's own actions only.
-    A subclass says what its actions are and how they are carried out.
+    It passes everything on; a subclass overrides what its view changes. With other actions than the task's own it sets
+    `no_expert`: what is known of the task's own actions only is refused then.
 
     Args:
         tasks: The tasks behind it.
     """
 
-    no_expert: ClassVar[str]
-    """Why there is no best action here."""
+    no_expert: ClassVar[str] = ""
+    """Why there is no best action here, in a view with actions of its own."""
 
     def __init__(self, tasks: SerialTasks) -> None:
         self._tasks = tasks
@@ -358,12 +366,28 @@ class TaskView:
         return self._tasks.situations(which)
 
     def best_actions(self, which: Sequence[int]) -> list[list[Any]]:
-        """See `Tasks.best_actions`; always refused."""
-        raise UsageError(f"{self.no_expert}; let another policy play")
+        """See `Tasks.best_actions`; refused by a view with actions of its own."""
+        if self.no_expert:
+            raise UsageError(f"{self.no_expert}; let another policy play")
+        return self._tasks.best_actions(which)
 
     def scripted_actions(self, which: Sequence[int]) -> list[int]:
-        """See `Tasks.scripted_actions`; always refused."""
-        raise UsageError("the scripted explorer takes the task's own actions; let another policy play")
+        """See `Tasks.scripted_actions`; refused by a view with actions of its own."""
+        if self.no_expert:
+            raise UsageError("the scripted explorer takes the task's own actions; let another policy play")
+        return self._tasks.scripted_actions(which)
+
+    def first_actions(self, which: Sequence[int], plans: Sequence[Sequence[Plan]]) -> list[list[int | None]]:
+        """See `Tasks.first_actions`; the actions are the tasks' own."""
+        return self._tasks.first_actions(which, plans)
+
+    def histories(self) -> list[tuple[int, list[Any]]]:
+        """See `Tasks.histories`."""
+        return self._tasks.histories()
+
+    def action_names(self) -> list[str]:
+        """See `SerialTasks.action_names`."""
+        return self._tasks.action_names()
 
     def text_task(self, index: int) -> TextTask:
         """See `Tasks.text_task`; always refused."""

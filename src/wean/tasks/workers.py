@@ -123,10 +123,9 @@ class WorkerTasks:
 
     def step(self, which: Sequence[int], actions: Sequence[Any]) -> Steps:
         """See `Tasks.step`."""
-        rows = self._call("step", which, actions)
-        observations, *numbers, infos = zip(*rows, strict=True)
-        rewards, terminated, truncated, successes, primitive_steps = map(np.array, numbers)
-        return Steps(np.stack(observations), rewards, terminated, truncated, successes, primitive_steps, infos)
+        observations, *columns, infos = zip(*self._call("step", which, actions), strict=True)
+        rewards, terminated, truncated, successes, primitive_steps = (np.array(column) for column in columns)
+        return Steps(np.stack(observations), rewards, terminated, truncated, successes, primitive_steps, list(infos))
 
     def situations(self, which: Sequence[int]) -> list[Situation]:
         """See `Tasks.situations`."""

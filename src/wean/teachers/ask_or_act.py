@@ -183,10 +183,6 @@ class AskOrAct(TaskView):
         self.query_stats |= {m.seed: m.stats for m, over in zip(members, ended, strict=True) if over}
         return stepped._replace(observations=self._observe(which), rewards=stepped.rewards - costs)
 
-    def first_actions(self, which: Sequence[int], plans: Sequence[Sequence[Sequence[str]]]) -> list[list[int | None]]:
-        """See `Tasks.first_actions`; the actions are the tasks' own."""
-        return self._tasks.first_actions(which, plans)
-
     def histories(self) -> list[tuple[int, list[Any]]]:
         """See `Tasks.histories`; an entry is a primitive action, and the plan if one was asked for before it."""
         return [(m.seed, list(m.history)) for m in (self._members[index] for index in range(self.num))]

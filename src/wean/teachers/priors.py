@@ -27,6 +27,12 @@ class Prior:
 
     Each distinct situation is asked about once per prior (and, over runs, once in the life of the ledger).
 
+    Example:
+        >>> prior = Prior({"You stand at the stove.": {"cook the egg": 0.9, "wait": 0.1}})
+        >>> situation = wean.Situation("Cook.", "You stand at the stove.", ("cook the egg", "wait"))
+        >>> prior.propose([situation])[0].weights.round(2).tolist()
+        [0.9, 0.1]
+
     Args:
         model: What answers: the name of a language model, one that is open, a mapping from the texts of situations to
             choices with their probabilities, or a function from new situations to proposals; see

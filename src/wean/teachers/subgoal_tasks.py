@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from wean.errors import UsageError
 from wean.tasks.grid.phrases import PARTS, numbers_of, thing_of
 from wean.tasks.situation import Situation
-from wean.tasks.vector import Options, Plan, SerialTasks, Steps, TaskView
+from wean.tasks.vector import Options, SerialTasks, Steps, TaskView
 from wean.teachers.ask_or_act import QueryStats
 from wean.teachers.elicitation import Advice
 
@@ -84,30 +84,10 @@ class SubgoalTasks(TaskView):
                 self.query_stats[member.seed] = QueryStats(questions, questions, 0, sum(member.asked.values()))
         return stepped._replace(observations=seen)
 
-    def best_actions(self, which: Sequence[int]) -> list[list[Any]]:
-        """See `Tasks.best_actions`."""
-        return self._tasks.best_actions(which)
-
-    def scripted_actions(self, which: Sequence[int]) -> list[int]:
-        """See `Tasks.scripted_actions`."""
-        return self._tasks.scripted_actions(which)
-
-    def first_actions(self, which: Sequence[int], plans: Sequence[Sequence[Plan]]) -> list[list[int | None]]:
-        """See `Tasks.first_actions`."""
-        return self._tasks.first_actions(which, plans)
-
-    def histories(self) -> list[tuple[int, list[Any]]]:
-        """See `Tasks.histories`."""
-        return self._tasks.histories()
-
     def replay(self, histories: Sequence[tuple[int, Sequence[Any]]]) -> NDArray[Any]:
         """See `Tasks.replay`; the teacher is not asked again about the situations on the way."""
         self._members = {index: _Member(int(seed)) for index, (seed, _) in enumerate(histories)}
         return self._observe(range(self.num), self._tasks.replay(histories))
-
-    def action_names(self) -> list[str]:
-        """The tasks' own."""
-        return self._tasks.action_names()
 
     def sub_goals(self, which: Sequence[int]) -> list[str | None]:
         """The current sub-goal of each named member; None where no plan has anything to do."""

@@ -37,8 +37,9 @@ def source_of(
 
     Args:
         model: The name of a language model as in `wean.llm.open_model` (`openai:...`, a URL, `hf:...`,
-            `recorded:...`), one that is open, a mapping from the texts of situations to answers with their
-            probabilities, or a function from new situations to answers.
+            `recorded:...`), one that is open, a mapping from the texts of situations to plans or choices with their
+            probabilities, or a function from the list of new situations to one such answer each, as a mapping from
+            plans or choices to probabilities or as an object of wean's.
         elicit: How a language model is asked.
         look_up: How a mapping is read.
 
@@ -48,7 +49,14 @@ def source_of(
     opened = open_model(model) if isinstance(model, str) else model
     if isinstance(opened, LanguageModel):
         return opened, partial(elicit, opened)
-    return None, partial(look_up, opened) if isinstance(opened, Mapping) else opened
+    if isinstance(opened, Mapping):
+        return None, partial(look_up, opened)
+
+    def ask(situations: Sequence[Situation]) -> list[Answer]:
+        found = zip(situations, opened(situations), strict=True)
+        return [look_up({s.text: one}, [s])[0] if isinstance(one, Mapping) else one for s, one in found]
+
+    return None, ask
 
 
 class AnswerMemory(Generic[Answer]):
