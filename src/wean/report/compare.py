@@ -126,11 +126,13 @@ class Group:
         intervals = {
             "success": self.success,
             "success_over_seeds": self.over_seeds,
-            "exact": self.exact,
             "return": self.returns,
             "length": self.length,
         }
-        counted = dict.fromkeys((self.unit, "tokens", "wall_seconds"))
+        counted = [self.unit, "wall_seconds"]
+        if self.exact is not None:
+            intervals["exact"] = self.exact
+            counted.append("tokens")
         return {
             "method": self.method,
             "task": self.task,
@@ -193,7 +195,7 @@ class Comparison:
         return tuple(reference for reference in self.references if reference.task == task)
 
     def to_json(self) -> dict[str, Any]:
-        """One JSON object of schema `wean-compare/1`."""
+        """One JSON object of schema `wean-compare/2`."""
         return {
             "schema": SCHEMA,
             "threshold": self.threshold,
