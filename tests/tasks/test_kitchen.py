@@ -64,7 +64,8 @@ def test_worker_processes_give_the_numbers_of_this_process() -> None:
             actions: list[Any] = random.integers(8, size=3).tolist()
             # A text goes through as a number does.
             actions[0] = tasks.situations([0])[0].choices[actions[0]]
-            log += [part.tolist() for part in tasks.step(everyone, actions)]
+            *columns, infos = tasks.step(everyone, actions)
+            log += [*(column.tolist() for column in columns), list(infos)]
             log.append([(s.key, s.goal, s.text, s.choices) for s in tasks.situations(everyone)])
         log.append(tasks.histories())
         return log
