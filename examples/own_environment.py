@@ -1,6 +1,6 @@
 """From a stock Gymnasium environment to a trained student: docs/your-own-environment.md explains."""
-
 # ruff: noqa: D103
+
 import gymnasium as gym
 
 import wean
