@@ -30,8 +30,8 @@ def test_every_command_and_option_exists() -> None:
     commands = [part for line in README.splitlines() if line.startswith("wean ") for part in line.split(" && ")]
     assert len(commands) > 10
     for command in commands:
-        name, *words = shlex.split(command)[1:]
-        name = [name, words.pop(0)] if name in ("models", "ledger") else [name]
+        first, *words = shlex.split(command)[1:]
+        name = [first, words.pop(0)] if first in ("models", "ledger") else [first]
         done = CliRunner().invoke(app, [*name, "--help"], catch_exceptions=False, env={"COLUMNS": "200"})
         assert done.exit_code == 0
         for word in words:
