@@ -1,33 +1,28 @@
-"""From a stock Gymnasium environment to a trained student: docs/your-own-environment.md tells the story."""
+"""From a stock Gymnasium environment to a trained student: docs/your-own-environment.md explains."""
 # ruff: noqa: D103
-
-from pathlib import Path
 
 import gymnasium as gym
 
-from wean.experiment.runner import Runner
-from wean.experiment.settings import resolve
-from wean.tasks import DescribedTask, Situation
-from wean.teachers.handwritten import write_answers
+import wean
 
 GOAL = """You drive a taxi: fetch the passenger, then take them where they want to go. Each plan is one move of one
 block (south, north, east, west), or pick up, or drop off. Walls stand in some of the ways; you are not told where."""
 MOVES = ("south", "north", "east", "west", "pick up", "drop off")  # the actions 0 to 5, in order
 
 
-def describe(env):
+def words(env):
     row, column, passenger, destination = env.unwrapped.decode(env.unwrapped.s)
     aboard = passenger == 4
     stop_row, stop_column = env.unwrapped.locs[destination if aboard else passenger]
     way = "north" if row > stop_row else "south" if row < stop_row else ""
     way += "west" if column > stop_column else "east" if column < stop_column else ""
     text = f"The passenger is {'in the taxi' if aboard else 'waiting'}." if not way else f"The next stop is {way}."
-    return Situation(GOAL, text, MOVES)
+    return wean.Situation(GOAL, text, MOVES)
 
 
 def make(**kwargs):
     env = gym.wrappers.TransformReward(gym.make("Taxi-v4", **kwargs), lambda reward: reward / 20)
-    return DescribedTask(env, describe)
+    return wean.describe(env, words)
 
 
 gym.register("town/Taxi-v0", make, reward_threshold=0.01)
@@ -46,8 +41,12 @@ ANSWERS = {
 }
 
 if __name__ == "__main__":
-    write_answers("taxi.jsonl", {Situation(GOAL, text, MOVES): plans for text, plans in ANSWERS.items()})
-    overrides = ["total_timesteps=100000", "teacher.until=0.3"]
-    config = resolve("llm4teach", "town/Taxi-v0", "recorded:taxi.jsonl", overrides=overrides)
-    summary = Runner(config, Path("runs/taxi")).run()
-    print(summary["final"]["success"], summary["references"]["teacher"]["success"])
+    run = wean.train(
+        "llm4teach",
+        "town/Taxi-v0",
+        teacher=ANSWERS,
+        total_timesteps=100_000,
+        out="runs/taxi",
+        **{"teacher.until": 0.3},
+    )
+    print(run.summary["final"]["success"], run.summary["references"]["teacher"]["success"])

@@ -17,7 +17,7 @@ PAGE = (ROOT / "docs" / "your-own-environment.md").read_text(encoding="utf-8")
 EXAMPLE = (ROOT / "examples" / "own_environment.py").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
-PROGRAM, USE = "\n\n".join(PYTHON[:3]), PYTHON[3]
+PROGRAM, USE, WRITE = "\n\n".join(PYTHON[:3]), PYTHON[3], PYTHON[4]
 COMMANDS = [line for language, code in BLOCKS if not language for line in code.splitlines() if line.startswith("wean ")]
 
 
@@ -43,7 +43,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (path / "trained").exists():
             (path / "own_environment.py").write_text(PROGRAM, encoding="utf-8")
+            (path / "write.py").write_text(WRITE, encoding="utf-8")
             run(path, sys.executable, "own_environment.py")
+            run(path, sys.executable, "write.py")
             (path / "trained").touch()
     return path
 
@@ -77,8 +79,7 @@ def test_the_student_learns_far_more_than_its_teacher_knows(summary: dict[str, A
 
 
 def test_ten_answers_are_all_that_was_asked(summary: dict[str, Any], folder: Path) -> None:
-    llm = summary["llm"]
-    assert (llm["distinct"], llm["asked"], llm["unanswered"]) == (10, 0, 0)
+    assert (summary["advice"]["questions"], summary["llm"]["asked"], summary["unadvised"]) == (10, 0, 0)
     assert len((folder / "taxi.jsonl").read_text().splitlines()) == 10
 
 
