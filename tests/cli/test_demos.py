@@ -77,6 +77,16 @@ def test_an_expert_is_evaluated_like_others(wean) -> None:  # type: ignore[no-un
         (("Kitchen", "--successful", "1.5"), 2, "Invalid value for '--successful'"),
         (("Kitchen", "--episodes", "0"), 2, "Invalid value for '--episodes'"),
         (("Kitchen", "--shorten", "scienceworld"), 2, "--shorten is for ScienceWorld, where an agent can teleport"),
+        (
+            ("Kitchen", "--sample", "first"),
+            2,
+            "--sample is for paths in words (--trajectories, --shorten); leave it out",
+        ),
+        (("Kitchen", "--annotations", "x"), 2, "--annotations is for paths in words (--trajectories, --shorten)"),
+        (("Kitchen", "--model", "recorded:kitchen"), 2, "--model is of no use to expert; leave it out"),
+        (("Kitchen", "advice.mode=soft"), 2, "key=value is of no use to expert; leave it out"),
+        (("scienceworld", "--epsilon", "0.5"), 2, "--epsilon is not for the paths of a task's own solution; leave it"),
+        (("scienceworld", "--shorten", "scienceworld", "--split", "dev"), 2, "--split is not for --shorten; leave it"),
         (("Kitchen", "--out", "/proc/some.parquet", "--episodes", "2"), 1, "cannot write /proc/some.parquet.parts/"),
         (
             ("Kitchen", "--policy", "random", "--episodes", "4", "--successful", "1", "--limit", "9"),

@@ -14,7 +14,7 @@ from wean.agents.policy import Policy
 from wean.agents.references import RandomPolicy
 from wean.errors import UsageError, WeanError
 from wean.evaluation.evaluate import Plan, Player, evaluate, evaluate_plan, play_seeds, seed_cases
-from wean.evaluation.playing import SILENT, Observer, play
+from wean.evaluation.playing import MOST_SILENT, Observer, play
 from wean.evaluation.scores import Scores, succeeded
 from wean.tasks.registration import episodes_of
 from wean.tasks.splits import Case
@@ -165,7 +165,7 @@ def test_an_episode_in_words_ends_at_its_cap_and_where_nothing_costs_a_move() ->
     assert (capped.moves, len(task.done)) == (3, 3)
     task = Mumbling(demonstration(1)[0])
     (silent,) = play(Talker(), SerialTasks([lambda: task]), [Case("carry", 1)], max_moves=3)
-    assert (silent.moves, silent.length) == (0, SILENT)
+    assert (silent.moves, silent.length) == (0, MOST_SILENT)
 
 
 def test_points_of_a_text_task_are_told_of_any_policy() -> None:

@@ -19,6 +19,9 @@ from wean.tasks.situation import Situation
 from wean.tasks.splits import Case
 from wean.tasks.vector import Steps, Tasks, chosen, student_observation
 
+SILENT = 40
+"""Actions and answers in a row that cost no move, after which an agent in words gives an episode up."""
+
 
 class Policy:
     """Acts in many episodes side by side, or in one environment.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.agents.policy import Policy
+from wean.agents.policy import SILENT, Policy
 from wean.errors import UsageError
 from wean.llm.answers import Answer, Message, tokens_used
 from wean.llm.model import LanguageModel
@@ -22,9 +22,6 @@ from wean.tasks.splits import Case
 from wean.tasks.text_task import TextTask
 from wean.tasks.vector import Steps, Tasks, has_numbered_actions, num_actions
 from wean.teachers.reading import last_named, project
-
-SILENT = 40
-"""Answers that name no command and commands that cost no move, in a row; then an episode is given up."""
 
 # The wording under which wean's recorded answers were given: changing a letter of it orphans them.
 _SKILL_INSTRUCTION = (

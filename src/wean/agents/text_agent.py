@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from wean.agents.policy import SILENT
 from wean.agents.subgoal_source import SubgoalSource
 from wean.data.normalize import normalize
 from wean.students.text.decoder import Decoder, EpisodeDecoder, Generated
@@ -27,8 +28,6 @@ from wean.students.text.seq2seq_decoder import decoder_for
 from wean.students.text.student import TextStudent
 from wean.tasks.text_task import TextTask
 
-SILENT = 40
-"""Actions and answers in a row that cost no move; then an episode is given up."""
 _REFUSED = 1 << 20  # more than any number of repetitions
 
 

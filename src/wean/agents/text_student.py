@@ -32,27 +32,26 @@ class TextStudentPolicy(Policy):
         self, students: Sequence[TextStudent], planner: Callable[[Case], SubgoalSource | None] | None = None
     ) -> None:
         self._students, self._planner = students, planner
-        self._agents: dict[int, TextAgent] = {}
+        self._agents: list[TextAgent] = []
+        self._begun = False
 
     def begin(self, members: Sequence[Case]) -> None:
         """See `Policy.begin`."""
         first, *others = self._students
         planners = [self._planner(case) if self._planner else None for case in members]
-        self._waiting = {
-            number: TextAgent(first, planner, decoder=decoder_for(first, others))
-            for number, planner in enumerate(planners)
-        }
-        self._agents = {}
+        self._agents = [TextAgent(first, planner, decoder=decoder_for(first, others)) for planner in planners]
+        self._begun = False
 
     def decide(
         self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
     ) -> list[Any]:
         """See `Policy.decide`."""
-        for index in which:
-            if index in self._waiting:
-                self._agents[index] = self._waiting.pop(index)
-                self._agents[index].begin(tasks.text_task(index))
-        return [self._agents[index].next_action() for index in which]
+        if not self._begun:
+            for index, agent in enumerate(self._agents):
+                agent.begin(tasks.text_task(index))
+            self._begun = True
+        agents = [self._agents[index] for index in which]
+        return [None if agent.given_up else agent.next_action() for agent in agents]
 
     def observe(self, tasks: Tasks, which: Sequence[int], steps: Steps) -> None:
         """See `Policy.observe`."""
@@ -62,4 +61,4 @@ class TextStudentPolicy(Policy):
 
     def episode_stats(self) -> list[dict[str, Any]]:
         """See `Policy.episode_stats`."""
-        return [asdict(self._agents[index].played) for index in sorted(self._agents)]
+        return [asdict(agent.played) for agent in self._agents]

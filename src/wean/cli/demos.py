@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 _SCIENCEWORLD = "ScienceWorld"
 
 
+_OF_EPISODES = ("settings", "policy", "episodes", "successful", "epsilon", "seed", "model", "limit")
+_OF_PATHS = ("split", "per_task", "tasks", "sample")
+_OF_SHORTER_PATHS = ("annotations",)
+
+
 def demos(
+    context: typer.Context,
     task: Annotated[str, typer.Argument(help="Short name or registered id of the task.")],
     settings: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Of a teacher, e.g. advice.mode=argmax.")
@@ -56,18 +62,38 @@ def demos(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-demos-written/1).")] = False,
 ) -> None:
     """Play a task and write every step to a Parquet file (wean-demos/1, paths wean-trajectories/1)."""
-    from wean.cli.players import Who
+    from wean.cli.players import Who, kind_of
     from wean.tasks.registration import short_name
 
     name = _SCIENCEWORLD if task.lower() == _SCIENCEWORLD.lower() else short_name(task)
     writing = _Writing(name, out, workers, resume, as_json)
     if shorten is not None:
+        _refuse(context, (*_OF_EPISODES, *_OF_PATHS), "not for --shorten")
         _write_shorter_paths(writing, shorten, annotations)
     elif trajectories or name == _SCIENCEWORLD:
+        _refuse(context, (*_OF_EPISODES, *_OF_SHORTER_PATHS), "not for the paths of a task's own solution")
         _write_paths(writing, split, per_task, tasks, sample)
     else:
+        _refuse(context, (*_OF_PATHS, *_OF_SHORTER_PATHS), "for paths in words (--trajectories, --shorten)")
+        uses = kind_of(policy).uses
+        _refuse(context, [name for name in ("settings", "model") if name not in uses], f"of no use to {policy}")
         who = Who(policy, tuple(settings or ()), model)
         _write_episodes(writing, who, episodes, successful, epsilon, seed, limit)
+
+
+def _refuse(context: typer.Context, names: Sequence[str], why: str) -> None:
+    """Refuses options that were given and cannot be used.
+
+    Raises:
+        UsageError: One was.
+    """
+    from wean.errors import UsageError
+
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "key=value" if name == "settings" else f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} is {why}; leave it out")
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.agents.policy import Policy
+from wean.agents.policy import SILENT, Policy
 from wean.tasks.splits import Case
 from wean.tasks.vector import Steps, Tasks, has_numbered_actions
 
-SILENT = 40
-"""Actions in a row that cost no move; then an episode is given up."""
+MOST_SILENT = 2 * SILENT
+"""Steps in a row that cost no move; then an episode is over, if the policy has not given it up before."""
 
 
 @dataclass
@@ -154,7 +154,7 @@ class _Batch:
                 moves = int(steps.infos[place].get("moves", moves))
             self._silent[member] = self._silent[member] + 1 if moves == episode.moves else 0
             episode.moves = moves
-            over[place] |= self._silent[member] >= SILENT or (max_moves is not None and moves >= max_moves)
+            over[place] |= self._silent[member] >= MOST_SILENT or (max_moves is not None and moves >= max_moves)
         return over
 
     def _finished(self, members: Sequence[int]) -> Iterator[Episode]:
