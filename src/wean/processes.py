@@ -1,4 +1,4 @@
-"""Worker processes: they leave Ctrl-C to their parent, and end when it ends, however it ends."""
+"""Worker processes, which end when their parent ends, and how Ctrl-C or SIGTERM stops long work gracefully."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
+from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 from wean.errors import WeanError
@@ -151,3 +152,31 @@ def _end_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
+
+
+class GracefulStop:
+    """While it is entered, says whether somebody wants the work to stop.
+
+    Attributes:
+        wanted: Whether a signal has come.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> GracefulStop:
+        """Takes the signals; outside of the main thread, where nobody may, nothing changes."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._on) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Gives the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on(self, number: int, frame: FrameType | None) -> None:
+        if self.wanted:
+            raise KeyboardInterrupt
+        self.wanted = True

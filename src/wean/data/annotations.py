@@ -15,9 +15,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_args
 
-from wean.data.files import read_lines
 from wean.data.trajectories import Key, Trajectory
 from wean.errors import UsageError, WeanError
+from wean.files import read_lines
 
 SCHEMA = "wean-annotation/1"
 

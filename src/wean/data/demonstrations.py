@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from pyarrow import types
 
 import wean
-from wean.data.files import writing
 from wean.errors import UsageError, WeanError
+from wean.files import writing
 
 SCHEMA = "wean-demos/1"
 ROW_GROUP = 16_384

@@ -23,8 +23,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from wean.data.demonstrations import COLUMNS, ROW_GROUP, SCHEMA, Step, table_of
-from wean.data.files import writing
 from wean.errors import UsageError, WeanError
+from wean.files import writing
 
 BLOCK = 25  # episodes: the same however many processes play, since what runs side by side is the same then
 

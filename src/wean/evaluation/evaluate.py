@@ -13,10 +13,10 @@ import torch
 
 from wean.agents.policy import Policy
 from wean.agents.references import reference
-from wean.data.files import read_lines
 from wean.errors import UsageError, WeanError
 from wean.evaluation.playing import Episode, Observer, play
 from wean.evaluation.scores import Episodes, Scores, llm_counts
+from wean.files import read_lines
 from wean.llm.model import LanguageModel
 from wean.processes import work
 from wean.tasks.registration import make_task, short_name

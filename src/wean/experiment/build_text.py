@@ -22,7 +22,7 @@ from wean.errors import UsageError
 from wean.experiment.components import Point, Resources
 from wean.experiment.run_folder import RunFolder, write_text
 from wean.experiment.settings import RunConfig
-from wean.report.card import text_student_card
+from wean.report.report import text_student_card
 from wean.students.text.creation import Size, merged, new_student, pretrained_student, train_tokenizer
 from wean.students.text.examples import Example, augmented_passes, encode_episode, prompt_texts
 from wean.students.text.prompt import PromptConfig

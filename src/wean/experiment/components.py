@@ -23,7 +23,7 @@ from wean.experiment.run_folder import RunFolder, write_json, write_text
 from wean.experiment.settings import RunConfig
 from wean.llm import Budget, Ledger
 from wean.llm.model import LanguageModel
-from wean.report.card import student_card
+from wean.report.report import student_card
 from wean.students.action_values import ActionValues
 from wean.students.grid import GridStudent
 from wean.students.no_repeat import Acting

@@ -15,10 +15,9 @@ from wean.errors import UsageError, WeanError
 from wean.experiment.components import Components, Point, Resources
 from wean.experiment.run_folder import RunFolder, write_json
 from wean.experiment.settings import RunConfig, command_line, python_call
-from wean.graceful_stop import GracefulStop
-from wean.report.format import UNITS
+from wean.processes import GracefulStop
 from wean.report.report import write_report
-from wean.report.run_files import RUN_SCHEMA, read_summary
+from wean.report.run_files import RUN_SCHEMA, UNITS, read_summary
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 

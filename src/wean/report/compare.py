@@ -24,8 +24,7 @@ from wean.evaluation.statistics import (
     steps_to,
     wilson,
 )
-from wean.report.format import UNITS
-from wean.report.run_files import read_settings, read_summary
+from wean.report.run_files import UNITS, read_settings, read_summary
 from wean.report.sections import as_interval
 
 SCHEMA = "wean-compare/2"

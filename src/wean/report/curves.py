@@ -15,8 +15,8 @@ from wean.errors import UsageError, WeanError
 from wean.evaluation.statistics import bootstrap_mean
 from wean.report.charts import Level, Line, line_chart
 from wean.report.compare import Comparison, Group, Reference
-from wean.report.format import UNITS, percent, short_count
 from wean.report.pages import write_page
+from wean.report.run_files import UNITS, percent, short_count
 
 PICTURES = (".png", ".svg", ".pdf")
 # As many colours as the style sheet has; a seventh group starts again with the first.

@@ -15,7 +15,7 @@ from wean.data.annotations import SCHEMA, Annotation
 from wean.data.trajectories import Key, Trajectory
 from wean.errors import WeanError
 from wean.evaluation.scores import interval_text, questions_text
-from wean.report.format import percent, span_percent
+from wean.report.run_files import percent, span_percent
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from wean.evaluation.statistics import Interval, steps_to, wilson
 from wean.report.charts import Level, Line, line_chart
-from wean.report.format import UNITS, count, duration, percent, price, short_count, span_percent
+from wean.report.run_files import UNITS, count, duration, percent, price, short_count, span_percent
 
 if TYPE_CHECKING:
     from markupsafe import Markup
