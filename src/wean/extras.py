@@ -50,13 +50,10 @@ def quiet() -> Iterator[None]:
 
 @cache
 def entry_points(group: str) -> dict[str, Callable[[], Any]]:
-    """Names that installed packages declare in a group, each with a function that imports what it stands for.
-
-    Args:
-        group: `wean.tasks`, `wean.methods`, `wean.students` or `wean.models`.
+    """Names that installed packages declare in a group (`wean.tasks`), each with a function that imports its object.
 
     Raises:
-        UsageError: Two packages declare one name. The functions raise it where an import fails.
+        UsageError: Two packages declare one name, or (from the functions) an import fails.
     """
     found: dict[str, metadata.EntryPoint] = {}
     for entry in metadata.entry_points(group=group):

@@ -95,7 +95,7 @@ def _trajectories(data: str, console: Console) -> list[Trajectory]:
 def _known(
     file: Path, corrections: Path | None, trajectories: list[Trajectory], console: Console
 ) -> dict[Key, Annotation]:
-    """What was annotated before, and what was corrected since."""
+    """The annotations so far, and the corrections of them."""
     from wean.data.annotations import match_annotations, read_annotations
     from wean.errors import UsageError
 
@@ -113,7 +113,7 @@ def _known(
 
 
 def _annotator(name: str) -> Annotates:
-    """A model behind the door, or, of `recorded:`, recorded annotations that are looked up by demonstration."""
+    """The language model that annotates; for `recorded:`, annotations that are looked up by demonstration."""
     from wean.annotation.annotator import Annotator, RecordedAnnotator
     from wean.data.shipped import RECORDED, shipped
     from wean.llm import open_model
@@ -160,22 +160,22 @@ def _tell(console: Console, problems: list[str]) -> None:
 
 
 def _summary(result: Result, trajectories: list[Trajectory], file: Path, page: Path) -> dict[str, Any]:
-    tally = result.stats
+    stats = result.stats
     origins = [annotation.origin for annotation in result.annotations.values()]
     return {
         "schema": SCHEMA,
         "demonstrations": len(trajectories),
         **{origin: origins.count(origin) for origin in ("asked", "propagated", "corrected")},
         "missing": len(result.missing),
-        "questions": tally.questions,
+        "questions": stats.questions,
         "answers": {
-            "at_once": tally.at_once,
-            "repaired": tally.repaired,
-            "second_question": tally.second,
-            "refused": tally.refused,
-            "unanswered": tally.unanswered,
+            "at_once": stats.at_once,
+            "repaired": stats.repaired,
+            "second_question": stats.second,
+            "refused": stats.refused,
+            "unanswered": stats.unanswered,
         },
-        "faults": {kind: count for kind, count in tally.faults.items() if count},
+        "faults": {kind: count for kind, count in stats.faults.items() if count},
         "annotations": str(file),
         "page": str(page),
     }

@@ -1,7 +1,6 @@
-"""Demonstrations: what each step of some episodes showed, offered, did and earned, as a Parquet file (`wean-demos/1`).
+"""Demonstrations: situation, action and reward of every step of some episodes, as a Parquet file (`wean-demos/1`).
 
-One row a step, in the order of the episodes. The file's metadata name task, goal, policy and version. A file is
-written beside its place and renamed, so it is whole or not there.
+One row a step, in the order of the episodes. The file's metadata name task, goal, policy and version.
 """
 
 from __future__ import annotations
@@ -149,18 +148,11 @@ def _at(column: Any, rows: NDArray[np.int64]) -> Any:
 
 
 def write_demonstrations(path: Path, rows: Iterable[Step], *, task: str, goal: str, policy: str) -> None:
-    """Writes a file of demonstrations, whole or not at all.
-
-    Args:
-        path: The file; its folder is made if need be.
-        rows: Its rows in order, at least one.
-        task: Name of the task.
-        goal: The task's goal in words.
-        policy: Name of the policy that acted.
+    """Writes a file of demonstrations, whole or not at all; `rows` has at least one step.
 
     Raises:
-        UsageError: If the rows are none, or not what a reader accepts; see `read_demonstrations`.
-        WeanError: If the file cannot be written.
+        UsageError: `read_demonstrations` would not accept the rows.
+        WeanError: The file cannot be written.
     """
     table = table_of(rows, task=task, goal=goal, policy=policy)
     columns_of(table, f"what is to be written to {path}")
@@ -242,7 +234,7 @@ COLUMNS: Mapping[str, _Kind] = {
 
 
 def table_of(rows: Iterable[Step], *, task: str, goal: str, policy: str) -> pa.Table:
-    """The rows as a table of the format, unchecked; the metadata say schema, task, goal, policy and version."""
+    """The rows as an unchecked table of the format, with schema, task, goal, policy and version as metadata."""
     columns = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
     arrays = [pa.array(column, kind.arrow) for column, kind in zip(columns, COLUMNS.values(), strict=True)]
     metadata = {"schema": SCHEMA, "task": task, "goal": goal, "policy": policy, "wean": wean.__version__}

@@ -71,7 +71,7 @@ class TrainingData(NamedTuple):
 def demonstrations(
     name: str, annotations: Path | None = None, note: Callable[[str], None] = lambda problem: None
 ) -> Demonstrations:
-    """Those that come with wean, or those of a file; with the sub-goals of another file that fit them.
+    """Shipped demonstrations, or those of a file; with the sub-goals of another file that fit them.
 
     Args:
         name: A file, or a name in `SHIPPED`.
@@ -153,14 +153,11 @@ def training_data(
 
 
 def split_dev(trajectories: Sequence[Trajectory], share: float) -> tuple[list[Trajectory], list[Trajectory]]:
-    """Splits demonstrations: the last variations of every task are kept for choosing the checkpoint.
+    """Splits demonstrations: the last variations of each task choose the checkpoint, the others are learned from.
 
     Args:
         trajectories: All of them.
-        share: Share of each task's demonstrations that is kept, at least one where there are three or more.
-
-    Returns:
-        Those to learn from and those to choose by.
+        share: Share of each task's demonstrations that chooses, at least one where there are three or more.
     """
     learn: list[Trajectory] = []
     choose: list[Trajectory] = []

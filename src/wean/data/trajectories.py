@@ -23,14 +23,14 @@ Key = tuple[str, int]
 
 
 class PathStep(NamedTuple):
-    """One action, and what was there to be read around it; texts are empty where the file has none.
+    """One action and the texts around it; empty where the file has none.
 
     Attributes:
-        action: What was done.
-        observation: What the environment answered.
-        look: What could be seen before.
-        inventory: What was carried before.
-        score: The score afterwards.
+        action: The action in words.
+        observation: The environment's answer.
+        look: The description of the place, before the action.
+        inventory: The inventory, before the action.
+        score: The score after the action.
     """
 
     action: str
@@ -42,14 +42,14 @@ class PathStep(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """A demonstration; two are the same only where they are one object.
+    """A demonstration; compared by identity.
 
     Attributes:
-        task: Name of the task; trajectories of one task are alike.
-        variation: Which of the task's variations.
-        description: The task in words, as the agent is told.
-        path: The moments in their order, at least one.
-        version: Of what environment, such as "scienceworld 1.2.3"; empty where the file does not say.
+        task: Name of the task.
+        variation: Number of the task's variation.
+        description: The task in words, as the agent reads it.
+        path: The steps, at least one.
+        version: Environment and version, such as "scienceworld 1.2.3"; empty if unknown.
     """
 
     task: str
@@ -124,7 +124,7 @@ def read_trajectories(path: Path) -> Trajectories:
 
 
 def check_versions(trajectories: Iterable[Trajectory], examples: Iterable[Trajectory]) -> None:
-    """Refuses to learn from paths of another version: things have other names there, and paths other lengths.
+    """Checks that paths and annotated examples come from one version: names and lengths differ between versions.
 
     Raises:
         UsageError: The versions differ.

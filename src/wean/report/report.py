@@ -29,20 +29,14 @@ _SECTIONS = {
 
 
 def write_report(run_folder: Path) -> Path:
-    """Writes the report of a finished run beside its other files.
+    """Writes the report of a finished run beside its other files, and returns its path.
 
     Reads `summary.json`, and where they exist `config.yaml`, `teacher.json` and `episodes.json`; a section
     whose data is missing is left out.
 
-    Args:
-        run_folder: A folder that `wean train` wrote.
-
-    Returns:
-        The path of `report.html`, about 50 kB without the episodes' frames.
-
     Raises:
         UsageError: The folder is no run.
-        WeanError: A file of the run is torn or foreign, or the report cannot be written.
+        WeanError: A file of the run is damaged or foreign, or the report cannot be written.
     """
     summary = read_summary(run_folder)
     teacher = read_json(run_folder / "teacher.json", TEACHER_SCHEMA)
@@ -77,11 +71,9 @@ def _date(path: Path) -> str:
 
 
 def student_card(summary: Mapping[str, Any], reads: bool = False) -> str:
-    """Writes the card out of a run's summary: task, teacher, cost, scores with intervals, how to use it.
+    """The card of a run's student: task, teacher, cost, scores with intervals, how to use it.
 
-    Args:
-        summary: As in `summary.json`.
-        reads: Whether the student reads situations instead of seeing observations.
+    `reads` says whether the student reads situations instead of seeing observations.
     """
     final, llm = summary["final"], summary["llm"]
     rows = [("this student", final), *((result["policy"], result) for result in other_ways(summary))]
@@ -127,11 +119,7 @@ Held-out episodes ({final["episodes"]}, reset seeds from {final["seed"]}; 95 % i
 
 
 def text_student_card(summary: Mapping[str, Any]) -> str:
-    """Writes the card of a student that was fine-tuned on demonstrations.
-
-    Args:
-        summary: As in `summary.json`.
-    """
+    """The card of a student that was fine-tuned on demonstrations."""
     best = summary["best"]
     chosen = f"{100 * best['exact']:.1f} % of the answers exactly right" if "exact" in best else "no dev demonstrations"
     return f"""# A text student ({summary["method"]})
@@ -156,7 +144,7 @@ def trained_for(summary: Mapping[str, Any]) -> str:
 
 
 def other_ways(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The results of a run's student acting otherwise than it ships."""
+    """The results of a run's student in its other ways of acting."""
     return [summary[name] for name in ("final_other", "final_no_repeat") if name in summary]
 
 

@@ -26,14 +26,11 @@ _WORDS = {
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """The `summary.json` of a finished run, also one of an earlier version, as it would be written now.
-
-    Args:
-        folder: A folder that `wean train` wrote.
+    """The `summary.json` of a finished run, upgraded if an earlier version wrote it.
 
     Raises:
         UsageError: There is no such folder, or it is no run.
-        WeanError: The run is not finished, or the file is torn or of a foreign schema.
+        WeanError: The run is not finished, or the file is damaged or of a foreign schema.
     """
     if not folder.is_dir():
         raise UsageError(f"there is no run folder {folder}; name one that `wean train ... --out` wrote")
@@ -71,15 +68,10 @@ def _upgrade(data: Any, unit: str) -> Any:
 
 
 def read_json(path: Path, schema: str, *older: str) -> dict[str, Any] | None:
-    """One JSON object with a `schema` field, or None if the file does not exist.
-
-    Args:
-        path: The file.
-        schema: The schema that the rest of the code understands, e.g. "wean-run/2".
-        *older: Earlier ones that the caller understands, too.
+    """One JSON object with a `schema` field, `schema` or one of the older ones; None if the file does not exist.
 
     Raises:
-        WeanError: The file cannot be read, is no JSON object, or says another schema.
+        WeanError: The file cannot be read, is no JSON object, or has another schema.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -99,10 +91,7 @@ def read_json(path: Path, schema: str, *older: str) -> dict[str, Any] | None:
 
 
 def read_settings(folder: Path) -> dict[str, str]:
-    """The resolved `config.yaml` of a run: flat names (`student.hidden`), values in words; empty if none.
-
-    Args:
-        folder: A run folder.
+    """The resolved `config.yaml` of a run: flat names (`student.hidden`), values as text; empty if there is none.
 
     Raises:
         WeanError: The file is no YAML mapping.

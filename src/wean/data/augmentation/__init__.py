@@ -19,7 +19,7 @@ class Variant(NamedTuple):
 
     Attributes:
         trajectory: The demonstration, with more steps if mistakes were injected.
-        annotation: Its sub-goals; None for none.
+        annotation: Its sub-goals, if any.
         mistakes: Parts that are not learnt.
         dropped_subgoals: Numbers of actions at which a right sub-goal is left out.
         added: Number of injected actions.

@@ -70,17 +70,12 @@ class Entities:
 def find_entities(
     trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation], unprompted: Collection[str] = ()
 ) -> Entities:
-    """Finds the names in demonstrations.
+    """Finds the names in demonstrations; without sub-goals, in their actions.
 
     A name is a sequence of name words in a description. Name words are words in sub-goals' arguments that vary, in
     descriptions or in sub-goals, within most of the tasks that use them, and that are used only after they were read.
-    Words of places are no name words, nor of what is always at a place (unless descriptions differ in it), nor words
-    that all descriptions of a task share.
-
-    Args:
-        trajectories: Demonstrations.
-        annotations: Their sub-goals; without any, the words of actions are taken.
-        unprompted: Words that are used without having been read before.
+    Words of places, of fixtures of a place (unless descriptions differ in them) and words that all descriptions of a
+    task share are no name words, nor are the `unprompted` ones, which are used without having been read.
     """
     seen = [_places(one) for one in trajectories]
     doors = _doors(seen)
@@ -120,12 +115,6 @@ def swap_entities(
 
     A name and its replacement are exchanged, so that no two things share a name. A name without others of its kind
     stays.
-
-    Args:
-        trajectory: The demonstration.
-        annotation: Its sub-goals; None for none.
-        entities: As `find_entities` found them.
-        generator: Source of randomness.
     """
     asked = entities.asked.get(trajectory.task)
     if not asked:
@@ -203,8 +192,8 @@ def _decides(
 ) -> bool:
     """Whether the things that a task asks for decide which other names its demonstrations use.
 
-    So it is where a name is used always for some of the things, each asked for more than once, and never for others:
-    blue for green paint, and not for orange.
+    They do if a name is always used for some of the things, each asked for more than once, and never for others: blue
+    for green paint, and not for orange.
     """
     demonstrations: Counter[frozenset[str]] = Counter()
     said: dict[str, Counter[frozenset[str]]] = defaultdict(Counter)
@@ -269,16 +258,10 @@ def drop_distractors(
     max_share: float,
     generator: np.random.Generator,
 ) -> Trajectory:
-    """The same demonstration with some of what can be seen left out throughout.
+    """The same demonstration without some of the things that can be seen, throughout.
 
-    Things named in its description, its sub-goals or its actions stay, and so do places and the doors to them.
-
-    Args:
-        trajectory: The demonstration.
-        annotation: Its sub-goals; None for none.
-        places: As `places_of` found them.
-        max_share: Greatest share of the other things that is left out; the share is drawn for each demonstration.
-        generator: Source of randomness.
+    Things named in its description, its sub-goals or its actions stay, and so do places and the doors to them. Of the
+    other things at most `max_share` are left out; the share is drawn for each demonstration.
     """
     share = max_share * generator.random()
     actions = (one.action for one in trajectory.path if not is_idle(one.action, one.observation))
