@@ -228,7 +228,7 @@ def _in_split(kind: Kind, who: str, task: str, chosen: _Chosen, in_words: bool) 
 
     if not in_words:
         for name in ("split", "variations", "only", "max_moves"):
-            if getattr(chosen, name) is not None:
+            if chosen._asdict()[name] is not None:
                 raise UsageError(f"--{name.replace('_', '-')} is for tasks in words; {task} is none")
         if kind in (TEXT_STUDENT, REFERENCES["oracle"]):
             raise UsageError(f"{who} plays tasks in words; {task} is none")

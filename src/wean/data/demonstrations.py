@@ -26,22 +26,22 @@ ROW_GROUP = 16_384
 
 
 class Step(NamedTuple):
-    """One row: a moment, what was chosen in it, and what came of that.
+    """One row: a situation, the action and its outcome.
 
     Attributes:
         episode: Number of the episode; the rows of an episode follow each other.
         step: 0, 1, 2, ... within the episode.
         seed: Reset seed of the episode.
         text: The situation in words.
-        choices: The actions that could be taken, in words.
-        action: The one that was taken.
-        reward: The reward that the task gave for it.
+        choices: The possible actions in words.
+        action: The chosen one.
+        reward: The task's reward.
         terminated: Whether the episode ended by the task's rules.
         truncated: Whether it was cut off.
         success: Whether the episode (not the step) is a success; None where it is unknown.
-        next_text: The situation afterwards.
-        next_choices: What could be taken then.
-        primitive_steps: How many steps of the task's own clock the action took.
+        next_text: The next situation in words.
+        next_choices: The next possible actions.
+        primitive_steps: Number of the task's own steps that the action took.
     """
 
     episode: int
@@ -161,13 +161,12 @@ def write_demonstrations(path: Path, rows: Iterable[Step], *, task: str, goal: s
 
 
 def read_demonstrations(path: Path) -> Demonstrations:
-    """Reads a file of demonstrations and checks it. Columns that are not of the format are passed over.
+    """Reads and checks a file of demonstrations; additional columns are ignored.
 
     Raises:
-        UsageError: If there is no such file, or what is in it is not right: another schema, a missing column, a
-            wrong type, no rows, a missing value, a reward that is no finite number, rows out of order, an action
-            that is not among its choices. The message names the place.
-        WeanError: If the file is damaged, as one is that was half written.
+        UsageError: There is no such file, or its content is wrong: another schema, a missing column, a wrong type, no
+            rows, a missing value, an infinite reward, rows out of order, an action that is not among its choices.
+        WeanError: The file is damaged or half-written.
     """
     if not path.is_file():
         raise UsageError(f"there is no file {path}; `wean demos TASK --out {path}` writes one")

@@ -178,12 +178,12 @@ def by_task(trajectories: Sequence[Trajectory]) -> dict[str, list[Trajectory]]:
 
 
 def write_paths(path: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str, str]) -> None:
-    """Writes trajectories.
+    """Writes trajectories as Parquet, whole or not at all.
 
     Args:
-        path: The file; it gets its name when it is whole.
-        rows: Objects with `task`, `variation`, `description` and `path`, as a line of JSONL has them.
-        about: Metadata: `version` ("scienceworld 1.2.3"), `simplification`, `job` and what else is worth knowing.
+        path: The file.
+        rows: Objects with `task`, `variation`, `description` and `path`, like lines of JSONL.
+        about: Metadata: `version` ("scienceworld 1.2.3"), `simplification`, `job` and others.
 
     Raises:
         WeanError: The file cannot be written.
@@ -227,7 +227,7 @@ def path_metadata(path: Path) -> dict[str, str]:
 
 
 def read_paths(path: Path) -> list[dict[str, Any]]:
-    """Reads trajectories as the objects that lines of JSONL would be.
+    """Reads a Parquet file of trajectories as the objects of JSONL lines.
 
     Raises:
         WeanError: The file cannot be read, or is half-written.

@@ -73,7 +73,7 @@ class TextComponents:
         return point
 
     def notes(self) -> Sequence[str]:
-        """See `Components.notes`; what reading the demonstrations left out was said there."""
+        """See `Components.notes`; there are none."""
         return ()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

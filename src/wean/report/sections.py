@@ -293,8 +293,8 @@ def teacher(data: Data | None, unadvised: int | None = None, advice: Data | None
 
     Args:
         data: `teacher.json`.
-        unadvised: Steps of training in which no plan could be read or carried out, where that was counted.
-        advice: The summary's `advice`: how often the teacher was asked.
+        unadvised: Training steps without a usable plan, if counted.
+        advice: The summary's `advice`: counts of questions.
     """
     rows = sorted((data or {}).get("rows") or [], key=lambda row: -(row.get("met") or 0))
     if data is None or not rows:
