@@ -8,7 +8,7 @@ import pytest
 
 from wean.errors import UsageError
 from wean.experiment.presets import find_method, methods
-from wean.plugins import entry_points
+from wean.extras import entry_points
 
 
 @pytest.fixture

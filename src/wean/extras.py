@@ -1,12 +1,13 @@
-"""Packages that only an extra installs: one clear error where one is missing, and transformers kept quiet."""
+"""Packages beside wean: those that its extras install, and those that add to it by entry points."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
+from functools import cache, partial
+from importlib import import_module, metadata
 from typing import Any
 
 from wean.errors import UsageError
@@ -45,3 +46,34 @@ def quiet() -> Iterator[None]:
         hf_logging.set_verbosity(level)
         if bars:
             hf_logging.enable_progress_bar()
+
+
+@cache
+def entry_points(group: str) -> dict[str, Callable[[], Any]]:
+    """Names that installed packages declare in a group (`wean.tasks`), each with a function that imports its object.
+
+    Raises:
+        UsageError: Two packages declare one name, or (from the functions) an import fails.
+    """
+    found: dict[str, metadata.EntryPoint] = {}
+    for entry in metadata.entry_points(group=group):
+        other = found.setdefault(entry.name, entry)
+        if other.value != entry.value:
+            raise UsageError(
+                f"{_package(other)} and {_package(entry)} both declare {entry.name!r} in {group}; uninstall one of them"
+            )
+    return {name: partial(_load, entry) for name, entry in found.items()}
+
+
+def _load(entry: metadata.EntryPoint) -> Any:
+    try:
+        return entry.load()
+    except Exception as error:  # the package is somebody else's, and may fail in any way
+        raise UsageError(
+            f"cannot import {entry.name!r} of the package {_package(entry)} ({type(error).__name__}: {error}); "
+            "mend or uninstall it"
+        ) from None
+
+
+def _package(entry: metadata.EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else entry.module

@@ -1,4 +1,4 @@
-"""Worker processes: they leave Ctrl-C to their parent, and end when it ends, however it ends."""
+"""Worker processes, which end when their parent ends, and how Ctrl-C or SIGTERM stops long work gracefully."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
+from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 from wean.errors import WeanError
@@ -24,28 +25,27 @@ _CONTEXT = multiprocessing.get_context("spawn")
 
 
 class Worker(Protocol[Result_co]):
-    """Does one piece of work after the other, with what it holds on to meanwhile."""
+    """Does pieces of work, one after the other, with resources that it keeps in between."""
 
     def __call__(self, *args: Any) -> Result_co:
         """Does a piece of work."""
 
     def close(self) -> None:
-        """Lets go of what it holds."""
+        """Releases its resources."""
 
 
 def work(
     make: Callable[[], Worker[Result]], pieces: Iterable[tuple[Any, ...]], workers: int, remedy: str
 ) -> Iterator[Result]:
-    """Has workers do pieces of work, in this process or in several; yields the results in the order of the pieces.
+    """Yields the results of pieces of work in their order, computed in this process or in several.
 
     Pieces are taken at most two per worker ahead, so that later ones can depend on results.
 
     Args:
-        make: Makes the worker of a process; with several processes it, the pieces and the results must survive
-            pickling.
+        make: Makes the worker of a process; with several processes it, the pieces and the results must be picklable.
         pieces: The arguments of each call of a worker.
-        workers: Number of processes; with one it is this process.
-        remedy: What the error of a process that died says can be done.
+        workers: Number of processes; 1 is this process.
+        remedy: What the error of a process that died advises.
 
     Raises:
         WeanError: A process died.
@@ -93,13 +93,9 @@ def _do(piece: tuple[Any, ...]) -> Any:
 def executor(
     workers: int, initializer: Callable[..., object] | None = None, initargs: tuple[Any, ...] = ()
 ) -> Executor:
-    """Returns a pool of processes; with one worker everything runs in this process, when it is submitted.
+    """A pool of processes; with one worker, functions run in this process as they are submitted.
 
-    Args:
-        workers: Number of processes.
-        initializer: Called in each of them before its first task.
-        initargs: Arguments of the initializer; they, it, and what is submitted must survive pickling if there is more
-            than one worker.
+    With more than one worker the initializer, its arguments and everything submitted must be picklable.
     """
     if workers <= 1:
         return _SameProcess(initializer, initargs)
@@ -107,14 +103,14 @@ def executor(
 
 
 def start(target: Callable[..., object], *args: Any) -> SpawnProcess:
-    """Starts a process that runs a function, which must survive pickling as its arguments must."""
+    """Starts a process that runs a picklable function."""
     process = _CONTEXT.Process(target=_run, args=(target, args), daemon=True)
     process.start()
     return process
 
 
 class _SameProcess(Executor):
-    """Runs what is submitted at once, in this process."""
+    """Runs submitted functions at once, in this process."""
 
     def __init__(self, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:
         self._initializer, self._initargs = initializer, initargs
@@ -143,7 +139,7 @@ def _begin_worker(initializer: Callable[..., object] | None, initargs: tuple[Any
 
 
 def _end_with_parent() -> None:
-    """Waits until the parent has ended, and ends this process.
+    """Ends this process when the parent has ended.
 
     A killed parent closes no pipes that other workers hold open too, so that waiting for its messages never ends.
     """
@@ -151,3 +147,27 @@ def _end_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
+
+
+class GracefulStop:
+    """Context in which the first SIGINT or SIGTERM sets `wanted`, and the second one raises KeyboardInterrupt."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> GracefulStop:
+        """Installs the signal handlers; does nothing outside the main thread, where Python forbids it."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._on) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Restores the previous signal handlers."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on(self, number: int, frame: FrameType | None) -> None:
+        if self.wanted:
+            raise KeyboardInterrupt
+        self.wanted = True

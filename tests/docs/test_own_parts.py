@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import wean
 from wean.cli import app
-from wean.plugins import entry_points
+from wean.extras import entry_points
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "examples" / "plugin"

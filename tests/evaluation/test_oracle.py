@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from wean.data.paths import path_metadata
 from wean.data.shipped import shipped
-from wean.data.trajectories import check_versions, read_trajectories
+from wean.data.trajectories import check_versions, path_metadata, read_trajectories
 from wean.errors import UsageError, WeanError
 from wean.evaluation.oracle import ScienceWorldOracle, choose_variations, write_oracle_paths
 from wean.tasks.registration import episodes_of

@@ -7,7 +7,7 @@ import sys
 
 PROGRAM = """
 import sys
-import wean.llm, wean.cli.ledger
+import wean.llm, wean.cli.ask
 before = set(sys.modules)
 assert not {"openai", "torch", "transformers", "httpx2", "sqlite3", "yaml"} & before, before
 from wean.llm import open_model, scripted_model, Ledger, Budget

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from wean.errors import UsageError
+from wean.extras import entry_points
 from wean.llm import open_model
-from wean.plugins import entry_points
 
 BACKEND = """
 from wean.llm.answers import Answer

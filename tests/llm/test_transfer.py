@@ -16,7 +16,7 @@ cli = CliRunner()
 
 
 def run(*words):
-    from wean.cli.ledger import app
+    from wean.cli.ask import app
 
     result = cli.invoke(app, [str(word) for word in words])
     if result.exception is not None and not isinstance(result.exception, SystemExit):

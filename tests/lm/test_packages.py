@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from wean.cli.models import app
+from wean.cli.listing import app
 from wean.errors import UsageError, WeanError
 from wean.lm import cache, packages
 from wean.lm.packages import Package
@@ -264,7 +264,7 @@ def test_command_line(wheel: Path, own_cache: Path) -> None:
 
 
 def test_the_command_imports_nothing_heavy() -> None:
-    code = "import sys, wean.cli.models; print([n for n in ('torch', 'transformers') if n in sys.modules])"
+    code = "import sys, wean.cli.listing; print([n for n in ('torch', 'transformers') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -9,7 +9,7 @@ import pytest
 
 from wean.evaluation.statistics import Interval
 from wean.report.charts import Level, Line, line_chart, ticks
-from wean.report.format import count, duration, percent, price, short_count, span_percent
+from wean.report.run_files import count, duration, percent, price, short_count, span_percent
 
 
 @pytest.mark.parametrize(

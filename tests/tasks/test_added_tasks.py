@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from wean.cli import app
 from wean.errors import UsageError
-from wean.plugins import entry_points
+from wean.extras import entry_points
 from wean.tasks.registration import make_task, short_name, task_id, task_names
 
 Install = Callable[..., None]

@@ -1,4 +1,4 @@
-"""`wean annotate`: sub-goals on demonstrations."""
+"""`wean annotate` and `wean export-sft`: sub-goals on demonstrations, and both as examples for other trainers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from wean.annotation.pipeline import Result
     from wean.data.annotations import Annotation
     from wean.data.trajectories import Key, Trajectory
+
 
 SCHEMA = "wean-annotate/1"
 
@@ -94,7 +95,7 @@ def _trajectories(data: str, console: Console) -> list[Trajectory]:
 def _known(
     file: Path, corrections: Path | None, trajectories: list[Trajectory], console: Console
 ) -> dict[Key, Annotation]:
-    """What was annotated before, and what was corrected since."""
+    """The annotations so far, and the corrections of them."""
     from wean.data.annotations import match_annotations, read_annotations
     from wean.errors import UsageError
 
@@ -112,7 +113,7 @@ def _known(
 
 
 def _annotator(name: str) -> Annotates:
-    """A model behind the door, or, of `recorded:`, recorded annotations that are looked up by demonstration."""
+    """The language model that annotates; for `recorded:`, annotations that are looked up by demonstration."""
     from wean.annotation.annotator import Annotator, RecordedAnnotator
     from wean.data.shipped import RECORDED, shipped
     from wean.llm import open_model
@@ -159,22 +160,22 @@ def _tell(console: Console, problems: list[str]) -> None:
 
 
 def _summary(result: Result, trajectories: list[Trajectory], file: Path, page: Path) -> dict[str, Any]:
-    tally = result.stats
+    stats = result.stats
     origins = [annotation.origin for annotation in result.annotations.values()]
     return {
         "schema": SCHEMA,
         "demonstrations": len(trajectories),
         **{origin: origins.count(origin) for origin in ("asked", "propagated", "corrected")},
         "missing": len(result.missing),
-        "questions": tally.questions,
+        "questions": stats.questions,
         "answers": {
-            "at_once": tally.at_once,
-            "repaired": tally.repaired,
-            "second_question": tally.second,
-            "refused": tally.refused,
-            "unanswered": tally.unanswered,
+            "at_once": stats.at_once,
+            "repaired": stats.repaired,
+            "second_question": stats.second,
+            "refused": stats.refused,
+            "unanswered": stats.unanswered,
         },
-        "faults": {kind: count for kind, count in tally.faults.items() if count},
+        "faults": {kind: count for kind, count in stats.faults.items() if count},
         "annotations": str(file),
         "page": str(page),
     }
@@ -196,3 +197,40 @@ def _print_summary(console: Console, result: Result, trajectories: list[Trajecto
         lines.insert(2, "put right: " + ", ".join(f"{kind} {count}" for kind, count in told["faults"].items()))
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def export_sft(
+    data: Annotated[str, typer.Argument(help="Demonstrations: a file, or `scienceworld`.")],
+    out: Annotated[Path, typer.Option(help="The JSONL file.")],
+    annotations: Annotated[Path | None, typer.Option(help="Their sub-goals.")] = None,
+    flat: Annotated[bool, typer.Option("--flat", help="Without sub-goals.")] = False,
+    chat: Annotated[bool, typer.Option("--chat", help="Messages instead of prompt and completion.")] = False,
+    actions: Annotated[int, typer.Option(min=1, help="Greatest number of a demonstration's actions.")] = 100,
+) -> None:
+    """Write the prompts and answers of planner and executor as JSONL for supervised fine-tuning."""
+    import json
+
+    from rich.console import Console
+
+    from wean.data.shipped import annotated, demonstrations
+    from wean.errors import WeanError
+    from wean.students.text.examples import sft_rows
+
+    console = Console(stderr=True)
+
+    def note(problem: str) -> None:
+        console.print(f"note: {problem}", highlight=False)
+
+    if flat:
+        found = demonstrations(data, note=note)._replace(annotations={})
+    else:
+        found = annotated(data, annotations, "refuse", note)
+    count = 0
+    try:
+        with out.open("w", encoding="utf-8") as stream:
+            for row in sft_rows(*found, "chat" if chat else "completion", actions):
+                stream.write(json.dumps(row) + "\n")
+                count += 1
+    except OSError as error:
+        raise WeanError(f"{out}: cannot be written ({error.strerror}); name another file") from None
+    typer.echo(f"{count} rows of {len(found.trajectories)} demonstrations in {out}")

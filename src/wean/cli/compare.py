@@ -109,7 +109,7 @@ def _means(row: Group | Reference, wide: bool) -> list[str]:
 
 
 def _rate(interval: Interval | None) -> str:
-    from wean.report.format import percent
+    from wean.report.run_files import percent
 
     if interval is None:
         return ""

@@ -143,10 +143,10 @@ class _Demonstrations(NamedTuple):
 
 
 def _check_options(who: str, kind: Kind, given: Mapping[str, Any]) -> None:
-    """Refuses options that what plays cannot use.
+    """Checks that the player can use the given options.
 
     Raises:
-        UsageError: One of them is given; or a value is none of those there are.
+        UsageError: It cannot use one, or a value is unknown.
     """
     from wean.errors import UsageError
 
@@ -177,7 +177,7 @@ def _task_name(who: str, task: str | None) -> str:
 def _plan(
     kind: Kind, who: Who, task: str, chosen: _Chosen, demonstrations: _Demonstrations
 ) -> tuple[Plan, Path | None]:
-    """What is to be played, and the folder of its files, if it has one unless told otherwise."""
+    """The episodes to play, and the default folder of their files, if any."""
     from functools import partial
 
     from wean.evaluation.evaluate import SIDE_BY_SIDE, Plan, seed_cases
@@ -228,7 +228,7 @@ def _in_split(kind: Kind, who: str, task: str, chosen: _Chosen, in_words: bool) 
 
     if not in_words:
         for name in ("split", "variations", "only", "max_moves"):
-            if getattr(chosen, name) is not None:
+            if chosen._asdict()[name] is not None:
                 raise UsageError(f"--{name.replace('_', '-')} is for tasks in words; {task} is none")
         if kind in (TEXT_STUDENT, REFERENCES["oracle"]):
             raise UsageError(f"{who} plays tasks in words; {task} is none")
@@ -337,7 +337,7 @@ def _score_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def _costs(result: Mapping[str, Any]) -> Iterator[str]:
-    """What the episodes took."""
+    """Lines with what the episodes cost."""
     if "asking" in result:
         told = ", ".join(f"{value['mean']:,.2f} {name}" for name, value in result["asking"].items())
         yield f"In an episode: {told}."
@@ -354,7 +354,7 @@ def _costs(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _words_costs(result: Mapping[str, Any]) -> str:
-    """What the episodes of a task in words took."""
+    """A line with what the episodes of a text task cost."""
     from wean.evaluation.scores import questions_text
 
     return (

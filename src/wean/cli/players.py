@@ -1,4 +1,4 @@
-"""What the command line can let play a task: a run's student, a teacher, a prior, a language model, references."""
+"""The players of the command line: a run's student, a teacher, a prior, a language model, references."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TEACHER_MODEL, _AGENT_MODEL = "recorded:doorkey", "recorded:react"
 
 @dataclass(frozen=True)
 class Who:
-    """What plays, as a command names it; survives pickling."""
+    """A player as a command names it; picklable."""
 
     name: str
     """A run folder, or one of `REFERENCES`."""
@@ -61,12 +61,12 @@ class Who:
 
 
 class Kind(NamedTuple):
-    """One kind of what can play.
+    """One kind of player.
 
     Attributes:
         make: Makes the player on given tasks.
-        uses: The options of `wean eval` that it can use, beside those of tasks and episodes.
-        plays_words: Whether it plays text tasks variation by variation unless told otherwise, or nothing but those.
+        uses: Its options of `wean eval`, beside those of tasks and episodes.
+        plays_words: Whether it plays the split of a text task by default, or nothing else.
     """
 
     make: Callable[[Who, SerialTasks], Player]
@@ -75,7 +75,7 @@ class Kind(NamedTuple):
 
 
 def kind_of(who: str) -> Kind:
-    """Returns the kind of what a command names."""
+    """The kind of player that a name stands for."""
     from wean.students.text.student import is_text_student
 
     if who in REFERENCES:
@@ -111,7 +111,7 @@ def run_config(folder: Path) -> RunConfig:
 
 
 def _student(who: Who, tasks: SerialTasks) -> Player:
-    """The student of a run, with the tasks as it sees them and the model that it asks, if it is one that asks."""
+    """The student of a run, with its view of the tasks and the language model that it asks, if any."""
     from wean.agents.policy import policy_of
     from wean.errors import UsageError
     from wean.evaluation.evaluate import Player

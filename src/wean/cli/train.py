@@ -83,7 +83,7 @@ class ProgressBar:
 
     def update(self, progress: Progress) -> None:
         """Moves the bar."""
-        from wean.report.format import UNITS
+        from wean.report.run_files import UNITS
 
         shown = {"success": "success {:.2f}", "loss": "loss {:.3f}", "exact": "{:.1%} of dev answers right"}
         note = ", ".join(
@@ -106,7 +106,7 @@ def _played(console: Console, summary: dict[str, Any]) -> list[str]:
     """Prints the table of policies that played the held-out episodes; returns what is said below it."""
     from rich.table import Table
 
-    from wean.report.card import other_ways, trained_for
+    from wean.report.report import other_ways, trained_for
 
     table = Table(title=f"{summary['method']} on {summary['task']}, seed {summary['seed']}", title_justify="left")
     table.add_column("policy")
@@ -136,7 +136,7 @@ def _played(console: Console, summary: dict[str, Any]) -> list[str]:
 
 
 def _fine_tuned(summary: dict[str, Any]) -> list[str]:
-    from wean.report.card import trained_for
+    from wean.report.report import trained_for
 
     best = summary["best"]
     lines = [

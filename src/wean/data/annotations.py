@@ -1,12 +1,8 @@
-"""Sub-goals, `navigate_to(kitchen)`, and annotations: the sub-goals of demonstrations, read from JSONL and written.
-
-One demonstration a line (`wean-annotation/1`). Annotations are checked when they are read, and written one by one.
-"""
+"""Sub-goals, `navigate_to(kitchen)`, and annotations of demonstrations with them, as JSONL (`wean-annotation/1`)."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,9 +11,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_args
 
-from wean.data.files import read_lines
 from wean.data.trajectories import Key, Trajectory
 from wean.errors import UsageError, WeanError
+from wean.files import read_lines, replacing
 
 SCHEMA = "wean-annotation/1"
 
@@ -54,10 +50,7 @@ class Chunk(NamedTuple):
 
 
 def parse_subgoal(text: str) -> SubGoal:
-    """Reads `verb(argument, argument)`; "Navigate to (Kitchen)" is brought into that form.
-
-    Args:
-        text: One sub-goal and nothing else.
+    """Reads one `verb(argument, argument)`; also accepts forms like "Navigate to (Kitchen)".
 
     Raises:
         UsageError: It has another form, or an argument is empty.
@@ -132,7 +125,7 @@ class Annotations(NamedTuple):
 
 
 def read_annotations(path: Path) -> Annotations:
-    """Reads annotations; lines that are none are told and left out, all others are kept.
+    """Reads annotations; lines that hold none become problems and are left out.
 
     Raises:
         WeanError: The file cannot be read.
@@ -155,10 +148,7 @@ def read_annotations(path: Path) -> Annotations:
 def match_annotations(
     annotations: Iterable[Annotation], trajectories: Iterable[Trajectory]
 ) -> tuple[dict[Key, Annotation], list[str]]:
-    """The annotations that fit their demonstrations, and one line for each that does not.
-
-    Annotations of demonstrations that are not among the trajectories are passed over.
-    """
+    """The annotations that fit their demonstrations, and one line for each that does not; others are skipped."""
     paths = {trajectory.key: trajectory for trajectory in trajectories}
     fitting: dict[Key, Annotation] = {}
     problems = []
@@ -176,10 +166,10 @@ def match_annotations(
 
 
 def check_fits(annotation: Annotation, trajectory: Trajectory) -> None:
-    """Checks that an annotation is one of exactly these actions.
+    """Checks that an annotation belongs to exactly these actions.
 
     Raises:
-        UsageError: It is not.
+        UsageError: It does not.
     """
     name = f"{annotation.task} {annotation.variation}"
     counted, there = annotation.ends[-1], len(trajectory.actions)
@@ -242,10 +232,9 @@ def annotation_row(annotation: Annotation) -> dict[str, Any]:
 
 
 class AnnotationWriter:
-    """Adds annotations to a file, one by one, so that a stopped run keeps what it has.
+    """Appends annotations to a file, one by one, so that a stopped run keeps what it has.
 
-    Args:
-        path: The file; annotations that are in it stay. A half-written last line is cut off.
+    A half-written last line of an existing file is cut off.
 
     Raises:
         WeanError: The file cannot be written.
@@ -261,7 +250,7 @@ class AnnotationWriter:
             raise WeanError(f"{path}: cannot be written ({error.strerror}); name another file") from None
 
     def write(self, annotations: Iterable[Annotation]) -> None:
-        """Adds annotations; of several of one demonstration the last counts.
+        """Adds annotations; a later one replaces an earlier one of the same demonstration when they are read.
 
         Raises:
             WeanError: The file cannot be written.
@@ -276,21 +265,18 @@ class AnnotationWriter:
             ) from None
 
     def replace(self, annotations: Iterable[Annotation]) -> None:
-        """Puts annotations in the place of everything that is in the file, at once.
+        """Replaces everything in the file at once.
 
         Raises:
             WeanError: The file cannot be written.
         """
-        draft = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
         try:
-            draft.write_text("".join(map(_line, annotations)), encoding="utf-8")
-            draft.replace(self._path)
+            with replacing(self._path) as draft:
+                draft.write_text("".join(map(_line, annotations)), encoding="utf-8")
         except OSError as error:
             raise WeanError(
                 f"{self._path}: cannot be written ({error.strerror}); free space and run again, what was there is kept"
             ) from None
-        finally:
-            draft.unlink(missing_ok=True)
 
 
 def _line(annotation: Annotation) -> str:

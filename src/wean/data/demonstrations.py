@@ -1,7 +1,6 @@
-"""Demonstrations: what each step of some episodes showed, offered, did and earned, as a Parquet file (`wean-demos/1`).
+"""Demonstrations: situation, action and reward of every step of some episodes, as a Parquet file (`wean-demos/1`).
 
-One row a step, in the order of the episodes. The file's metadata name task, goal, policy and version. A file is
-written beside its place and renamed, so it is whole or not there.
+One row a step, in the order of the episodes. The file's metadata name task, goal, policy and version.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from numpy.typing import NDArray
 from pyarrow import types
 
 import wean
-from wean.data.files import writing
 from wean.errors import UsageError, WeanError
+from wean.files import writing
 
 SCHEMA = "wean-demos/1"
 ROW_GROUP = 16_384
@@ -27,22 +26,22 @@ ROW_GROUP = 16_384
 
 
 class Step(NamedTuple):
-    """One row: a moment, what was chosen in it, and what came of that.
+    """One row: a situation, the action and its outcome.
 
     Attributes:
         episode: Number of the episode; the rows of an episode follow each other.
         step: 0, 1, 2, ... within the episode.
         seed: Reset seed of the episode.
         text: The situation in words.
-        choices: The actions that could be taken, in words.
-        action: The one that was taken.
-        reward: The reward that the task gave for it.
+        choices: The possible actions in words.
+        action: The chosen one.
+        reward: The task's reward.
         terminated: Whether the episode ended by the task's rules.
         truncated: Whether it was cut off.
         success: Whether the episode (not the step) is a success; None where it is unknown.
-        next_text: The situation afterwards.
-        next_choices: What could be taken then.
-        primitive_steps: How many steps of the task's own clock the action took.
+        next_text: The next situation in words.
+        next_choices: The next possible actions.
+        primitive_steps: Number of the task's own steps that the action took.
     """
 
     episode: int
@@ -149,18 +148,11 @@ def _at(column: Any, rows: NDArray[np.int64]) -> Any:
 
 
 def write_demonstrations(path: Path, rows: Iterable[Step], *, task: str, goal: str, policy: str) -> None:
-    """Writes a file of demonstrations, whole or not at all.
-
-    Args:
-        path: The file; its folder is made if need be.
-        rows: Its rows in order, at least one.
-        task: Name of the task.
-        goal: The task's goal in words.
-        policy: Name of the policy that acted.
+    """Writes a file of demonstrations, whole or not at all; `rows` has at least one step.
 
     Raises:
-        UsageError: If the rows are none, or not what a reader accepts; see `read_demonstrations`.
-        WeanError: If the file cannot be written.
+        UsageError: `read_demonstrations` would not accept the rows.
+        WeanError: The file cannot be written.
     """
     table = table_of(rows, task=task, goal=goal, policy=policy)
     columns_of(table, f"what is to be written to {path}")
@@ -169,13 +161,12 @@ def write_demonstrations(path: Path, rows: Iterable[Step], *, task: str, goal: s
 
 
 def read_demonstrations(path: Path) -> Demonstrations:
-    """Reads a file of demonstrations and checks it. Columns that are not of the format are passed over.
+    """Reads and checks a file of demonstrations; additional columns are ignored.
 
     Raises:
-        UsageError: If there is no such file, or what is in it is not right: another schema, a missing column, a
-            wrong type, no rows, a missing value, a reward that is no finite number, rows out of order, an action
-            that is not among its choices. The message names the place.
-        WeanError: If the file is damaged, as one is that was half written.
+        UsageError: There is no such file, or its content is wrong: another schema, a missing column, a wrong type, no
+            rows, a missing value, an infinite reward, rows out of order, an action that is not among its choices.
+        WeanError: The file is damaged or half-written.
     """
     if not path.is_file():
         raise UsageError(f"there is no file {path}; `wean demos TASK --out {path}` writes one")
@@ -242,7 +233,7 @@ COLUMNS: Mapping[str, _Kind] = {
 
 
 def table_of(rows: Iterable[Step], *, task: str, goal: str, policy: str) -> pa.Table:
-    """The rows as a table of the format, unchecked; the metadata say schema, task, goal, policy and version."""
+    """The rows as an unchecked table of the format, with schema, task, goal, policy and version as metadata."""
     columns = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
     arrays = [pa.array(column, kind.arrow) for column, kind in zip(columns, COLUMNS.values(), strict=True)]
     metadata = {"schema": SCHEMA, "task": task, "goal": goal, "policy": policy, "wean": wean.__version__}

@@ -63,14 +63,9 @@ def is_idle(action: str, observation: str) -> bool:
 
 
 def kept_steps(trajectory: Trajectory, annotation: Annotation | None, max_actions: int) -> list[tuple[int, str | None]]:
-    """The actions of a demonstration that are learnt: each action's number, and the sub-goal that begins with it.
+    """The actions (at most `max_actions`) that are learnt: each one's number, and the sub-goal that begins with it.
 
     Idle actions (`is_idle`) are left out; so is a sub-goal that consists of nothing else.
-
-    Args:
-        trajectory: The demonstration.
-        annotation: Its sub-goals; None for none.
-        max_actions: Greatest number of actions.
     """
     path = trajectory.path
     kept = [number for number, step in enumerate(path) if not is_idle(step.action, step.observation)][:max_actions]

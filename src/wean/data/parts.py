@@ -1,12 +1,12 @@
-"""Files in the making: their finished parts lie in a folder beside them, and are put together at the end.
+"""Unfinished files: finished parts lie in a folder beside the file, and are merged at the end.
 
-Of a file of demonstrations the parts are blocks of episodes:
+The parts of a file of demonstrations are blocks of episodes:
 
 ```
-kitchen.parquet.parts/job.json          what the file will be of
+kitchen.parquet.parts/job.json          what the file will hold
 kitchen.parquet.parts/block-000007.parquet   rows of the episodes 7 * BLOCK and up, as in the file
 ```
-A part is there whole or not at all, so a job that is killed loses only the parts that it was at.
+A part is written whole or not at all, so a killed job loses only its unfinished parts.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from wean.data.demonstrations import COLUMNS, ROW_GROUP, SCHEMA, Step, table_of
-from wean.data.files import writing
 from wean.errors import UsageError, WeanError
+from wean.files import writing
 
 BLOCK = 25  # episodes: the same however many processes play, since what runs side by side is the same then
 
@@ -80,19 +80,10 @@ class Parts:
 
 
 class Blocks:
-    """The blocks of one file of demonstrations.
-
-    Args:
-        path: The file that shall come of it.
-        job: What the file is of: JSON-ready values, equal for the same file.
-        resume: Whether to go on with what is there.
+    """The blocks of one file of demonstrations; arguments, errors and `finished` are those of `Parts`.
 
     Raises:
-        UsageError: If the file, or an unfinished one, is there without `resume`, or is of another job.
-        WeanError: If the file is there and damaged.
-
-    Attributes:
-        finished: Whether the file is there already, of this very job.
+        WeanError: The file exists and is damaged.
     """
 
     def __init__(self, path: Path, job: Mapping[str, Any], resume: bool) -> None:
@@ -116,12 +107,12 @@ class Blocks:
 
         Args:
             number: The block's.
-            rows: Of those of its episodes that may be kept.
-            outcomes: For every episode played in it whether it is a success.
+            rows: The steps of the episodes that may be kept.
+            outcomes: Whether each episode played is a success.
             about: The file's `task`, `goal` and `policy`.
 
         Raises:
-            WeanError: If the block cannot be written.
+            WeanError: The block cannot be written.
         """
         self._parts.begin()
         table = table_of(rows, **about)

@@ -1,4 +1,4 @@
-"""Replay of transitions between numbered moments: a few numbers each, drawn uniformly or by priority."""
+"""Replay of transitions between numbered situations, drawn uniformly or by priority."""
 
 from __future__ import annotations
 
@@ -132,15 +132,15 @@ class NStep:
     def add(
         self, member: int, moment: int, action: int, reward: float, following: int, terminated: bool, ended: bool
     ) -> None:
-        """Adds one step of one member.
+        """Adds one step of one member's episode.
 
         Args:
-            member: Whose.
-            moment: Number of the moment acted in.
-            action: Place of the action among its choices.
-            reward: What it gave.
-            following: Number of the moment after it.
-            terminated: The task ended: nothing follows. An episode that was cut off keeps its last moment's value.
+            member: The member.
+            moment: Number of the situation acted in.
+            action: Index of the action among its choices.
+            reward: The reward.
+            following: Number of the next situation.
+            terminated: The task ended: nothing follows. A truncated episode keeps its last situation's value.
             ended: The episode ended, either way.
         """
         waiting = self._waiting[member]

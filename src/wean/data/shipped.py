@@ -71,7 +71,7 @@ class TrainingData(NamedTuple):
 def demonstrations(
     name: str, annotations: Path | None = None, note: Callable[[str], None] = lambda problem: None
 ) -> Demonstrations:
-    """Those that come with wean, or those of a file; with the sub-goals of another file that fit them.
+    """Shipped demonstrations, or those of a file; with the sub-goals of another file that fit them.
 
     Args:
         name: A file, or a name in `SHIPPED`.
@@ -106,7 +106,7 @@ def annotated(
     Args:
         name: A file, or a name in `SHIPPED`.
         annotations: A file with sub-goals; None for those that come with the demonstrations.
-        missing: Whether demonstrations without sub-goals are refused or left out.
+        missing: Whether demonstrations without sub-goals are an error or left out.
         note: Called with a line for each thing that is left out.
 
     Raises:
@@ -136,7 +136,7 @@ def training_data(
     Args:
         name: Demonstrations to learn from.
         read: Reads demonstrations of a name.
-        dev: Demonstrations to choose by; by default those of `CHOSEN_BY`, else a share of the first ones is kept.
+        dev: Demonstrations that choose; by default those of `CHOSEN_BY`, else a share is kept (`split_dev`).
         dev_share: See `split_dev`.
 
     Raises:
@@ -153,14 +153,11 @@ def training_data(
 
 
 def split_dev(trajectories: Sequence[Trajectory], share: float) -> tuple[list[Trajectory], list[Trajectory]]:
-    """Splits demonstrations: the last variations of every task are kept for choosing the checkpoint.
+    """Splits demonstrations: the last variations of each task choose the checkpoint, the others are learned from.
 
     Args:
         trajectories: All of them.
-        share: Share of each task's demonstrations that is kept, at least one where there are three or more.
-
-    Returns:
-        Those to learn from and those to choose by.
+        share: Share of each task's demonstrations that chooses, at least one where there are three or more.
     """
     learn: list[Trajectory] = []
     choose: list[Trajectory] = []
@@ -173,7 +170,7 @@ def split_dev(trajectories: Sequence[Trajectory], share: float) -> tuple[list[Tr
 
 
 def is_shipped(name: str) -> bool:
-    """Whether a name means demonstrations that come with wean; a file of the same name goes first."""
+    """Whether a name stands for shipped demonstrations; a file of that name takes precedence."""
     return name in SHIPPED and not Path(name).exists()
 
 

@@ -1,4 +1,4 @@
-"""Trajectories: what was done in a task, step by step, with actions in words; read from JSONL."""
+"""Trajectories: tasks solved step by step, with actions in words; read from JSONL or Parquet, written as Parquet."""
 
 from __future__ import annotations
 
@@ -7,26 +7,30 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wean.data.files import Lines, read_lines
-from wean.data.paths import read_paths
-from wean.errors import UsageError
+from wean.errors import UsageError, WeanError
+from wean.files import Lines, read_lines, writing
+
+SCHEMA = "wean-trajectories/1"
+_TEXTS = ("task", "description", "action", "observation", "look", "inventory")
+COLUMNS = ("task", "variation", "step", "description", "action", "observation", "look", "inventory", "score")
 
 Key = tuple[str, int]
 """Names a demonstration: its task and variation."""
 
 
 class PathStep(NamedTuple):
-    """One action, and what was there to be read around it; texts are empty where the file has none.
+    """One action and the texts around it; empty where the file has none.
 
     Attributes:
-        action: What was done.
-        observation: What the environment answered.
-        look: What could be seen before.
-        inventory: What was carried before.
-        score: The score afterwards.
+        action: The action in words.
+        observation: The environment's answer.
+        look: The description of the place, before the action.
+        inventory: The inventory, before the action.
+        score: The score after the action.
     """
 
     action: str
@@ -38,14 +42,14 @@ class PathStep(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """A demonstration; two are the same only where they are one object.
+    """A demonstration; compared by identity.
 
     Attributes:
-        task: Name of the task; trajectories of one task are alike.
-        variation: Which of the task's variations.
-        description: The task in words, as the agent is told.
-        path: The moments in their order, at least one.
-        version: Of what environment, such as "scienceworld 1.2.3"; empty where the file does not say.
+        task: Name of the task.
+        variation: Number of the task's variation.
+        description: The task in words, as the agent reads it.
+        path: The steps, at least one.
+        version: Environment and version, such as "scienceworld 1.2.3"; empty if unknown.
     """
 
     task: str
@@ -120,7 +124,7 @@ def read_trajectories(path: Path) -> Trajectories:
 
 
 def check_versions(trajectories: Iterable[Trajectory], examples: Iterable[Trajectory]) -> None:
-    """Refuses to learn from paths of another version: things have other names there, and paths other lengths.
+    """Checks that paths and annotated examples come from one version: names and lengths differ between versions.
 
     Raises:
         UsageError: The versions differ.
@@ -171,3 +175,82 @@ def by_task(trajectories: Sequence[Trajectory]) -> dict[str, list[Trajectory]]:
     for trajectory in trajectories:
         groups.setdefault(trajectory.task, []).append(trajectory)
     return groups
+
+
+def write_paths(path: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str, str]) -> None:
+    """Writes trajectories as Parquet, whole or not at all.
+
+    Args:
+        path: The file.
+        rows: Objects with `task`, `variation`, `description` and `path`, like lines of JSONL.
+        about: Metadata: `version` ("scienceworld 1.2.3"), `simplification`, `job` and others.
+
+    Raises:
+        WeanError: The file cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {name: pa.string() for name in _TEXTS}
+    kinds |= {"variation": pa.int64(), "step": pa.int64(), "score": pa.float64()}
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    for row in rows:
+        for number, moment in enumerate(row["path"]):
+            told = {**row, **moment, "step": number}
+            for name, column in columns.items():
+                column.append(told[name])
+    schema = pa.schema([(name, kinds[name]) for name in COLUMNS], {"schema": SCHEMA, **about})
+    with writing(path) as unfinished:
+        pq.write_table(pa.table(columns, schema), unfinished, compression="zstd")
+
+
+def path_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a file of trajectories.
+
+    Raises:
+        WeanError: The file cannot be read, or is half-written.
+        UsageError: It is of another format.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found = pq.read_schema(path).metadata or {}
+    except FileNotFoundError:
+        raise WeanError(f"{path}: cannot be read (no such file); check the name") from None
+    except (pa.ArrowException, OSError):
+        raise WeanError(f"{path} is damaged or half-written; write it anew with wean demos") from None
+    metadata = {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
+    if metadata.get("schema") != SCHEMA:
+        raise UsageError(f"{path} holds {metadata.get('schema') or 'something else'}, not trajectories ({SCHEMA})")
+    return metadata
+
+
+def read_paths(path: Path) -> list[dict[str, Any]]:
+    """Reads a Parquet file of trajectories as the objects of JSONL lines.
+
+    Raises:
+        WeanError: The file cannot be read, or is half-written.
+        UsageError: It is of another format.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    metadata = path_metadata(path)
+    try:
+        table = pq.read_table(path, columns=list(COLUMNS)).to_pylist()
+    except (pa.ArrowException, OSError, KeyError):
+        raise WeanError(f"{path} is damaged or half-written; write it anew with wean demos") from None
+    rows = []
+    for (task, variation), steps in groupby(table, key=lambda step: (step["task"], step["variation"])):
+        moments = list(steps)
+        rows.append(
+            {
+                "task": task,
+                "variation": variation,
+                "description": moments[0]["description"],
+                "version": metadata.get("version", ""),
+                "path": [{name: step[name] for name in COLUMNS[4:]} for step in moments],
+            }
+        )
+    return rows

@@ -13,10 +13,10 @@ import torch
 
 from wean.agents.policy import Policy
 from wean.agents.references import reference
-from wean.data.files import read_lines
 from wean.errors import UsageError, WeanError
 from wean.evaluation.playing import Episode, Observer, play
 from wean.evaluation.scores import Episodes, Scores, llm_counts
+from wean.files import read_lines, replacing
 from wean.llm.model import LanguageModel
 from wean.processes import work
 from wean.tasks.registration import make_task, short_name
@@ -311,9 +311,8 @@ def _read(file: Path) -> dict[tuple[str, int], Episode]:
     if any(row.get("schema") != SCHEMA for _, row in lines.rows):
         raise UsageError(f"{file} holds no episodes of this wean; move it away, or name another --out")
     if lines.cut:
-        scratch = file.with_name(f".{file.name}.{os.getpid()}")
-        scratch.write_text("".join(json.dumps(row) + "\n" for _, row in lines.rows))
-        scratch.replace(file)
+        with replacing(file) as unfinished:
+            unfinished.write_text("".join(json.dumps(row) + "\n" for _, row in lines.rows))
     episodes = [episode_of(row) for _, row in lines.rows]
     return {_key(episode.case): episode for episode in episodes}
 

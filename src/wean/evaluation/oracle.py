@@ -14,10 +14,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from wean.data.files import writing
 from wean.data.parts import Parts
-from wean.data.paths import path_metadata, write_paths
+from wean.data.trajectories import path_metadata, write_paths
 from wean.errors import UsageError, WeanError
+from wean.files import writing
 from wean.processes import work
 from wean.tasks.registration import make_task
 from wean.tasks.scienceworld.env import ScienceWorld

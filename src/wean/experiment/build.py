@@ -34,14 +34,10 @@ _JUDGES = 100  # episodes of an evaluation that are played side by side
 
 
 def build(config: RunConfig, resources: Resources | None = None) -> RLComponents:
-    """Puts the parts of a run together.
-
-    Args:
-        config: The settings.
-        resources: What the run uses beside them.
+    """Builds the components of a run.
 
     Raises:
-        UsageError: If the settings name something that does not exist or does not fit the task.
+        UsageError: The settings name something that does not exist or does not fit the task.
     """
     resources = resources or Resources()
     learner, settings = config.method.learner, config.algorithm
@@ -98,17 +94,17 @@ def view_of(
     learning: bool = False,
     asking: GatedTeacher | None = None,
 ) -> ShownTasks:
-    """Shows tasks as the student of a run sees them.
+    """The tasks as the student of a run sees them.
 
     Args:
         config: The run's settings.
         teacher: Its teacher, if it has one.
         tasks: The tasks.
-        learning: Takes the price of questions off the rewards; otherwise returns are the task's own.
-        asking: The teacher of the learning student, which counts what sub-goals are asked for; evaluations have none.
+        learning: Subtracts the price of questions from the rewards; otherwise returns are the task's own.
+        asking: The gated teacher of the learning student, which counts questions; evaluations have none.
 
     Raises:
-        UsageError: If the student cannot see these tasks.
+        UsageError: The student cannot see these tasks.
     """
     own_view = config.method.learner.needs.view
     if own_view is None:
@@ -131,10 +127,10 @@ def view_of(
 
 
 def _with_goals(config: RunConfig, teacher: Teacher | GatedTeacher | None, tasks: SerialTasks) -> SubgoalTasks:
-    """Shows tasks to a student that sees its sub-goal.
+    """The tasks with sub-goals in the observations.
 
     Raises:
-        UsageError: If there is nobody who makes plans, or the student sees or chooses something else.
+        UsageError: No teacher makes plans, or the student sees or chooses something else.
     """
     if teacher is None:
         raise UsageError(
@@ -151,14 +147,14 @@ def _with_goals(config: RunConfig, teacher: Teacher | GatedTeacher | None, tasks
 
 
 def seen_by_run(folder: str | Path, make: MakeTask | None = None) -> ShownTasks:
-    """One task as the student of a finished run sees it, with the language model that it asks, if it asks one.
+    """One task as the student of a finished run sees it, with the language model that it asks, if any.
 
     Args:
         folder: The run folder.
         make: Makes the task; by default the run's own.
 
     Raises:
-        UsageError: If the folder holds no run, or its student cannot see this task.
+        UsageError: The folder holds no run, or its student cannot see this task.
     """
     config = read_config(Path(folder))
     teacher = Teacher(config.model or "", config.advice, config.seed) if asks_at_work(config) else None
@@ -178,7 +174,7 @@ def read_config(folder: Path) -> RunConfig:
 
 
 def asks_at_work(config: RunConfig) -> bool:
-    """Whether the student of a run needs its language model when it acts, too."""
+    """Whether the student of a run needs its language model when it acts."""
     return config.method.learner.needs.view is not None or config.student.goal != "none"
 
 
@@ -194,7 +190,7 @@ def _demonstrations(config: Any) -> Demonstrations:
 
 
 def make_network(config: RunConfig, tasks: ShownTasks) -> Student:
-    """Makes the student that acts on the tasks' observations, as the settings say."""
+    """Makes the student that acts on the tasks' observations."""
     return make_student(tasks.observation_space, tasks.action_space, config.student, tasks.observation)
 
 
@@ -213,7 +209,7 @@ def make_values(config: RunConfig, tasks: ShownTasks) -> ActionValues:
 
 
 def _check_choices(task: str, tasks: ShownTasks) -> None:
-    """Values and priors are of the situation's choices: they must be what the task's numbered actions are."""
+    """Checks that a situation's choices are the task's numbered actions: values and priors are of the choices."""
     if not isinstance(tasks.action_space, gym.spaces.Discrete):
         return
     tasks.reset([0], [0])

@@ -22,7 +22,7 @@ from wean.errors import UsageError
 from wean.experiment.components import Point, Resources
 from wean.experiment.run_folder import RunFolder, write_text
 from wean.experiment.settings import RunConfig
-from wean.report.card import text_student_card
+from wean.report.report import text_student_card
 from wean.students.text.creation import Size, merged, new_student, pretrained_student, train_tokenizer
 from wean.students.text.examples import Example, augmented_passes, encode_episode, prompt_texts
 from wean.students.text.prompt import PromptConfig
@@ -73,7 +73,7 @@ class TextComponents:
         return point
 
     def notes(self) -> Sequence[str]:
-        """See `Components.notes`; what reading the demonstrations left out was said there."""
+        """See `Components.notes`; there are none."""
         return ()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -113,11 +113,7 @@ class TextComponents:
 
 
 def build(config: RunConfig, resources: Resources) -> TextComponents:
-    """Reads the demonstrations and makes the student and its trainer.
-
-    Args:
-        config: The settings; their algorithm is fine-tuning.
-        resources: The run folder, which keeps the tokenizer of a new student, and where to say what is left out.
+    """Reads the demonstrations and makes the student and its trainer; the run folder keeps a new student's tokenizer.
 
     Raises:
         UsageError: The settings or the data are wrong.
@@ -201,5 +197,5 @@ def read_demonstrations(name: str, config: FinetuneConfig, note: Callable[[str],
 
 
 def _merit(point: Mapping[str, Any]) -> tuple[float, float]:
-    """What makes a checkpoint better: exact matches, then the loss, both of the dev demonstrations; else its age."""
+    """What orders checkpoints: exact matches, then the loss, both on the dev demonstrations; without those, the age."""
     return point.get("exact", float(point["gradient_steps"])), -point.get("loss", 0.0)

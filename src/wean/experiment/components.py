@@ -23,7 +23,7 @@ from wean.experiment.run_folder import RunFolder, write_json, write_text
 from wean.experiment.settings import RunConfig
 from wean.llm import Budget, Ledger
 from wean.llm.model import LanguageModel
-from wean.report.card import student_card
+from wean.report.report import student_card
 from wean.students.action_values import ActionValues
 from wean.students.grid import GridStudent
 from wean.students.no_repeat import Acting
@@ -88,43 +88,38 @@ class Components(Protocol):
         """The next point of the learning curve, given those before it."""
 
     def notes(self) -> Sequence[str]:
-        """Everything that a person should be told by now."""
+        """All notes for the user so far."""
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything that a resumed run needs, the algorithm's included: tensors, and JSON values."""
+        """The state of a checkpoint, the algorithm's included: tensors, and JSON values."""
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Continues from `state`."""
 
     def conclude(self, folder: RunFolder, so_far: Mapping[str, Any]) -> dict[str, Any]:
-        """Evaluates the trained student, saves it with its card, and returns the summary.
-
-        Args:
-            folder: The run folder.
-            so_far: The fields that every summary has.
-        """
+        """Evaluates the trained student, saves it with its card, and adds the results to the summary `so_far`."""
 
     def close(self) -> None:
-        """Ends what was opened."""
+        """Closes tasks and models."""
 
 
 @dataclass
 class RLComponents:
-    """The parts of a run that trains a policy or action values, by playing or from a file; see `Components`.
+    """The components of a run that trains a policy or action values, by playing or from a file; see `Components`.
 
     Attributes:
         config: The run's settings.
         make: Makes one task.
-        tasks: Where the algorithm plays.
-        judges: Where evaluations play.
-        view: Shows tasks as the student sees them, e.g. those that are recorded for the report.
-        student: What is trained.
-        algorithm: What trains it.
-        teacher: The teacher or the prior, if there is one.
-        asking: The teacher, asked only where the settings want it: the algorithm's guide.
-        model: The teacher's language model, if it has one.
-        success_return: The return from which an episode counts as success where the task does not say what is one.
-        term: What rewards beside the environment, if anything.
+        tasks: The tasks in which the algorithm plays.
+        judges: The tasks of evaluations.
+        view: Shows tasks as the student sees them.
+        student: The network or action values that are trained.
+        algorithm: Trains the student.
+        teacher: The teacher or the prior, if any.
+        asking: The gated teacher that guides the algorithm, if any.
+        model: The teacher's language model, if any.
+        success_return: The return from which an episode counts as success where the task does not report success.
+        term: The reward term beside the task's rewards, if any.
         keeps_model: Leaves the model open at the end: it is the caller's.
     """
 
@@ -158,11 +153,11 @@ class RLComponents:
 
     @property
     def guide(self) -> GatedTeacher | Prior | None:
-        """What guides the algorithm: the teacher, where the settings want it, or the prior."""
+        """The algorithm's guide: the gated teacher or the prior."""
         return self.asking or (self.teacher if isinstance(self.teacher, Prior) else None)
 
     def policy(self, acting: Acting) -> Policy:
-        """The student at work, as it is judged and shipped.
+        """The student's policy.
 
         Raises:
             UsageError: A student of action values cannot act so.
@@ -170,7 +165,7 @@ class RLComponents:
         return policy_of(self.student, acting)
 
     def references(self) -> dict[str, Policy]:
-        """The policies that play the final episodes, too: the teacher alone, and the student without its prior."""
+        """Policies that play the final episodes, too: the teacher alone, and the student without its prior."""
         if self.teacher is None:
             return {}
         if not isinstance(self.teacher, Prior):
@@ -181,7 +176,7 @@ class RLComponents:
         return alone
 
     def close(self) -> None:
-        """Ends the tasks and lets go of the model."""
+        """See `Components.close`."""
         self.tasks.close()
         self.judges.close()
         if self.model is not None and not self.keeps_model:
@@ -282,7 +277,7 @@ class RLComponents:
         return summary
 
     def _write_answers(self, folder: RunFolder, tables: Mapping[str, Any]) -> None:
-        """Writes what a language model answered in the situations of the run, for people to read."""
+        """Writes the language model's answers in the situations of the run."""
         if self.config.model is None:
             return
         goal = self.judges.situations([0])[0].goal
@@ -305,7 +300,7 @@ class RLComponents:
         return Scores(self.config.task, policy.name, episodes, counts, {"seed": FINAL_SEED}).as_dict()
 
     def _rules(self, student: Episodes) -> dict[str, Any]:
-        """The rules that learned asking is compared with; `paired` is the shipped student minus each."""
+        """Results of the fixed query rules; `paired` is the shipped student minus each."""
         found = {}
         for rule in query_policies(student):
             other = self._play(rule, len(student.returns), FINAL_SEED)
@@ -313,7 +308,7 @@ class RLComponents:
         return found
 
     def _other_ways(self) -> dict[str, Acting]:
-        """How else the student is judged; without circles only where it sees a map, which holds all that was seen."""
+        """Other ways of acting to evaluate; no_repeat only where the observation is a map of all that was seen."""
         acting = self.config.evaluation.acting
         ways: dict[str, Acting] = {"final_other": "sampled" if acting == "greedy" else "greedy"}
         remembers = isinstance(self.student, GridStudent) and not isinstance(self.judges, AskOrAct)
@@ -322,19 +317,19 @@ class RLComponents:
         return ways
 
     def _advice_counts(self, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """How often advice was wanted, given and refused; empty for a run whose student has no guide."""
+        """Counts of advice wanted, given and refused; empty for a student without a guide."""
         if self.asking is None or isinstance(self.judges, AskOrAct):
             return {}
         unparsed = sum(bool(row["answer"]) and not row["advised"] for row in table)
         return {**self.asking.counts, "unparsed": unparsed, "notes": self.asking.notes}
 
     def _llm(self) -> dict[str, Any]:
-        """What was asked of the model, also before a resume; an unknown price stays unknown."""
+        """Counts of the model's questions, including those before a resume; an unknown price stays unknown."""
         counts = add_counts(llm_counts(self.model), self._asked_before)
         return {**counts, "model": counts["model"] or self.config.model}
 
 
 def _asking(played: Episodes) -> dict[str, Any]:
-    """What was asked in episodes, as `asking`; nothing where the student does not ask."""
+    """Query statistics of episodes as `asking`; empty for a student that does not ask."""
     stats = [episode.stats for episode in played.played]
     return {"asking": query_stats_report(stats)} if "questions" in stats[0] else {}

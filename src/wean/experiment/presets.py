@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wean.errors import UsageError, did_you_mean
-from wean.plugins import entry_points
+from wean.extras import entry_points
 
 if TYPE_CHECKING:
     from wean.algorithms.algorithm import Algorithm

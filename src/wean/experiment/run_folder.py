@@ -14,6 +14,7 @@ from torch import Tensor
 
 from wean.errors import UsageError, WeanError
 from wean.experiment.settings import RunConfig, from_yaml
+from wean.files import replacing
 
 CHECKPOINT_SCHEMA = "wean-checkpoint/2"
 _KEPT = 2  # checkpoints
@@ -43,15 +44,11 @@ class RunFolder:
         self._fresh = False
 
     def create(self, config: RunConfig, resume: bool) -> None:
-        """Makes the folder, or opens it to go on.
-
-        Args:
-            config: The resolved settings.
-            resume: Whether a folder that holds a run already is to be continued.
+        """Makes the folder, or opens it to resume its run.
 
         Raises:
-            UsageError: If it holds something else, another run's settings, or a run without `resume`.
-            WeanError: If it cannot be written.
+            UsageError: It holds something else, another run's settings, or a run without `resume`.
+            WeanError: It cannot be written.
         """
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path} is a file; choose another --out")
@@ -142,9 +139,8 @@ class RunFolder:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)
+    with replacing(path) as unfinished:
+        unfinished.write_text(text)
 
 
 def write_json(path: Path, value: Any) -> None:

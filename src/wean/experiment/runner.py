@@ -15,10 +15,9 @@ from wean.errors import UsageError, WeanError
 from wean.experiment.components import Components, Point, Resources
 from wean.experiment.run_folder import RunFolder, write_json
 from wean.experiment.settings import RunConfig, command_line, python_call
-from wean.graceful_stop import GracefulStop
-from wean.report.format import UNITS
+from wean.processes import GracefulStop
 from wean.report.report import write_report
-from wean.report.run_files import RUN_SCHEMA, read_summary
+from wean.report.run_files import RUN_SCHEMA, UNITS, read_summary
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
@@ -40,15 +39,15 @@ class Progress(NamedTuple):
 
 
 class Runner:
-    """One run; `run` does it all.
+    """One run, done by `run`.
 
     Args:
         config: The settings.
         out: The run folder.
-        resume: Continues what is there.
+        resume: Continues an unfinished run.
         progress: Called after every update.
-        say: Called with what a person should be told, each thing once, e.g. that no more may be asked.
-        **resources: What the run uses beside its settings; the fields of `Resources`.
+        say: Called once with each note for the user, e.g. that no more may be asked.
+        **resources: The fields of `Resources`.
     """
 
     def __init__(
@@ -71,14 +70,11 @@ class Runner:
         self._said = 0
 
     def run(self) -> dict[str, Any]:
-        """Trains, evaluates, and writes everything into the run folder.
-
-        Returns:
-            The summary, as in `summary.json`.
+        """Trains, evaluates, writes everything into the run folder, and returns the summary, as in `summary.json`.
 
         Raises:
-            UsageError: If the settings, the task, the data or the folder are wrong.
-            WeanError: If something fails or the user stops it; what is written stays and can be resumed.
+            UsageError: The settings, the task, the data or the folder are wrong.
+            WeanError: Something fails or the user stops it; what is written stays and can be resumed.
         """
         self.folder.create(self.config, self._resume)
         if self.folder.summary.exists():
@@ -157,7 +153,7 @@ class Runner:
             writer.close()
 
     def _tell(self, components: Components) -> None:
-        """Says what there is to say and was not said yet."""
+        """Passes on the notes that are new."""
         for note in components.notes()[self._said :]:
             self._said += 1
             self._say(note)
@@ -168,7 +164,7 @@ class Runner:
         self._curve.append({**point, "wall_seconds": self._seconds})
 
     def _latest(self, components: Components) -> dict[str, float]:
-        """What is shown of the last point of the learning curve."""
+        """The last point of the learning curve, as far as it is shown."""
         point = self._curve[-1] if self._curve else {}
         return {name: point[name] for name in components.shown if name in point}
 
@@ -220,6 +216,6 @@ class Runner:
 
 
 def default_folder(config: RunConfig) -> Path:
-    """Where a run is written that is given no folder: `runs/METHOD-TASK-SEED`."""
+    """The default run folder: `runs/METHOD-TASK-SEED`."""
     task = config.task.split("/")[-1].removesuffix("-v0")
     return Path("runs") / f"{config.method.name}-{task}-{config.seed}"

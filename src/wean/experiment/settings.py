@@ -1,4 +1,4 @@
-"""The settings of one run: what a preset fixes, what the user overrides, and how both are checked."""
+"""The settings of one run: a preset's values and the user's overrides, checked."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def resolve(
     overrides: Sequence[str] = (),
     **values: Any,
 ) -> RunConfig:
-    """Makes the settings of a run out of a preset and what the user wants otherwise.
+    """The settings of a run: a preset's values and the user's overrides.
 
     Keys of the algorithm stand alone (`total_timesteps=60000`, `teacher.until=0.4`); others carry their section
     (`student.hidden=64`, `advice.mode=argmax`, `evaluation.episodes=100`).
@@ -100,10 +100,10 @@ def resolve(
         model: The teacher's model; the preset's by default.
         seed: The run's seed.
         overrides: `key=value` strings, as on the command line; values are read as YAML.
-        **values: The same as values; of a section a mapping or its config object (`advice={"mode": "argmax"}`).
+        **values: Overrides as values; of a section a mapping or its config object (`advice={"mode": "argmax"}`).
 
     Raises:
-        UsageError: If a name, key or value is wrong; the message names the nearest right one.
+        UsageError: A name, key or value is wrong; the message names the nearest right one.
     """
     preset = find_method(method)
     task = task or preset.home
@@ -124,10 +124,10 @@ def resolve(
 
 
 def from_yaml(text: str) -> RunConfig:
-    """Reads a run's `config.yaml`, also one of an earlier version, whose settings had other names.
+    """Reads a run's `config.yaml`, also one of an earlier version.
 
     Raises:
-        UsageError: If a later version wrote it, or it was edited into something wrong.
+        UsageError: A later version wrote it, or it was edited into something wrong.
     """
     try:
         values = yaml.safe_load(text)
@@ -142,7 +142,7 @@ def from_yaml(text: str) -> RunConfig:
 
 
 def _upgraded(values: dict[str, Any]) -> dict[str, Any]:
-    """The settings that an earlier version wrote, by the names that they have now."""
+    """Settings of an earlier version under their present names."""
     config_type = find_method(values["method"]).learner.Config
     known = _keys(config_type)
     tree: dict[str, Any] = {key: values.pop(key) for key in ("method", "task", "model", "seed")} | {"algorithm": {}}
@@ -168,12 +168,7 @@ def _checked(values: dict[str, Any]) -> RunConfig:
 
 
 def command_line(config: RunConfig, out: str) -> str:
-    """The `wean train` command that makes a run with these settings.
-
-    Args:
-        config: The settings.
-        out: The run folder.
-    """
+    """The `wean train` command that makes a run with these settings in the folder `out`."""
     words = ["wean", "train", config.method.name, "--task", config.task, "--seed", str(config.seed), "--out", out]
     if config.model != resolve(config.method, config.task).model:
         words += ["--model", str(config.model)]
@@ -183,12 +178,9 @@ def command_line(config: RunConfig, out: str) -> str:
 
 
 def python_call(config: RunConfig, out: str, names: Sequence[str]) -> str:
-    """The call of `wean.train` that makes a run with these settings.
+    """The call of `wean.train` that makes a run with these settings in the folder `out`.
 
-    Args:
-        config: The settings.
-        out: The run folder.
-        names: Arguments that the caller made in Python, such as `make`: they stand there by their names alone.
+    `names` are arguments that the caller made in Python, such as `make`: they stand there by their names alone.
     """
     task = f"make=make, # {config.task}" if "make" in names else f"make={config.task!r},"
     given = [f"{name}={name}," for name in names if name != "make"]
@@ -200,7 +192,7 @@ def python_call(config: RunConfig, out: str, names: Sequence[str]) -> str:
 
 
 def changed(config: RunConfig) -> dict[str, Any]:
-    """The settings by dotted key that are not as the preset has them; task, model and seed aside."""
+    """The settings by dotted key that differ from the preset's; task, model and seed aside."""
     wanted, given = (
         _flat(one.model_dump(include={*SECTIONS, *_TOP}) | one.algorithm.model_dump())
         for one in (config, resolve(config.method, config.task, seed=config.seed))
@@ -273,7 +265,7 @@ def _put(tree: dict[str, Any], key: str, value: Any, config_type: type[BaseModel
 
 
 def _check(key: str, value: Any, known: Sequence[str]) -> None:
-    """Checks that a key exists; one of an earlier version is answered with the name that it has now."""
+    """Checks that a key exists; the error for one of an earlier version gives its present name."""
     for old in (f"{key}={value}", key):
         if RENAMED.get(old, "").partition("=")[0] in known and (old != key or key not in known):
             raise UsageError(f"{old} is now called {RENAMED[old]}")

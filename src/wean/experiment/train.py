@@ -184,8 +184,8 @@ def evaluate(
         make: Name of the task, or a function that makes it.
         episodes: Number of episodes.
         seed: Reset seed of the first; 10,000 and up are wean's held-out seeds.
-        workers: Processes that play; with more than one, `policy` and `make` must survive pickling.
-        out: JSONL file to which finished episodes are written, and from which a stopped evaluation goes on.
+        workers: Number of processes; with more than one, `policy` and `make` must be picklable.
+        out: JSONL file of finished episodes, from which a stopped evaluation goes on.
         progress: Called with the number of finished episodes.
 
     Raises:
@@ -197,7 +197,7 @@ def evaluate(
 
 
 def _policy(policy: Any) -> Policy | str:
-    """The policy that something is when it acts."""
+    """The policy that plays for a student, teacher, prior or run folder; policies and names as they are."""
     match policy:
         case Teacher():
             return TeacherPolicy(policy)
@@ -216,7 +216,7 @@ def _policy(policy: Any) -> Policy | str:
 
 
 def _teacher(preset: Method, teacher: Any) -> tuple[str | None, Any]:
-    """What the settings call a teacher, and the object that answers where it is no language model's name."""
+    """The teacher's name in the settings, and the object that answers unless that is a language model's name."""
     if teacher is not None and not preset.teaches:
         raise UsageError(f"{preset.name} asks no teacher; leave teacher out, or take a method that does")
     if teacher is None or isinstance(teacher, str):
@@ -228,7 +228,7 @@ def _teacher(preset: Method, teacher: Any) -> tuple[str | None, Any]:
 
 
 def _name(function: Any) -> str:
-    """What a function is called in settings and reports: its module and its own name."""
+    """The qualified name of a function, for settings and reports."""
     while hasattr(function, "func"):  # functools.partial
         function = function.func
     return f"{function.__module__}.{function.__qualname__}"

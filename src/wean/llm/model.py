@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wean.errors import UsageError, WeanError
+from wean.extras import entry_points
 from wean.llm.answers import Answer, Counts, Message, Question, Sample, key_of
 from wean.llm.asking import Backend, Budget, LiveAnswers, Progress
 from wean.llm.ledger import Ledger
@@ -18,7 +19,6 @@ from wean.llm.local import LocalBackend, ScoreFunction, ScriptedBackend, import_
 from wean.llm.prices import FREE, Price
 from wean.llm.recorded import RecordedAnswers, find_recorded
 from wean.llm.records import dump_line
-from wean.plugins import entry_points
 
 Normalisation = Literal["sum", "token", "word"]
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from wean.errors import UsageError, WeanError
+from wean.files import read_lines
 from wean.llm.answers import Answer, Key, Question, Sample, canonical_json, key_of
 from wean.llm.ledger import Ledger
-from wean.llm.records import parse_answer, parse_question, parse_sample, question_record, read_jsonl
+from wean.llm.records import parse_answer, parse_question, parse_sample, question_record
 
 
 class RecordedAnswers:
@@ -48,7 +49,7 @@ class RecordedAnswers:
         self._ledger = ledger
         self._strict = strict
         self._answers: dict[tuple[str, int], Answer] = {}
-        for number, record in read_jsonl(path):
+        for number, record in read_lines(path, complete=True).rows:
             if record.get("answer") is None and "messages" in record:
                 continue
             try:

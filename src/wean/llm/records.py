@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import time
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from wean.errors import UsageError, WeanError
+from wean.errors import UsageError
 from wean.llm.answers import ANSWER_FIELDS, Answer, Question, Sample
 
 SCHEMA = "wean-ledger/1"
@@ -108,32 +105,6 @@ def parse_answer(record: Mapping[str, Any], question: Question | None = None) ->
         provenance={str(key): str(value) for key, value in provenance.items()},
     )
     return answer, _seconds_since_1970(record.get("recorded"))
-
-
-def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields line numbers and objects of a JSONL file (`.gz` is unpacked); empty lines are skipped.
-
-    Raises:
-        WeanError: The file cannot be read.
-        UsageError: A line is not a JSON object; the message names it.
-    """
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                try:
-                    record = json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise UsageError(f"{path}:{number}: broken JSON ({error.msg}); mend or remove the line") from None
-                if not isinstance(record, dict):
-                    raise UsageError(f"{path}:{number}: a line must be a JSON object; mend or remove the line")
-                yield number, record
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: not UTF-8 text; convert it first") from None
-    except (OSError, EOFError, zlib.error) as error:  # also of a packed file that is damaged or cut off
-        reason = error.strerror if isinstance(error, OSError) else None
-        raise WeanError(f"{path}: cannot be read ({reason or error}); check the name") from None
 
 
 def dump_line(record: Mapping[str, Any]) -> str:

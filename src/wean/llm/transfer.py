@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from wean.errors import UsageError, WeanError
+from wean.files import read_lines, replacing
 from wean.llm.answers import ANSWER_FIELDS, Answer, Question, Sample, canonical_json
 from wean.llm.database import FORMAT
 from wean.llm.ledger import Ledger, insert
@@ -27,7 +27,6 @@ from wean.llm.records import (
     parse_question,
     parse_sample,
     question_record,
-    read_jsonl,
 )
 
 _ANSWERS = f"""
@@ -129,7 +128,7 @@ def import_answers(ledger: Ledger, path: Path, model: str | None = None) -> Impo
     with ledger.database.read() as connection:
         noted = _noted_by_messages(connection, model)
     met: Counter[tuple[str, str]] = Counter()
-    for number, record in read_jsonl(path):
+    for number, record in read_lines(path, complete=True).rows:
         try:
             if record.get("answer") is None and "messages" in record:
                 result.open += 1
@@ -168,15 +167,9 @@ def open_output(file: str, *, force: bool = False) -> Iterator[TextIO]:
     path = Path(file)
     if path.exists() and not force:
         raise UsageError(f"{path} exists; name another file, or replace it with --force")
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        try:
-            with draft.open("w", encoding="utf-8") as out:
-                yield out
-            draft.replace(path)
-        finally:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
+        with replacing(path) as draft, draft.open("w", encoding="utf-8") as out:
+            yield out
     except OSError as error:
         raise WeanError(f"{path} cannot be written ({error.strerror or error}); name another file") from None
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from wean.errors import UsageError, WeanError
 from wean.extras import quiet, require
+from wean.files import replacing
 
 MANIFEST = "manifest.json"
 MANIFEST_SCHEMA = "wean-model/1"
@@ -211,9 +212,8 @@ def _digest(path: Path) -> str:
         # The book only saves time: where the cache cannot be written, the file is read again next time.
         with contextlib.suppress(OSError):
             book.parent.mkdir(parents=True, exist_ok=True)
-            scratch = book.with_name(f"{book.name}.{os.getpid()}")
-            scratch.write_text(json.dumps(known, indent=1), encoding="utf-8")
-            scratch.replace(book)
+            with replacing(book) as unfinished:
+                unfinished.write_text(json.dumps(known, indent=1), encoding="utf-8")
     return known[key]
 
 

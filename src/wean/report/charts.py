@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from wean.report.format import short_count
+from wean.report.run_files import short_count
 
 Point = tuple[float, float]
 Format = Callable[[float], str]

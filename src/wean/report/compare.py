@@ -24,8 +24,7 @@ from wean.evaluation.statistics import (
     steps_to,
     wilson,
 )
-from wean.report.format import UNITS
-from wean.report.run_files import read_settings, read_summary
+from wean.report.run_files import UNITS, read_settings, read_summary
 from wean.report.sections import as_interval
 
 SCHEMA = "wean-compare/2"
@@ -206,7 +205,7 @@ class Comparison:
 
 
 def compare(run_folders: Iterable[str | Path], threshold: float = 0.9) -> Comparison:
-    """Read runs, group them by method, task and settings, and summarise each group.
+    """Reads runs, groups them by method, task and settings, and summarises each group.
 
     Example:
         >>> few = {"episodes": 10, "curve_points": 2, "curve_episodes": 10}
@@ -216,12 +215,12 @@ def compare(run_folders: Iterable[str | Path], threshold: float = 0.9) -> Compar
         [('ppo', 20)]
 
     Args:
-        run_folders: Folders that `wean train` wrote; one that is named twice counts once.
+        run_folders: Folders that `wean train` wrote; duplicates count once.
         threshold: Success rate for "steps to".
 
     Raises:
         UsageError: No folder is given, or one is no run.
-        WeanError: A run is not finished, or its files are torn or foreign.
+        WeanError: A run is not finished, or its files are damaged or foreign.
     """
     folders = {Path(folder).resolve(): Path(folder) for folder in reversed(list(run_folders))}
     if not folders:

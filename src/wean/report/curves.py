@@ -15,8 +15,8 @@ from wean.errors import UsageError, WeanError
 from wean.evaluation.statistics import bootstrap_mean
 from wean.report.charts import Level, Line, line_chart
 from wean.report.compare import Comparison, Group, Reference
-from wean.report.format import UNITS, percent, short_count
 from wean.report.pages import write_page
+from wean.report.run_files import UNITS, percent, short_count
 
 PICTURES = (".png", ".svg", ".pdf")
 # As many colours as the style sheet has; a seventh group starts again with the first.
@@ -47,14 +47,10 @@ class Panel(NamedTuple):
 
 
 def write_curves(comparison: Comparison, path: Path) -> Path:
-    """Writes tables and learning curves as `.html`, or the curves alone as `.png`, `.svg` or `.pdf`.
+    """Writes tables and learning curves as `.html`, or the curves alone as `.png`, `.svg` or `.pdf`, by the name's end.
 
     Each group is its mean over seeds with a 95 % bootstrap interval over seeds, and the seeds as thin lines.
     The mean ends where the shortest run ends.
-
-    Args:
-        comparison: The result of `compare`.
-        path: The file; its ending chooses the format.
 
     Raises:
         UsageError: The ending is unknown.
@@ -100,10 +96,7 @@ def tracks(group: Group) -> list[Track]:
 
 
 def mean_track(runs: Sequence[Track]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and interval over runs on the union of their points, as far as every run reaches.
-
-    Args:
-        runs: (progress, rates) of each run, progress rising.
+    """Mean and interval over runs on the union of their points, up to where the shortest run ends.
 
     Returns:
         Progress of shape (points,), and mean, low and high of shape (points, 3).

@@ -15,7 +15,7 @@ from wean.data.annotations import SCHEMA, Annotation
 from wean.data.trajectories import Key, Trajectory
 from wean.errors import WeanError
 from wean.evaluation.scores import interval_text, questions_text
-from wean.report.format import percent, span_percent
+from wean.report.run_files import percent, span_percent
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -56,19 +56,16 @@ def template_environment() -> Environment:
 def write_annotation_page(
     path: Path, trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation], confidence: float
 ) -> Path:
-    """Writes the page on which the sub-goals of demonstrations are looked at and corrected.
+    """Writes the page on which the sub-goals of demonstrations are viewed and corrected, and returns its path.
 
-    Every demonstration is a line of time, cut into sub-goals. They can be renamed, split and joined there; the page
-    saves what was changed as JSONL that `wean annotate --corrections` reads.
+    Every demonstration is a timeline, cut into sub-goals. They can be renamed, split and joined there; the page saves
+    the changes as JSONL that `wean annotate --corrections` reads.
 
     Args:
         path: The file; one that exists is replaced.
         trajectories: The demonstrations.
         annotations: Their sub-goals, as far as there are any.
         confidence: Propagated sub-goals that are less certain are marked as unclear.
-
-    Returns:
-        The path.
 
     Raises:
         WeanError: It cannot be written.
@@ -121,15 +118,12 @@ def _entry(trajectory: Trajectory, annotation: Annotation) -> dict[str, Any]:
 
 
 def write_timeline(path: Path, result: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Path:
-    """Writes the page on which played episodes in words are stepped through: sub-goals, actions, scores on a line.
+    """Writes the page on which played episodes in words are stepped through, and returns its path.
 
     Args:
         path: The file; one that exists is replaced.
         result: The scores (`wean-eval/2`).
         lines: The episodes with their traces; the first ten of each task are shown.
-
-    Returns:
-        The path.
 
     Raises:
         WeanError: It cannot be written.

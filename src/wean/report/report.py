@@ -1,9 +1,11 @@
-"""Writes `report.html`: one run on one page, to be read, mailed, printed and kept."""
+"""Writes what people read about a run: `report.html`, and the card of its student (`README.md`)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import wean
 from wean.report import sections
@@ -27,20 +29,14 @@ _SECTIONS = {
 
 
 def write_report(run_folder: Path) -> Path:
-    """Writes the report of a finished run beside its other files.
+    """Writes the report of a finished run beside its other files, and returns its path.
 
     Reads `summary.json`, and where they exist `config.yaml`, `teacher.json` and `episodes.json`; a section
     whose data is missing is left out.
 
-    Args:
-        run_folder: A folder that `wean train` wrote.
-
-    Returns:
-        The path of `report.html`, about 50 kB without the episodes' frames.
-
     Raises:
         UsageError: The folder is no run.
-        WeanError: A file of the run is torn or foreign, or the report cannot be written.
+        WeanError: A file of the run is damaged or foreign, or the report cannot be written.
     """
     summary = read_summary(run_folder)
     teacher = read_json(run_folder / "teacher.json", TEACHER_SCHEMA)
@@ -72,3 +68,117 @@ def write_report(run_folder: Path) -> Path:
 def _date(path: Path) -> str:
     moment = datetime.fromtimestamp(path.stat().st_mtime)
     return f"{moment.day} {moment:%B %Y, %H:%M}"
+
+
+def student_card(summary: Mapping[str, Any], reads: bool = False) -> str:
+    """The card of a run's student: task, teacher, cost, scores with intervals, how to use it.
+
+    `reads` says whether the student reads situations instead of seeing observations.
+    """
+    final, llm = summary["final"], summary["llm"]
+    rows = [("this student", final), *((result["policy"], result) for result in other_ways(summary))]
+    rows += [(name, result) for name, result in summary["references"].items()]
+    asks = "asking" in final
+    head = "| policy | success | return | length |" + (" questions | tokens |" if asks else "")
+    table = "\n".join([head, "|---" * (head.count("|") - 1) + "|", *(_row(name, result) for name, result in rows)])
+    cost = "unknown" if llm["cost_usd"] is None else f"${llm['cost_usd']:.2f}"
+    taught = (
+        f"Taught by `{llm['model']}`: {llm['asked']} questions asked live, {llm['replayed']} replayed, "
+        f"{llm['distinct']} distinct; {llm['tokens']} tokens, {cost}."
+        if llm["model"]
+        else "Trained without a teacher."
+    )
+    needs = "It acts without any language model:"
+    if asks:
+        decides = summary["chooses"] == "when to ask"
+        why = (
+            "all that it decides is when to ask for a plan" if decides else "it sees the current sub-goal of its plans"
+        )
+        needs = (
+            f"**It needs its language model (or recorded answers) at work, too**: {why}, "
+            f"{final['asking']['questions']['mean']:.2f} {'times' if decides else 'questions'} an episode. "
+            "A decision takes"
+        )
+    sees = _USE if summary["chooses"] == "actions" and not asks else _USE_A_VIEW
+    use = _USE_READING if reads else sees.format(acting=summary["acting"])
+    return f"""# {summary["task"]}: a student of {summary["method"]}
+
+{taught} {needs} {final["ms_per_action"]:.3f} ms an action.
+
+{summary["student_parameters"]:,} parameters, {summary["student_bytes"]:,} bytes of weights; trained for
+{trained_for(summary)} with seed {summary["seed"]}; acts {summary["acting"]}.
+
+Held-out episodes ({final["episodes"]}, reset seeds from {final["seed"]}; 95 % intervals):
+
+{table}
+
+```python
+{use}
+```
+"""
+
+
+def text_student_card(summary: Mapping[str, Any]) -> str:
+    """The card of a student that was fine-tuned on demonstrations."""
+    best = summary["best"]
+    chosen = f"{100 * best['exact']:.1f} % of the answers exactly right" if "exact" in best else "no dev demonstrations"
+    return f"""# A text student ({summary["method"]})
+
+{summary["student_parameters"]:,} parameters, trained on {summary["demonstrations"]} demonstrations of \
+{len(summary["tasks"])} tasks ({summary["tokens"]:,} tokens, {summary["seconds"]:,.0f} s on {summary["device"]}). \
+It acts without a language model beside it.
+
+Checkpoint after {best["gradient_steps"]:,} of {trained_for(summary)}, chosen on {summary["dev_demonstrations"]} \
+demonstrations kept for that: {chosen}.
+
+    {summary["command"]}
+"""
+
+
+def trained_for(summary: Mapping[str, Any]) -> str:
+    """How long a run has learned, in its unit, e.g. "200,000 environment steps"."""
+    for unit, name in (("env_steps", "environment steps"), ("gradient_steps", "gradient steps")):
+        if unit in summary:
+            return f"{summary[unit]:,} {name}"
+    return f"{summary['tokens']:,} tokens"
+
+
+def other_ways(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The results of a run's student in its other ways of acting."""
+    return [summary[name] for name in ("final_other", "final_no_repeat") if name in summary]
+
+
+_USE = """\
+from wean.experiment.train import load
+
+policy = load("student", "{acting}")
+action = policy.act(observation)  # policy.reset() where an episode begins"""
+
+_USE_READING = """\
+from wean.experiment.train import load
+
+policy = load("student", "greedy")
+number = policy.act(task.situation())  # the place of its action among the situation's choices"""
+
+# A student that chooses skills, or whether to ask, or that sees sub-goals, sees the task through a view.
+_USE_A_VIEW = """\
+from wean.experiment.build import seen_by_run
+from wean.experiment.train import load
+
+policy = load("student", "{acting}")
+tasks = seen_by_run(".")  # the run folder; a second argument makes another environment than the run's task
+observation, ended = tasks.reset([0], [10_000])[0], False
+while not ended:
+    step = tasks.step([0], [policy.act(observation)])
+    observation, ended = step.observations[0], step.terminated[0] or step.truncated[0]"""
+
+
+def _row(name: str, result: Mapping[str, Any]) -> str:
+    cells = [name, _interval(result["success"]), _interval(result["return"]), _interval(result["length"], 1)]
+    if "asking" in result:
+        cells += [_interval(result["asking"]["questions"], 2), _interval(result["asking"]["tokens"], 0)]
+    return f"| {' | '.join(cells)} |"
+
+
+def _interval(value: Mapping[str, float], digits: int = 3) -> str:
+    return f"{value['mean']:.{digits}f} ({value['low']:.{digits}f} to {value['high']:.{digits}f})"

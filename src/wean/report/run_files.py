@@ -1,4 +1,4 @@
-"""Reads the files of a run folder and says in one line what is wrong with a folder that is none."""
+"""Reads the files of a run folder, and formats their numbers for people."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from wean.errors import UsageError, WeanError
+from wean.evaluation.statistics import Interval
 
 RUN_SCHEMA = "wean-run/2"
 """Schema of `summary.json`."""
 OLD_SCHEMAS = ("wean-run/1", "wean-distillation/1")
 """Earlier schemas that `read_summary` upgrades."""
+UNITS = {"env_steps": "environment steps", "gradient_steps": "gradient steps", "tokens": "tokens"}
+"""Names of what a run counts its progress in."""
 _OFFLINE = ("cql", "offline-bc")  # their gradient steps were called env_steps in `wean-run/1`
 _WORDS = {
     "updates": "gradient_steps",
@@ -23,14 +26,11 @@ _WORDS = {
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """The `summary.json` of a finished run, also one of an earlier version, as it would be written now.
-
-    Args:
-        folder: A folder that `wean train` wrote.
+    """The `summary.json` of a finished run, upgraded if an earlier version wrote it.
 
     Raises:
         UsageError: There is no such folder, or it is no run.
-        WeanError: The run is not finished, or the file is torn or of a foreign schema.
+        WeanError: The run is not finished, or the file is damaged or of a foreign schema.
     """
     if not folder.is_dir():
         raise UsageError(f"there is no run folder {folder}; name one that `wean train ... --out` wrote")
@@ -68,15 +68,10 @@ def _upgrade(data: Any, unit: str) -> Any:
 
 
 def read_json(path: Path, schema: str, *older: str) -> dict[str, Any] | None:
-    """One JSON object with a `schema` field, or None if the file does not exist.
-
-    Args:
-        path: The file.
-        schema: The schema that the rest of the code understands, e.g. "wean-run/2".
-        *older: Earlier ones that the caller understands, too.
+    """One JSON object with a `schema` field, `schema` or one of the older ones; None if the file does not exist.
 
     Raises:
-        WeanError: The file cannot be read, is no JSON object, or says another schema.
+        WeanError: The file cannot be read, is no JSON object, or has another schema.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -96,10 +91,7 @@ def read_json(path: Path, schema: str, *older: str) -> dict[str, Any] | None:
 
 
 def read_settings(folder: Path) -> dict[str, str]:
-    """The resolved `config.yaml` of a run: flat names (`student.hidden`), values in words; empty if none.
-
-    Args:
-        folder: A run folder.
+    """The resolved `config.yaml` of a run: flat names (`student.hidden`), values as text; empty if there is none.
 
     Raises:
         WeanError: The file is no YAML mapping.
@@ -124,3 +116,43 @@ def _flat(data: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", str(value)
+
+
+def short_count(value: float) -> str:
+    """A count for an axis: 0, 500, 20k, 1.5M."""
+    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """A rate in per cent with a narrow space that does not break: 98.2 %."""
+    return f"{100 * value:.{digits}f}\u202f%"
+
+
+def span_percent(interval: Interval) -> str:
+    """The ends of a rate's interval: 96.9 to 99.3 %."""
+    return f"{100 * interval.low:.1f} to {percent(interval.high)}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: 8.2 s, 42 s, 3 min 12 s, 1 h 5 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def count(value: object) -> str:
+    """A count with commas, the sum of a mapping of counts, or "unknown" for what nobody counted."""
+    if isinstance(value, Mapping):
+        value = sum(part for part in value.values() if isinstance(part, int))
+    return f"{value:,}" if isinstance(value, int | float) else "unknown"
+
+
+def price(dollars: float | None) -> str:
+    """US dollars to the cent, below a cent to a hundredth of one; "unknown" where no price is known."""
+    if dollars is None:
+        return "unknown"
+    return f"${dollars:,.2f}" if dollars == 0 or dollars >= 0.01 else f"${dollars:.4f}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from wean.evaluation.statistics import Interval, steps_to, wilson
 from wean.report.charts import Level, Line, line_chart
-from wean.report.format import UNITS, count, duration, percent, price, short_count, span_percent
+from wean.report.run_files import UNITS, count, duration, percent, price, short_count, span_percent
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -66,7 +66,7 @@ def _policies(summary: Data) -> list[tuple[str, str, str, Data]]:
 def verdict(summary: Data) -> Markup:
     """The result in two sentences: the student, and whether it is better than its teacher.
 
-    "Better" and "behind" are said only where the 95 % intervals do not touch, which is stricter than a test.
+    "Better" and "behind" require that the 95 % intervals do not touch, which is stricter than a test.
     """
     from markupsafe import Markup
 
@@ -129,7 +129,7 @@ def scores(summary: Data) -> list[dict[str, Any]]:
 
 
 def score_note(summary: Data) -> str:
-    """What must be known to read the result table."""
+    """How to read the result table."""
     results = [result for *_, result in _policies(summary)]
     sizes = {(result.get("episodes"), result.get("seed")) for result in results}
     note = "Intervals are 95\u202f%: Wilson for success, bootstrap for means. Lengths are in steps."
@@ -293,8 +293,8 @@ def teacher(data: Data | None, unadvised: int | None = None, advice: Data | None
 
     Args:
         data: `teacher.json`.
-        unadvised: Steps of training in which no plan could be read or carried out, where that was counted.
-        advice: The summary's `advice`: how often the teacher was asked.
+        unadvised: Training steps without a usable plan, if counted.
+        advice: The summary's `advice`: counts of questions.
     """
     rows = sorted((data or {}).get("rows") or [], key=lambda row: -(row.get("met") or 0))
     if data is None or not rows:
@@ -366,7 +366,7 @@ def _step(step: Data) -> dict[str, Any]:
 
 
 def cost(summary: Data) -> dict[str, Any] | None:
-    """What was asked, what was replayed and what it cost; what nobody knows is called unknown, not 0."""
+    """Questions asked, answers replayed, and their price; an unknown number is "unknown", not 0."""
     llm = summary.get("llm")
     if not isinstance(llm, Mapping):
         return None
@@ -395,7 +395,7 @@ def cost(summary: Data) -> dict[str, Any] | None:
 
 
 def time(summary: Data) -> dict[str, Any] | None:
-    """Shares of the wall time, largest first; what no clock counted is "everything else"."""
+    """Shares of the wall time, largest first; unmeasured time is "everything else"."""
     parts = {name: float(value) for name, value in (summary.get("time") or {}).items() if value}
     total = sum(parts.values())
     if total <= 0:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from wean.errors import UsageError, WeanError, did_you_mean
-from wean.plugins import entry_points
+from wean.extras import entry_points
 from wean.students.action_values import ActionValues, TableValues
 from wean.students.config import StudentConfig
 from wean.students.grid import GridStudent

@@ -13,7 +13,7 @@ from typing import Any
 import gymnasium as gym
 
 from wean.errors import UsageError, did_you_mean
-from wean.plugins import entry_points
+from wean.extras import entry_points
 from wean.tasks.splits import Case, Fold, first_seed
 
 GROUP = "wean.tasks"

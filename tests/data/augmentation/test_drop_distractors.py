@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wean.data.augmentation.drop_distractors import drop_distractors, places_of
+from wean.data.augmentation.entities import drop_distractors, places_of
 from wean.data.trajectories import PathStep, Trajectory
 from word_demos import demonstration
 

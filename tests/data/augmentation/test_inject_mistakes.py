@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wean.data.annotations import parse_subgoal
-from wean.data.augmentation.inject_mistakes import Mistakes, Routes, find_routes, inject_mistakes
+from wean.data.augmentation.mistakes import Mistakes, Routes, find_routes, inject_mistakes
 from word_demos import EMPTY, HALL, KITCHEN, demonstration
 
 TRAJECTORY, ANNOTATION = demonstration(back=2)

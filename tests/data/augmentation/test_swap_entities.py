@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from wean.data.annotations import Annotation, parse_annotation
-from wean.data.augmentation.swap_entities import Entities, find_entities, swap_entities
+from wean.data.augmentation.entities import Entities, find_entities, swap_entities
 from wean.data.trajectories import Key, PathStep, Trajectory
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wean.agents.text_agent import TextAgent
-from wean.data.augmentation.inject_mistakes import Mistakes
+from wean.data.augmentation.mistakes import Mistakes
 from wean.data.normalize import kept_steps, render_subgoal
 from wean.data.trajectories import PathStep, Trajectory
 from wean.errors import UsageError

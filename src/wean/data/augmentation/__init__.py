@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from wean.data.annotations import Annotation
-from wean.data.augmentation.drop_distractors import drop_distractors, places_of
-from wean.data.augmentation.inject_mistakes import Mistakes, find_routes, inject_mistakes
-from wean.data.augmentation.swap_entities import find_entities, swap_entities
+from wean.data.augmentation.entities import drop_distractors, find_entities, places_of, swap_entities
+from wean.data.augmentation.mistakes import Mistakes, find_routes, inject_mistakes
 from wean.data.trajectories import Key, Trajectory
 
 
@@ -20,7 +19,7 @@ class Variant(NamedTuple):
 
     Attributes:
         trajectory: The demonstration, with more steps if mistakes were injected.
-        annotation: Its sub-goals; None for none.
+        annotation: Its sub-goals, if any.
         mistakes: Parts that are not learnt.
         dropped_subgoals: Numbers of actions at which a right sub-goal is left out.
         added: Number of injected actions.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wean.data.annotations import Annotation
 from wean.data.augmentation import Augmentation
-from wean.data.augmentation.inject_mistakes import NO_MISTAKES, Mistakes
+from wean.data.augmentation.mistakes import NO_MISTAKES, Mistakes
 from wean.data.normalize import kept_steps
 from wean.data.trajectories import Key, Trajectory
 from wean.errors import UsageError

@@ -1,15 +1,17 @@
-"""Data augmentation that swaps entities: names that vary between demonstrations are exchanged within one of them.
+"""Data augmentation of the things in demonstrations: swaps entities, drops distractors.
 
 A small student trained from scratch memorizes the names in a thousand demonstrations, and answers "chocolate" where the
-task asks for lead. With names drawn anew in each pass memory no longer helps, and the student learns to copy them from
-the task's description.
+task asks for lead. With names drawn anew in each pass it learns to copy them from the task's description instead.
 
-What a student can only know by heart must stay: that a pear is a fruit, that blue and yellow make green. So a name
-replaces another one only if both are of one kind: descriptions use them in the same place (between the same two words:
-"the red box", "the blue box"), or each in the same place as a third one. Where the names asked for decide which others
-have to be used, nothing is exchanged. A name can have several words. Some of the drawn names are two names in a row, as
-the end of a name must be copied, too: a student that knows ice asks for ice where the task names ice cream. Others are
-made up of parts of names: a student that has only met known names asks for "ice cre".
+Knowledge must stay right: a pear is a fruit, blue and yellow make green. So a name replaces another one only if both
+are of one kind: descriptions use them in the same slot (between the same two words: "the red box", "the blue box"), or
+each in the same slot as a third one. Where the names asked for decide which others have to be used, nothing is swapped.
+Some of the drawn names are two names in a row: the end of a name must be copied, too. Others are made up of parts of
+names, so that unknown ones are copied.
+
+A thousand demonstrations show about a hundred scenes, which a small student soon recognizes by their furniture. So
+lines of observations that a demonstration makes no use of are left out at random, others in each pass. The demonstrated
+answer stays right: the animal that lives longest of eight does so among five of them.
 """
 
 from __future__ import annotations
@@ -23,8 +25,12 @@ from functools import cache, cached_property
 import numpy as np
 
 from wean.data.annotations import Annotation, Chunk, SubGoal
+from wean.data.normalize import is_idle, place_of
 from wean.data.trajectories import Key, PathStep, Trajectory, by_task
 
+_THING = re.compile(r"[^(.,:]*")
+_STOP_WORDS = frozenset(("a", "an", "and", "are", "at", "by", "for", "from", "in", "into", "is", "it", "of", "on"))
+_STOP_WORDS |= {"that", "the", "then", "to", "with", "you", "your"}
 _WORD = re.compile(r"[A-Za-z]+")
 _DOUBLED = 0.2
 """Share of the drawn names that are two names in a row."""
@@ -64,17 +70,12 @@ class Entities:
 def find_entities(
     trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation], unprompted: Collection[str] = ()
 ) -> Entities:
-    """Finds the names in demonstrations.
+    """Finds the names in demonstrations; without sub-goals, in their actions.
 
     A name is a sequence of name words in a description. Name words are words in sub-goals' arguments that vary, in
     descriptions or in sub-goals, within most of the tasks that use them, and that are used only after they were read.
-    Words of places are no name words, nor of what is always at a place (unless descriptions differ in it), nor words
-    that all descriptions of a task share.
-
-    Args:
-        trajectories: Demonstrations.
-        annotations: Their sub-goals; without any, the words of actions are taken.
-        unprompted: Words that are used without having been read before.
+    Words of places, of fixtures of a place (unless descriptions differ in them) and words that all descriptions of a
+    task share are no name words, nor are the `unprompted` ones, which are used without having been read.
     """
     seen = [_places(one) for one in trajectories]
     doors = _doors(seen)
@@ -114,12 +115,6 @@ def swap_entities(
 
     A name and its replacement are exchanged, so that no two things share a name. A name without others of its kind
     stays.
-
-    Args:
-        trajectory: The demonstration.
-        annotation: Its sub-goals; None for none.
-        entities: As `find_entities` found them.
-        generator: Source of randomness.
     """
     asked = entities.asked.get(trajectory.task)
     if not asked:
@@ -197,8 +192,8 @@ def _decides(
 ) -> bool:
     """Whether the things that a task asks for decide which other names its demonstrations use.
 
-    So it is where a name is used always for some of the things, each asked for more than once, and never for others:
-    blue for green paint, and not for orange.
+    They do if a name is always used for some of the things, each asked for more than once, and never for others: blue
+    for green paint, and not for orange.
     """
     demonstrations: Counter[frozenset[str]] = Counter()
     said: dict[str, Counter[frozenset[str]]] = defaultdict(Counter)
@@ -249,3 +244,50 @@ def _named(trajectory: Trajectory, annotation: Annotation | None) -> set[str]:
     if annotation is None:
         return words_of(" ".join(trajectory.actions))
     return words_of(" ".join(argument for chunk in annotation.chunks for argument in chunk.subgoal.arguments))
+
+
+def places_of(trajectories: Sequence[Trajectory]) -> frozenset[str]:
+    """The names of all places in some demonstrations."""
+    return frozenset(place_of(step.look) for one in trajectories for step in one.path) - {""}
+
+
+def drop_distractors(
+    trajectory: Trajectory,
+    annotation: Annotation | None,
+    places: Collection[str],
+    max_share: float,
+    generator: np.random.Generator,
+) -> Trajectory:
+    """The same demonstration without some of the things that can be seen, throughout.
+
+    Things named in its description, its sub-goals or its actions stay, and so do places and the doors to them. Of the
+    other things at most `max_share` are left out; the share is drawn for each demonstration.
+    """
+    share = max_share * generator.random()
+    actions = (one.action for one in trajectory.path if not is_idle(one.action, one.observation))
+    used = words_of(trajectory.description).union(*(words_of(action.partition(" ")[2]) for action in actions))
+    if annotation is not None:
+        used = used.union(*(words_of(" ".join(chunk.subgoal.arguments)) for chunk in annotation.chunks))
+    used -= _STOP_WORDS
+    place = any_of(places)
+    left_out: dict[str, bool] = {}
+
+    def stays(line: str) -> bool:
+        lowered = line.lower()
+        if not line.strip() or place.search(lowered) or not used.isdisjoint(words_of(lowered)):
+            return True
+        thing = _THING.match(lowered)
+        key = thing[0].strip() if thing else lowered
+        if key not in left_out:
+            left_out[key] = bool(generator.random() < share)
+        return not left_out[key]
+
+    def reduced(text: str) -> str:
+        first, *others = text.split("\n")
+        return "\n".join([first, *filter(stays, others)])
+
+    path = tuple(
+        PathStep(one.action, reduced(one.observation), reduced(one.look), one.inventory, one.score)
+        for one in trajectory.path
+    )
+    return replace(trajectory, path=path)

@@ -1,4 +1,4 @@
-"""Files: JSONL that may be packed or cut off, and files that are written whole or not at all."""
+"""JSONL files, compressed or cut off, and files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -26,8 +26,12 @@ class Lines(NamedTuple):
     cut: bool
 
 
-def read_lines(path: Path) -> Lines:
-    """Reads a JSONL file, packed with gzip where its name ends in `.gz`; empty lines are passed over.
+def read_lines(path: Path, *, complete: bool = False) -> Lines:
+    """Reads a JSONL file, packed with gzip where its name ends in `.gz`; empty lines are skipped.
+
+    Args:
+        path: The file.
+        complete: Whether a file that is cut off is an error.
 
     Raises:
         WeanError: The file cannot be read.
@@ -42,19 +46,21 @@ def read_lines(path: Path) -> Lines:
             try:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
-                if not whole:
+                if not whole and not complete:
                     cut = True
                     break
                 raise UsageError(f"{path}:{number}: broken JSON ({error.msg}); mend or remove the line") from None
             if not isinstance(row, dict):
                 raise UsageError(f"{path}:{number}: a line must be a JSON object; mend or remove the line")
             rows.append((number, row))
-    except EOFError:
-        cut = True  # a packed file that ends too early
+    except EOFError as error:  # a packed file that ends too early
+        if complete:
+            raise WeanError(f"{path}: cannot be read ({error}); get the file again") from None
+        cut = True
     except UnicodeDecodeError:
         raise UsageError(f"{path}: not UTF-8 text; convert it first") from None
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise WeanError(f"{path}: cannot be unpacked ({error}); get the file again") from None
+        raise WeanError(f"{path}: cannot be read: it cannot be unpacked ({error}); get the file again") from None
     except OSError as error:
         raise WeanError(f"{path}: cannot be read ({error.strerror}); check the name") from None
     return Lines(rows, cut)
@@ -68,21 +74,29 @@ def _text_lines(path: Path) -> Iterator[tuple[int, str, bool]]:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """Gives the name of an unfinished file, which gets the name `path` when all went well and vanishes otherwise.
-
-    Raises:
-        WeanError: If the file system refuses.
-    """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields the path of an unfinished file, renamed to `path` at the end and removed after an error."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         yield unfinished
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
         unfinished.replace(path)
-    except OSError as error:
-        raise WeanError(f"cannot write {path} ({error.strerror or error}); free some space or choose another") from None
     finally:
         with suppress(OSError):
             unfinished.unlink()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Like `replacing`; makes the folder, too, and the file survives a power failure.
+
+    Raises:
+        WeanError: The file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as unfinished:
+            yield unfinished
+            with unfinished.open("rb") as file:
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise WeanError(f"cannot write {path} ({error.strerror or error}); free some space or choose another") from None

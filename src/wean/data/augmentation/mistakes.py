@@ -60,13 +60,7 @@ class Routes:
 def find_routes(
     trajectories: Sequence[Trajectory], annotations: Mapping[Key, Annotation], destinations: Mapping[str, str]
 ) -> Routes:
-    """Collects the routes in demonstrations.
-
-    Args:
-        trajectories: Demonstrations.
-        annotations: Their sub-goals; there may be none.
-        destinations: The place to which a rendered sub-goal leads.
-    """
+    """Collects the routes in demonstrations; `destinations` maps a rendered sub-goal to the place to which it leads."""
     steps: dict[tuple[str, str], Counter[tuple[str, str]]] = defaultdict(Counter)
     for one in trajectories:
         for step, after in pairwise(one.path):
@@ -85,21 +79,11 @@ def find_routes(
 def inject_mistakes(
     trajectory: Trajectory, annotation: Annotation | None, routes: Routes, rate: float, generator: np.random.Generator
 ) -> tuple[Trajectory, Annotation | None, Mistakes]:
-    """The same demonstration with mistakes, each corrected at once.
+    """The same demonstration with mistakes, each corrected at once, its sub-goals, and which parts are mistakes.
 
     Before a sub-goal, another one leads to a place visited before; within a sub-goal the student goes there in error,
-    or ends the sub-goal early and has to name it again. No mistake separates repeated actions, such as waiting for a
-    measurement.
-
-    Args:
-        trajectory: The demonstration.
-        annotation: Its sub-goals; None for none.
-        routes: As `find_routes` found them.
-        rate: Chance of a mistake before each action that is not repeated.
-        generator: Source of randomness.
-
-    Returns:
-        The new demonstration and its sub-goals, and which of their parts are mistakes.
+    or ends the sub-goal early and has to name it again. A mistake comes with probability `rate` before each action, but
+    never between repeated actions, such as waiting for a measurement.
     """
     path: list[PathStep] = []
     starts: dict[int, SubGoal] = {}
