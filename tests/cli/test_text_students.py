@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from wean.agents.subgoal_source import drawing
-from wean.agents.text_agent import TextAgent
+from wean.agents.text_agent import TextAgent, drawing
 from wean.data.normalize import render_subgoal
 from wean.errors import UsageError, WeanError
 from wean.evaluation.evaluate import Plan, Player, episode_of, episode_row, evaluate_plan

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wean.errors import UsageError
 from wean.students.action_values import ActionValues
-from wean.students.no_repeat import Acting, NoRepeat
+from wean.students.config import Acting
 from wean.students.saving import load_student
 from wean.students.student import Student
 from wean.tasks.situation import Situation
@@ -105,6 +105,34 @@ def sample(probabilities: NDArray[np.float64], draws: NDArray[np.float64]) -> ND
 def one_hot(actions: NDArray[np.int64], num_actions: int) -> NDArray[np.float64]:
     """Returns all the probability of each row at its action: (N,) gives (N, A)."""
     return np.eye(num_actions)[actions]
+
+
+class NoRepeat:
+    """Takes the most probable action that was not taken at the same observation before in this episode.
+
+    Where an observation holds all that an episode has shown so far, as a remembered map does, and the task is
+    deterministic, a greedy student that comes back to an observation comes back for ever; so the next most probable
+    action is taken then. When all have been taken it begins again. Where the task is stochastic, act greedily.
+    """
+
+    def __init__(self) -> None:
+        self._taken: dict[bytes, set[int]] = {}
+
+    def choose(self, observation: NDArray[np.generic], probabilities: NDArray[np.floating]) -> int:
+        """Chooses an action, and remembers it.
+
+        Args:
+            observation: What the student sees.
+            probabilities: (A,) of the student.
+        """
+        taken = self._taken.setdefault(observation.tobytes(), set())
+        possible = int((probabilities > 0).sum())
+        if len(taken) >= possible:
+            taken.clear()
+        order = np.argsort(-probabilities, kind="stable")
+        action = next(int(choice) for choice in order if int(choice) not in taken)
+        taken.add(action)
+        return action
 
 
 class StudentPolicy(Policy):

@@ -15,17 +15,57 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
-from wean.agents.subgoal_source import SubgoalSource
-from wean.data.normalize import normalize
-from wean.students.text.decoder import Decoder, EpisodeDecoder, Generated
+import numpy as np
+from numpy.typing import NDArray
+
+from wean.agents.policy import Policy
+from wean.data.normalize import normalize, render_subgoal
+from wean.students.text.decoder import Decoder, EpisodeDecoder, Generated, decoder_for
 from wean.students.text.rules import ActingRules, StateKey
-from wean.students.text.seq2seq_decoder import decoder_for
 from wean.students.text.student import TextStudent
+from wean.tasks.splits import Case
 from wean.tasks.text_task import TextTask
+from wean.tasks.vector import Steps, Tasks
+
+Drawn = Literal["random", "random-first", "random-things"]
+"""What is drawn: every sub-goal; the first one alone; the things of every sub-goal, whose verb is the student's."""
+
+SubgoalSource = Callable[[int, Callable[[], str]], str | None]
+"""Gives the sub-goal with a number (from 0), given a function that returns the student's; None takes the student's."""
+
+
+def given(goals: Sequence[str]) -> SubgoalSource:
+    """Gives some sub-goals one after the other, then the student's."""
+    return lambda number, own: goals[number] if number < len(goals) else None
+
+
+def drawing(pool: Sequence[str], drawn: Drawn, seed: int) -> SubgoalSource:
+    """Draws sub-goals uniformly.
+
+    Args:
+        pool: Sub-goals of demonstrations.
+        drawn: What is drawn.
+        seed: Seed of the draws.
+    """
+    generator = np.random.default_rng(seed)
+
+    def draw(goals: Sequence[str]) -> str:
+        return goals[int(generator.integers(len(goals)))]
+
+    def of_its_verb(own: str) -> str:
+        alike = [goal for goal in pool if render_subgoal(goal).partition(" ")[0] == own.partition(" ")[0]]
+        return draw(alike) if alike else own
+
+    if drawn == "random-first":
+        return lambda number, own: None if number else draw(pool)
+    if drawn == "random-things":
+        return lambda number, own: of_its_verb(own())
+    return lambda number, own: draw(pool)
+
 
 SILENT = 40
 """Actions and answers in a row that cost no move; then an episode is given up."""
@@ -294,3 +334,50 @@ class TextAgent:
 
     def _count(self) -> None:
         self.played.tokens = self._decoder.tokens_read - self._read_before
+
+
+class TextStudentPolicy(Policy):
+    """A text student that plays text tasks, alone or together with others.
+
+    Args:
+        students: The student, and those that act together with it (`wean.students.text.student.load_ensemble`).
+        planner: Gives for an episode what names its sub-goals in the student's place; None lets the student plan.
+    """
+
+    name = "student"
+
+    def __init__(
+        self, students: Sequence[TextStudent], planner: Callable[[Case], SubgoalSource | None] | None = None
+    ) -> None:
+        self._students, self._planner = students, planner
+        self._agents: dict[int, TextAgent] = {}
+
+    def begin(self, members: Sequence[Case]) -> None:
+        """See `Policy.begin`."""
+        first, *others = self._students
+        planners = [self._planner(case) if self._planner else None for case in members]
+        self._waiting = {
+            number: TextAgent(first, planner, decoder=decoder_for(first, others))
+            for number, planner in enumerate(planners)
+        }
+        self._agents = {}
+
+    def decide(
+        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
+    ) -> list[Any]:
+        """See `Policy.decide`."""
+        for index in which:
+            if index in self._waiting:
+                self._agents[index] = self._waiting.pop(index)
+                self._agents[index].begin(tasks.text_task(index))
+        return [self._agents[index].next_action() for index in which]
+
+    def observe(self, tasks: Tasks, which: Sequence[int], steps: Steps) -> None:
+        """See `Policy.observe`."""
+        over = steps.terminated | steps.truncated
+        for place, index in enumerate(which):
+            self._agents[index].observe(steps.feedback(place), steps.infos[place], bool(over[place]))
+
+    def episode_stats(self) -> list[dict[str, Any]]:
+        """See `Policy.episode_stats`."""
+        return [asdict(self._agents[index].played) for index in sorted(self._agents)]

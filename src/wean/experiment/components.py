@@ -25,8 +25,8 @@ from wean.llm import Budget, Ledger
 from wean.llm.model import LanguageModel
 from wean.report.card import student_card
 from wean.students.action_values import ActionValues
+from wean.students.config import Acting
 from wean.students.grid import GridStudent
-from wean.students.no_repeat import Acting
 from wean.students.saving import save_student, weight_bytes
 from wean.students.student import Student
 from wean.tasks.splits import CHOOSING_SEED, FINAL_SEED

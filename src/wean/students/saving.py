@@ -13,11 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from wean.errors import UsageError, WeanError, did_you_mean
 from wean.plugins import entry_points
-from wean.students.action_values import ActionValues, TableValues
+from wean.students.action_values import ActionValues, TableValues, TextValues
 from wean.students.config import StudentConfig
 from wean.students.grid import GridStudent
 from wean.students.student import DenseStudent, Student
-from wean.students.text_values import TextValues
 from wean.tasks.vector import num_actions
 
 SCHEMA = "wean-student/1"

@@ -13,8 +13,8 @@ from wean.errors import UsageError
 from wean.extras import quiet, require
 from wean.lm.model import load_model
 from wean.students.text.copying import add_copy_head, add_mixed_keys
+from wean.students.text.patterns import DemonstratedPatterns
 from wean.students.text.prompt import END, MARKS, PromptConfig
-from wean.students.text.rules import DemonstratedPatterns
 from wean.students.text.student import PAD, TextStudent
 
 _INITIAL_SPREAD = 0.6

@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from wean.errors import UsageError, WeanError
 from wean.extras import quiet, require
 from wean.students.text.copying import add_copy_head, add_mixed_keys, has_copy_head, has_mixed_keys
+from wean.students.text.patterns import DemonstratedPatterns
 from wean.students.text.prompt import ACT, DONE, END, GOAL, PROMPT_VERSION, Encode, EpisodeEncoder, PromptConfig
-from wean.students.text.rules import DemonstratedPatterns
 
 SCHEMA, KIND = "wean-student/1", "text"
 PAD = "<pad>"
