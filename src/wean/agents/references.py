@@ -12,6 +12,7 @@ from wean.agents.policy import Policy, one_hot
 from wean.errors import UsageError, did_you_mean
 from wean.tasks.splits import Case
 from wean.tasks.vector import Tasks, has_numbered_actions, num_actions
+from wean.teachers.ask_or_act import ASK, NEVER_ASK, AskOrAct
 from wean.teachers.priors import Prior
 from wean.teachers.teacher import Teacher
 
@@ -267,3 +268,66 @@ def action_counts(tasks: Tasks, which: Sequence[int]) -> list[int]:
     if has_numbered_actions(tasks):
         return [num_actions(tasks.action_space)] * len(which)
     return [len(situation.choices) for situation in tasks.situations(which)]
+
+
+# --- fixed rules for when to ask, on the view of a learned asking policy --------------------------------------------
+
+
+class QueryPolicy(Policy):
+    """A policy for `AskOrAct` that asks by a fixed rule.
+
+    Args:
+        name: Its name.
+        rule: Gives for the named members the probability of asking, (len(which),); NaN is "not even if forced".
+    """
+
+    def __init__(self, name: str, rule: Callable[[AskOrAct, Sequence[int]], NDArray[np.float64]]) -> None:
+        self.name = name
+        self._rule = rule
+
+    def probabilities(
+        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """See `Policy.probabilities`."""
+        assert isinstance(tasks, AskOrAct)
+        asking = self._rule(tasks, which)
+        probabilities = np.zeros((len(which), 3))
+        probabilities[:, ASK] = np.nan_to_num(asking)
+        probabilities[:, NEVER_ASK] = np.isnan(asking)
+        probabilities[:, 0] = 1 - probabilities.sum(1)
+        return probabilities
+
+
+def always() -> QueryPolicy:
+    """Asks at every step."""
+    return QueryPolicy("always", lambda tasks, which: np.ones(len(which)))
+
+
+def at_plan_end() -> QueryPolicy:
+    """Asks where the plan has nothing left to do: only what is forced."""
+    return QueryPolicy("plan-end", lambda tasks, which: np.zeros(len(which)))
+
+
+def at_skill_end() -> QueryPolicy:
+    """Asks whenever the skill at work has nothing more to do, whatever else the plan holds."""
+    return QueryPolicy("skill-end", lambda tasks, which: tasks.skill_ended(which).astype(float))
+
+
+def on_change() -> QueryPolicy:
+    """Asks whenever the situation's words changed since the last question."""
+    return QueryPolicy("on-change", lambda tasks, which: tasks.changed(which).astype(float))
+
+
+def never() -> QueryPolicy:
+    """Asks for the first plan only; where that has nothing left to do, actions are random."""
+    return QueryPolicy("never", lambda tasks, which: np.where(tasks.has_plan(which), np.nan, 1.0))
+
+
+def at_random(share: float) -> QueryPolicy:
+    """Asks at each step with the probability `share`, beside what is forced."""
+    return QueryPolicy("random", lambda tasks, which: np.full(len(which), share))
+
+
+def query_policies(share: float) -> tuple[QueryPolicy, ...]:
+    """The rules that learned asking is compared with; the random one asks at a share of the steps."""
+    return always(), on_change(), at_skill_end(), at_plan_end(), at_random(share), never()

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.evaluation.playing import Episode
-from wean.evaluation.statistics import Interval, bootstrap_mean, wilson
+from wean.evaluation.statistics import Interval, bootstrap_mean, paired_difference, wilson
 from wean.llm.answers import Counts
 from wean.llm.model import LanguageModel
 
@@ -210,6 +210,31 @@ def add_counts(counts: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str
 def query_stats_report(stats: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     """Means per episode of what was asked, with 95 % bootstrap intervals, as summaries and `wean-eval/2` carry them."""
     return {name: bootstrap_mean([found[name] for found in stats]).as_dict() for name in stats[0]}
+
+
+def chosen_share(student: Episodes) -> float:
+    """The share of steps at which an asking student chose to ask, forced questions left out."""
+    chosen = sum(episode.stats["questions"] - episode.stats["forced"] for episode in student.played)
+    return float(chosen / int(student.lengths.sum()))
+
+
+def paired(student: Episodes, other: Episodes) -> dict[str, dict[str, float]]:
+    """What a student has more of than another policy on the same episodes, with 95 % bootstrap intervals of the pairs.
+
+    Args:
+        student: The student's episodes.
+        other: The other policy's, on the same seeds in the same order.
+
+    Returns:
+        The mean differences of `success`, `length` and `questions`.
+    """
+    questions, other_questions = ([one.stats["questions"] for one in found.played] for found in (student, other))
+    differences = {
+        "success": paired_difference(student.successes.astype(float), other.successes.astype(float)),
+        "length": paired_difference(student.lengths, other.lengths),
+        "questions": paired_difference(questions, other_questions),
+    }
+    return {name: difference.as_dict() for name, difference in differences.items()}
 
 
 def interval_text(value: Mapping[str, float]) -> str:
