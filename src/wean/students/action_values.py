@@ -100,11 +100,7 @@ class ActionValues(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must implement forward()")
 
     def attach_prior(self, propose: Propose) -> None:
-        """Lets a prior propose actions in new situations from now on.
-
-        Args:
-            propose: Gives for situations the prior's weights over their choices; zeros where it proposes nothing.
-        """
+        """Lets a prior propose actions in new situations: weights over their choices, zeros where it has none."""
         self._propose = propose
 
     def detach_prior(self) -> None:
@@ -145,12 +141,10 @@ class ActionValues(nn.Module):
 
     @torch.no_grad()
     def choose(self, states: NDArray[np.int64], greedy: bool, use_prior: bool = True) -> NDArray[np.float64]:
-        """Probabilities (B, A) of the actions of B situations.
+        """Probabilities (B, A) of the actions of B numbered situations.
 
-        Args:
-            states: (B,) numbers of situations.
-            greedy: The best action that the prior proposes; otherwise the posterior at the student's temperature.
-            use_prior: False acts on the values alone.
+        Greedy takes the best action that the prior proposes, else the posterior at the student's temperature;
+        `use_prior=False` acts on the values alone.
         """
         prior = self.prior(states, use_prior)
         chosen = posterior(self(states), prior, 0.0 if greedy else self.temperature)
@@ -194,13 +188,7 @@ class ActionValues(nn.Module):
 
 
 class TableValues(ActionValues):
-    """Q as a table with a row for each distinct situation, in the order met; 0 at first. For tiny tasks.
-
-    Args:
-        width: Most actions of any situation.
-        rows: Most situations.
-        temperature: See `ActionValues`.
-    """
+    """Q as a table with a row for each distinct situation, `rows` at most, in the order met; 0 at first. For tiny tasks."""
 
     kind: ClassVar[str] = "q-table"
 
@@ -232,10 +220,6 @@ class PairHead(nn.Module):
 
     The first layer of a concatenation [s, a] is A s + B a, so that each situation and each distinct action of a batch
     is multiplied once and not once a pair; the product lets an action mean different things in different situations.
-
-    Args:
-        size: Numbers in a vector.
-        hidden: Width of the hidden layers.
     """
 
     def __init__(self, size: int, hidden: int) -> None:
@@ -253,7 +237,7 @@ class PairHead(nn.Module):
         Args:
             situations: (B, size) vectors.
             actions: (U, size) vectors of the distinct actions.
-            pairs: (B, A) int64, which of them each situation offers.
+            pairs: (B, A) int64, the row in `actions` of each situation's actions.
         """
         seen, seen_factor = self.situation(situations).unsqueeze(1).chunk(2, -1)  # (B, 1, hidden) each
         done, done_factor = self.action(actions)[pairs].chunk(2, -1)  # (B, A, hidden)
@@ -265,15 +249,9 @@ class PairHead(nn.Module):
 class TextValues(ActionValues):
     """Q(situation, action) from the vectors of both texts.
 
-    The texts of one task are much alike, and so are their vectors: left as they are, a small network takes ten times
-    as long to tell them apart. So they are whitened, by the texts met before learning began (see `settle`). The
-    vectors of all texts that it met travel with it, so that it needs its encoder for new ones only.
-
-    Args:
-        encoder: `minilm`, or the folder of a sentence encoder.
-        size: Numbers in a vector.
-        hidden: Width of the hidden layers.
-        temperature: See `ActionValues`.
+    The texts of one task are much alike, and so are their vectors: a small network takes ten times as long to tell them
+    apart as they are. So they are whitened, by the texts met before learning began (see `settle`). The vectors of all
+    texts met are saved with the student, so that it needs its encoder for new ones only.
     """
 
     kind: ClassVar[str] = "q-text"

@@ -21,12 +21,7 @@ _SIZE = 384  # numbers in a sentence vector
 
 
 class GoalPosition(nn.Module):
-    """The sub-goal's position relative to the agent: a weight for each cell of its window.
-
-    Args:
-        window: Cells of the window.
-        hidden: Width of the layer that it is added to.
-    """
+    """The sub-goal's position relative to the agent: a weight for each of the `window` cells around it."""
 
     def __init__(self, window: int, hidden: int) -> None:
         super().__init__()
@@ -41,11 +36,7 @@ class GoalPosition(nn.Module):
 
 
 class GoalObject(nn.Module):
-    """The sub-goal's words: a learned vector for its verb, and for the state, the colour and the kind of its object.
-
-    Args:
-        hidden: Width of the layer that it is added to.
-    """
+    """The sub-goal's words: a learned vector for its verb, and for the state, the colour and the kind of its object."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -59,12 +50,9 @@ class GoalObject(nn.Module):
 
 
 class GoalLanguage(nn.Module):
-    """The sub-goal's phrase as a frozen sentence vector, of which only the projection is learned.
+    """The sub-goal's phrase as a frozen sentence vector of 384 numbers, of which only the projection is learned.
 
-    Args:
-        hidden: Width of the layer that it is added to.
-        encoder: `minilm`, or the folder of a sentence encoder of 384 numbers. It is needed for acting, too, for phrases
-            that no run on the machine has encoded before.
+    The encoder (`minilm`, or a model folder) is needed for acting, too, for phrases that no run here has encoded before.
     """
 
     def __init__(self, hidden: int, encoder: str = "minilm") -> None:
@@ -122,11 +110,6 @@ _REFLECTED = [1, 0, 2, 3, 4, 5, 6]  # MiniGrid's actions under reflection: left 
 def egocentric_index(width: int, height: int, radius: int) -> Tensor:
     """Where each cell of an agent-centred, agent-aligned window lies on the map.
 
-    Args:
-        width: Map cells in x.
-        height: Map cells in y.
-        radius: Cells that the window extends from the agent to each side.
-
     Returns:
         int64 (width * height * 4, (2 * radius + 1) ** 2): for the pose `(x * height + y) * 4 + direction`, the flat
         map cell `x * height + y` of each window cell, or `width * height` beyond the map. Window rows run from the
@@ -150,10 +133,6 @@ def egocentric_index(width: int, height: int, radius: int) -> Tensor:
 def border_distances(width: int, height: int) -> Tensor:
     """Distances from each pose to the borders of the map, as the agent sees them.
 
-    Args:
-        width: Map cells in x.
-        height: Map cells in y.
-
     Returns:
         int64 (width * height * 4, 4): for the pose `(x * height + y) * 4 + direction`, the cells between the agent and
         the border ahead, to its right, behind it and to its left.
@@ -176,15 +155,10 @@ class GridStudent(Student):
         width: Map cells in x.
         height: Map cells in y.
         num_actions: Size of the action space.
-        config: All but `chooses` and `values` is used. `view_radius` is the whole map from anywhere by default, at
-            most 9. `border_distances` locate the agent where rooms fill the map. With `object_set` it need not learn
-            for each pair of places that the key there fits the lock here. `reflection` exchanges the turns of a map
-            reflected left to right; not together with a memory.
+        config: All but `chooses` and `values` is used; `reflection` excludes a memory. With a `goal`, observations
+            carry a fifth channel with the current sub-goal; see `wean.teachers.subgoal_tasks`.
         embedding: Size of a cell's embedding.
         masked: Observations carry a fifth channel, whose cells in order (x, then y) are 1 for admissible actions.
-
-    With `config.goal`, observations carry a fifth channel with the current sub-goal; see
-    `wean.teachers.subgoal_tasks`.
     """
 
     kind: ClassVar[str] = "grid"
@@ -297,11 +271,9 @@ class GridStudent(Student):
 
 
 class ReflectedHead(nn.Module):
-    """The mean of a linear head on the features of a map and of its reflection, whose outputs are exchanged.
+    """The mean of a linear head on the features of a map and of its reflection.
 
-    Args:
-        linear: The head.
-        reflected: For each output its place under reflection; None where outputs have no side.
+    `reflected` gives for each output its place under reflection; None where outputs have no side.
     """
 
     def __init__(self, linear: nn.Module, reflected: list[int] | None) -> None:

@@ -178,19 +178,12 @@ _MEMBERS_OF_A_STUDENT = ("num_actions", "memory_size", "first_state", "probabili
 
 
 def check_student(student: Any, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
-    """Checks that a student keeps the contract of `wean.students.student.Student` on observations of a task.
-
-    PPO, imitation and evaluations take any module that passes.
+    """Checks that a student keeps the contract of `Student` on a task's observations; every algorithm takes one that does.
 
     Example:
         >>> env = wean.make("FrozenLake4x4")
         >>> student = wean.make_student(env.observation_space, env.action_space)
         >>> check_student(student, env.observation_space, env.action_space)
-
-    Args:
-        student: A `Student`, or any other `nn.Module` with the same public members.
-        observation_space: What it will see; a few samples are shown to it.
-        action_space: `Discrete`.
 
     Raises:
         UsageError: In one line, what is missing, or has another shape than it should.

@@ -23,11 +23,7 @@ _COPY_HEAD, _MIXED_KEYS = "copies", "mixed_keys"  # flags in the model's config
 
 
 class CopyHead(nn.Module):
-    """A pointer over the positions so far; its parts are used one by one in `wean.students.text.incremental`.
-
-    Args:
-        width: Size of the model's last hidden vectors.
-    """
+    """A pointer over the positions so far; its parts are used one by one in `wean.students.text.incremental`."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -87,12 +83,7 @@ class CopyHead(nn.Module):
 
 
 class MixedKeys(nn.Linear):
-    """A key projection that mixes in the key of the token before; for whole sequences only, (B, T, width).
-
-    Args:
-        width: Size of the input.
-        keys: Size of a key, all heads together.
-    """
+    """A key projection that mixes in the key of the token before; for whole sequences only, (B, T, width)."""
 
     def __init__(self, width: int, keys: int) -> None:
         super().__init__(width, keys, bias=False)

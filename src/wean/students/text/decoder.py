@@ -27,12 +27,7 @@ Predicate = Callable[[str], bool]
 
 
 class Generated(NamedTuple):
-    """A generated text.
-
-    Attributes:
-        text: The text.
-        logs: The log-probability of each of its tokens, the end mark included; none for a text that was given.
-    """
+    """A generated text, and the log-probability of each token with the end mark; none for a text that was given."""
 
     text: str
     logs: tuple[float, ...] = ()
@@ -43,9 +38,6 @@ class Decoder(ABC):
 
     Attributes:
         tokens_read: Tokens that went through the model so far; those of an ensemble count once.
-
-    Args:
-        student: The student.
     """
 
     def __init__(self, student: TextStudent) -> None:
@@ -151,16 +143,12 @@ def _allowed_tokens(student: TextStudent, answer: list[int], allows: Predicate) 
 
 
 class CausalDecoder(Decoder):
-    """Decodes with a causal student.
+    """Decodes with a causal student, or with an ensemble of it and others.
 
-    The common beginning of two calls is read once: keys and values of an episode stay in the cache. So do the logits
-    after all partial answers to the last prompt: the search for an accepted text passes them again. In greedy decoding
-    the tokens that followed the last time are read ahead: a pass over a few tokens takes hardly longer than over one,
-    and much of an answer was generated or read before (2304.04487).
-
-    Args:
-        student: The student.
-        others: Students that act with it as an ensemble.
+    What two prompts share from the start is read once: keys and values of an episode stay in the cache. So do the
+    logits after all partial answers to the last prompt: the search for an accepted text passes them again. In greedy
+    decoding the tokens that followed the last time are read ahead: a pass over a few tokens takes hardly longer than
+    over one, and much of an answer was generated or read before (2304.04487).
     """
 
     def __init__(self, student: TextStudent, others: Sequence[TextStudent] = ()) -> None:
@@ -176,9 +164,7 @@ class CausalDecoder(Decoder):
     def read(self, ids: Sequence[int], ahead: Sequence[int] = ()) -> torch.Tensor:
         """Reads tokens; returns the logits (vocabulary,) of the next one.
 
-        Args:
-            ids: The tokens.
-            ahead: Tokens that may follow; read in the same pass, so that the logits after them are known if they do.
+        Tokens `ahead` that may follow are read in the same pass, so that the logits after them are known if they do.
         """
         ids, known = list(ids), self._ids[: len(ids)]
         extra = len(self._ids) - len(ids)
@@ -224,13 +210,7 @@ class CausalDecoder(Decoder):
 
 
 class EpisodeDecoder:
-    """A student that decodes within one episode.
-
-    Args:
-        student: The student.
-        decoder: Its decoder.
-        episode: Its episode.
-    """
+    """A student that decodes within one episode."""
 
     def __init__(self, student: TextStudent, decoder: Decoder, episode: EpisodeEncoder) -> None:
         self._student, self._decoder, self._episode = student, decoder, episode
@@ -287,7 +267,7 @@ def likely_next(ids: list[int]) -> list[int]:
 
 
 def _common(ours: list[int], theirs: list[int]) -> int:
-    """The number of tokens that two sequences share at their beginning."""
+    """The number of tokens that two sequences share from their start."""
     if theirs[: len(ours)] == ours:
         return len(ours)
     return next(place for place, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other)
@@ -297,13 +277,10 @@ _BATCH = 64  # answers ranked side by side
 
 
 class Seq2SeqDecoder(Decoder):
-    """Decodes with an encoder-decoder student.
+    """Decodes with an encoder-decoder student: its encoder reads the prompt, its decoder generates and ranks answers.
 
     A prompt ends where the answer begins, as in training: a final `<act>` is the answer's first token. The last prompt
     stays encoded.
-
-    Args:
-        student: The student.
     """
 
     def __init__(self, student: TextStudent) -> None:

@@ -88,13 +88,9 @@ def mine_patterns(
     max_actions: int,
     optional_subgoals: bool = False,
 ) -> DemonstratedPatterns:
-    """Finds the patterns of demonstrations.
+    """Finds the patterns of demonstrations, of at most `max_actions` actions, with or without sub-goals.
 
-    Args:
-        trajectories: Demonstrations.
-        annotations: Their sub-goals; there may be none.
-        max_actions: Greatest number of actions of a demonstration.
-        optional_subgoals: Whether the student learns to act without a sub-goal.
+    `optional_subgoals` tells whether the student learns to act without a sub-goal.
     """
     episodes: list[list[_Goal]] = []
     used_unprompted = Counter[str]()
@@ -245,11 +241,6 @@ class Scene:
     Attributes:
         known: Words that were read or used so far.
         unprompted: Words that were used before they were read.
-
-    Args:
-        description: The task in words.
-        look: What can be seen.
-        carried: What is carried.
     """
 
     def __init__(self, description: str, look: str, carried: str) -> None:
@@ -310,24 +301,16 @@ def verb_prefixes(goals: Iterable[str]) -> dict[str, str]:
 
 
 def things_of(goal: str, prefixes: Mapping[str, str]) -> list[str]:
-    """The things that a sub-goal names after its verb.
-
-    Args:
-        goal: The sub-goal in words.
-        prefixes: As `verb_prefixes` gives them; as many of a prefix's words as the sub-goal has are its verb.
-    """
+    """The things that a sub-goal names after its verb, which is as much of its prefix (`verb_prefixes`) as it has."""
     words = goal.split()
     verb = prefixes.get(words[0], words[0]).split() if words else []
     return [thing for thing in " ".join(words[_common(words, verb) :]).split(" to ") if thing]
 
 
 def hidden(things: Sequence[str], sight: str, synonyms: Collection[str]) -> list[str]:
-    """The things that are not in sight.
+    """The things that are not in sight (`Scene.sight`).
 
-    Args:
-        things: Things of a sub-goal.
-        sight: What is in sight (`Scene.sight`).
-        synonyms: A thing named by these words alone may have another name in sight, and counts as there.
+    A thing named by the words of `synonyms` alone may have another name in sight, and counts as there.
     """
     return [thing for thing in things if f" {thing} " not in f" {sight} " and not set(thing.split()) <= set(synonyms)]
 
@@ -339,5 +322,5 @@ def names_twice(goal: str) -> bool:
 
 
 def _common(words: Sequence[str], others: Sequence[str]) -> int:
-    """The number of words that two sequences share at their beginning."""
+    """The number of words that two sequences share from their start."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(words, others, strict=False)))

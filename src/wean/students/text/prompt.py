@@ -158,11 +158,9 @@ class PromptConfig:
 
 @dataclass
 class Window:
-    """A stretch of an episode that fits into the context.
+    """A stretch of an episode that fits into the context: tokens, and for each its part in the loss.
 
-    Attributes:
-        ids: Tokens.
-        targets: For each token 1 where an answer of the student begins, 2 where it goes on, else 0.
+    `targets` is 1 where an answer of the student begins, 2 where it goes on, else 0.
     """
 
     ids: list[int] = field(default_factory=list)

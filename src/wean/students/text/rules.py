@@ -78,15 +78,9 @@ class Proposer(Protocol):
 
 
 class ActingRules:
-    """The rules at work in one episode.
+    """The rules at work in one episode, which begins in `state`.
 
-    Args:
-        patterns: What the student's demonstrations have in common.
-        proposer: The student in its episode.
-        description: The task in words.
-        state: The first state.
-        irrevocable: How actions begin that may spoil the task.
-        idle: Actions that only let time pass.
+    Actions that begin like one of `irrevocable` may spoil the task; those of `idle` only let time pass.
     """
 
     def __init__(

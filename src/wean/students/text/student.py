@@ -143,9 +143,6 @@ def load_text_student(folder: Path) -> TextStudent:
 def load_ensemble(folders: Sequence[Path]) -> list[TextStudent]:
     """Loads one student, or several that act as an ensemble.
 
-    Args:
-        folders: Their folders, at least one.
-
     Raises:
         UsageError: One differs from the first in its tokens or prompts, or has an encoder.
         WeanError: A folder is damaged.
