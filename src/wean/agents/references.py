@@ -124,11 +124,7 @@ class ExplorerPolicy(Policy):
 
 
 class ReplayPolicy(Policy):
-    """Repeats the actions of demonstrations.
-
-    Args:
-        actions: For each task and variation its actions; an episode is given up where they end.
-    """
+    """Repeats the actions of demonstrations, by task and variation; gives an episode up where they end."""
 
     name = "oracle"
 
@@ -154,11 +150,7 @@ class ReplayPolicy(Policy):
 
 
 class TeacherPolicy(Policy):
-    """The teacher alone, through its skills; without advice it acts at random.
-
-    Args:
-        teacher: The teacher.
-    """
+    """The teacher alone, through its skills; without advice it acts at random."""
 
     name = "teacher"
 
@@ -179,10 +171,6 @@ class PriorPolicy(Policy):
 
     With an expert, `episode_stats` counts `moments` (decisions), `silent` (those in which the prior proposed nothing)
     and `unsupported` (those in which it proposed something, but no best action).
-
-    Args:
-        prior: The prior.
-        expert: Knows the best actions; None counts nothing.
     """
 
     name = "prior"
@@ -220,12 +208,7 @@ class PriorPolicy(Policy):
 
 
 class EpsilonPolicy(Policy):
-    """Takes a random action with probability epsilon in every step, else that of another policy.
-
-    Args:
-        policy: The other policy.
-        epsilon: Probability of a random action.
-    """
+    """Takes a random action with probability epsilon in every step, else that of another policy."""
 
     def __init__(self, policy: Policy, epsilon: float) -> None:
         self.name = f"{policy.name}, epsilon {epsilon:g}"
@@ -276,9 +259,7 @@ def action_counts(tasks: Tasks, which: Sequence[int]) -> list[int]:
 class QueryPolicy(Policy):
     """A policy for `AskOrAct` that asks by a fixed rule.
 
-    Args:
-        name: Its name.
-        rule: Gives for the named members the probability of asking, (len(which),); NaN is "not even if forced".
+    The rule gives for n members the probability (n,) of asking; NaN is "not even if forced".
     """
 
     def __init__(self, name: str, rule: Callable[[AskOrAct, Sequence[int]], NDArray[np.float64]]) -> None:

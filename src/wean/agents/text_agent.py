@@ -44,13 +44,7 @@ def given(goals: Sequence[str]) -> SubgoalSource:
 
 
 def drawing(pool: Sequence[str], drawn: Drawn, seed: int) -> SubgoalSource:
-    """Draws sub-goals uniformly.
-
-    Args:
-        pool: Sub-goals of demonstrations.
-        drawn: What is drawn.
-        seed: Seed of the draws.
-    """
+    """Draws sub-goals of a pool uniformly."""
     generator = np.random.default_rng(seed)
 
     def draw(goals: Sequence[str]) -> str:
@@ -182,13 +176,7 @@ class TextAgent:
         return self._action
 
     def observe(self, observation: str, info: Mapping[str, Any], ended: bool) -> None:
-        """Notes what came of the action.
-
-        Args:
-            observation: The answer of the task.
-            info: The step's `info`; `moves` counts the moves.
-            ended: Whether the episode is over.
-        """
+        """Notes the answer of the task to the action; `moves` in the step's `info` counts the moves."""
         refused = observation.startswith(self._task.refusals)
         if refused and not ended and not self._matched:
             dropped = self._task.refusal_is_free and not self._question and self._drop_goal(self._action)
@@ -337,11 +325,9 @@ class TextAgent:
 
 
 class TextStudentPolicy(Policy):
-    """A text student that plays text tasks, alone or together with others.
+    """A text student that plays text tasks, alone or as an ensemble with others (`load_ensemble`).
 
-    Args:
-        students: The student, and those that act together with it (`wean.students.text.student.load_ensemble`).
-        planner: Gives for an episode what names its sub-goals in the student's place; None lets the student plan.
+    The planner gives for an episode a source of sub-goals in the student's place; None lets the student plan.
     """
 
     name = "student"

@@ -31,13 +31,7 @@ Progress = Callable[[int], None]
 
 
 class Player(NamedTuple):
-    """What plays episodes in one process.
-
-    Attributes:
-        policy: Chooses the actions.
-        tasks: Where they are taken; as many as play side by side.
-        model: The language model that is asked meanwhile.
-    """
+    """What plays episodes in one process: a policy, as many tasks as play side by side, and the model that is asked."""
 
     policy: Policy
     tasks: Tasks
@@ -123,16 +117,8 @@ def play_seeds(
 ) -> Episodes:
     """Plays episodes with the reset seeds seed, seed + 1, ..., as many side by side as there are tasks.
 
-    Args:
-        policy: The policy.
-        tasks: The tasks.
-        episodes: How many, E.
-        seed: Reset seed of the first.
-        success_return: Least return of a success where the task does not say what is one; None counts every positive.
-        progress: Called with the number of finished episodes.
-
     Returns:
-        The episodes in the order of their seeds.
+        The episodes in the order of their seeds; see `succeeded` for `success_return`.
     """
     played = []
     for episode in play(policy, tasks, seed_cases("", episodes, seed)):

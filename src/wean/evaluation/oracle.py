@@ -46,11 +46,7 @@ class Oracle(Protocol):
 
 
 class ScienceWorldOracle:
-    """ScienceWorld's own solution, replayed without a cap on moves.
-
-    Args:
-        simplification: See `ScienceWorld`.
-    """
+    """ScienceWorld's own solution, replayed without a cap on moves."""
 
     def __init__(self, simplification: str = "easy") -> None:
         self._env = ScienceWorld(simplification=simplification, max_moves=None)
@@ -110,13 +106,10 @@ def replayed(env: ScienceWorld, task: str, variation: int, actions: Sequence[str
 
 
 class WalkthroughOracle:
-    """The best actions that a task in words tells, TextWorld's for example.
-
-    Args:
-        task: Short name of the task.
+    """The best actions that a task in words offers, TextWorld's for example.
 
     Raises:
-        UsageError: The task is not in words, or tells no best actions.
+        UsageError: The task is not in words, or offers no best actions.
     """
 
     def __init__(self, task: str) -> None:
@@ -293,25 +286,14 @@ _REPEATED = 3
 
 @dataclass(frozen=True)
 class Shorter:
-    """A demonstration made shorter, before it is replayed.
-
-    Attributes:
-        actions: What is done.
-        chunks: Its sub-goals; those of which nothing is left are left out.
-    """
+    """A demonstration made shorter, before it is replayed: its actions and the sub-goals that are left."""
 
     actions: tuple[str, ...]
     chunks: tuple[Chunk, ...]
 
 
 def shortened(trajectory: Trajectory, annotation: Annotation, repeated: int | None = _REPEATED) -> Shorter:
-    """Makes a demonstration shorter.
-
-    Args:
-        trajectory: The demonstration.
-        annotation: Its sub-goals.
-        repeated: How often in a row one action is done at most; None for as often as it is.
-    """
+    """Makes a demonstration shorter; an action is kept `repeated` times in a row at most, None keeps all."""
     actions: list[str] = []
     chunks: list[Chunk] = []
     start = 0
@@ -335,9 +317,13 @@ def shortened(trajectory: Trajectory, annotation: Annotation, repeated: int | No
 class ShorterPaths:
     """Replays demonstrations made shorter; an `Oracle`.
 
-    Args:
-        examples: Demonstrations and their sub-goals, with scores.
-        simplification: See `ScienceWorld`.
+    The oracle walks from room to room, opens open doors and repeats itself: a student that learns from it spends most of
+    its hundred moves so. Within each sub-goal a walk becomes one `teleport`, an action is done three times in a row at
+    most, and what changes nothing is left out; rooms that are searched one after the other still are.
+
+    A new path is kept if it reaches the full score and has earned as much before its last action as the demonstration
+    had: an experiment that was cut short and ends with the right guess is none. Where that fails repeated actions
+    stay, and where that fails, too, so does the demonstration.
     """
 
     def __init__(self, examples: Sequence[tuple[Trajectory, Annotation]], simplification: str = "easy") -> None:
@@ -368,12 +354,7 @@ class ShorterPaths:
 
 
 def annotated(trajectory: Trajectory, example: tuple[Trajectory, Annotation]) -> Annotation:
-    """The sub-goals of a shorter path as it was replayed: it ends where the full score is reached.
-
-    Args:
-        trajectory: The replayed path.
-        example: The demonstration that it was made of, and its sub-goals.
-    """
+    """The sub-goals of a shorter path as it was replayed: it ends where the full score is reached."""
     left = len(trajectory.path)
     chunks = next(one.chunks for one in _candidates(*example) if one.actions[:left] == trajectory.actions)
     kept: list[Chunk] = []

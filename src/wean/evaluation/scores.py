@@ -221,10 +221,6 @@ def chosen_share(student: Episodes) -> float:
 def paired(student: Episodes, other: Episodes) -> dict[str, dict[str, float]]:
     """What a student has more of than another policy on the same episodes, with 95 % bootstrap intervals of the pairs.
 
-    Args:
-        student: The student's episodes.
-        other: The other policy's, on the same seeds in the same order.
-
     Returns:
         The mean differences of `success`, `length` and `questions`.
     """
@@ -254,13 +250,7 @@ def questions_text(result: Mapping[str, Any]) -> str:
 
 
 def stratified(groups: Sequence[Sequence[float]], resamples: int = 2000, seed: int = 0) -> Interval:
-    """Mean of the groups' means, with a percentile bootstrap that draws anew within each group.
-
-    Args:
-        groups: Scores of each group, at least one of each.
-        resamples: How many times they are drawn.
-        seed: Seed of the drawing.
-    """
+    """Mean of the groups' means, with a percentile bootstrap that draws anew within each group."""
     generator = np.random.default_rng(seed)
     means = np.zeros(resamples)
     for group in groups:

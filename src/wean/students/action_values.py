@@ -188,7 +188,7 @@ class ActionValues(nn.Module):
 
 
 class TableValues(ActionValues):
-    """Q as a table with a row for each distinct situation, `rows` at most, in the order met; 0 at first. For tiny tasks."""
+    """Q as a table with a row for each distinct situation, in the order met; 0 at first. For tiny tasks."""
 
     kind: ClassVar[str] = "q-table"
 

@@ -52,7 +52,7 @@ class GoalObject(nn.Module):
 class GoalLanguage(nn.Module):
     """The sub-goal's phrase as a frozen sentence vector of 384 numbers, of which only the projection is learned.
 
-    The encoder (`minilm`, or a model folder) is needed for acting, too, for phrases that no run here has encoded before.
+    The encoder (`minilm`, or a model folder) is needed for acting, too, for phrases that no run here has encoded.
     """
 
     def __init__(self, hidden: int, encoder: str = "minilm") -> None:

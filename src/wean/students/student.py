@@ -178,7 +178,7 @@ _MEMBERS_OF_A_STUDENT = ("num_actions", "memory_size", "first_state", "probabili
 
 
 def check_student(student: Any, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
-    """Checks that a student keeps the contract of `Student` on a task's observations; every algorithm takes one that does.
+    """Checks that a student keeps the contract of `Student` on a task's observations; algorithms take one that does.
 
     Example:
         >>> env = wean.make("FrozenLake4x4")
