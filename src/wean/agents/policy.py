@@ -194,7 +194,7 @@ class StudentPolicy(Policy):
 
 
 class ValuesPolicy(Policy):
-    """A trained student of action values, on the actions that its prior proposes or without its prior on all of them."""
+    """A trained student of action values, on the actions that its prior proposes, or without it on all of them."""
 
     def __init__(self, student: ActionValues, greedy: bool = True, use_prior: bool = True) -> None:
         acting = "greedy" if greedy else "sampled"

@@ -22,15 +22,11 @@ Unit = Literal["env_steps", "gradient_steps", "tokens"]
 
 
 class Update(NamedTuple):
-    """What one update reports.
+    """What one update reports: progress so far in the algorithm's unit, and measured values by name.
 
     Example:
         >>> Update(1_024, {"losses/value_loss": 0.1}).done
         1024
-
-    Attributes:
-        done: Progress so far, in the algorithm's unit.
-        metrics: Measured values by name.
     """
 
     done: int
@@ -152,11 +148,7 @@ class Algorithm(Protocol):
 
 
 class Stopwatch:
-    """Seconds spent so far, by activity.
-
-    Args:
-        *activities: Their names.
-    """
+    """Seconds spent so far, by activity."""
 
     def __init__(self, *activities: str) -> None:
         self.seconds = dict.fromkeys(activities, 0.0)
@@ -170,11 +162,7 @@ class Stopwatch:
 
 
 class EpisodeLog:
-    """Returns and lengths of the running episodes of N members, and of the last hundred that ended.
-
-    Args:
-        members: N.
-    """
+    """Returns and lengths of the running episodes of N members, and of the last hundred that ended."""
 
     def __init__(self, members: int) -> None:
         self._totals = np.zeros((3, members))  # returns, lengths, returns of a reward term
@@ -227,17 +215,10 @@ def take_step(
     done: int,
     unit: Unit = "gradient_steps",
 ) -> None:
-    """Steps down the gradient of a loss, scaled to `max_grad_norm` at most.
-
-    Args:
-        optimizer: Holds the parameters.
-        loss: A scalar.
-        max_grad_norm: The norm that gradients are scaled down to.
-        done: Progress so far, for the message of an error.
-        unit: What `done` counts.
+    """Steps down the gradient of a scalar loss, scaled to the norm `max_grad_norm` at most.
 
     Raises:
-        WeanError: If the loss or its gradient is not a number; nothing is changed then.
+        WeanError: If the loss or its gradient is not a number; nothing is changed then, the message has the progress.
     """
     if not torch.isfinite(loss):
         raise _not_a_number(f"loss became {float(loss.detach())}", done, unit)

@@ -138,8 +138,8 @@ def sft_rows(
 ) -> Iterator[dict[str, Any]]:
     """Rows of text for other trainers: each sub-goal, "done" and action as a student fed step by step reads it.
 
-    A demonstration without annotation gives the flat baseline's rows. A row has `prompt` and `completion` (or `messages`),
-    `task`, `variation`, `kind` (`goal`, `done` or `action`) and `prompt_version`.
+    A demonstration without annotation gives the flat baseline's rows. A row has `prompt` and `completion`, or
+    `messages`; and `task`, `variation`, `kind` (`goal`, `done` or `action`) and `prompt_version`.
     """
     for trajectory in trajectories:
         episode = EpisodeEncoder(lambda text: list(map(ord, text)), PromptConfig("step", context=_UNLIMITED))
