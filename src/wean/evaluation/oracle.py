@@ -318,8 +318,8 @@ class ShorterPaths:
     """Replays demonstrations made shorter; an `Oracle`.
 
     The oracle walks from room to room, opens open doors and repeats itself: a student that learns from it spends most
-    of its hundred moves so. Within each sub-goal a walk becomes one `teleport`, an action is done three times in a row at
-    most, and what changes nothing is left out; rooms that are searched one after the other still are.
+    of its hundred moves so. Within each sub-goal a walk becomes one `teleport`, an action is done three times in a row
+    at most, and what changes nothing is left out; rooms that are searched one after the other still are.
 
     A new path is kept if it reaches the full score and has earned as much before its last action as the demonstration
     had: an experiment that was cut short and ends with the right guess is none. Where that fails repeated actions
