@@ -18,6 +18,7 @@ from wean.evaluation.scores import Episodes, Scores, interval_text, stratified
 from wean.experiment.runner import Progress, Runner
 from wean.experiment.settings import resolve
 from wean.report.pages import write_timeline
+from wean.students.text.decoder import decoder_for
 from wean.students.text.examples import sft_rows
 from wean.students.text.student import load_ensemble, load_text_student
 from wean.tasks.splits import Case
@@ -92,7 +93,7 @@ def test_a_student_together_with_itself_does_what_it_does_alone(trained: Path) -
     for count in (1, 2):
         task = Replayed(demonstration(1)[0])
         student, *others = load_ensemble([trained / "student"] * count)
-        TextAgent(student, others=others).play(task, 100)
+        TextAgent(student, decoder=decoder_for(student, others)).play(task, 100)
         done.append(task.done)
     assert done[0] == done[1] != []
 

@@ -26,7 +26,7 @@ from wean.teachers.reading import last_named, project
 SILENT = 40
 """Answers that name no command and commands that cost no move, in a row; then an episode is given up."""
 
-# The wording under which wean's recorded answers were given: changing a letter of it orphans them.
+# The prompts under which wean's recorded answers were given: changing a letter of it orphans them.
 _SKILL_INSTRUCTION = (
     "Decide what it should do next. Think in one or two sentences, then finish with one JSON object on a line of its "
     'own: {"skill": "..."}, with one of the skills that can do something now, named exactly as you were told.'

@@ -1,4 +1,4 @@
-"""Policies that nobody trained: chance, experts, and the teacher or the prior alone."""
+"""Policies without training: chance, experts, the teacher or the prior alone, and fixed rules for when to ask."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ def reference(name: str) -> Policy:
 
 
 def action_counts(tasks: Tasks, which: Sequence[int]) -> list[int]:
-    """Returns for each named member how many actions it has: those of the task, or the admissible ones."""
+    """The number of actions of each named member: the task's, or the admissible ones."""
     if has_numbered_actions(tasks):
         return [num_actions(tasks.action_space)] * len(which)
     return [len(situation.choices) for situation in tasks.situations(which)]

@@ -2,7 +2,7 @@
 
 An action is generated greedily. A text that the task does not take as an action is replaced by the admissible action
 that the student finds most probable; a question of the task ("which one do you mean?") is answered in the same way, by
-what each answer stands for. A sub-goal is over when the student says so.
+what each answer stands for. A sub-goal is over when the student generates its end.
 
 No repeat: an action that was taken in the same state (what can be seen and is carried, and the score) as often as it
 may be is a loop. The first time in a state the student names another sub-goal, if it names any; then it takes the most
@@ -112,20 +112,18 @@ class TextAgent:
 
     Args:
         student: The student.
-        subgoals: Names sub-goals in place of the student; they still end as the student says.
-        others: Students that act with it as an ensemble.
-        decoder: Decodes in place of the students' own decoder.
+        subgoals: Names sub-goals in place of the student; the student still decides when they end.
+        decoder: Decodes in place of the student's own decoder, e.g. an ensemble's.
     """
 
     def __init__(
         self,
         student: TextStudent,
         subgoals: SubgoalSource | None = None,
-        others: Sequence[TextStudent] = (),
         decoder: Decoder | None = None,
     ) -> None:
         self._student, self._subgoals = student, subgoals
-        self._decoder = decoder or decoder_for(student, others)
+        self._decoder = decoder or decoder_for(student)
 
     def play(self, task: TextTask, max_moves: int) -> Played:
         """Plays a task that was just reset, for a number of moves at most."""

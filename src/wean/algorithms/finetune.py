@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from wean.algorithms.algorithm import Needs, Update, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.errors import UsageError, WeanError
-from wean.students.text.copying import with_copies
 from wean.students.text.examples import Batch, Example, batched, collate, shuffled_batches
 from wean.students.text.prompt import ACT, DONE
-from wean.students.text.student import TextStudent
+from wean.students.text.student import TextStudent, with_copies
 
 
 class FinetuneConfig(BaseModel):

@@ -39,7 +39,7 @@ class DemoPlan:
     seed: int = 0
     """Reset seed of the first episode; see `seed_of`."""
     success_return: float | None = None
-    """Least return of a success where the task does not say what is one; None counts every positive one."""
+    """Least return of a success where the task reports none; None counts every positive one."""
 
     def seed_of(self, number: int) -> int:
         """Reset seed of an episode by its number.

@@ -52,9 +52,9 @@ class Plan(NamedTuple):
         cases: The episodes.
         open_player: Makes what plays in a process, given how many episodes play side by side.
         members: How many play side by side.
-        success_return: Least return of a success where the task does not say what is one.
+        success_return: See `succeeded`.
         max_moves: Moves after which an episode is over.
-        about: What else the JSON object of the scores says.
+        about: Further fields of the scores' JSON object.
     """
 
     task: str
@@ -167,7 +167,7 @@ def _open(policy: Policy | str | Callable[[], Policy], make: MakeTask, members: 
 
 
 class _Result(NamedTuple):
-    """An episode that ended, and what its process tells beside: the policy's name, what was asked so far."""
+    """An episode that ended, in which process, with the policy's name and the questions asked so far."""
 
     episode: Episode
     process: int
@@ -246,7 +246,7 @@ class _TextNotes(Observer):
             self._traces[index].append({"action": action, "score": self._scores[index], "moves": moves})
 
     def add_to(self, episode: Episode) -> None:
-        """Adds what a policy has not told of an episode."""
+        """Adds what the policy's own statistics lack."""
         number = self._numbers[_key(episode.case)]
         counts = dict.fromkeys(("matched", "loops", "tokens", "questions", "failed"), 0)
         noted = {"score": self._scores[number], "actions": episode.length, "seconds": 0.0, **counts}

@@ -188,7 +188,7 @@ def write_oracle_paths(
 
     Args:
         out: The Parquet file.
-        make: Makes who plays, in each process; must be picklable.
+        make: Makes the oracle of each process; must be picklable.
         wanted: What to play.
         job: What the file is of, JSON-ready; equal for the same file. Its `version` and `simplification` become the
             file's.
@@ -239,7 +239,7 @@ def _job_of(path: Path) -> tuple[str, str]:
 
 
 def version_of(task: str) -> str:
-    """The version that trajectories of a task are of, as `Trajectory.version` says it."""
+    """The version of a task's trajectories, as `Trajectory.version` has it."""
     return f"scienceworld {VERSION}" if task == "ScienceWorld" else f"textworld {version('textworld')}"
 
 

@@ -120,7 +120,7 @@ def _picture(tasks: ShownTasks) -> str | None:
         try:
             return _png(tasks.render(0))
         except (NotImplementedError, TypeError, ValueError, gym.error.Error):
-            return None  # an environment that cannot be drawn says so in one of these ways
+            return None  # how environments refuse to be drawn
 
 
 def _text(tasks: Tasks) -> str:

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from wean.errors import UsageError
 from wean.lm.scoring import new_cache
-from wean.students.text.copying import CopyHead, has_copy_head, has_mixed_keys
+from wean.students.text.student import CopyHead, has_copy_head, has_mixed_keys
 
 _SPARE = 256  # positions after the context, for an answer that is generated or ranked
 

@@ -90,7 +90,7 @@ def mine_patterns(
 ) -> DemonstratedPatterns:
     """Finds the patterns of demonstrations, of at most `max_actions` actions, with or without sub-goals.
 
-    `optional_subgoals` tells whether the student learns to act without a sub-goal.
+    With `optional_subgoals` the student learns to act without a sub-goal, too.
     """
     episodes: list[list[_Goal]] = []
     used_unprompted = Counter[str]()

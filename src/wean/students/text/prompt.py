@@ -180,10 +180,7 @@ class Window:
 class EpisodeEncoder:
     """Encodes one episode piece by piece; the same calls give the same tokens in training and acting.
 
-    Args:
-        encode: Turns text and marks into tokens.
-        config: How prompts are built.
-        strict: Whether a prompt that does not fit is refused; else lines are left out.
+    A `strict` one refuses a prompt that does not fit; else lines are left out.
     """
 
     def __init__(self, encode: Encode, config: PromptConfig, strict: bool = False) -> None:
@@ -295,7 +292,7 @@ class EpisodeEncoder:
         return ids
 
     def _add_changes(self, lines: list[str], told: str) -> None:
-        """Adds what has changed of what can be seen (its lines) and is carried, except what was just told."""
+        """Adds what has changed of what can be seen (its lines) and is carried, but not in the observation (`told`)."""
         if lines != self._known_look:
             moved = _name(lines) != _name(self._known_look)
             changes = _changes(self._known_places.get(_name(lines)), lines, told)

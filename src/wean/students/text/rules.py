@@ -4,7 +4,7 @@ Words: the student generates only words that it has read in the episode, or that
 
 Sub-goals:
 
-- A sub-goal is over when the student says so, when it has led to its destination, or after `goal_limit` actions. None
+- A sub-goal is over when the student ends it, when it has led to its destination, or after `goal_limit` actions. None
   is named twice in the same state, none leads to the current place, and none names one thing twice, names what is not
   in sight, brings what is carried already, or leads back to a place left with nothing done since but moving, if
   demonstrations never do so.
