@@ -112,7 +112,7 @@ class TextAgent:
 
     Args:
         student: The student.
-        subgoals: Names sub-goals in place of the student; the student still decides when they end.
+        subgoals: Names sub-goals in place of the student, which still decides when they end.
         decoder: Decodes in place of the student's own decoder, e.g. an ensemble's.
     """
 

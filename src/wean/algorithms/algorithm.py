@@ -93,9 +93,6 @@ class Algorithm(Protocol):
         Config: The class of its settings. They have `num_envs`, and `guidance`: "advice" for a teacher's plans,
             "prior" for a prior over the actions.
         needs: What it wants of the run.
-        unit: What `done` and `total` count.
-        done: Progress so far.
-        total: Progress at which learning ends.
         matched: The student's success over the teacher's on the seeds for choices; set by the run, read by schedules.
     """
 
@@ -105,15 +102,15 @@ class Algorithm(Protocol):
 
     @property
     def unit(self) -> Unit:
-        """See the class."""
+        """What `done` and `total` count."""
 
     @property
     def done(self) -> int:
-        """See the class."""
+        """Progress so far."""
 
     @property
     def total(self) -> int:
-        """See the class."""
+        """Progress at which learning ends."""
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
         """Trains to the end; calls `on_update` after every update."""
@@ -182,7 +179,7 @@ class EpisodeLog:
         return over
 
     def recent(self, with_term: bool = False) -> dict[str, float]:
-        """Mean return and length of the last hundred episodes, and if wanted the mean return of the reward term."""
+        """Mean return and length of the last hundred episodes, `with_term` also the mean return of the reward term."""
         names = ["rollout/ep_rew_mean", "rollout/ep_len_mean", "rollout/ep_term_mean"][: 3 if with_term else 2]
         columns = zip(*self._finished, strict=True)
         return {name: float(np.mean(column)) for name, column in zip(names, columns, strict=False)}

@@ -132,8 +132,6 @@ class Finetuning:
     """Trains a text student on examples; others choose the checkpoint.
 
     Attributes:
-        done: Gradient steps so far.
-        spent: Seconds spent in gradient steps.
         tokens: Tokens read in gradient steps, padding not counted.
         flops: FLOPs of the gradient steps (`TextStudent.training_flops`).
 

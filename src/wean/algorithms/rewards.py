@@ -39,11 +39,7 @@ class RewardConfig(BaseModel):
 
 
 class RewardTerm(Protocol):
-    """A reward beside the environment's.
-
-    Attributes:
-        name: What reports call it.
-    """
+    """A reward beside the environment's; reports use its name."""
 
     name: str
 
@@ -103,7 +99,7 @@ class SubgoalReward:
         return np.zeros(tasks.num)
 
     def after(self, tasks: Tasks, stepped: Steps) -> NDArray[np.float64]:
-        """What the sub-goals (N,) reached by this step pay to each member."""
+        """What the sub-goals reached by this step pay to each member, (N,)."""
         rewards = np.zeros(tasks.num)
         members = list(range(tasks.num))
         for member, achieved in zip(members, tasks.achieved(members), strict=True):

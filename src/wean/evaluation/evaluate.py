@@ -83,7 +83,7 @@ def evaluate(
             `explorer`); or a function that makes it in each process.
         make: Short name or registered id of the task, or a function that makes it.
         episodes: Number of episodes.
-        seed: Reset seed of the first; those of wean's final figures are 10,000 and up.
+        seed: Reset seed of the first; wean's final figures begin at 10,000.
         workers: Processes that play; with more than one, `policy` and `make` must survive pickling.
         out: JSONL file to which finished episodes are written, and from which a stopped evaluation goes on.
         progress: Called with the number of finished episodes.
@@ -201,7 +201,7 @@ class _CasePlayer:
         self._player, self._max_moves = open_player(members), max_moves
 
     def __call__(self, cases: Sequence[Case]) -> list[_Result]:
-        """Returns the episodes."""
+        """Plays the episodes."""
         return list(_play_here(self._player, cases, self._max_moves))
 
     def close(self) -> None:
@@ -272,11 +272,7 @@ def _key(case: Case) -> tuple[str, int]:
 
 
 def _append(file: Path, episode: Episode) -> None:
-    """Writes a finished episode.
-
-    Raises:
-        WeanError: It cannot be written.
-    """
+    """Writes a finished episode; a `WeanError` if that fails."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a") as stream:
@@ -286,11 +282,7 @@ def _append(file: Path, episode: Episode) -> None:
 
 
 def _read(file: Path) -> dict[tuple[str, int], Episode]:
-    """Reads finished episodes; a half-written last line is cut off.
-
-    Raises:
-        UsageError: The file holds something else.
-    """
+    """Reads finished episodes, a half-written last line cut off; a `UsageError` if the file holds something else."""
     if not file.exists():
         return {}
     lines = read_lines(file)

@@ -77,7 +77,7 @@ class ScienceWorldOracle:
 
 
 def replayed(env: ScienceWorld, task: str, variation: int, actions: Sequence[str]) -> dict[str, Any]:
-    """What `Oracle.play` gives, of given actions; those behind the end are left out.
+    """The row of `Oracle.play` for given actions; later ones than the end are left out.
 
     Raises:
         ServerLost: The Java machine died.
@@ -145,10 +145,9 @@ def choose_variations(fold: Fold, per_task: int | None, tasks: Sequence[str], sa
         fold: Of which split.
         per_task: How many of each task, evenly spread over the split; None for all.
         tasks: Names or ids; none for all 30.
-        sample: `first` takes the first ones of the split in place of spread ones, as evaluations play them. `paper`
-            draws first as Sub-goal Distillation (2405.02749) does: 50 variations of each task of topics 9 and 10 and
-            100 of task 3-3, from all splits together, of which those of `fold` remain. Which ones were drawn there
-            is not known; here they are those of Python's generator with seed 1.
+        sample: `first` takes the split's first ones, as evaluations play them. `paper` draws first as Sub-goal
+            Distillation (2405.02749) does, though by Python's generator with seed 1: 50 variations of each task of topics 9 and 10
+            and 100 of task 3-3, from all splits together, of which the ones in `fold` remain.
 
     Raises:
         UsageError: There is no such task or sample.
@@ -190,8 +189,7 @@ def write_oracle_paths(
         out: The Parquet file.
         make: Makes the oracle of each process; must be picklable.
         wanted: What to play.
-        job: What the file is of, JSON-ready; equal for the same file. Its `version` and `simplification` become the
-            file's.
+        job: What the file is of, JSON-ready; its `version` and `simplification` become the file's.
         workers: Processes that play.
         resume: Whether to go on with what is there.
         progress: Called with the numbers of paths kept and tried.

@@ -1,8 +1,8 @@
 """Intervals and summaries for scores of agents: pure numpy, seeded, nothing about environments.
 
-Success rates get Wilson intervals, means get percentile bootstrap intervals, several runs on several tasks
-get the interquartile mean with a stratified bootstrap. Speed of learning is the number of environment steps
-until a curve reaches a threshold; a run that never does is counted as censored instead of being left out.
+Success rates get Wilson intervals, means percentile bootstrap intervals, several runs on several tasks the
+interquartile mean with a stratified bootstrap. Speed of learning is the progress at which a curve reaches a threshold;
+a run that never does is counted as censored instead of being left out.
 """
 
 from __future__ import annotations

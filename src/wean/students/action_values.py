@@ -53,16 +53,9 @@ class ActionValues(nn.Module):
     """Base of the students that learn Q(situation, action) for the actions that a situation offers.
 
     A subclass sets `kind` (the `type` in `config.json`) and implements `forward`; everything that learns is in its
-    `head`. The situations that it met travel with the weights, as a tensor of JSON bytes, and with them what a prior
+    `head`. The situations that it met are saved with the weights, as a tensor of JSON bytes, and with them what a prior
     proposed there. So it acts as it was trained without a language model: where the prior proposed something, on the
-    posterior (see `posterior`), elsewhere on all actions.
-
-    Args:
-        config: Constructor arguments of the subclass; written to `config.json`.
-        temperature: T of the posterior when actions are drawn.
-
-    Attributes:
-        situations: Every situation met, by number.
+    posterior (see `posterior`) at its `temperature`, elsewhere on all actions.
     """
 
     kind: ClassVar[str]

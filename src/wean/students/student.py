@@ -18,11 +18,11 @@ from wean.tasks.vector import num_actions
 class Student(nn.Module):
     """A policy and a value network for numeric observations and a `Discrete` action space.
 
-    The usual way to write one is to subclass, set `kind` and implement `features`; everything after the features is
-    here: an optional GRU, a policy head and a value head. Whatever is here can be overridden. The algorithms also take
-    any other `nn.Module` with the same public members (`num_actions`, `memory_size`, `forward`, `first_state`,
-    `probabilities`); `wean.students.student.check_student` names what one lacks. To be saved with a run, a student
-    also needs `kind` and `config`, and to be loaded, `from_config` and an entry point; see `wean.students.saving`.
+    A subclass sets `kind` and implements `features`; everything after the features is here: an optional GRU, a policy
+    head and a value head. Algorithms also take any other `nn.Module` with the same public members (`num_actions`,
+    `memory_size`, `forward`, `first_state`, `probabilities`); `check_student` names what one lacks. To be saved with a
+    run, a student also needs `kind` and `config`, and to be loaded, `from_config` and an entry point; see
+    `wean.students.saving`.
 
     Example:
         >>> class Linear(Student):
@@ -33,15 +33,13 @@ class Student(nn.Module):
         >>> student = Linear({"size": 4}, width=4, num_actions=2)
 
     Args:
-        config: Constructor arguments of the subclass; written to `config.json`.
+        config: Constructor arguments of the subclass, JSON values; written to `config.json`.
         width: Size of the vector that `features` returns.
         num_actions: Size A of the action space.
         recurrent: Puts a GRU of the same width between features and heads.
 
     Attributes:
         kind: The `type` in `config.json`.
-        config: JSON values from which `from_config` makes the student again.
-        num_actions: A.
         memory_size: M, numbers that are remembered from one step to the next; 0 for a feed-forward student.
     """
 
