@@ -146,8 +146,8 @@ def choose_variations(fold: Fold, per_task: int | None, tasks: Sequence[str], sa
         per_task: How many of each task, evenly spread over the split; None for all.
         tasks: Names or ids; none for all 30.
         sample: `first` takes the split's first ones, as evaluations play them. `paper` draws first as Sub-goal
-            Distillation (2405.02749) does, though by Python's generator with seed 1: 50 variations of each task of topics 9 and 10
-            and 100 of task 3-3, from all splits together, of which the ones in `fold` remain.
+            Distillation (2405.02749) does, though by Python's generator with seed 1: 50 variations of each task of
+            topics 9 and 10 and 100 of task 3-3, from all splits together, of which the ones in `fold` remain.
 
     Raises:
         UsageError: There is no such task or sample.
