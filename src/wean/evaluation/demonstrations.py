@@ -44,7 +44,7 @@ class DemoPlan:
     def seed_of(self, number: int) -> int:
         """Reset seed of an episode by its number.
 
-        Seeds count up, and begin again where a split of seeds ends, so that no held-out seed is ever played by the way.
+        Seeds count up, and begin again where a split of seeds ends, so that no held-out seed is ever played.
         """
         for end in (CHOOSING_SEED, FINAL_SEED):
             if self.seed < end:

@@ -38,7 +38,7 @@ class Player(NamedTuple):
     model: LanguageModel | None = None
 
     def close(self) -> None:
-        """Lets go of the tasks and of the model."""
+        """Closes the tasks and the model."""
         self.tasks.close()
         if self.model is not None:
             self.model.close()
@@ -205,7 +205,7 @@ class _CasePlayer:
         return list(_play_here(self._player, cases, self._max_moves))
 
     def close(self) -> None:
-        """Lets go of the tasks and of the model."""
+        """Closes the tasks and the model."""
         self._player.close()
 
 

@@ -42,7 +42,7 @@ class Oracle(Protocol):
         """Gives `task`, `variation`, `description`, `path` (one object a step), `moves`, `score` (100 is success)."""
 
     def close(self) -> None:
-        """Lets go of what it plays in."""
+        """Closes the tasks that it plays in."""
 
 
 class ScienceWorldOracle:
@@ -134,7 +134,7 @@ class WalkthroughOracle:
         return {**row, "score": 100 if info["is_success"] else 0}
 
     def close(self) -> None:
-        """Lets go of the task."""
+        """Closes the task."""
         self._env.close()
 
 
@@ -261,7 +261,7 @@ class _PathPlayer:
         return bool(row["score"] >= 100)
 
     def close(self) -> None:
-        """Lets go of what it plays in."""
+        """Closes the tasks that it plays in."""
         if self._oracle is not None:
             self._oracle.close()
 

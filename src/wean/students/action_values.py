@@ -97,7 +97,7 @@ class ActionValues(nn.Module):
         self._propose = propose
 
     def detach_prior(self) -> None:
-        """Ends `attach_prior`: from here on the student acts as it is shipped, with the proposals that it carries."""
+        """Ends `attach_prior`: from here on the student acts with the proposals that it has kept."""
         self._propose = None
 
     def meet(self, situations: Sequence[Situation]) -> NDArray[np.int64]:
