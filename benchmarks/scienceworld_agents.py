@@ -20,7 +20,7 @@ import numpy as np
 
 from harness import finish
 from runs import Line, Runs, chosen_lines, runs_of, training_options
-from wean.agents.text_student import TextStudentPolicy
+from wean.agents.text_agent import TextStudentPolicy
 from wean.evaluation.evaluate import Plan, Player, episode_of, evaluate_plan
 from wean.evaluation.scores import SCHEMA, Episodes, Scores, interval_text, stratified
 from wean.experiment.runner import Runner

@@ -45,9 +45,8 @@ if TYPE_CHECKING:
     from wean.experiment.train import Run, evaluate, load, train
     from wean.llm import Budget, Ledger, open_model
     from wean.report.compare import compare
-    from wean.students.checking import check_student
     from wean.students.saving import make_student
-    from wean.students.student import Student
+    from wean.students.student import Student, check_student
     from wean.tasks.checking import check_task
     from wean.tasks.described import describe
     from wean.tasks.registration import make_task as make
@@ -79,7 +78,7 @@ _HOMES = {
     "Update": "algorithms.algorithm",
     "Student": "students.student",
     "make_student": "students.saving",
-    "check_student": "students.checking",
+    "check_student": "students.student",
     "train": "experiment.train",
     "evaluate": "experiment.train",
     "compare": "report.compare",

@@ -6,9 +6,9 @@ from pydantic import ValidationError
 
 from asking_tasks import errands
 from wean.agents.policy import Policy, StudentPolicy
+from wean.agents.references import always, at_plan_end, at_random, at_skill_end, never, on_change
 from wean.algorithms.when2ask import When2Ask, When2AskConfig
 from wean.evaluation.evaluate import play_seeds
-from wean.evaluation.query_policies import always, at_plan_end, at_random, at_skill_end, never, on_change
 from wean.evaluation.scores import query_stats_report
 from wean.students.config import StudentConfig
 from wean.students.saving import make_student

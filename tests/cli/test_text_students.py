@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from wean.agents.subgoal_source import drawing
-from wean.agents.text_agent import TextAgent
+from wean.agents.text_agent import TextAgent, drawing
 from wean.data.normalize import render_subgoal
 from wean.errors import UsageError, WeanError
 from wean.evaluation.evaluate import Plan, Player, episode_of, episode_row, evaluate_plan
@@ -19,6 +18,7 @@ from wean.evaluation.scores import Episodes, Scores, interval_text, stratified
 from wean.experiment.runner import Progress, Runner
 from wean.experiment.settings import resolve
 from wean.report.pages import write_timeline
+from wean.students.text.decoder import decoder_for
 from wean.students.text.examples import sft_rows
 from wean.students.text.student import load_ensemble, load_text_student
 from wean.tasks.splits import Case
@@ -93,7 +93,7 @@ def test_a_student_together_with_itself_does_what_it_does_alone(trained: Path) -
     for count in (1, 2):
         task = Replayed(demonstration(1)[0])
         student, *others = load_ensemble([trained / "student"] * count)
-        TextAgent(student, others=others).play(task, 100)
+        TextAgent(student, decoder=decoder_for(student, others)).play(task, 100)
         done.append(task.done)
     assert done[0] == done[1] != []
 

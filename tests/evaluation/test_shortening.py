@@ -7,8 +7,8 @@ import pytest
 from wean.data.annotations import Annotation, match_annotations, parse_annotation
 from wean.data.shipped import shipped
 from wean.data.trajectories import PathStep, Trajectory
-from wean.evaluation import shortening
-from wean.evaluation.shortening import ShorterPaths, annotated, shortened
+from wean.evaluation import oracle as shortening
+from wean.evaluation.oracle import ShorterPaths, annotated, shortened
 from wean.tasks.scienceworld.server import ServerLost
 
 WALKED = (

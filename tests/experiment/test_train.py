@@ -6,7 +6,6 @@ from typing import Any
 
 import gymnasium as gym
 import pytest
-from wean.students.dense import DenseStudent
 
 from wean.errors import UsageError
 from wean.experiment.presets import METHODS, Method

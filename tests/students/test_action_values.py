@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from wean.agents.policy import load_policy
 from wean.errors import UsageError, WeanError
-from wean.students import text_values
-from wean.students.action_values import ActionValues, TableValues
+from wean.students import action_values
+from wean.students.action_values import ActionValues, PairHead, TableValues, TextValues
 from wean.students.saving import load_student, save_student
 from wean.students.student import DenseStudent
-from wean.students.text_values import PairHead, TextValues
 from wean.tasks.situation import Situation
 
 HALL = Situation("Get out.", "You are in a hall.", ("north", "south", "wait"))
@@ -39,7 +38,7 @@ class Digests:
 
 @pytest.fixture(autouse=True)
 def digests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_values, "CachedEncoder", Digests)
+    monkeypatch.setattr(action_values, "CachedEncoder", Digests)
     Digests.read = []
 
 

@@ -12,10 +12,9 @@ from wean.algorithms.imitation import Imitation, ImitationConfig
 from wean.algorithms.ppo import PPO, PPOConfig
 from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
-from wean.students.checking import check_student
 from wean.students.config import StudentConfig
 from wean.students.grid import GridStudent
-from wean.students.student import DenseStudent
+from wean.students.student import DenseStudent, check_student
 from wean.tasks.vector import SerialTasks
 from wean.teachers.teacher import Teacher
 

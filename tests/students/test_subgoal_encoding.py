@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wean.agents.policy import StudentPolicy
 from wean.errors import UsageError
-from wean.students import subgoal_encoding as goals
+from wean.students import grid as goals
 from wean.students.config import Goal, StudentConfig
 from wean.students.grid import GridStudent
 from wean.students.saving import load_student, make_student, save_student

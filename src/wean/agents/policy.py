@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wean.errors import UsageError
 from wean.students.action_values import ActionValues
-from wean.students.no_repeat import Acting, NoRepeat
+from wean.students.config import Acting
 from wean.students.saving import load_student
 from wean.students.student import Student
 from wean.tasks.situation import Situation
@@ -86,11 +86,7 @@ class Policy:
         return []
 
     def reset(self, seed: int | None = None) -> None:
-        """Begins an episode of the one environment that `act` acts in.
-
-        Args:
-            seed: Seeds the draws; None goes on with those there are.
-        """
+        """Begins an episode of the one environment that `act` acts in; a seed seeds its draws."""
         raise UsageError(f"{self.name} acts in wean's tasks only; play it with wean.evaluate or `wean eval`")
 
     def act(self, observation: Any) -> Any:
@@ -110,6 +106,29 @@ def one_hot(actions: NDArray[np.int64], num_actions: int) -> NDArray[np.float64]
     return np.eye(num_actions)[actions]
 
 
+class NoRepeat:
+    """Takes the most probable action that was not taken at the same observation before in this episode.
+
+    Where an observation holds all that an episode has shown so far, as a remembered map does, and the task is
+    deterministic, a greedy student that comes back to an observation comes back for ever; so the next most probable
+    action is taken then. When all have been taken it begins again. Where the task is stochastic, act greedily.
+    """
+
+    def __init__(self) -> None:
+        self._taken: dict[bytes, set[int]] = {}
+
+    def choose(self, observation: NDArray[np.generic], probabilities: NDArray[np.floating]) -> int:
+        """Chooses an action from its probabilities (A,), and remembers it."""
+        taken = self._taken.setdefault(observation.tobytes(), set())
+        possible = int((probabilities > 0).sum())
+        if len(taken) >= possible:
+            taken.clear()
+        order = np.argsort(-probabilities, kind="stable")
+        action = next(int(choice) for choice in order if int(choice) not in taken)
+        taken.add(action)
+        return action
+
+
 class StudentPolicy(Policy):
     """A trained student that sees observations.
 
@@ -117,11 +136,6 @@ class StudentPolicy(Policy):
     policy = load_policy("runs/simple/student")
     action = policy.act(observation)  # policy.reset() where an episode begins
     ```
-
-    Args:
-        student: The student.
-        acting: Draws actions (`sampled`), takes the most probable one (`greedy`), or that without repeating itself
-            (`no_repeat`, see `NoRepeat`).
     """
 
     def __init__(self, student: Student, acting: Acting = "sampled") -> None:
@@ -183,13 +197,7 @@ class StudentPolicy(Policy):
 
 
 class ValuesPolicy(Policy):
-    """A trained student of action values, on the actions that its prior proposes or on all of them.
-
-    Args:
-        student: The student.
-        greedy: Takes the best action instead of drawing from the posterior.
-        use_prior: False leaves the prior out.
-    """
+    """A trained student of action values, on the actions that its prior proposes, or without it on all of them."""
 
     def __init__(self, student: ActionValues, greedy: bool = True, use_prior: bool = True) -> None:
         acting = "greedy" if greedy else "sampled"
@@ -209,10 +217,7 @@ class ValuesPolicy(Policy):
             self._random = np.random.default_rng(seed)
 
     def act(self, observation: Any) -> int:
-        """Returns the place of an action among the choices of a situation.
-
-        Args:
-            observation: The `Situation`, e.g. `task.situation()`.
+        """Returns the place of an action among the choices of a situation, e.g. `task.situation()`.
 
         Raises:
             UsageError: It is no situation.
@@ -243,9 +248,7 @@ def policy_of(student: Student | ActionValues, acting: Acting) -> Policy:
 def load_policy(folder: str | Path, acting: Acting | None = None) -> Policy:
     """Loads the student of a folder, e.g. `runs/simple/student`.
 
-    Args:
-        folder: The student's folder.
-        acting: How it acts; by default `sampled`, and `greedy` for a student of action values.
+    By default it acts `sampled`, and `greedy` if it is a student of action values.
 
     Raises:
         WeanError: It is no student's folder, or damaged.

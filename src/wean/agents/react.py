@@ -23,7 +23,7 @@ from wean.tasks.text_task import TextTask
 from wean.tasks.vector import Steps, Tasks, has_numbered_actions, num_actions
 from wean.teachers.reading import last_named, project
 
-# The wording under which wean's recorded answers were given: changing a letter of it orphans them.
+# The prompts under which wean's recorded answers were given: changing a letter of it orphans them.
 _SKILL_INSTRUCTION = (
     "Decide what it should do next. Think in one or two sentences, then finish with one JSON object on a line of its "
     'own: {"skill": "..."}, with one of the skills that can do something now, named exactly as you were told.'
@@ -66,19 +66,19 @@ class _Member:
 class ReactPolicy(Policy):
     """Asks a language model for each decision: which skill to carry out, or in a text task which command to give.
 
-    A skill is carried out until it has nothing more to do or the situation changes. The question tells the situation
-    and the skills that can do something now; where the answer names none of them (or a recorded model has no answer), a
+    A skill is carried out until it has nothing more to do or the situation changes. The question has the situation and
+    the skills that can do something now; where the answer names none of them (or a recorded model has no answer), a
     random one is taken. Where no skill can do anything, a random primitive action is taken and nothing is asked.
 
     In a text task an answer counts as the admissible command that it names (see `wean.teachers.reading.project`).
-    One that names none is not put to the task and costs no move, but the next question tells of it.
+    One that names none is not put to the task and costs no move, but the next question mentions it.
 
     `episode_stats` counts `questions`, `failed` (answers that named nothing that can be done) and `tokens` (read and
     written, as if each question had been put to the model, whether or not a ledger replayed the answer).
 
     Args:
         model: The language model.
-        history: Last decisions that a question tells, with what came of them; by default none of skills, 10 commands.
+        history: Last decisions in a question, with what came of them; by default none of skills, 10 commands.
         temperature: Sampling temperature; None leaves it to the model.
 
     Raises:
@@ -229,14 +229,7 @@ class ReactPolicy(Policy):
 def skill_question(
     situation: Situation, able: Sequence[str], past: Sequence[tuple[str, str]], history: int
 ) -> list[Message]:
-    """Asks which skill to carry out next.
-
-    Args:
-        situation: The situation.
-        able: The skills that can do something now.
-        past: Earlier decisions, and what ended them.
-        history: How many of those the question tells.
-    """
+    """The question which skill to carry out next: of the `able` ones, after the last decisions and what ended them."""
     text = f"{situation.text} Skills that can do something now: {', '.join(able)}."
     if history:
         told = "; ".join(f"{skill} ({ended})" for skill, ended in past[-history:])
@@ -250,14 +243,7 @@ def skill_question(
 def command_question(
     task: TextTask, choices: Sequence[str], past: Sequence[tuple[str, str]], history: int
 ) -> list[Message]:
-    """Asks which command to give next.
-
-    Args:
-        task: The task.
-        choices: The admissible commands.
-        past: Earlier commands, and what came of them.
-        history: How many of those the question tells.
-    """
+    """The question which command to give next, after the last commands and what came of them."""
     told = [f"You see:\n{task.look().strip()}", f"You carry:\n{task.inventory().strip()}"]
     if history:
         lines = [f"> {command}\n{observation.strip()}" for command, observation in past[-history:]]

@@ -1,4 +1,4 @@
-"""Policies that nobody trained: chance, experts, and the teacher or the prior alone."""
+"""Policies without training: chance, experts, the teacher or the prior alone, and fixed rules for when to ask."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from wean.agents.policy import Policy, one_hot
 from wean.errors import UsageError, did_you_mean
 from wean.tasks.splits import Case
 from wean.tasks.vector import Tasks, has_numbered_actions, num_actions
+from wean.teachers.ask_or_act import ASK, NEVER_ASK, AskOrAct
 from wean.teachers.priors import Prior
 from wean.teachers.teacher import Teacher
 
@@ -123,11 +124,7 @@ class ExplorerPolicy(Policy):
 
 
 class ReplayPolicy(Policy):
-    """Repeats the actions of demonstrations.
-
-    Args:
-        actions: For each task and variation its actions; an episode is given up where they end.
-    """
+    """Repeats the actions of demonstrations, by task and variation; gives an episode up where they end."""
 
     name = "oracle"
 
@@ -153,11 +150,7 @@ class ReplayPolicy(Policy):
 
 
 class TeacherPolicy(Policy):
-    """The teacher alone, through its skills; without advice it acts at random.
-
-    Args:
-        teacher: The teacher.
-    """
+    """The teacher alone, through its skills; without advice it acts at random."""
 
     name = "teacher"
 
@@ -178,10 +171,6 @@ class PriorPolicy(Policy):
 
     With an expert, `episode_stats` counts `moments` (decisions), `silent` (those in which the prior proposed nothing)
     and `unsupported` (those in which it proposed something, but no best action).
-
-    Args:
-        prior: The prior.
-        expert: Knows the best actions; None counts nothing.
     """
 
     name = "prior"
@@ -219,12 +208,7 @@ class PriorPolicy(Policy):
 
 
 class EpsilonPolicy(Policy):
-    """Takes a random action with probability epsilon in every step, else that of another policy.
-
-    Args:
-        policy: The other policy.
-        epsilon: Probability of a random action.
-    """
+    """Takes a random action with probability epsilon in every step, else that of another policy."""
 
     def __init__(self, policy: Policy, epsilon: float) -> None:
         self.name = f"{policy.name}, epsilon {epsilon:g}"
@@ -263,7 +247,68 @@ def reference(name: str) -> Policy:
 
 
 def action_counts(tasks: Tasks, which: Sequence[int]) -> list[int]:
-    """Returns for each named member how many actions it has: those of the task, or the admissible ones."""
+    """The number of actions of each named member: the task's, or the admissible ones."""
     if has_numbered_actions(tasks):
         return [num_actions(tasks.action_space)] * len(which)
     return [len(situation.choices) for situation in tasks.situations(which)]
+
+
+# --- fixed rules for when to ask, on the view of a learned asking policy --------------------------------------------
+
+
+class QueryPolicy(Policy):
+    """A policy for `AskOrAct` that asks by a fixed rule.
+
+    The rule gives for n members the probability (n,) of asking; NaN is "not even if forced".
+    """
+
+    def __init__(self, name: str, rule: Callable[[AskOrAct, Sequence[int]], NDArray[np.float64]]) -> None:
+        self.name = name
+        self._rule = rule
+
+    def probabilities(
+        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """See `Policy.probabilities`."""
+        assert isinstance(tasks, AskOrAct)
+        asking = self._rule(tasks, which)
+        probabilities = np.zeros((len(which), 3))
+        probabilities[:, ASK] = np.nan_to_num(asking)
+        probabilities[:, NEVER_ASK] = np.isnan(asking)
+        probabilities[:, 0] = 1 - probabilities.sum(1)
+        return probabilities
+
+
+def always() -> QueryPolicy:
+    """Asks at every step."""
+    return QueryPolicy("always", lambda tasks, which: np.ones(len(which)))
+
+
+def at_plan_end() -> QueryPolicy:
+    """Asks where the plan has nothing left to do: only what is forced."""
+    return QueryPolicy("plan-end", lambda tasks, which: np.zeros(len(which)))
+
+
+def at_skill_end() -> QueryPolicy:
+    """Asks whenever the skill at work has nothing more to do, whatever else the plan holds."""
+    return QueryPolicy("skill-end", lambda tasks, which: tasks.skill_ended(which).astype(float))
+
+
+def on_change() -> QueryPolicy:
+    """Asks whenever the situation's words changed since the last question."""
+    return QueryPolicy("on-change", lambda tasks, which: tasks.changed(which).astype(float))
+
+
+def never() -> QueryPolicy:
+    """Asks for the first plan only; where that has nothing left to do, actions are random."""
+    return QueryPolicy("never", lambda tasks, which: np.where(tasks.has_plan(which), np.nan, 1.0))
+
+
+def at_random(share: float) -> QueryPolicy:
+    """Asks at each step with the probability `share`, beside what is forced."""
+    return QueryPolicy("random", lambda tasks, which: np.full(len(which), share))
+
+
+def query_policies(share: float) -> tuple[QueryPolicy, ...]:
+    """The rules that learned asking is compared with; the random one asks at a share of the steps."""
+    return always(), on_change(), at_skill_end(), at_plan_end(), at_random(share), never()

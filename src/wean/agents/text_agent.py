@@ -2,7 +2,7 @@
 
 An action is generated greedily. A text that the task does not take as an action is replaced by the admissible action
 that the student finds most probable; a question of the task ("which one do you mean?") is answered in the same way, by
-what each answer stands for. A sub-goal is over when the student says so.
+what each answer stands for. A sub-goal is over when the student generates its end.
 
 No repeat: an action that was taken in the same state (what can be seen and is carried, and the score) as often as it
 may be is a loop. The first time in a state the student names another sub-goal, if it names any; then it takes the most
@@ -15,18 +15,51 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
-from wean.agents.policy import SILENT
-from wean.agents.subgoal_source import SubgoalSource
-from wean.data.normalize import normalize
-from wean.students.text.decoder import Decoder, EpisodeDecoder, Generated
+import numpy as np
+from numpy.typing import NDArray
+
+from wean.agents.policy import SILENT, Policy
+from wean.data.normalize import normalize, render_subgoal
+from wean.students.text.decoder import Decoder, EpisodeDecoder, Generated, decoder_for
 from wean.students.text.rules import ActingRules, StateKey
-from wean.students.text.seq2seq_decoder import decoder_for
 from wean.students.text.student import TextStudent
+from wean.tasks.splits import Case
 from wean.tasks.text_task import TextTask
+from wean.tasks.vector import Steps, Tasks
+
+Drawn = Literal["random", "random-first", "random-things"]
+"""What is drawn: every sub-goal; the first one alone; the things of every sub-goal, whose verb is the student's."""
+
+SubgoalSource = Callable[[int, Callable[[], str]], str | None]
+"""Gives the sub-goal with a number (from 0), given a function that returns the student's; None takes the student's."""
+
+
+def given(goals: Sequence[str]) -> SubgoalSource:
+    """Gives some sub-goals one after the other, then the student's."""
+    return lambda number, own: goals[number] if number < len(goals) else None
+
+
+def drawing(pool: Sequence[str], drawn: Drawn, seed: int) -> SubgoalSource:
+    """Draws sub-goals of a pool uniformly."""
+    generator = np.random.default_rng(seed)
+
+    def draw(goals: Sequence[str]) -> str:
+        return goals[int(generator.integers(len(goals)))]
+
+    def of_its_verb(own: str) -> str:
+        alike = [goal for goal in pool if render_subgoal(goal).partition(" ")[0] == own.partition(" ")[0]]
+        return draw(alike) if alike else own
+
+    if drawn == "random-first":
+        return lambda number, own: None if number else draw(pool)
+    if drawn == "random-things":
+        return lambda number, own: of_its_verb(own())
+    return lambda number, own: draw(pool)
+
 
 _REFUSED = 1 << 20  # more than any number of repetitions
 
@@ -77,20 +110,18 @@ class TextAgent:
 
     Args:
         student: The student.
-        subgoals: Names sub-goals in place of the student; they still end as the student says.
-        others: Students that act with it as an ensemble.
-        decoder: Decodes in place of the students' own decoder.
+        subgoals: Names sub-goals in place of the student, which still decides when they end.
+        decoder: Decodes in place of the student's own decoder, e.g. an ensemble's.
     """
 
     def __init__(
         self,
         student: TextStudent,
         subgoals: SubgoalSource | None = None,
-        others: Sequence[TextStudent] = (),
         decoder: Decoder | None = None,
     ) -> None:
         self._student, self._subgoals = student, subgoals
-        self._decoder = decoder or decoder_for(student, others)
+        self._decoder = decoder or decoder_for(student)
 
     def play(self, task: TextTask, max_moves: int) -> Played:
         """Plays a task that was just reset, for a number of moves at most."""
@@ -141,13 +172,7 @@ class TextAgent:
         return self._action
 
     def observe(self, observation: str, info: Mapping[str, Any], ended: bool) -> None:
-        """Notes what came of the action.
-
-        Args:
-            observation: The answer of the task.
-            info: The step's `info`; `moves` counts the moves.
-            ended: Whether the episode is over.
-        """
+        """Notes the answer of the task to the action; `moves` in the step's `info` counts the moves."""
         refused = observation.startswith(self._task.refusals)
         if refused and not ended and not self._matched:
             dropped = self._task.refusal_is_free and not self._question and self._drop_goal(self._action)
@@ -293,3 +318,47 @@ class TextAgent:
 
     def _count(self) -> None:
         self.played.tokens = self._decoder.tokens_read - self._read_before
+
+
+class TextStudentPolicy(Policy):
+    """A text student that plays text tasks, alone or as an ensemble with others (`load_ensemble`).
+
+    The planner gives for an episode a source of sub-goals in the student's place; None lets the student plan.
+    """
+
+    name = "student"
+
+    def __init__(
+        self, students: Sequence[TextStudent], planner: Callable[[Case], SubgoalSource | None] | None = None
+    ) -> None:
+        self._students, self._planner = students, planner
+        self._agents: list[TextAgent] = []
+        self._begun = False
+
+    def begin(self, members: Sequence[Case]) -> None:
+        """See `Policy.begin`."""
+        first, *others = self._students
+        planners = [self._planner(case) if self._planner else None for case in members]
+        self._agents = [TextAgent(first, planner, decoder=decoder_for(first, others)) for planner in planners]
+        self._begun = False
+
+    def decide(
+        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
+    ) -> list[Any]:
+        """See `Policy.decide`."""
+        if not self._begun:
+            for index, agent in enumerate(self._agents):
+                agent.begin(tasks.text_task(index))
+            self._begun = True
+        agents = [self._agents[index] for index in which]
+        return [None if agent.given_up else agent.next_action() for agent in agents]
+
+    def observe(self, tasks: Tasks, which: Sequence[int], steps: Steps) -> None:
+        """See `Policy.observe`."""
+        over = steps.terminated | steps.truncated
+        for place, index in enumerate(which):
+            self._agents[index].observe(steps.feedback(place), steps.infos[place], bool(over[place]))
+
+    def episode_stats(self) -> list[dict[str, Any]]:
+        """See `Policy.episode_stats`."""
+        return [asdict(agent.played) for agent in self._agents]

@@ -22,15 +22,11 @@ Unit = Literal["env_steps", "gradient_steps", "tokens"]
 
 
 class Update(NamedTuple):
-    """What one update reports.
+    """What one update reports: progress so far in the algorithm's unit, and measured values by name.
 
     Example:
         >>> Update(1_024, {"losses/value_loss": 0.1}).done
         1024
-
-    Attributes:
-        done: Progress so far, in the algorithm's unit.
-        metrics: Measured values by name.
     """
 
     done: int
@@ -97,9 +93,6 @@ class Algorithm(Protocol):
         Config: The class of its settings. They have `num_envs`, and `guidance`: "advice" for a teacher's plans,
             "prior" for a prior over the actions.
         needs: What it wants of the run.
-        unit: What `done` and `total` count.
-        done: Progress so far.
-        total: Progress at which learning ends.
         matched: The student's success over the teacher's on the seeds for choices; set by the run, read by schedules.
     """
 
@@ -109,15 +102,15 @@ class Algorithm(Protocol):
 
     @property
     def unit(self) -> Unit:
-        """See the class."""
+        """What `done` and `total` count."""
 
     @property
     def done(self) -> int:
-        """See the class."""
+        """Progress so far."""
 
     @property
     def total(self) -> int:
-        """See the class."""
+        """Progress at which learning ends."""
 
     def learn(self, on_update: Callable[[Update], None] | None = None) -> None:
         """Trains to the end; calls `on_update` after every update."""
@@ -152,11 +145,7 @@ class Algorithm(Protocol):
 
 
 class Stopwatch:
-    """Seconds spent so far, by activity.
-
-    Args:
-        *activities: Their names.
-    """
+    """Seconds spent so far, by activity."""
 
     def __init__(self, *activities: str) -> None:
         self.seconds = dict.fromkeys(activities, 0.0)
@@ -170,11 +159,7 @@ class Stopwatch:
 
 
 class EpisodeLog:
-    """Returns and lengths of the running episodes of N members, and of the last hundred that ended.
-
-    Args:
-        members: N.
-    """
+    """Returns and lengths of the running episodes of N members, and of the last hundred that ended."""
 
     def __init__(self, members: int) -> None:
         self._totals = np.zeros((3, members))  # returns, lengths, returns of a reward term
@@ -194,7 +179,7 @@ class EpisodeLog:
         return over
 
     def recent(self, with_term: bool = False) -> dict[str, float]:
-        """Mean return and length of the last hundred episodes, and if wanted the mean return of the reward term."""
+        """Mean return and length of the last hundred episodes, `with_term` also the mean return of the reward term."""
         names = ["rollout/ep_rew_mean", "rollout/ep_len_mean", "rollout/ep_term_mean"][: 3 if with_term else 2]
         columns = zip(*self._finished, strict=True)
         return {name: float(np.mean(column)) for name, column in zip(names, columns, strict=False)}
@@ -227,17 +212,10 @@ def take_step(
     done: int,
     unit: Unit = "gradient_steps",
 ) -> None:
-    """Steps down the gradient of a loss, scaled to `max_grad_norm` at most.
-
-    Args:
-        optimizer: Holds the parameters.
-        loss: A scalar.
-        max_grad_norm: The norm that gradients are scaled down to.
-        done: Progress so far, for the message of an error.
-        unit: What `done` counts.
+    """Steps down the gradient of a scalar loss, scaled to the norm `max_grad_norm` at most.
 
     Raises:
-        WeanError: If the loss or its gradient is not a number; nothing is changed then.
+        WeanError: If the loss or its gradient is not a number; nothing is changed then, the message has the progress.
     """
     if not torch.isfinite(loss):
         raise _not_a_number(f"loss became {float(loss.detach())}", done, unit)

@@ -80,13 +80,6 @@ class CQL(Offline):
         >>> cql.learn()
         >>> cql.done
         10
-
-    Args:
-        student: Trained in place.
-        demonstrations: The recorded episodes.
-        config: Settings.
-        prior: Proposes actions; None proposes all of them alike.
-        seed: Draws the episodes and the minibatches.
     """
 
     Config = CQLConfig

@@ -158,7 +158,7 @@ class DQN:
         config: Settings.
         prior: Proposes actions; None proposes all of them alike.
         seed: Seeds actions, episodes and minibatches.
-        episode_seeds: Episodes are reset to seeds drawn from range(*episode_seeds).
+        episode_seeds: Range of the episodes' reset seeds.
     """
 
     Config = DQNConfig

@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from wean.algorithms.algorithm import Needs, Update, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.errors import UsageError, WeanError
-from wean.students.text.copying import with_copies
 from wean.students.text.examples import Batch, Example, batched, collate, shuffled_batches
 from wean.students.text.prompt import ACT, DONE
-from wean.students.text.student import TextStudent
+from wean.students.text.student import TextStudent, with_copies
 
 
 class FinetuneConfig(BaseModel):
@@ -84,13 +83,8 @@ class FinetuneConfig(BaseModel):
 class TargetLoss(nn.Module):
     """Negative log-likelihood of the targets: L = - 1/N sum log p(target | everything before it in its window).
 
-    Without `told_weight` the head runs at the targets alone; with it the weighted mean over all other tokens is added.
-    Padding stands at the ends, after all targets of a causal model, so no mask is needed.
-
-    Args:
-        model: A causal model of transformers.
-        pad: The padding token.
-        told_weight: Weight of the tokens that the student reads and does not generate.
+    Without `told_weight` the head runs at the targets alone; with it the weighted mean over the tokens that the student
+    reads and does not generate is added. Padding stands at the ends, after all targets, so no mask is needed.
     """
 
     def __init__(self, model: Any, pad: int, told_weight: float = 0.0) -> None:
@@ -113,12 +107,7 @@ class TargetLoss(nn.Module):
 
 
 class Seq2SeqLoss(nn.Module):
-    """The same loss of an encoder-decoder model: the encoder reads what comes before the targets.
-
-    Args:
-        model: An encoder-decoder model of transformers.
-        pad: The padding token.
-    """
+    """The same loss of an encoder-decoder model: the encoder reads what comes before the targets."""
 
     def __init__(self, model: Any, pad: int) -> None:
         super().__init__()
@@ -143,8 +132,6 @@ class Finetuning:
     """Trains a text student on examples; others choose the checkpoint.
 
     Attributes:
-        done: Gradient steps so far.
-        spent: Seconds spent in gradient steps.
         tokens: Tokens read in gradient steps, padding not counted.
         flops: FLOPs of the gradient steps (`TextStudent.training_flops`).
 

@@ -190,14 +190,7 @@ def cloning_loss(logits: Tensor, actions: Tensor, listed: Tensor) -> Tensor:
 
 
 class Cloning(Offline):
-    """Trains a student to choose as the recorded steps do; see `Offline`.
-
-    Args:
-        student: Trained in place.
-        demonstrations: The recorded episodes.
-        config: Settings.
-        seed: Draws the episodes and the minibatches.
-    """
+    """Trains a student to choose as the recorded steps do; see `Offline`."""
 
     Config = CloningConfig
 

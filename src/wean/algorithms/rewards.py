@@ -39,11 +39,7 @@ class RewardConfig(BaseModel):
 
 
 class RewardTerm(Protocol):
-    """A reward beside the environment's.
-
-    Attributes:
-        name: What reports call it.
-    """
+    """A reward beside the environment's; reports use its name."""
 
     name: str
 
@@ -73,15 +69,12 @@ class SubgoalReward:
     """1 for a sub-goal reached, once an episode for each.
 
     The plan is the teacher's for the situation in which a step is taken (one question for each distinct situation), so
-    there is a new plan as soon as something new is observed. The task tells which sub-goals were reached, from what
+    there is a new plan as soon as something new is observed. The task reports which sub-goals were reached, from what
     the agent has observed (`achieved()`). Unless the student sees its sub-goal (`wean.teachers.subgoal_tasks`), it
     learns from the rewards alone and needs neither plan nor language model when it acts.
 
     Sub-goals count in the order of their plan: one is paid only if all that stand before it were reached earlier in the
     episode. Where the teacher weighs several plans, each pays its share. Where there is no plan nothing is paid.
-
-    Args:
-        advise: Gives the plans for situations, e.g. `GatedTeacher.advise`.
     """
 
     name = "beacons"
@@ -106,7 +99,7 @@ class SubgoalReward:
         return np.zeros(tasks.num)
 
     def after(self, tasks: Tasks, stepped: Steps) -> NDArray[np.float64]:
-        """What the sub-goals (N,) reached by this step pay to each member."""
+        """What the sub-goals reached by this step pay to each member, (N,)."""
         rewards = np.zeros(tasks.num)
         members = list(range(tasks.num))
         for member, achieved in zip(members, tasks.achieved(members), strict=True):
@@ -159,17 +152,12 @@ class SubgoalReward:
 
 
 class ActionRating:
-    """The rating of the action that each member is about to take.
+    """The rating of the action that each member is about to take: +1 for a good one, -1 for a bad one, 0 otherwise.
 
-    LMGT asks about every pair of state and action: +1 for a good one, -1 for a bad one, 0 otherwise. In a task with
-    skills one question a situation does: it rates every skill that could begin there, and a primitive action takes the
-    best rating of the skills that it begins.
+    LMGT asks about every pair of state and action. In a task with skills one question a situation does: it rates every
+    skill that could begin there, and a primitive action takes the best rating of the skills that it begins.
 
-    Each distinct situation is asked about once; every later meeting is answered from memory. Where the judge gave no
-    rating the shift is 0, with one warning and a count.
-
-    Args:
-        ask: Maps new situations to verdicts, e.g. `partial(rate, model)`.
+    Each distinct situation is asked about once. Without a rating the shift is 0, with one warning and a count.
     """
 
     name = "judge"

@@ -65,14 +65,9 @@ class Schedule(BaseModel):
     """Share of the training steps after which the weight is zero, whatever the shape."""
 
     def weight(self, progress: float, matched: float = 0.0) -> float:
-        """The weight at one point of the run.
+        """The weight, at least 0, at a share `progress` of the training steps in [0, 1].
 
-        Args:
-            progress: Share of the training steps done, in [0, 1].
-            matched: The student's success over the teacher's on the seeds for choices, for `matching`.
-
-        Returns:
-            The weight, at least 0.
+        `matched` is the student's success over the teacher's on the seeds for choices, for the shape `matching`.
         """
         if progress >= self.stop and self.stop < 1:
             return 0.0

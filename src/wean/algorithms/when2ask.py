@@ -59,14 +59,7 @@ def asking_view(config: When2AskConfig, tasks: SerialTasks, teacher: Teacher, le
 
 
 class When2Ask(PPO):
-    """PPO on the asking view of tasks; see `wean.algorithms.ppo.PPO`.
-
-    Args:
-        student: The asking policy, with two actions; trained in place.
-        tasks: The view, `config.num_envs` tasks wide.
-        config: Settings.
-        seed: Seeds actions, episodes and minibatches.
-    """
+    """PPO on the asking view of tasks, for a student with two actions; see `wean.algorithms.ppo.PPO`."""
 
     Config: ClassVar[type[When2AskConfig]] = When2AskConfig
     needs = Needs(rewards=True, view=asking_view)

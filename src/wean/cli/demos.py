@@ -220,8 +220,7 @@ def _write_shorter_paths(writing: _Writing, data: str, annotations: Path | None)
     from wean.data.shipped import demonstrations
     from wean.data.trajectories import read_trajectories
     from wean.errors import UsageError
-    from wean.evaluation.oracle import version_of
-    from wean.evaluation.shortening import ShorterPaths, annotated
+    from wean.evaluation.oracle import ShorterPaths, annotated, version_of
     from wean.tasks.scienceworld.server import check_installed
 
     if writing.task != _SCIENCEWORLD:

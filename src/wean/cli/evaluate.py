@@ -12,10 +12,10 @@ import typer
 from wean.cli.players import REFERENCES, TEXT_STUDENT, Kind, Who, kind_of, open_player, run_config
 
 if TYPE_CHECKING:
-    from wean.agents.subgoal_source import Drawn
+    from wean.agents.text_agent import Drawn
     from wean.evaluation.evaluate import Plan
     from wean.evaluation.playing import Episode
-    from wean.students.no_repeat import Acting
+    from wean.students.config import Acting
     from wean.tasks.splits import Case
 
 _ACTING = ("sampled", "greedy", "no_repeat")

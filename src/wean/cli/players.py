@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from wean.agents.subgoal_source import Drawn, SubgoalSource
+    from wean.agents.text_agent import Drawn, SubgoalSource
     from wean.evaluation.evaluate import Player
     from wean.experiment.settings import RunConfig
-    from wean.students.no_repeat import Acting
+    from wean.students.config import Acting
     from wean.tasks.splits import Case
     from wean.tasks.vector import SerialTasks
 
@@ -140,8 +140,7 @@ def _student(who: Who, tasks: SerialTasks) -> Player:
 
 
 def _text_student(who: Who, tasks: SerialTasks) -> Player:
-    from wean.agents.subgoal_source import drawing, given
-    from wean.agents.text_student import TextStudentPolicy
+    from wean.agents.text_agent import TextStudentPolicy, drawing, given
     from wean.errors import UsageError
     from wean.evaluation.evaluate import Player
     from wean.students.text.student import load_ensemble

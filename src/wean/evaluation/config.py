@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from wean.students.no_repeat import Acting
+from wean.students.config import Acting
 
 
 class EvaluationConfig(BaseModel):

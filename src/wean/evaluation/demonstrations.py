@@ -39,12 +39,12 @@ class DemoPlan:
     seed: int = 0
     """Reset seed of the first episode; see `seed_of`."""
     success_return: float | None = None
-    """Least return of a success where the task does not say what is one; None counts every positive one."""
+    """Least return of a success where the task reports none; None counts every positive one."""
 
     def seed_of(self, number: int) -> int:
         """Reset seed of an episode by its number.
 
-        Seeds count up, and begin again where a split of seeds ends, so that no held-out seed is ever played by the way.
+        Seeds count up, and begin again where a split of seeds ends, so that no held-out seed is ever played.
         """
         for end in (CHOOSING_SEED, FINAL_SEED):
             if self.seed < end:
@@ -53,12 +53,7 @@ class DemoPlan:
 
 
 class Quota:
-    """How many episodes of each kind are still wanted.
-
-    Args:
-        episodes: How many are wanted in all.
-        successful: The share of successes among them; None takes whatever comes.
-    """
+    """How many episodes of each kind are still wanted; without a share of successes whatever comes."""
 
     def __init__(self, episodes: int, successful: float | None) -> None:
         self.mixed = successful is not None
@@ -152,13 +147,7 @@ class _Moment(NamedTuple):
 
 
 class _BlockPlayer:
-    """Plays and keeps blocks of episodes; what happens in them does not depend on what was played before.
-
-    Args:
-        plan: How.
-        blocks: Where they are kept.
-        members: Most episodes that are played side by side.
-    """
+    """Plays and keeps blocks of episodes; what happens in them does not depend on what was played before."""
 
     def __init__(self, plan: DemoPlan, blocks: Blocks, members: int) -> None:
         self._plan, self._blocks, self._members = plan, blocks, members
@@ -167,11 +156,7 @@ class _BlockPlayer:
     def __call__(self, number: int, count: int, successes: int, failures: int) -> list[bool]:
         """Plays and keeps a block unless that was done; returns for each episode whether it is a success.
 
-        Args:
-            number: The block's.
-            count: How many episodes it has.
-            successes: Most successes whose steps are kept, the first ones.
-            failures: Most failures whose steps are kept, the first ones.
+        Only the steps of the first `successes` successes and the first `failures` failures are kept.
         """
         if (done := self._blocks.outcomes(number)) is not None:
             return done
@@ -205,10 +190,7 @@ class _BlockPlayer:
 
 
 class _Notes(Observer):
-    """Notes what was said, chosen and earned in every step of a block.
-
-    Args:
-        tasks: Where it is played.
+    """Notes the words, actions and rewards of every step of a block.
 
     Attributes:
         now: The last situation of each member.

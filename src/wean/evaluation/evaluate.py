@@ -31,20 +31,14 @@ Progress = Callable[[int], None]
 
 
 class Player(NamedTuple):
-    """What plays episodes in one process.
-
-    Attributes:
-        policy: Chooses the actions.
-        tasks: Where they are taken; as many as play side by side.
-        model: The language model that is asked meanwhile.
-    """
+    """What plays episodes in one process: a policy, as many tasks as play side by side, and the model that is asked."""
 
     policy: Policy
     tasks: Tasks
     model: LanguageModel | None = None
 
     def close(self) -> None:
-        """Lets go of the tasks and of the model."""
+        """Closes the tasks and the model."""
         self.tasks.close()
         if self.model is not None:
             self.model.close()
@@ -58,9 +52,9 @@ class Plan(NamedTuple):
         cases: The episodes.
         open_player: Makes what plays in a process, given how many episodes play side by side.
         members: How many play side by side.
-        success_return: Least return of a success where the task does not say what is one.
+        success_return: See `succeeded`.
         max_moves: Moves after which an episode is over.
-        about: What else the JSON object of the scores says.
+        about: Further fields of the scores' JSON object.
     """
 
     task: str
@@ -89,7 +83,7 @@ def evaluate(
             `explorer`); or a function that makes it in each process.
         make: Short name or registered id of the task, or a function that makes it.
         episodes: Number of episodes.
-        seed: Reset seed of the first; those of wean's final figures are 10,000 and up.
+        seed: Reset seed of the first; wean's final figures begin at 10,000.
         workers: Processes that play; with more than one, `policy` and `make` must survive pickling.
         out: JSONL file to which finished episodes are written, and from which a stopped evaluation goes on.
         progress: Called with the number of finished episodes.
@@ -123,16 +117,8 @@ def play_seeds(
 ) -> Episodes:
     """Plays episodes with the reset seeds seed, seed + 1, ..., as many side by side as there are tasks.
 
-    Args:
-        policy: The policy.
-        tasks: The tasks.
-        episodes: How many, E.
-        seed: Reset seed of the first.
-        success_return: Least return of a success where the task does not say what is one; None counts every positive.
-        progress: Called with the number of finished episodes.
-
     Returns:
-        The episodes in the order of their seeds.
+        The episodes in the order of their seeds; see `succeeded` for `success_return`.
     """
     played = []
     for episode in play(policy, tasks, seed_cases("", episodes, seed)):
@@ -181,7 +167,7 @@ def _open(policy: Policy | str | Callable[[], Policy], make: MakeTask, members: 
 
 
 class _Result(NamedTuple):
-    """An episode that ended, and what its process tells beside: the policy's name, what was asked so far."""
+    """An episode that ended, in which process, with the policy's name and the questions asked so far."""
 
     episode: Episode
     process: int
@@ -215,11 +201,11 @@ class _CasePlayer:
         self._player, self._max_moves = open_player(members), max_moves
 
     def __call__(self, cases: Sequence[Case]) -> list[_Result]:
-        """Returns the episodes."""
+        """Plays the episodes."""
         return list(_play_here(self._player, cases, self._max_moves))
 
     def close(self) -> None:
-        """Lets go of the tasks and of the model."""
+        """Closes the tasks and the model."""
         self._player.close()
 
 
@@ -260,7 +246,7 @@ class _TextNotes(Observer):
             self._traces[index].append({"action": action, "score": self._scores[index], "moves": moves})
 
     def add_to(self, episode: Episode) -> None:
-        """Adds what a policy has not told of an episode."""
+        """Adds what the policy's own statistics lack."""
         number = self._numbers[_key(episode.case)]
         counts = dict.fromkeys(("matched", "loops", "tokens", "questions", "failed"), 0)
         noted = {"score": self._scores[number], "actions": episode.length, "seconds": 0.0, **counts}
@@ -286,11 +272,7 @@ def _key(case: Case) -> tuple[str, int]:
 
 
 def _append(file: Path, episode: Episode) -> None:
-    """Writes a finished episode.
-
-    Raises:
-        WeanError: It cannot be written.
-    """
+    """Writes a finished episode; a `WeanError` if that fails."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a") as stream:
@@ -300,11 +282,7 @@ def _append(file: Path, episode: Episode) -> None:
 
 
 def _read(file: Path) -> dict[tuple[str, int], Episode]:
-    """Reads finished episodes; a half-written last line is cut off.
-
-    Raises:
-        UsageError: The file holds something else.
-    """
+    """Reads finished episodes, a half-written last line cut off; a `UsageError` if the file holds something else."""
     if not file.exists():
         return {}
     lines = read_lines(file)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+from wean.data.annotations import Annotation, Chunk
+from wean.data.normalize import is_idle
 from wean.data.parts import Parts
-from wean.data.trajectories import path_metadata, write_paths
+from wean.data.trajectories import Trajectory, path_metadata, write_paths
 from wean.errors import UsageError, WeanError
 from wean.files import writing
 from wean.processes import work
@@ -38,15 +41,11 @@ class Oracle(Protocol):
         """Gives `task`, `variation`, `description`, `path` (one object a step), `moves`, `score` (100 is success)."""
 
     def close(self) -> None:
-        """Lets go of what it plays in."""
+        """Closes the tasks that it plays in."""
 
 
 class ScienceWorldOracle:
-    """ScienceWorld's own solution, replayed without a cap on moves.
-
-    Args:
-        simplification: See `ScienceWorld`.
-    """
+    """ScienceWorld's own solution, replayed without a cap on moves."""
 
     def __init__(self, simplification: str = "easy") -> None:
         self._env = ScienceWorld(simplification=simplification, max_moves=None)
@@ -77,7 +76,7 @@ class ScienceWorldOracle:
 
 
 def replayed(env: ScienceWorld, task: str, variation: int, actions: Sequence[str]) -> dict[str, Any]:
-    """What `Oracle.play` gives, of given actions; those behind the end are left out.
+    """The row of `Oracle.play` for given actions; later ones than the end are left out.
 
     Raises:
         ServerLost: The Java machine died.
@@ -106,13 +105,10 @@ def replayed(env: ScienceWorld, task: str, variation: int, actions: Sequence[str
 
 
 class WalkthroughOracle:
-    """The best actions that a task in words tells, TextWorld's for example.
-
-    Args:
-        task: Short name of the task.
+    """The best actions that a task in words offers, TextWorld's for example.
 
     Raises:
-        UsageError: The task is not in words, or tells no best actions.
+        UsageError: The task is not in words, or offers no best actions.
     """
 
     def __init__(self, task: str) -> None:
@@ -137,7 +133,7 @@ class WalkthroughOracle:
         return {**row, "score": 100 if info["is_success"] else 0}
 
     def close(self) -> None:
-        """Lets go of the task."""
+        """Closes the task."""
         self._env.close()
 
 
@@ -148,10 +144,9 @@ def choose_variations(fold: Fold, per_task: int | None, tasks: Sequence[str], sa
         fold: Of which split.
         per_task: How many of each task, evenly spread over the split; None for all.
         tasks: Names or ids; none for all 30.
-        sample: `first` takes the first ones of the split in place of spread ones, as evaluations play them. `paper`
-            draws first as Sub-goal Distillation (2405.02749) does: 50 variations of each task of topics 9 and 10 and
-            100 of task 3-3, from all splits together, of which those of `fold` remain. Which ones were drawn there
-            is not known; here they are those of Python's generator with seed 1.
+        sample: `first` takes the split's first ones, as evaluations play them. `paper` draws first as Sub-goal
+            Distillation (2405.02749) does, though by Python's generator with seed 1: 50 variations of each task of
+            topics 9 and 10 and 100 of task 3-3, from all splits together, of which the ones in `fold` remain.
 
     Raises:
         UsageError: There is no such task or sample.
@@ -191,10 +186,9 @@ def write_oracle_paths(
 
     Args:
         out: The Parquet file.
-        make: Makes who plays, in each process; must be picklable.
+        make: Makes the oracle of each process; must be picklable.
         wanted: What to play.
-        job: What the file is of, JSON-ready; equal for the same file. Its `version` and `simplification` become the
-            file's.
+        job: What the file is of, JSON-ready; its `version` and `simplification` become the file's.
         workers: Processes that play.
         resume: Whether to go on with what is there.
         progress: Called with the numbers of paths kept and tried.
@@ -242,7 +236,7 @@ def _job_of(path: Path) -> tuple[str, str]:
 
 
 def version_of(task: str) -> str:
-    """The version that trajectories of a task are of, as `Trajectory.version` says it."""
+    """The version of a task's trajectories, as `Trajectory.version` has it."""
     return f"scienceworld {VERSION}" if task == "ScienceWorld" else f"textworld {version('textworld')}"
 
 
@@ -266,7 +260,7 @@ class _PathPlayer:
         return bool(row["score"] >= 100)
 
     def close(self) -> None:
-        """Lets go of what it plays in."""
+        """Closes the tasks that it plays in."""
         if self._oracle is not None:
             self._oracle.close()
 
@@ -281,3 +275,99 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         raise WeanError(f"{path} is damaged; delete it and go on with --resume") from None
     return row
+
+
+_WALK, _TELEPORT = "go to ", "teleport to "
+_REPEATED = 3
+
+
+@dataclass(frozen=True)
+class Shorter:
+    """A demonstration made shorter, before it is replayed: its actions and the sub-goals that are left."""
+
+    actions: tuple[str, ...]
+    chunks: tuple[Chunk, ...]
+
+
+def shortened(trajectory: Trajectory, annotation: Annotation, repeated: int | None = _REPEATED) -> Shorter:
+    """Makes a demonstration shorter; an action is kept `repeated` times in a row at most, None keeps all."""
+    actions: list[str] = []
+    chunks: list[Chunk] = []
+    start = 0
+    for subgoal, count in annotation.chunks:
+        begun = len(actions)
+        for moment in trajectory.path[start : start + count]:
+            action, done = moment.action, actions[begun:]
+            if is_idle(action, moment.observation) or (repeated and done[-repeated:] == [action] * repeated):
+                continue
+            if action.startswith(_WALK):
+                if done and done[-1].startswith(_TELEPORT):
+                    actions.pop()
+                action = _TELEPORT + action.removeprefix(_WALK)
+            actions.append(action)
+        if len(actions) > begun:
+            chunks.append(Chunk(subgoal, len(actions) - begun))
+        start += count
+    return Shorter(tuple(actions), tuple(chunks))
+
+
+class ShorterPaths:
+    """Replays demonstrations made shorter; an `Oracle`.
+
+    The oracle walks from room to room, opens open doors and repeats itself: a student that learns from it spends most
+    of its hundred moves so. Within each sub-goal a walk becomes one `teleport`, an action is done three times in a row
+    at most, and what changes nothing is left out; rooms that are searched one after the other still are.
+
+    A new path is kept if it reaches the full score and has earned as much before its last action as the demonstration
+    had: an experiment that was cut short and ends with the right guess is none. Where that fails repeated actions
+    stay, and where that fails, too, so does the demonstration.
+    """
+
+    def __init__(self, examples: Sequence[tuple[Trajectory, Annotation]], simplification: str = "easy") -> None:
+        self._examples = {trajectory.key: (trajectory, annotation) for trajectory, annotation in examples}
+        self._env = ScienceWorld(simplification=simplification, max_moves=None)
+
+    def play(self, task: str, variation: int) -> dict[str, Any]:
+        """See `Oracle`; the score is 0 where even the demonstration cannot be repeated."""
+        example = self._examples[task, variation]
+        least = _before_end([moment.score or 0.0 for moment in example[0].path])
+        shorter = dict.fromkeys(path.actions for path in _candidates(*example))
+        tries = [*shorter, *[example[0].actions] * (TRIES - 1)]
+        for number, actions in enumerate(tries, 1):
+            try:
+                row = replayed(self._env, task, variation, actions)
+            except ServerLost:
+                if number == len(tries):
+                    raise
+                continue
+            earned = _before_end([moment["score"] for moment in row["path"]])
+            if row["score"] >= 100 and (actions == example[0].actions or earned >= least):
+                return row
+        return {**row, "score": 0}
+
+    def close(self) -> None:
+        """Ends the Java machine."""
+        self._env.close()
+
+
+def annotated(trajectory: Trajectory, example: tuple[Trajectory, Annotation]) -> Annotation:
+    """The sub-goals of a shorter path as it was replayed: it ends where the full score is reached."""
+    left = len(trajectory.path)
+    chunks = next(one.chunks for one in _candidates(*example) if one.actions[:left] == trajectory.actions)
+    kept: list[Chunk] = []
+    for subgoal, count in chunks:
+        if left > 0:
+            kept.append(Chunk(subgoal, min(count, left)))
+        left -= count
+    return replace(example[1], chunks=tuple(kept), digest=trajectory.digest)
+
+
+def _candidates(trajectory: Trajectory, annotation: Annotation) -> list[Shorter]:
+    """What is tried in turn."""
+    shorter = [shortened(trajectory, annotation, often) for often in (_REPEATED, None)]
+    return [*shorter, Shorter(trajectory.actions, annotation.chunks)]
+
+
+def _before_end(scores: Sequence[float]) -> float:
+    """The greatest score below the full one."""
+    return max((score for score in scores if score < 100), default=0.0)

@@ -30,13 +30,13 @@ class Episode:
     length: int = 0
     """Number of steps."""
     success: float = math.nan
-    """1 or 0 as the task said in the last step, NaN where it says nothing."""
+    """1 or 0 as the task reported in the last step, else NaN."""
     moves: int = 0
     """Moves as the task counts them, the steps where it does not."""
     seconds_per_action: float = math.nan
     """Median wall-clock seconds of a decision, the task's own time in a step excluded."""
     stats: dict[str, Any] = field(default_factory=dict)
-    """What the policy and the tasks tell of it: questions, tokens, loops, ..."""
+    """Statistics of the policy and the tasks: questions, tokens, loops, ..."""
 
 
 class Observer:
@@ -158,7 +158,7 @@ class _Batch:
         return over
 
     def _finished(self, members: Sequence[int]) -> Iterator[Episode]:
-        """Gives the members' episodes with what is told of them."""
+        """Yields the members' episodes with their statistics."""
         stats = self._policy.episode_stats()
         for member in members:
             episode = self._episodes[member]

@@ -33,13 +33,8 @@ def record(
 ) -> dict[str, Any]:
     """Plays one episode for each seed, with the actions of an evaluation, and keeps every step.
 
-    Args:
-        policy: The policy.
-        make: Makes the task; one that does not render `rgb_array` gives steps without a picture, one without words
-            steps without text.
-        seeds: Reset seeds.
-        success_return: Least return of a success where the task does not say what is one; None: any positive one.
-        view: Shows the tasks as the policy sees them; as they are by default.
+    A task that does not render `rgb_array` gives steps without a picture, one without words steps without text; `view`
+    shows the tasks as the policy sees them. See `succeeded` for `success_return`.
 
     Returns:
         A JSON-ready object `wean-episodes/1`.
@@ -125,7 +120,7 @@ def _picture(tasks: ShownTasks) -> str | None:
         try:
             return _png(tasks.render(0))
         except (NotImplementedError, TypeError, ValueError, gym.error.Error):
-            return None  # an environment that cannot be drawn says so in one of these ways
+            return None  # how environments refuse to be drawn
 
 
 def _text(tasks: Tasks) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.evaluation.playing import Episode
-from wean.evaluation.statistics import Interval, bootstrap_mean, wilson
+from wean.evaluation.statistics import Interval, bootstrap_mean, paired_difference, wilson
 from wean.llm.answers import Counts
 from wean.llm.model import LanguageModel
 
@@ -42,7 +42,7 @@ class Episodes(NamedTuple):
         returns: (E,) undiscounted sums of rewards.
         lengths: (E,) steps.
         successes: (E,) bool, see `succeeded`.
-        success_known: Whether the task says what is a success, or declares the return of one.
+        success_known: Whether the task reports success, or declares the return of one.
         played: The E episodes themselves.
     """
 
@@ -65,11 +65,11 @@ class Episodes(NamedTuple):
 def succeeded(
     returns: NDArray[np.float64], said: NDArray[np.float64], success_return: float | None
 ) -> NDArray[np.bool_]:
-    """Returns which episodes are successes: as the task says, else by their return.
+    """Returns which episodes are successes: as the task reports, else by their return.
 
     Args:
         returns: (E,) undiscounted sums of rewards.
-        said: (E,) 1 or 0 as the task said in the last step, NaN where it said nothing.
+        said: (E,) 1 or 0 as the task reported in the last step, else NaN.
         success_return: Least return of a success; None counts every positive one.
     """
     return np.where(np.isnan(said), returns >= (ANY_RETURN if success_return is None else success_return), said == 1)
@@ -94,11 +94,11 @@ class Scores:
     llm: Mapping[str, Any] = field(default_factory=lambda: llm_counts(None))
     """What was asked of a language model meanwhile."""
     about: Mapping[str, Any] = field(default_factory=dict)
-    """What else the JSON object says: seed, split, ..."""
+    """Further fields of the JSON object: seed, split, ..."""
 
     @cached_property
     def success(self) -> Interval | None:
-        """Rate of success; None where neither the task says it nor a return is declared that counts as success."""
+        """Rate of success; None where the task neither reports it nor declares a return that counts as success."""
         successes = self.episodes.successes
         return wilson(int(successes.sum()), len(successes)) if self.episodes.success_known else None
 
@@ -157,7 +157,7 @@ class Scores:
         return points
 
     def _in_words(self) -> dict[str, Any]:
-        """What is told of a text task beside: groups, tasks, costs."""
+        """The fields of a text task: groups, tasks, costs."""
         assert self.score is not None
         points, played = self._points(), self.episodes.played
         count = len(played)
@@ -212,8 +212,29 @@ def query_stats_report(stats: Sequence[Mapping[str, Any]]) -> dict[str, dict[str
     return {name: bootstrap_mean([found[name] for found in stats]).as_dict() for name in stats[0]}
 
 
+def chosen_share(student: Episodes) -> float:
+    """The share of steps at which an asking student chose to ask, forced questions left out."""
+    chosen = sum(episode.stats["questions"] - episode.stats["forced"] for episode in student.played)
+    return float(chosen / int(student.lengths.sum()))
+
+
+def paired(student: Episodes, other: Episodes) -> dict[str, dict[str, float]]:
+    """What a student has more of than another policy on the same episodes, with 95 % bootstrap intervals of the pairs.
+
+    Returns:
+        The mean differences of `success`, `length` and `questions`.
+    """
+    questions, other_questions = ([one.stats["questions"] for one in found.played] for found in (student, other))
+    differences = {
+        "success": paired_difference(student.successes.astype(float), other.successes.astype(float)),
+        "length": paired_difference(student.lengths, other.lengths),
+        "questions": paired_difference(questions, other_questions),
+    }
+    return {name: difference.as_dict() for name, difference in differences.items()}
+
+
 def interval_text(value: Mapping[str, float]) -> str:
-    """An interval in words; empty where it is a point: one episode of each task, or all alike, tells of no spread."""
+    """An interval in words; empty where it is a point (one episode of each task, or all alike)."""
     return f"{value['low']:.1f} to {value['high']:.1f}" if value["low"] != value["high"] else ""
 
 
@@ -229,13 +250,7 @@ def questions_text(result: Mapping[str, Any]) -> str:
 
 
 def stratified(groups: Sequence[Sequence[float]], resamples: int = 2000, seed: int = 0) -> Interval:
-    """Mean of the groups' means, with a percentile bootstrap that draws anew within each group.
-
-    Args:
-        groups: Scores of each group, at least one of each.
-        resamples: How many times they are drawn.
-        seed: Seed of the drawing.
-    """
+    """Mean of the groups' means, with a percentile bootstrap that draws anew within each group."""
     generator = np.random.default_rng(seed)
     means = np.zeros(resamples)
     for group in groups:

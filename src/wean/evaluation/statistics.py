@@ -1,8 +1,8 @@
 """Intervals and summaries for scores of agents: pure numpy, seeded, nothing about environments.
 
-Success rates get Wilson intervals, means get percentile bootstrap intervals, several runs on several tasks
-get the interquartile mean with a stratified bootstrap. Speed of learning is the number of environment steps
-until a curve reaches a threshold; a run that never does is counted as censored instead of being left out.
+Success rates get Wilson intervals, means percentile bootstrap intervals, several runs on several tasks the
+interquartile mean with a stratified bootstrap. Speed of learning is the progress at which a curve reaches a threshold;
+a run that never does is counted as censored instead of being left out.
 """
 
 from __future__ import annotations
@@ -42,11 +42,6 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22
     (1927).
 
-    Args:
-        successes: How many of the trials succeeded, 0 to `n`.
-        n: Number of trials, at least 1.
-        confidence: Two-sided coverage, between 0 and 1.
-
     Returns:
         The observed rate (not the interval's centre) with the interval's ends, all in [0, 1].
     """
@@ -62,18 +57,11 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
 
 
 def bootstrap_mean(values: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0) -> Interval:
-    """Percentile bootstrap interval of a mean.
+    """Percentile bootstrap interval of the mean of finite numbers (n,); one value has no spread.
 
     Source: B. Efron and R. Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
 
-    Args:
-        values: Finite numbers, shape (n,), n at least 1. One value has no spread: both ends are that value.
-        confidence: Two-sided coverage, between 0 and 1.
-        resamples: How many times the sample is drawn anew.
-        seed: Seed of the resampling: equal input gives equal intervals.
-
-    Returns:
-        The sample's mean and the interval, in the unit of the values.
+    Equal input gives equal intervals: the resampling is seeded.
     """
     sample = _sample(values)
     generator = np.random.default_rng(seed)
@@ -89,17 +77,10 @@ def bootstrap_mean(values: ArrayLike, confidence: float = 0.95, resamples: int =
 def paired_difference(
     first: ArrayLike, second: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Interval:
-    """Bootstrap interval of the mean of `first - second` over pairs: two policies on the same episode seeds.
+    """Bootstrap interval of the mean of `first - second` over pairs: two policies on the same episode seeds, (n,) each.
 
     Pairing takes the episodes' difficulty out of the comparison: the interval is narrower than that of two
     independent means. An interval that excludes 0 speaks for a difference.
-
-    Args:
-        first: Scores of one policy, shape (n,).
-        second: Scores of the other on the same n episodes, in the same order.
-        confidence: Two-sided coverage, between 0 and 1.
-        resamples: How many times the pairs are drawn anew.
-        seed: Seed of the resampling.
     """
     left, right = _sample(first), _sample(second)
     if left.size != right.size:
@@ -108,14 +89,7 @@ def paired_difference(
 
 
 def interquartile_mean(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of the middle half of the last axis: a quarter of the values (rounded down) is cut at either end.
-
-    Args:
-        scores: Shape (..., n).
-
-    Returns:
-        Shape (...).
-    """
+    """Mean of the middle half of the last axis, (..., n) to (...): a quarter (rounded down) is cut at either end."""
     ordered = np.sort(scores, axis=-1)
     cut = int(ordered.shape[-1] * 0.25)
     middle: NDArray[np.float64] = ordered[..., cut : ordered.shape[-1] - cut].mean(axis=-1)
@@ -155,19 +129,14 @@ def iqm(scores: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed
 def steps_to(
     curve: Sequence[Mapping[str, Any]], threshold: float, key: str = "success", hold: int = 1, unit: str = "env_steps"
 ) -> int | None:
-    """Progress at the first point of a curve that reaches a threshold, in the run's unit.
+    """Progress at the first point of a curve that reaches a threshold, in the run's unit; None if the run ended before.
 
     Args:
-        curve: Points with `unit` and `key`, in the order of training, as in `summary.json`. A point
-            whose value is missing or None is passed over.
+        curve: Points with `unit` and `key` in the order of training; one whose value is missing or None is passed over.
         threshold: What must be reached, in the unit of `key`.
         key: Which quantity of the points is compared.
-        hold: How many points in a row must reach it; 1 is optimistic, as it takes the first of many noisy
-            points.
+        hold: How many points in a row must reach it; 1 is optimistic, as it takes the first of many noisy points.
         unit: What progress is counted in.
-
-    Returns:
-        Progress at the first of those points, or None if the run ended before (censored).
     """
     if hold < 1:
         raise ValueError(f"hold must be at least 1, got {hold}")
@@ -207,11 +176,7 @@ class TimeToThreshold:
 
 
 def median_steps(steps: Sequence[int | None]) -> TimeToThreshold:
-    """Median of steps to a threshold over runs; leaving censored runs out would make bad methods look fast.
-
-    Args:
-        steps: One result of `steps_to` per run.
-    """
+    """Median of the runs' `steps_to`; leaving censored runs out would make bad methods look fast."""
     if not steps:
         raise ValueError("a median needs at least one run")
     ordered = sorted(math.inf if one is None else float(one) for one in steps)

@@ -17,10 +17,9 @@ from wean.experiment.components import Resources, RLComponents
 from wean.experiment.settings import RunConfig, from_yaml
 from wean.llm import open_model
 from wean.llm.model import LanguageModel
-from wean.students.action_values import ActionValues, TableValues
+from wean.students.action_values import ActionValues, TableValues, TextValues
 from wean.students.saving import make_student
 from wean.students.student import Student
-from wean.students.text_values import TextValues
 from wean.tasks.registration import make_task
 from wean.tasks.vector import MakeTask, SerialTasks, ShownTasks
 from wean.tasks.wrappers.options import OptionTasks

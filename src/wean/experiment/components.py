@@ -12,21 +12,20 @@ import torch
 from torch import Tensor
 
 from wean.agents.policy import Policy, ValuesPolicy, policy_of
-from wean.agents.references import PriorPolicy, RandomSkillsPolicy, TeacherPolicy
+from wean.agents.references import PriorPolicy, RandomSkillsPolicy, TeacherPolicy, query_policies
 from wean.algorithms.algorithm import Algorithm
 from wean.algorithms.rewards import RewardTerm
 from wean.evaluation.evaluate import play_seeds
-from wean.evaluation.query_policies import paired, query_policies
 from wean.evaluation.recording import record
-from wean.evaluation.scores import Episodes, Scores, add_counts, llm_counts, query_stats_report
+from wean.evaluation.scores import Episodes, Scores, add_counts, chosen_share, llm_counts, paired, query_stats_report
 from wean.experiment.run_folder import RunFolder, write_json, write_text
 from wean.experiment.settings import RunConfig
 from wean.llm import Budget, Ledger
 from wean.llm.model import LanguageModel
 from wean.report.report import student_card
 from wean.students.action_values import ActionValues
+from wean.students.config import Acting
 from wean.students.grid import GridStudent
-from wean.students.no_repeat import Acting
 from wean.students.saving import save_student, weight_bytes
 from wean.students.student import Student
 from wean.tasks.splits import CHOOSING_SEED, FINAL_SEED
@@ -302,7 +301,7 @@ class RLComponents:
     def _rules(self, student: Episodes) -> dict[str, Any]:
         """Results of the fixed query rules; `paired` is the shipped student minus each."""
         found = {}
-        for rule in query_policies(student):
+        for rule in query_policies(chosen_share(student)):
             other = self._play(rule, len(student.returns), FINAL_SEED)
             found[rule.name] = self._result(rule, other) | {"paired": paired(student, other)}
         return found

@@ -11,7 +11,7 @@ from torch import nn
 
 from wean.agents.policy import Policy, load_policy, policy_of
 from wean.agents.references import PriorPolicy, TeacherPolicy
-from wean.agents.text_student import TextStudentPolicy
+from wean.agents.text_agent import TextStudentPolicy
 from wean.errors import UsageError
 from wean.evaluation.evaluate import evaluate as play_episodes
 from wean.evaluation.scores import Scores
@@ -22,7 +22,7 @@ from wean.experiment.settings import resolve
 from wean.llm import Budget, Ledger
 from wean.llm.model import LanguageModel
 from wean.students.action_values import ActionValues
-from wean.students.no_repeat import Acting
+from wean.students.config import Acting
 from wean.students.student import Student
 from wean.students.text.student import is_text_student, load_ensemble
 from wean.tasks.registration import short_name

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wean.errors import WeanError
+from wean.students.sentence_vectors import CachedEncoder
 from wean.tasks.situation import Situation, SituationIndex
 
 Propose = Callable[[Sequence[Situation]], Sequence[NDArray[np.float64]]]
 
-_ROWS = 4096
+_ROWS, _RIDGE = 4096, 0.1
 
 
 def posterior(values: Tensor, prior: Tensor, temperature: float) -> Tensor:
@@ -51,16 +53,9 @@ class ActionValues(nn.Module):
     """Base of the students that learn Q(situation, action) for the actions that a situation offers.
 
     A subclass sets `kind` (the `type` in `config.json`) and implements `forward`; everything that learns is in its
-    `head`. The situations that it met travel with the weights, as a tensor of JSON bytes, and with them what a prior
+    `head`. The situations that it met are saved with the weights, as a tensor of JSON bytes, and with them what a prior
     proposed there. So it acts as it was trained without a language model: where the prior proposed something, on the
-    posterior (see `posterior`), elsewhere on all actions.
-
-    Args:
-        config: Constructor arguments of the subclass; written to `config.json`.
-        temperature: T of the posterior when actions are drawn.
-
-    Attributes:
-        situations: Every situation met, by number.
+    posterior (see `posterior`) at its `temperature`, elsewhere on all actions.
     """
 
     kind: ClassVar[str]
@@ -98,15 +93,11 @@ class ActionValues(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must implement forward()")
 
     def attach_prior(self, propose: Propose) -> None:
-        """Lets a prior propose actions in new situations from now on.
-
-        Args:
-            propose: Gives for situations the prior's weights over their choices; zeros where it proposes nothing.
-        """
+        """Lets a prior propose actions in new situations: weights over their choices, zeros where it has none."""
         self._propose = propose
 
     def detach_prior(self) -> None:
-        """Ends `attach_prior`: from here on the student acts as it is shipped, with the proposals that it carries."""
+        """Ends `attach_prior`: from here on the student acts with the proposals that it has kept."""
         self._propose = None
 
     def meet(self, situations: Sequence[Situation]) -> NDArray[np.int64]:
@@ -143,12 +134,10 @@ class ActionValues(nn.Module):
 
     @torch.no_grad()
     def choose(self, states: NDArray[np.int64], greedy: bool, use_prior: bool = True) -> NDArray[np.float64]:
-        """Probabilities (B, A) of the actions of B situations.
+        """Probabilities (B, A) of the actions of B numbered situations.
 
-        Args:
-            states: (B,) numbers of situations.
-            greedy: The best action that the prior proposes; otherwise the posterior at the student's temperature.
-            use_prior: False acts on the values alone.
+        Greedy takes the best action that the prior proposes, else the posterior at the student's temperature;
+        `use_prior=False` acts on the values alone.
         """
         prior = self.prior(states, use_prior)
         chosen = posterior(self(states), prior, 0.0 if greedy else self.temperature)
@@ -192,13 +181,7 @@ class ActionValues(nn.Module):
 
 
 class TableValues(ActionValues):
-    """Q as a table with a row for each distinct situation, in the order met; 0 at first. For tiny tasks.
-
-    Args:
-        width: Most actions of any situation.
-        rows: Most situations.
-        temperature: See `ActionValues`.
-    """
+    """Q as a table with a row for each distinct situation, in the order met; 0 at first. For tiny tasks."""
 
     kind: ClassVar[str] = "q-table"
 
@@ -223,3 +206,118 @@ class TableValues(ActionValues):
             )
         values: Tensor = (head or self.head)(torch.from_numpy(states))
         return values[:, :width] if places is None else values.gather(1, torch.from_numpy(places).unsqueeze(1))
+
+
+class PairHead(nn.Module):
+    """Values pairs of vectors: Q = w . relu(V relu(A s + B a + C s * D a)).
+
+    The first layer of a concatenation [s, a] is A s + B a, so that each situation and each distinct action of a batch
+    is multiplied once and not once a pair; the product lets an action mean different things in different situations.
+    """
+
+    def __init__(self, size: int, hidden: int) -> None:
+        super().__init__()
+        self.situation = nn.Linear(size, 2 * hidden)
+        self.action = nn.Linear(size, 2 * hidden)
+        self.deep = nn.Linear(hidden, hidden)
+        self.out = nn.Linear(hidden, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, situations: Tensor, actions: Tensor, pairs: Tensor) -> Tensor:
+        """Values (B, A) of the actions of B situations.
+
+        Args:
+            situations: (B, size) vectors.
+            actions: (U, size) vectors of the distinct actions.
+            pairs: (B, A) int64, the row in `actions` of each situation's actions.
+        """
+        seen, seen_factor = self.situation(situations).unsqueeze(1).chunk(2, -1)  # (B, 1, hidden) each
+        done, done_factor = self.action(actions)[pairs].chunk(2, -1)  # (B, A, hidden)
+        hidden = torch.relu(seen + done + seen_factor * done_factor)
+        values: Tensor = self.out(torch.relu(self.deep(hidden))).squeeze(-1)
+        return values
+
+
+class TextValues(ActionValues):
+    """Q(situation, action) from the vectors of both texts.
+
+    The texts of one task are much alike, and so are their vectors: a small network takes ten times as long to tell them
+    apart as they are. So they are whitened, by the texts met before learning began (see `settle`). The vectors of all
+    texts met are saved with the student, so that it needs its encoder for new ones only.
+    """
+
+    kind: ClassVar[str] = "q-text"
+    vectors: Tensor
+    settled: Tensor
+
+    def __init__(self, encoder: str = "minilm", size: int = 384, hidden: int = 64, temperature: float = 0.1) -> None:
+        config = {"encoder": encoder, "size": size, "hidden": hidden, "temperature": temperature}
+        super().__init__(config, temperature)
+        self.head = PairHead(size, hidden)
+        self.register_buffer("vectors", torch.zeros(0, size))
+        self.register_buffer("settled", torch.tensor(0))  # how many texts decided the whitening
+        self._whitening = torch.zeros(size), torch.eye(size)
+        self._white = torch.zeros(0, size)
+        self._encoder: CachedEncoder | None = None
+
+    def forward(
+        self, states: NDArray[np.int64], head: nn.Module | None = None, places: NDArray[np.int64] | None = None
+    ) -> Tensor:
+        """See `ActionValues.forward`.
+
+        Raises:
+            UsageError: If a text is new and the encoder is not here; the message says how to get it.
+        """
+        self._encode_new()
+        met = self.situations
+        if places is None:
+            choices = met.choices[states, : int(met.counts[states].max())]
+        else:
+            choices = met.choices[states, places][:, None]
+        distinct, pairs = np.unique(choices, return_inverse=True)
+        head = head or self.head
+        return cast(
+            Tensor,
+            head(
+                self._white[torch.from_numpy(met.text[states])],
+                self._white[torch.from_numpy(distinct)],  # -1, where there is no action, is the last text's vector
+                torch.from_numpy(pairs.reshape(choices.shape)),
+            ),
+        )
+
+    def settle(self) -> None:
+        """Whitens by the texts met so far, from now on: mean 0, and alike in all directions in which they differ.
+
+        Directions in which they hardly differ are not blown up: their variance counts as `_RIDGE` at least.
+        """
+        self._encode_new()
+        self.settled.fill_(len(self.vectors))
+        self._whiten()
+
+    def _whiten(self) -> None:
+        known = self.vectors[: int(self.settled)]
+        if len(known):
+            centred = (known - known.mean(0)).double()
+            variances, directions = torch.linalg.eigh(centred.T @ centred / len(known))
+            matrix = directions / (variances.clamp(min=0) + _RIDGE).sqrt()
+            self._whitening = known.mean(0), matrix.float()
+        mean, matrix = self._whitening
+        self._white = (self.vectors - mean) @ matrix
+
+    def _encode_new(self) -> None:
+        known, texts = len(self.vectors), self.situations.texts
+        if len(texts) == known:
+            return
+        if self._encoder is None:
+            self._encoder = CachedEncoder(self.config["encoder"])
+        # Their length is 1: scaled so that each number is about 1.
+        new = torch.from_numpy(self._encoder.encode(texts[known:])) * math.sqrt(self.config["size"])
+        mean, matrix = self._whitening
+        self.vectors = torch.cat([self.vectors, new])
+        self._white = torch.cat([self._white, (new - mean) @ matrix])
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        self.vectors = torch.zeros_like(state_dict[f"{prefix}vectors"])  # it grows with the texts met
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        self._whiten()

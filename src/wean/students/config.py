@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Acting = Literal["sampled", "greedy", "no_repeat"]
+"""How a student acts: draws from its policy, takes the most probable action, or never the same one twice in a state."""
 Goal = Literal["none", "position", "object", "language"]
-"""How a student of a grid map sees its current sub-goal; see `wean.students.subgoal_encoding`."""
+"""How a student of a grid map sees its current sub-goal; see `wean.students.grid`."""
 
 
 class StudentConfig(BaseModel):

@@ -8,12 +8,95 @@ from typing import Any, ClassVar, Self
 import gymnasium as gym
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wean.errors import UsageError
-from wean.students.config import StudentConfig
+from wean.students.config import Goal, StudentConfig
+from wean.students.sentence_vectors import CachedEncoder
 from wean.students.student import Student
-from wean.students.subgoal_encoding import subgoal_encoding
+from wean.tasks.grid.phrases import PARTS, WORDS, phrase_of
+
+_SIZE = 384  # numbers in a sentence vector
+
+
+class GoalPosition(nn.Module):
+    """The sub-goal's position relative to the agent: a weight for each of the `window` cells around it."""
+
+    def __init__(self, window: int, hidden: int) -> None:
+        super().__init__()
+        self.cells = nn.Linear(window, hidden, bias=False)
+        nn.init.zeros_(self.cells.weight)
+
+    def forward(self, channel: Tensor, index: Tensor) -> Tensor:
+        """Maps a channel (B, cells), 1 where the sub-goal is, and the window's cells (B, window) to (B, hidden)."""
+        window = nn.functional.pad(channel, (0, 1)).gather(1, index)
+        out: Tensor = self.cells(window.float())
+        return out
+
+
+class GoalObject(nn.Module):
+    """The sub-goal's words: a learned vector for its verb, and for the state, the colour and the kind of its object."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.words = nn.EmbeddingBag(len(WORDS), hidden, mode="sum", padding_idx=0)
+        nn.init.zeros_(self.words.weight)
+
+    def forward(self, channel: Tensor, index: Tensor) -> Tensor:
+        """Maps a channel (B, cells), whose first 4 are the numbers of a phrase, to (B, hidden)."""
+        out: Tensor = self.words(channel[:, :PARTS].long())
+        return out
+
+
+class GoalLanguage(nn.Module):
+    """The sub-goal's phrase as a frozen sentence vector of 384 numbers, of which only the projection is learned.
+
+    The encoder (`minilm`, or a model folder) is needed for acting, too, for phrases that no run here has encoded.
+    """
+
+    def __init__(self, hidden: int, encoder: str = "minilm") -> None:
+        super().__init__()
+        self.sentence = nn.Linear(_SIZE, hidden, bias=False)
+        nn.init.zeros_(self.sentence.weight)
+        self._name = encoder
+        self._encoder: CachedEncoder | None = None
+        # Arrays, since a tensor that is made while acting could not be learned from later.
+        self._known: dict[tuple[int, ...], NDArray[np.float32]] = {(0,) * PARTS: np.zeros(_SIZE, np.float32)}
+
+    def forward(self, channel: Tensor, index: Tensor) -> Tensor:
+        """Maps a channel (B, cells), whose first 4 are the numbers of a phrase, to (B, hidden); all 0 is no sub-goal.
+
+        Raises:
+            UsageError: If a phrase is new and the encoder is not here; the message says how to get it.
+        """
+        distinct, places = torch.unique(channel[:, :PARTS], dim=0, return_inverse=True)
+        found = torch.from_numpy(np.stack([self._vector(tuple(row)) for row in distinct.tolist()]))
+        out: Tensor = self.sentence(found)[places]
+        return out
+
+    def _vector(self, numbers: tuple[int, ...]) -> NDArray[np.float32]:
+        if numbers not in self._known:
+            self._encoder = self._encoder or CachedEncoder(self._name)
+            vector = self._encoder.encode([phrase_of(numbers)])[0]
+            if len(vector) != _SIZE:
+                raise UsageError(
+                    f"the encoder {self._name} gives {len(vector)} numbers, a sub-goal takes {_SIZE}; "
+                    "set student.encoder=minilm"
+                )
+            # Its length is 1: scaled so that each number is about 1.
+            self._known[numbers] = vector * np.float32(_SIZE**0.5)
+        return self._known[numbers]
+
+
+def subgoal_encoding(goal: Goal, window: int, hidden: int, encoder: str) -> nn.Module | None:
+    """The encoding that a student's settings name; None for a student that sees no sub-goal."""
+    if goal == "position":
+        return GoalPosition(window, hidden)
+    if goal == "object":
+        return GoalObject(hidden)
+    return GoalLanguage(hidden, encoder) if goal == "language" else None
+
 
 # MiniGrid's code ranges, with room to spare: objects 0..10, colours 0..5, states 0..2.
 _OBJECTS, _COLORS, _STATES = 11, 6, 3
@@ -26,11 +109,6 @@ _REFLECTED = [1, 0, 2, 3, 4, 5, 6]  # MiniGrid's actions under reflection: left 
 @lru_cache(maxsize=8)
 def egocentric_index(width: int, height: int, radius: int) -> Tensor:
     """Where each cell of an agent-centred, agent-aligned window lies on the map.
-
-    Args:
-        width: Map cells in x.
-        height: Map cells in y.
-        radius: Cells that the window extends from the agent to each side.
 
     Returns:
         int64 (width * height * 4, (2 * radius + 1) ** 2): for the pose `(x * height + y) * 4 + direction`, the flat
@@ -55,10 +133,6 @@ def egocentric_index(width: int, height: int, radius: int) -> Tensor:
 def border_distances(width: int, height: int) -> Tensor:
     """Distances from each pose to the borders of the map, as the agent sees them.
 
-    Args:
-        width: Map cells in x.
-        height: Map cells in y.
-
     Returns:
         int64 (width * height * 4, 4): for the pose `(x * height + y) * 4 + direction`, the cells between the agent and
         the border ahead, to its right, behind it and to its left.
@@ -81,15 +155,10 @@ class GridStudent(Student):
         width: Map cells in x.
         height: Map cells in y.
         num_actions: Size of the action space.
-        config: All but `chooses` and `values` is used. `view_radius` is the whole map from anywhere by default, at
-            most 9. `border_distances` locate the agent where rooms fill the map. With `object_set` it need not learn
-            for each pair of places that the key there fits the lock here. `reflection` exchanges the turns of a map
-            reflected left to right; not together with a memory.
+        config: All but `chooses` and `values` is used; `reflection` excludes a memory. With a `goal`, observations
+            carry a fifth channel with the current sub-goal; see `wean.teachers.subgoal_tasks`.
         embedding: Size of a cell's embedding.
         masked: Observations carry a fifth channel, whose cells in order (x, then y) are 1 for admissible actions.
-
-    With `config.goal`, observations carry a fifth channel with the current sub-goal; see
-    `wean.teachers.subgoal_tasks`.
     """
 
     kind: ClassVar[str] = "grid"
@@ -202,11 +271,9 @@ class GridStudent(Student):
 
 
 class ReflectedHead(nn.Module):
-    """The mean of a linear head on the features of a map and of its reflection, whose outputs are exchanged.
+    """The mean of a linear head on the features of a map and of its reflection.
 
-    Args:
-        linear: The head.
-        reflected: For each output its place under reflection; None where outputs have no side.
+    `reflected` gives for each output its place under reflection; None where outputs have no side.
     """
 
     def __init__(self, linear: nn.Module, reflected: list[int] | None) -> None:

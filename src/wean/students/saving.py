@@ -13,11 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from wean.errors import UsageError, WeanError, did_you_mean
 from wean.extras import entry_points
-from wean.students.action_values import ActionValues, TableValues
+from wean.students.action_values import ActionValues, TableValues, TextValues
 from wean.students.config import StudentConfig
 from wean.students.grid import GridStudent
 from wean.students.student import DenseStudent, Student
-from wean.students.text_values import TextValues
 from wean.tasks.vector import num_actions
 
 SCHEMA = "wean-student/1"
@@ -33,9 +32,8 @@ _RENAMED = {
 def networks() -> dict[str, Any]:
     """The classes of students that `student.kind` can name: the built-in ones, and those of installed packages.
 
-    A package adds one by an entry point of the group `wean.students`, whose name is the class's `kind`. Such a class is
-    a `Student` with the class method `for_task(observation_space, num_actions, config, observation)`, see
-    `make_student`.
+    A package adds one by an entry point of the group `wean.students`, named like the class's `kind`: a `Student` with
+    the class method `for_task(observation_space, num_actions, config, observation)`, see `make_student`.
     """
     built_in = {GridStudent.kind: GridStudent, DenseStudent.kind: DenseStudent}
     return {name: load() for name, load in entry_points("wean.students").items()} | built_in

@@ -29,10 +29,7 @@ class Encoder(Protocol):
 
 
 class CachedEncoder:
-    """A sentence encoder that is loaded only for texts that no run on this machine has encoded before.
-
-    Args:
-        name: `minilm`, or a model folder.
+    """A sentence encoder (`minilm`, or a model folder), loaded only for texts that no run on this machine has encoded.
 
     Raises:
         UsageError: If there is no such encoder here; the message says how to get it.

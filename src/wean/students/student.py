@@ -12,16 +12,17 @@ from torch import Tensor, nn
 
 from wean.errors import UsageError
 from wean.students.config import StudentConfig
+from wean.tasks.vector import num_actions
 
 
 class Student(nn.Module):
     """A policy and a value network for numeric observations and a `Discrete` action space.
 
-    The usual way to write one is to subclass, set `kind` and implement `features`; everything after the features is
-    here: an optional GRU, a policy head and a value head. Whatever is here can be overridden. The algorithms also take
-    any other `nn.Module` with the same public members (`num_actions`, `memory_size`, `forward`, `first_state`,
-    `probabilities`); `wean.students.checking.check_student` names what one lacks. To be saved with a run, a student
-    also needs `kind` and `config`, and to be loaded, `from_config` and an entry point; see `wean.students.saving`.
+    A subclass sets `kind` and implements `features`; everything after the features is here: an optional GRU, a policy
+    head and a value head. Algorithms also take any other `nn.Module` with the same public members (`num_actions`,
+    `memory_size`, `forward`, `first_state`, `probabilities`); `check_student` names what one lacks. To be saved with a
+    run, a student also needs `kind` and `config`, and to be loaded, `from_config` and an entry point; see
+    `wean.students.saving`.
 
     Example:
         >>> class Linear(Student):
@@ -32,15 +33,13 @@ class Student(nn.Module):
         >>> student = Linear({"size": 4}, width=4, num_actions=2)
 
     Args:
-        config: Constructor arguments of the subclass; written to `config.json`.
+        config: Constructor arguments of the subclass, JSON values; written to `config.json`.
         width: Size of the vector that `features` returns.
         num_actions: Size A of the action space.
         recurrent: Puts a GRU of the same width between features and heads.
 
     Attributes:
         kind: The `type` in `config.json`.
-        config: JSON values from which `from_config` makes the student again.
-        num_actions: A.
         memory_size: M, numbers that are remembered from one step to the next; 0 for a feed-forward student.
     """
 
@@ -170,3 +169,62 @@ class DenseStudent(Student):
             seen = observations.flatten(1).float()
         out: Tensor = self.trunk(seen)
         return out
+
+
+_STEPS, _MEMBERS = 3, 2
+_MEMBERS_OF_A_STUDENT = ("num_actions", "memory_size", "first_state", "probabilities")
+
+
+def check_student(student: Any, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
+    """Checks that a student keeps the contract of `Student` on a task's observations; algorithms take one that does.
+
+    Example:
+        >>> env = wean.make("FrozenLake4x4")
+        >>> student = wean.make_student(env.observation_space, env.action_space)
+        >>> check_student(student, env.observation_space, env.action_space)
+
+    Raises:
+        UsageError: In one line, what is missing, or has another shape than it should.
+    """
+    name, actions = type(student).__name__, num_actions(action_space)
+    for member in _MEMBERS_OF_A_STUDENT:
+        if not hasattr(student, member):
+            raise UsageError(f"{name} has no {member}; see wean.students.student.Student")
+    if not any(parameter.requires_grad for parameter in student.parameters()):
+        raise UsageError(f"{name} has no trainable parameters; nothing could be learned")
+    memory = student.memory_size
+    if student.num_actions != actions:
+        raise UsageError(f"{name}.num_actions is {student.num_actions}, the task has {actions} actions")
+    observation_space.seed(0)
+    samples = np.stack([observation_space.sample() for _ in range(_STEPS * _MEMBERS)])
+    observations = samples.reshape(_STEPS, _MEMBERS, *samples.shape[1:])
+    starts = np.zeros((_STEPS, _MEMBERS), bool)
+    starts[0] = True
+    state = student.first_state(_MEMBERS)
+    _check(f"{name}.first_state(members)", state, (_MEMBERS, memory))
+    try:
+        logits, values, after = student(torch.from_numpy(observations), state, torch.from_numpy(starts))
+    except UsageError:
+        raise
+    except Exception as error:
+        detail = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UsageError(f"{name}(observations, state, starts) fails ({detail}); see Student.forward") from error
+    _check(f"{name}'s logits", logits, (_STEPS, _MEMBERS, actions))
+    _check(f"{name}'s values", values, (_STEPS, _MEMBERS))
+    _check(f"{name}'s memory after a step", after, (_MEMBERS, memory))
+    if not logits.requires_grad:
+        raise UsageError(f"{name}'s logits carry no gradient; do not detach them in forward()")
+    logits = student(torch.from_numpy(observations[:1]), state, torch.from_numpy(starts[:1]))[0]
+    given, after = student.probabilities(observations[0], student.first_state(_MEMBERS), starts[0])
+    _check(f"{name}.probabilities' memory", after, (_MEMBERS, memory))
+    if np.shape(given) != (_MEMBERS, actions) or not np.allclose(given, logits[0].softmax(-1).detach(), atol=1e-5):
+        raise UsageError(f"{name}.probabilities differ from the softmax of its logits; PPO needs them to agree")
+
+
+def _check(what: str, value: Any, shape: tuple[int, ...]) -> None:
+    if not isinstance(value, Tensor):
+        raise UsageError(f"{what} should be a tensor of shape {shape}, not {type(value).__name__}")
+    if tuple(value.shape) != shape:
+        raise UsageError(f"{what} should have shape {shape}, not {tuple(value.shape)}")
+    if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        raise UsageError(f"{what} should be finite numbers")

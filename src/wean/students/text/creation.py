@@ -12,10 +12,9 @@ import torch
 from wean.errors import UsageError
 from wean.extras import quiet, require
 from wean.lm.model import load_model
-from wean.students.text.copying import add_copy_head, add_mixed_keys
+from wean.students.text.patterns import DemonstratedPatterns
 from wean.students.text.prompt import END, MARKS, PromptConfig
-from wean.students.text.rules import DemonstratedPatterns
-from wean.students.text.student import PAD, TextStudent
+from wean.students.text.student import PAD, TextStudent, add_copy_head, add_mixed_keys
 
 _INITIAL_SPREAD = 0.6
 """Standard deviation of the initial weights times the root of the width; with the usual 0.02, made for wide models, a
@@ -38,12 +37,8 @@ class Size:
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     """Trains a byte-level BPE (1508.07909) on texts; every mark is one token, and so is every digit.
 
-    Args:
-        texts: Texts like those that will be read.
-        vocabulary: Greatest number of tokens, bytes and marks included.
-
     Returns:
-        A `tokenizers.Tokenizer`.
+        A `tokenizers.Tokenizer` of at most `vocabulary` tokens, bytes and marks included.
     """
     tokenizers = require("tokenizers")
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
@@ -73,13 +68,6 @@ def new_student(
     patterns: DemonstratedPatterns | None = None,
 ) -> TextStudent:
     """A student from scratch: a decoder of the Llama kind (2302.13971) with tied embeddings, which copies.
-
-    Args:
-        tokenizer: Its tokenizer.
-        size: Its size.
-        prompt: How its prompts are built.
-        seed: Seed of the initial weights.
-        patterns: What its demonstrations have in common.
 
     Raises:
         UsageError: The heads do not divide the width.

@@ -6,9 +6,10 @@ import heapq
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from wean.data.normalize import normalize
 from wean.students.text.incremental import Ensemble, incremental
@@ -26,12 +27,7 @@ Predicate = Callable[[str], bool]
 
 
 class Generated(NamedTuple):
-    """A generated text.
-
-    Attributes:
-        text: The text.
-        logs: The log-probability of each of its tokens, the end mark included; none for a text that was given.
-    """
+    """A generated text, and the log-probability of each token with the end mark; none for a text that was given."""
 
     text: str
     logs: tuple[float, ...] = ()
@@ -42,9 +38,6 @@ class Decoder(ABC):
 
     Attributes:
         tokens_read: Tokens that went through the model so far; those of an ensemble count once.
-
-    Args:
-        student: The student.
     """
 
     def __init__(self, student: TextStudent) -> None:
@@ -150,16 +143,12 @@ def _allowed_tokens(student: TextStudent, answer: list[int], allows: Predicate) 
 
 
 class CausalDecoder(Decoder):
-    """Decodes with a causal student.
+    """Decodes with a causal student, or with an ensemble of it and others.
 
-    The common beginning of two calls is read once: keys and values of an episode stay in the cache. So do the logits
-    after all partial answers to the last prompt: the search for an accepted text passes them again. In greedy decoding
-    the tokens that followed the last time are read ahead: a pass over a few tokens takes hardly longer than over one,
-    and much of an answer was generated or read before (2304.04487).
-
-    Args:
-        student: The student.
-        others: Students that act with it as an ensemble.
+    What two prompts share from the start is read once: keys and values of an episode stay in the cache. So do the
+    logits after all partial answers to the last prompt: the search for an accepted text passes them again. In greedy
+    decoding the tokens that followed the last time are read ahead: a pass over a few tokens takes hardly longer than
+    over one, and much of an answer was generated or read before (2304.04487).
     """
 
     def __init__(self, student: TextStudent, others: Sequence[TextStudent] = ()) -> None:
@@ -175,9 +164,7 @@ class CausalDecoder(Decoder):
     def read(self, ids: Sequence[int], ahead: Sequence[int] = ()) -> torch.Tensor:
         """Reads tokens; returns the logits (vocabulary,) of the next one.
 
-        Args:
-            ids: The tokens.
-            ahead: Tokens that may follow; read in the same pass, so that the logits after them are known if they do.
+        Tokens `ahead` that may follow are read in the same pass, so that the logits after them are known if they do.
         """
         ids, known = list(ids), self._ids[: len(ids)]
         extra = len(self._ids) - len(ids)
@@ -223,13 +210,7 @@ class CausalDecoder(Decoder):
 
 
 class EpisodeDecoder:
-    """A student that decodes within one episode.
-
-    Args:
-        student: The student.
-        decoder: Its decoder.
-        episode: Its episode.
-    """
+    """A student that decodes within one episode."""
 
     def __init__(self, student: TextStudent, decoder: Decoder, episode: EpisodeEncoder) -> None:
         self._student, self._decoder, self._episode = student, decoder, episode
@@ -286,7 +267,75 @@ def likely_next(ids: list[int]) -> list[int]:
 
 
 def _common(ours: list[int], theirs: list[int]) -> int:
-    """The number of tokens that two sequences share at their beginning."""
+    """The number of tokens that two sequences share from their start."""
     if theirs[: len(ours)] == ours:
         return len(ours)
     return next(place for place, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other)
+
+
+_BATCH = 64  # answers ranked side by side
+
+
+class Seq2SeqDecoder(Decoder):
+    """Decodes with an encoder-decoder student: its encoder reads the prompt, its decoder generates and ranks answers.
+
+    A prompt ends where the answer begins, as in training: a final `<act>` is the answer's first token. The last prompt
+    stays encoded.
+    """
+
+    def __init__(self, student: TextStudent) -> None:
+        super().__init__(student)
+        self._model = student.model.eval()
+        self._prompt: tuple[int, ...] = ()
+        self._encoded: Any = None
+
+    def prefers(self, prompt: Sequence[int], first: int, second: int) -> bool:
+        """See `Decoder.prefers`."""
+        logits = self._logits_after(prompt, [])
+        return bool(logits[first] >= logits[second])
+
+    def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
+        """See `Decoder.rank`."""
+        encoded, begun = self._encode(prompt)
+        found: list[float] = []
+        for start in range(0, len(answers), _BATCH):
+            rows = [[*begun, *answer] for answer in answers[start : start + _BATCH]]
+            width = max(map(len, rows))
+            padded = [row + [self._student.pad] * (width - len(row)) for row in rows]
+            logs = self._logits(encoded, [row[:-1] for row in padded]).log_softmax(-1)
+            of_tokens = logs.gather(-1, torch.tensor(padded, device=logs.device).unsqueeze(-1)).squeeze(-1)
+            found += [float(of_tokens[i, len(begun) : len(row)].sum()) for i, row in enumerate(rows)]
+        return max(range(len(answers)), key=found.__getitem__)
+
+    def _logits_after(self, prompt: Sequence[int], answer: Sequence[int], read_ahead: bool = False) -> Tensor:
+        encoded, begun = self._encode(prompt)
+        return self._logits(encoded, [[*begun, *answer]])[0, -1]
+
+    @torch.inference_mode()
+    def _encode(self, ids: Sequence[int]) -> tuple[Tensor, list[int]]:
+        """The encoded prompt (1, T, width), and the tokens with which the answer has begun."""
+        begun = [ids[-1]] if ids[-1] == self._student.mark[ACT] else []
+        prompt = tuple(ids[: len(ids) - len(begun)])
+        if prompt != self._prompt:
+            tokens = torch.tensor([prompt], device=self._model.device)
+            self._encoded = self._model.get_encoder()(input_ids=tokens, attention_mask=torch.ones_like(tokens))
+            self._prompt = prompt
+            self.tokens_read += len(prompt)
+        return self._encoded.last_hidden_state, begun
+
+    @torch.inference_mode()
+    def _logits(self, encoded: Tensor, rows: Sequence[Sequence[int]]) -> Tensor:
+        """Logits (rows, 1 + tokens, vocabulary) before each token of the rows and after the last."""
+        start = self._model.config.decoder_start_token_id
+        inputs = torch.tensor([[start, *row] for row in rows], device=encoded.device)
+        hidden = encoded.expand(len(rows), -1, -1)
+        self.tokens_read += inputs.numel()
+        mask = torch.ones(hidden.shape[:2], dtype=torch.long, device=encoded.device)
+        output = self._model(encoder_outputs=(hidden,), attention_mask=mask, decoder_input_ids=inputs)
+        logits: Tensor = output.logits.float()
+        return logits
+
+
+def decoder_for(student: TextStudent, others: Sequence[TextStudent] = ()) -> Decoder:
+    """The decoder of a student, or of an ensemble with others."""
+    return Seq2SeqDecoder(student) if student.model.config.is_encoder_decoder else CausalDecoder(student, others)

@@ -24,12 +24,7 @@ _UNLIMITED = 1 << 30  # tokens of a context
 
 @dataclass(frozen=True)
 class Example:
-    """One encoded demonstration.
-
-    Attributes:
-        task: Its task.
-        windows: Its episode, cut to the context; only tokens marked as targets are learnt.
-    """
+    """One encoded demonstration: its task, and its episode in windows cut to the context; only targets are learnt."""
 
     task: str
     windows: tuple[Window, ...]
@@ -143,14 +138,8 @@ def sft_rows(
 ) -> Iterator[dict[str, Any]]:
     """Rows of text for other trainers: each sub-goal, "done" and action as a student fed step by step reads it.
 
-    Args:
-        trajectories: Demonstrations.
-        annotations: Their sub-goals; a demonstration without any gives the flat baseline's rows.
-        form: `completion`: `prompt` and `completion`; `chat`: `messages` of a user and an assistant.
-        max_actions: Greatest number of actions of a demonstration.
-
-    Yields:
-        Rows that also have `task`, `variation`, `kind` (`goal`, `done` or `action`) and `prompt_version`.
+    A demonstration without annotation gives the flat baseline's rows. A row has `prompt` and `completion`, or
+    `messages`; and `task`, `variation`, `kind` (`goal`, `done` or `action`) and `prompt_version`.
     """
     for trajectory in trajectories:
         episode = EpisodeEncoder(lambda text: list(map(ord, text)), PromptConfig("step", context=_UNLIMITED))
@@ -196,10 +185,6 @@ def draw_pass(examples: Sequence[Example], generator: np.random.Generator) -> li
 
     A task's share falls with the square root of its mean tokens. With equal shares, two tasks of a hundred actions
     would have two fifths of all tokens; with equal tokens, a choice of two animals would be read hundreds of times.
-
-    Args:
-        examples: All examples.
-        generator: Source of randomness.
     """
     tasks: dict[str, list[int]] = {}
     for number, example in enumerate(examples):
@@ -219,10 +204,7 @@ def shuffled_batches(
 ) -> list[list[Window]]:
     """The batches of one pass, in random order; windows of similar length share a batch, so that little is padded.
 
-    Args:
-        examples: The examples of the pass.
-        token_budget: Greatest number of tokens in a batch, padding included; a single window may be longer.
-        generator: Source of randomness.
+    A batch has at most `token_budget` tokens, padding included; a single window may be longer.
     """
     windows = [window for example in examples for window in example.windows]
     lengths = np.array([len(window.ids) for window in windows])

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from wean.errors import UsageError
 from wean.lm.scoring import new_cache
-from wean.students.text.copying import CopyHead, has_copy_head, has_mixed_keys
+from wean.students.text.student import CopyHead, has_copy_head, has_mixed_keys
 
 _SPARE = 256  # positions after the context, for an answer that is generated or ranked
 
@@ -50,11 +50,7 @@ def incremental(model: Any, context: int) -> Incremental:
 
 
 class CachedModel:
-    """The model's own pass, with transformers' cache.
-
-    Args:
-        model: A causal model.
-    """
+    """The pass of any causal model, with transformers' cache."""
 
     def __init__(self, model: Any) -> None:
         self._model, self._cache = model, new_cache(model)
@@ -77,12 +73,7 @@ class CachedModel:
 
 
 class LeanLlama:
-    """The pass of a Llama in float32 on a CPU.
-
-    Args:
-        model: A `LlamaForCausalLM` without biases.
-        context: Number of tokens in the longest sequence.
-    """
+    """The pass of a `LlamaForCausalLM` without biases in float32 on a CPU, for at most `context` tokens."""
 
     def __init__(self, model: Any, context: int) -> None:
         config, inner = model.config, model.model
@@ -178,11 +169,7 @@ class LeanLlama:
 
 
 class Ensemble:
-    """Several models that read the same tokens; their probabilities are averaged (deep ensembles, 1612.01474).
-
-    Args:
-        models: The incremental pass of each model.
-    """
+    """Several models that read the same tokens; their probabilities are averaged (deep ensembles, 1612.01474)."""
 
     def __init__(self, models: Sequence[Incremental]) -> None:
         self._models = models

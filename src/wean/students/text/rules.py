@@ -4,7 +4,7 @@ Words: the student generates only words that it has read in the episode, or that
 
 Sub-goals:
 
-- A sub-goal is over when the student says so, when it has led to its destination, or after `goal_limit` actions. None
+- A sub-goal is over when the student ends it, when it has led to its destination, or after `goal_limit` actions. None
   is named twice in the same state, none leads to the current place, and none names one thing twice, names what is not
   in sight, brings what is carried already, or leads back to a place left with nothing done since but moving, if
   demonstrations never do so.
@@ -34,8 +34,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from wean.data.normalize import normalize
-from wean.students.text.rules.patterns import DemonstratedPatterns
-from wean.students.text.rules.scene import Scene, hidden, names_twice, things_of
+from wean.students.text.patterns import DemonstratedPatterns, Scene, hidden, names_twice, things_of
 
 StateKey = tuple[str, str, float]
 """What can be seen, what is carried, and the score."""
@@ -79,15 +78,9 @@ class Proposer(Protocol):
 
 
 class ActingRules:
-    """The rules at work in one episode.
+    """The rules at work in one episode, which begins in `state`.
 
-    Args:
-        patterns: What the student's demonstrations have in common.
-        proposer: The student in its episode.
-        description: The task in words.
-        state: The first state.
-        irrevocable: How actions begin that may spoil the task.
-        idle: Actions that only let time pass.
+    Actions that begin like one of `irrevocable` may spoil the task; those of `idle` only let time pass.
     """
 
     def __init__(

@@ -5,12 +5,11 @@ import pytest
 import torch
 
 from small_tasks import Corridor
-from wean.agents.policy import StudentPolicy, policy_of
+from wean.agents.policy import NoRepeat, StudentPolicy, policy_of
 from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
 from wean.students.action_values import TableValues
 from wean.students.config import StudentConfig
-from wean.students.no_repeat import NoRepeat
 from wean.students.student import DenseStudent
 from wean.tasks.vector import SerialTasks
 
