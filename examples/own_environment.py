@@ -8,7 +8,7 @@ import gymnasium as gym
 from wean.experiment.runner import Runner
 from wean.experiment.settings import resolve
 from wean.tasks import DescribedTask, Situation
-from wean.teachers.handwritten import write_answers
+from wean.teachers.teacher import write_answers
 
 GOAL = """You drive a taxi: fetch the passenger, then take them where they want to go. Each plan is one move of one
 block (south, north, east, west), or pick up, or drop off. Walls stand in some of the ways; you are not told where."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from wean.experiment.runner import Runner
 from wean.experiment.settings import resolve
 from wean.tasks.grid.words import stock_situation
-from wean.teachers.handwritten import write_answers
+from wean.teachers.teacher import write_answers
 
 TASK = "MiniGrid-MultiRoom-N2-S4-v0"  # any registered MiniGrid or BabyAI id
 MISSION = "traverse the rooms to get to the goal"

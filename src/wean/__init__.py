@@ -48,8 +48,7 @@ if TYPE_CHECKING:
     from wean.students.checking import check_student
     from wean.students.saving import make_student
     from wean.students.student import Student
-    from wean.tasks.checking import check_task
-    from wean.tasks.described import describe
+    from wean.tasks.contract import check_task, describe
     from wean.tasks.registration import make_task as make
     from wean.tasks.situation import Situation
     from wean.tasks.vector import SerialTasks

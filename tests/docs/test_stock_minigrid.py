@@ -15,8 +15,7 @@ from wean.llm import open_model
 from wean.tasks.grid.words import stock_situation
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
-from wean.teachers.handwritten import write_answers
-from wean.teachers.teacher import Teacher
+from wean.teachers.teacher import Teacher, write_answers
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "stock_minigrid.py"

@@ -25,7 +25,7 @@ from wean.students.text.decoder import Decoder, EpisodeDecoder, Generated
 from wean.students.text.rules import ActingRules, StateKey
 from wean.students.text.seq2seq_decoder import decoder_for
 from wean.students.text.student import TextStudent
-from wean.tasks.text_task import TextTask
+from wean.tasks.contract import TextTask
 
 SILENT = 40
 """Actions and answers in a row that cost no move; then an episode is given up."""

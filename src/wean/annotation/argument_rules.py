@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
-from wean.annotation.chunk_context import ChunkContext, Source, split_words
+from wean.annotation.features import ChunkContext, Source, split_words
 
 _TEXTS = ("description", "first", "last")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from wean.annotation.action_features import features_of
 from wean.annotation.annotator import Annotates, Outcome, QueryStats, Request
+from wean.annotation.features import features_of
 from wean.annotation.propagation import Propagator
 from wean.data.annotations import AnnotatedTrajectory, Annotation, AnnotationWriter
 from wean.data.trajectories import Key, Trajectory, by_task

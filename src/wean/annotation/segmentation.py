@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.annotation.action_features import ActionFeatures, FeatureSequence, features_of
+from wean.annotation.features import ActionFeatures, FeatureSequence, features_of
 from wean.data.annotations import AnnotatedTrajectory
 from wean.data.trajectories import Trajectory
 

@@ -20,8 +20,8 @@ from wean.data.annotations import Annotation, Chunk
 from wean.data.normalize import is_idle
 from wean.data.trajectories import Trajectory
 from wean.evaluation.oracle import TRIES, replayed
-from wean.tasks.scienceworld.env import ScienceWorld
-from wean.tasks.scienceworld.server import ServerLost
+from wean.tasks.scienceworld import ScienceWorld
+from wean.tasks.scienceworld_server import ServerLost
 
 _WALK, _TELEPORT = "go to ", "teleport to "
 _REPEATED = 3

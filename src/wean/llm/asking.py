@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from wean.errors import UsageError, WeanError
-from wean.llm.answers import Answer, Key, Sample, estimate_tokens, key_of
+from wean.llm.answers import FREE, Answer, Key, Price, Sample, estimate_tokens, key_of
 from wean.llm.ledger import Ledger
-from wean.llm.prices import FREE, Price
 
 Progress = Callable[[int, int], None]
 """Called with the number of answers so far and the number wanted."""

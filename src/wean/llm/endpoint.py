@@ -14,8 +14,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from wean.errors import UsageError, WeanError
-from wean.llm.answers import Answer, Question, Sample, estimate_tokens
-from wean.llm.prices import Price, find_price
+from wean.llm.answers import Answer, Price, Question, Sample, estimate_tokens, find_price
 from wean.llm.retry import Retrier, TransientError, explain_failure, scrub
 
 _OPENAI_URL = "https://api.openai.com/v1"

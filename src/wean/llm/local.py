@@ -15,8 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from wean.errors import UsageError
-from wean.llm.answers import Answer, Message, Question, Sample, estimate_tokens
-from wean.llm.prices import FREE, Price
+from wean.llm.answers import FREE, Answer, Message, Price, Question, Sample, estimate_tokens
 
 if TYPE_CHECKING:
     from wean.lm.model import LocalModel

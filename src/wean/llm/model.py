@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wean.errors import UsageError, WeanError
-from wean.llm.answers import Answer, Counts, Message, Question, Sample, key_of
+from wean.llm.answers import FREE, Answer, Counts, Message, Price, Question, Sample, key_of
 from wean.llm.asking import Backend, Budget, LiveAnswers, Progress
 from wean.llm.ledger import Ledger
 from wean.llm.local import LocalBackend, ScoreFunction, ScriptedBackend, import_function
-from wean.llm.prices import FREE, Price
-from wean.llm.recorded import RecordedAnswers, find_recorded
-from wean.llm.records import dump_line
+from wean.llm.records import RecordedAnswers, dump_line, find_recorded
 from wean.plugins import entry_points
 
 Normalisation = Literal["sum", "token", "word"]

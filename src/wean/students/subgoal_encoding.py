@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from wean.errors import UsageError
 from wean.students.config import Goal
 from wean.students.sentence_vectors import CachedEncoder
-from wean.tasks.grid.phrases import PARTS, WORDS, phrase_of
+from wean.tasks.grid.words import PARTS, WORDS, phrase_of
 
 _SIZE = 384  # numbers in a sentence vector
 

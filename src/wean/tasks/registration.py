@@ -44,13 +44,13 @@ class Listed:
 
 
 _ROOM, _KITCHEN, _LAKE = (
-    "wean.tasks.grid.room:Room",
-    "wean.tasks.kitchen.env:Kitchen",
+    "wean.tasks.grid.env:Room",
+    "wean.tasks.kitchen:Kitchen",
     "wean.tasks.frozen_lake:FrozenLake",
 )
-_STOCK = "wean.tasks.grid.stock:make_stock"
+_STOCK = "wean.tasks.grid.env:make_stock"
 _STOCK_IDS = ("MiniGrid-", "BabyAI-")
-_TEXTWORLD = "wean.tasks.textworld.env:TextWorld"
+_TEXTWORLD = "wean.tasks.textworld:TextWorld"
 _ANYWHERE = {"random": True, "sight": None}
 
 TASKS: Mapping[str, Listed] = {
@@ -114,10 +114,10 @@ TASKS: Mapping[str, Listed] = {
         "textworld",
     ),
     "ScienceWorld": Listed(
-        "wean.tasks.scienceworld.env:ScienceWorld",
+        "wean.tasks.scienceworld:ScienceWorld",
         "30 experiments in a house of words; task=boil and others",
         package="scienceworld",
-        episodes="wean.tasks.scienceworld.variations:episodes",
+        episodes="wean.tasks.scienceworld:episodes",
         paths_only=True,
     ),
 }
@@ -241,14 +241,14 @@ def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
     Returns:
         The environment. One that limits its own time comes as its maker made it (Gymnasium's wrapper around it costs
         as much as a step); wrappers that hold words or a time limit are kept. A stock MiniGrid or BabyAI environment
-        becomes a task with a remembered map, words and skills (`wean.tasks.grid.stock.StockGrid`).
+        becomes a task with a remembered map, words and skills (`wean.tasks.grid.env.StockGrid`).
 
     Raises:
         UsageError: If there is no such task, or the package that adds it fails.
     """
     registered = task_id(name)
     if registered.startswith(_STOCK_IDS):
-        from wean.tasks.grid.stock import make_stock
+        from wean.tasks.grid.env import make_stock
 
         return make_stock(registered, **kwargs)
     env = gym.make(registered, disable_env_checker=True, **kwargs)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.errors import UsageError, WeanError
+from wean.tasks.contract import TextTask, text_task
 from wean.tasks.situation import Situation
-from wean.tasks.text_task import TextTask, text_task
 
 MakeTask = Callable[[], gym.Env[Any, Any]]
 Plan = Sequence[str]

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from wean.errors import UsageError, WeanError
 from wean.processes import start
+from wean.tasks.contract import TextTask
 from wean.tasks.situation import Situation
-from wean.tasks.text_task import TextTask
 from wean.tasks.vector import MakeTask, Options, Plan, SerialTasks, Steps
 
 

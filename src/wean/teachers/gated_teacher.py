@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
-from wean.teachers.config import AdviceConfig
-from wean.teachers.elicitation import Advice
+from wean.teachers.elicitation import Advice, AdviceConfig
 from wean.teachers.teacher import Guidance, Teacher
 
 

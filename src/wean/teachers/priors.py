@@ -14,10 +14,15 @@ from wean.errors import UsageError
 from wean.llm.model import LanguageModel
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
-from wean.teachers.config import PriorConfig
-from wean.teachers.elicitation import Proposals, sampled_choices, scaled, scored_choices, verbalized_choices
-from wean.teachers.handwritten import place_of
-from wean.teachers.teacher import AnswerMemory, Ask, Guidance, Written, source_of
+from wean.teachers.elicitation import (
+    PriorConfig,
+    Proposals,
+    sampled_choices,
+    scaled,
+    scored_choices,
+    verbalized_choices,
+)
+from wean.teachers.teacher import AnswerMemory, Ask, Guidance, Written, place_of, source_of
 
 _PATIENCE = 20  # situations without a single proposal, after which a model is given up
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.errors import UsageError
-from wean.tasks.grid.phrases import PARTS, numbers_of, thing_of
+from wean.tasks.grid.words import PARTS, numbers_of, thing_of
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Options, SerialTasks, Steps, TaskView
 from wean.teachers.ask_or_act import QueryStats
@@ -40,7 +40,7 @@ class SubgoalTasks(TaskView):
     Observation: the remembered map with a fifth channel, uint8 (W, H, 5). Shown by `position`, the channel is 1 where
     the agent has seen things of the sub-goal's name and 0 elsewhere (everywhere for "explore", and for a thing that it
     holds). Shown by `words`, its first four cells in order (x, then y) hold the numbers of the sub-goal's words, see
-    `wean.tasks.grid.phrases`. All zeros: there is no sub-goal.
+    `wean.tasks.grid.words`. All zeros: there is no sub-goal.
 
     Args:
         tasks: The tasks.

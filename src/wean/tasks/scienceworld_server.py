@@ -20,7 +20,9 @@ from typing import IO, Any
 
 from wean.errors import UsageError, WeanError
 from wean.extras import require
-from wean.tasks.scienceworld.variations import VERSION
+
+VERSION = "1.2.3"
+"""The release of ScienceWorld that wean plays."""
 
 HEAP = 256  # MiB; about 25 are in use
 FLAGS = (

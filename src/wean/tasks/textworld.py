@@ -15,7 +15,7 @@ from gymnasium import spaces
 from wean.errors import UsageError
 from wean.tasks.situation import LazySituation, Situation
 from wean.tasks.splits import Split, split_of_seed
-from wean.tasks.textworld.games import GAMES, LONGEST, Machine, Progress, family, game_file, load_rules
+from wean.tasks.textworld_games import GAMES, LONGEST, Machine, Progress, family, game_file, load_rules
 
 _GOALS = {
     "cooking": """\

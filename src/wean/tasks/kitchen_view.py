@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.tasks.kitchen.macros import Macro
-from wean.tasks.kitchen.world import HAND, IN_BOWL, SIZE, Cell, Recipe, World, access, distance
+from wean.tasks.kitchen_world import HAND, IN_BOWL, SIZE, Cell, Macro, Recipe, World, access, distance
 
 TILE = 32  # pixels of a picture's cell
 
