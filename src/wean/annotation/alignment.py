@@ -186,15 +186,11 @@ class Alignment:
 
 
 def align(claims: Sequence[Claim], actions: Sequence[str]) -> Alignment:
-    """Aligns claimed sub-goals with actions.
+    """Aligns claimed sub-goals with the actions of a demonstration.
 
-    Claims that name numbers are put in order; an action that two claim stays with the first; numbers behind the end
-    are cut off. Claims that name actions are aligned by edit distance: skipped actions become gaps, invented ones are
+    Claims that name numbers are put in order; an action that two claim stays with the first; numbers behind the end are
+    cut off. Claims that name actions are aligned by edit distance: skipped actions become gaps, invented ones are
     dropped. Claims that name counts hold only if these sum up. A claim without an action is dropped.
-
-    Args:
-        claims: In the order of the answer.
-        actions: Of the demonstration.
     """
     alignment = Alignment([None] * len(actions), [claim.subgoal for claim in claims])
     if any(claim.actions is not None for claim in claims):
@@ -210,15 +206,7 @@ def align(claims: Sequence[Claim], actions: Sequence[str]) -> Alignment:
 
 
 def edit_alignment(given: Sequence[str], claimed: Sequence[str]) -> list[tuple[int, int]]:
-    """Pairs of equal elements under the smallest number of insertions and deletions.
-
-    Args:
-        given: The true sequence.
-        claimed: The sequence that is held against it.
-
-    Returns:
-        (index in given, index in claimed), both rising.
-    """
+    """Pairs (index in given, index in claimed) of equal elements under the fewest edits; both rise."""
     rows, columns = len(given), len(claimed)
     distance = [[0] * (columns + 1) for _ in range(rows + 1)]
     for row in range(rows, -1, -1):

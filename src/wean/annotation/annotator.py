@@ -50,10 +50,10 @@ class Outcome(NamedTuple):
     """The result for one demonstration.
 
     Attributes:
-        annotation: Its sub-goals; None where there was no answer, or none that holds.
-        questions: How many questions were asked about it.
-        faults: What had to be put right, by kind.
-        answers: The model's answers as they are, for people to read.
+        annotation: Its sub-goals; None without an answer, or without one that holds.
+        questions: Number of questions.
+        faults: Repairs by kind.
+        answers: The model's raw answers.
     """
 
     annotation: Annotation | None
@@ -114,11 +114,8 @@ class Annotates(Protocol):
 class Annotator:
     """Asks a language model, at most twice about a demonstration.
 
-    The first question is about the whole demonstration. Where its answer leaves two or more actions in a row without
-    a sub-goal, a second one is about these. An annotation that is incomplete even then is refused.
-
-    Args:
-        model: Any language model of `wean.llm`.
+    Where the first answer leaves two or more actions in a row without a sub-goal, a second question is about these. An
+    annotation that is incomplete even then is refused.
     """
 
     def __init__(self, model: LanguageModel) -> None:
@@ -126,11 +123,7 @@ class Annotator:
         self._model = model
 
     def annotate(self, requests: Sequence[Request], most: int | None = None) -> list[Outcome]:
-        """Asks about demonstrations, in one batch for first and one for second questions.
-
-        Args:
-            requests: The demonstrations.
-            most: Most questions, at least one for each; None for no limit.
+        """Asks about demonstrations, in one batch for first and one for second questions; see `Annotates.annotate`.
 
         Raises:
             WeanError: The model failed, or its budget is used up.
@@ -213,15 +206,7 @@ class RecordedAnnotator:
 
 
 def annotation_question(trajectory: Trajectory, example: AnnotatedTrajectory | None = None) -> list[Message]:
-    """The question about one demonstration.
-
-    Args:
-        trajectory: What is to be split.
-        example: An annotated demonstration, shown as if the model had answered it before.
-
-    Returns:
-        A chat that ends with the user's question.
-    """
+    """The question about a demonstration: a chat, with an annotated example as an earlier answer."""
     messages: list[Message] = [{"role": "system", "content": _SYSTEM}]
     if example is not None:
         shown, annotation = example
@@ -232,16 +217,7 @@ def annotation_question(trajectory: Trajectory, example: AnnotatedTrajectory | N
 
 
 def rest_question(messages: Sequence[Message], answer: str, gaps: Sequence[tuple[int, int]]) -> list[Message]:
-    """The second question, about the actions to which an answer gave no sub-goal.
-
-    Args:
-        messages: The first question.
-        answer: Its answer.
-        gaps: (first, end) of each run of actions without a sub-goal, counted from 0.
-
-    Returns:
-        A chat that ends with the second question.
-    """
+    """The second question, about the gaps, (first, end) from 0, that the first answer left."""
     ranges = ", ".join(f"{first + 1}-{end}" for first, end in gaps)
     rest: Message = {"role": "user", "content": _REST.format(ranges=ranges)}
     return [*messages, {"role": "assistant", "content": answer}, rest]

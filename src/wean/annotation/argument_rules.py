@@ -110,7 +110,7 @@ class Turned:
 
 @dataclass(frozen=True)
 class Inside:
-    """What stands between the given beginning and end of a text."""
+    """The text between a given prefix and suffix."""
 
     beginning: str
     end: str
@@ -145,14 +145,7 @@ _WHOLE = Whole()
 
 
 class ArgumentRule(NamedTuple):
-    """How an argument is derived.
-
-    Attributes:
-        text: Where a text comes from.
-        part: Which part of it is taken.
-        before: What is put before it.
-        behind: What is put behind it.
-    """
+    """A rule for an argument: a text, the part of it that is taken, and words put before and behind it."""
 
     text: Found | Between | Constant
     part: Whole | Turned | Inside | Words = _WHOLE
@@ -177,10 +170,7 @@ class ArgumentRule(NamedTuple):
 def rules_for(context: ChunkContext, argument: str, turning: frozenset[str]) -> Iterator[ArgumentRule]:
     """All rules that derive a known argument in its context; some come twice.
 
-    Args:
-        context: The annotated chunk.
-        argument: What is to be derived.
-        turning: First words that are put behind what follows them (`turning_words`).
+    `turning` are first words that are put behind what follows them (`turning_words`).
     """
     turned = Turned(turning)
     for source, text in context.texts.items():

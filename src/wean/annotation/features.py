@@ -168,14 +168,14 @@ _LONGEST = 6  # words of a text that is cut out between other words
 
 @dataclass(frozen=True, eq=False)
 class ChunkContext:
-    """A chunk and what surrounds it.
+    """A chunk and its surroundings.
 
     Attributes:
         trajectory: The demonstration.
         first: Its first action, from 0.
         end: One past its last action.
-        number: Which of the demonstration's chunks it is.
-        subgoals: The sub-goals of all its chunks; of those that are not bound yet, the verb alone.
+        number: Its number among the demonstration's chunks.
+        subgoals: The sub-goals of all chunks; only the verb of those not bound yet.
     """
 
     trajectory: Trajectory

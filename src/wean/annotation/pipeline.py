@@ -69,11 +69,7 @@ class Pipeline:
     progress: Progress | None = None
 
     def run(self, trajectories: Sequence[Trajectory], known: Mapping[Key, Annotation]) -> Result:
-        """Annotates demonstrations.
-
-        Args:
-            trajectories: All of them.
-            known: Annotations that are there already; propagated ones are made anew, all others stay.
+        """Annotates demonstrations; propagated annotations among the known ones are made anew, all others stay.
 
         Raises:
             WeanError: The model failed, its budget is used up, or the file cannot be written; what was answered is
@@ -223,15 +219,10 @@ def _why(outcome: Outcome) -> str:
 
 
 def select_diverse(trajectories: Sequence[Trajectory], selected: Sequence[Trajectory], count: int) -> list[Trajectory]:
-    """Selects demonstrations of one task, so that the others are like one of them.
+    """Selects up to `count` demonstrations of one task that, with those `selected` before, are like the others.
 
-    The first is the one that is most like all (the medoid); every further one is that whose nearest selected one is
-    farthest away (farthest-first traversal; Gonzalez 1985). Of equals the earlier is taken.
-
-    Args:
-        trajectories: Of one task, none of which is selected yet.
-        selected: Those that are annotated already.
-        count: How many to select, at most.
+    The first is the medoid; every further one is that whose nearest selected one is farthest away (farthest-first
+    traversal; Gonzalez 1985). Of equals the earlier is taken.
     """
     if count >= len(trajectories):
         return list(trajectories)

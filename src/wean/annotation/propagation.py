@@ -146,24 +146,14 @@ Voter = tuple[ChunkContext, float]
 
 
 class Bound(NamedTuple):
-    """A sub-goal for a chunk.
-
-    Attributes:
-        subgoal: Verb and arguments.
-        lead: By how much, in shares of votes, the closest argument is ahead of another text; at most 2.
-    """
+    """A chunk's sub-goal, and by how many shares of votes its closest argument leads; at most 2."""
 
     subgoal: SubGoal
     lead: float
 
 
 class Binder:
-    """Binds the arguments of one task's sub-goals.
-
-    Args:
-        own: Annotated demonstrations of the task.
-        foreign: Annotated demonstrations of other tasks.
-    """
+    """Binds the arguments of one task's sub-goals."""
 
     def __init__(self, own: Iterable[AnnotatedTrajectory], foreign: Iterable[AnnotatedTrajectory] = ()) -> None:
         self._own = _by_verb(own)
@@ -177,12 +167,7 @@ class Binder:
         self._best_list = cache(self._find_best_list)
 
     def bind(self, context: ChunkContext, reference: ChunkContext) -> Bound:
-        """The sub-goal of a chunk.
-
-        Args:
-            context: The chunk; its own entry among the sub-goals may be the verb alone.
-            reference: The annotated chunk that it is like.
-        """
+        """The sub-goal of a chunk whose verb is known, by the annotated chunk `reference` that it is like."""
         known, lead = len(reference.arguments), 2.0
         tail: tuple[str, ...] = ()
         listed = self._best_list(reference.verb, context.frames)

@@ -31,8 +31,7 @@ class Message(TypedDict):
 class Question:
     """Everything that decides an answer, except the sample number.
 
-    Two questions are equal exactly when their digests are. Where the model was reached (path, host, port) is not
-    part of a question.
+    Two questions are equal exactly when their digests are. Path, host and port of the model are not part of a question.
 
     Attributes:
         kind: "generate" or "score".
@@ -184,12 +183,9 @@ _SNAPSHOT = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8})$")
 
 @dataclass(frozen=True)
 class Price:
-    """Dollars per million tokens.
+    """Dollars per million tokens read (`input`), written (`output`) and read from the vendor's prompt cache.
 
-    Attributes:
-        input: For a token read.
-        output: For a token written (reasoning tokens included).
-        cached_input: For a token read from the vendor's prompt cache; None means as `input`.
+    `cached_input` is `input` unless given; reasoning tokens count as written.
     """
 
     input: float

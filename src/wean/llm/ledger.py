@@ -125,13 +125,10 @@ class Ledger:
             )
 
     def commit(self, samples: Sequence[Sample], answers: Sequence[Answer]) -> dict[Key, Answer]:
-        """Stores answers in one transaction and ends their claims.
+        """Stores answers in one transaction and ends their claims; returns the answers as stored, marked as asked live.
 
-        An answer that is already there stays: the first one counts. Where the file cannot take the answers (disk full,
-        damaged) they are written to a JSONL file beside it or in the temporary folder, since they were paid for.
-
-        Returns:
-            The answers as stored, marked as asked live.
+        An answer that is already there stays. Where the file cannot take the answers (disk full, damaged) they are
+        written to a JSONL file beside it or in the temporary folder, since they were paid for.
 
         Raises:
             LedgerError: The file could not take them; the line names the JSONL file that has them.

@@ -25,13 +25,7 @@ ScoreFunction = Callable[[list[Message], list[str]], Sequence[float]]
 
 
 class LocalBackend:
-    """Generates and scores with a local transformers model, loaded when first needed.
-
-    Args:
-        name: A directory, hub id, GGUF file, or the short name of a fetched model.
-        batch_size: Questions given to the model at once.
-        options: What `wean.lm.model.load_model` takes.
-    """
+    """Generates and scores with a local transformers model, loaded when first needed."""
 
     concurrency = 1
     can_score = True
@@ -185,10 +179,9 @@ def import_function(path: str) -> Callable[..., str]:
 
 
 def _calls(samples: Sequence[Sample]) -> list[list[list[int]]]:
-    """Which samples one call of the model can answer.
+    """For each call of the model its questions, and for each question the positions of its samples.
 
-    Returns:
-        For each call its questions, and for each question the positions of its samples, equally many.
+    All questions of a call have equally many samples.
     """
     by_question: dict[object, list[int]] = {}
     for position, (question, number) in enumerate(samples):

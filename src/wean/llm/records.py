@@ -53,7 +53,7 @@ def answer_record(sample: Sample, answer: Answer, recorded: float | None = None)
 
 
 def parse_question(record: Mapping[str, Any], model: str | None = None) -> Question:
-    """The question of a line; `model` takes the place of the line's, and missing `parameters` are none.
+    """The question of a line; `model` replaces the line's.
 
     Raises:
         UsageError: Something is missing or has the wrong type.
@@ -84,7 +84,7 @@ def parse_answer(record: Mapping[str, Any], question: Question | None = None) ->
     The answer to a `question` of kind "score" must have one number for each candidate.
 
     Raises:
-        UsageError: The answer is not a text, a number or date is none, or scores are missing.
+        UsageError: The answer is no text, a number or date is wrong, or scores are missing.
     """
     text = record.get("answer")
     if not isinstance(text, str):
@@ -170,8 +170,8 @@ class RecordedAnswers:
     """The answers of a JSONL file, found by the messages of a question.
 
     Several rows with the same messages are samples 0, 1, ... in their order, unless they carry a `sample` number.
-    Sampling parameters are not compared: a recorded model has one way to answer. Rows of kind "score" are found by
-    their candidates and normalisation too. Rows whose answer is null are skipped.
+    Sampling parameters are not compared. Rows of kind "score" are found by their candidates and normalisation too. Rows
+    whose answer is null are skipped.
 
     Args:
         path: The file.

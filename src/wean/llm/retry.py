@@ -74,7 +74,7 @@ class Retrier:
         attempts: Tries in all.
         base_seconds: Pause after the first failure; doubles each time.
         longest_pause: Upper end of a pause that we choose.
-        longest_asked: Longest Retry-After that is waited for; a longer one is an error with that number.
+        longest_asked: Longest Retry-After that is waited for; a longer one is an error.
         requests_per_minute: Limit of `Pacer`; None for none.
     """
 
@@ -175,15 +175,7 @@ def scrub(text: str, key: str) -> str:
 def explain_failure(
     error: Exception, where: str, model: str, key: str, served_models: Callable[[], list[str]]
 ) -> TransientError | WeanError:
-    """Turns an exception of the `openai` SDK into one to retry or one to show.
-
-    Args:
-        error: The exception.
-        where: Host and port, for the line.
-        model: The model that was asked for.
-        key: The key, which must not appear anywhere.
-        served_models: Returns the models that the server has; called when ours is not among them.
-    """
+    """Turns an exception of the `openai` SDK into one to retry or one to show."""
     import openai
 
     if isinstance(error, openai.APITimeoutError):

@@ -53,13 +53,11 @@ _SUMMED = ("questions", "answers", "prompt_tokens", "completion_tokens", "second
 
 
 def ledger_stats(ledger: Ledger) -> dict[str, Any]:
-    """Sums a ledger up; it may be in use.
+    """Statistics of a ledger (schema "wean-ledger/1"): totals, and the same for each model and kind of call.
 
-    Returns:
-        An object of schema "wean-ledger/1" for JSON: totals, and under `models` the same numbers for each model and
-        kind of call. `known_cost_usd` counts the answers whose price is known; `cost_usd` is None as soon as one is
-        not. `bytes` includes the log that is not yet merged. More than one name under `served` hints at a model that
-        moved. Dates are in ISO 8601.
+    `known_cost_usd` counts the answers whose price is known; `cost_usd` is None as soon as one is not. `bytes` includes
+    the log that is not yet merged. More than one name under `served` hints at a model that moved. Dates are in ISO
+    8601.
     """
     with ledger.database.read() as connection:
         cursor = connection.execute(_STATS)

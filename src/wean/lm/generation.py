@@ -83,7 +83,7 @@ def generate_ids(
     pad_id: int,
     limit: int | None,
 ) -> list[list[list[int]]]:
-    """Answers each prompt n times.
+    """Answers each prompt n times: for each n lists of tokens, the ending token included where one was written.
 
     Args:
         model: Causal or encoder-decoder model of transformers, in evaluation mode.
@@ -93,9 +93,6 @@ def generate_ids(
         stop_ids: Tokens that end an answer.
         pad_id: Any token; it fills shorter prompts up and is masked.
         limit: Longest sequence of a causal model, prompt and answer together; None for no limit.
-
-    Returns:
-        For each prompt n lists of tokens, the ending token included where one was written.
     """
     answers: list[list[list[int]]] = [[] for _ in prompts]
     # A fresh seed is drawn once per call, so that the batches of one call do not depend on how they were cut.
@@ -117,16 +114,9 @@ def generate_ids(
 
 
 def pick(logits: torch.Tensor, draws: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
-    """Chooses a token for each row from its logits and one uniform number.
+    """Chooses a token (rows,) int64 for each row of logits (rows, vocabulary) by uniform numbers (rows,) in [0, 1).
 
-    Args:
-        logits: (rows, vocabulary), any float type.
-        draws: (rows,) float64 in [0, 1).
-        temperature: 0 takes the largest logit.
-        top_p: Probability that the kept tokens must have together.
-
-    Returns:
-        (rows,) int64.
+    Temperature 0 takes the largest logit; `top_p` is the probability that the kept tokens have together.
     """
     if temperature <= 0:
         return logits.argmax(dim=-1)

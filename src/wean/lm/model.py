@@ -282,11 +282,7 @@ class SentenceEncoder:
         self._lock = threading.Lock()
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Encodes sentences or short paragraphs; an empty one is allowed.
-
-        Returns:
-            (N, size) float32 in the order of the texts. Rows have length 1 where the model is specified so (`minilm`
-            is): a dot product is then the cosine.
+        """Vectors (N, size) float32 of texts, of length 1 where the model is specified so (`minilm` is).
 
         Raises:
             UsageError: `texts` is a single string.

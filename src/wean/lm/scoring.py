@@ -58,12 +58,7 @@ class Scorer:
         candidates: Sequence[Sequence[str]],
         normalisation: Normalisation = "sum",
     ) -> list[list[float]]:
-        """One number for every answer of every question; see `LocalModel.score_batch`.
-
-        Args:
-            questions: Prompts and answers as tokens.
-            candidates: The texts of the answers, for `word`.
-            normalisation: What the log-probabilities are divided by.
+        """One number for every answer of every question; `candidates` are their texts, see `LocalModel.score_batch`.
 
         Raises:
             UsageError: Unknown normalisation.
@@ -190,12 +185,9 @@ def takes_tree_masks(model: Any) -> bool:
 def score_rows(model: Any, question: Question) -> tuple[list[float], int]:
     """Scores the answers of one question with a copied cache: every answer is a row behind a copy of the prompt's.
 
-    Answers are padded on the right: padding stands behind the last token of its row, where a causal model cannot see
-    it, and is never counted. An answer that another one begins with shares its row.
-
-    Returns:
-        The log-probability of each answer, and how many tokens went through the model (padding included, an
-        encoder's not).
+    Answers are padded on the right, behind the last token of their row, which a causal model cannot see. An answer that
+    is a prefix of another one shares its row. Returns the log-probability of each answer, and how many tokens went
+    through the model (padding included, an encoder's not).
     """
     trie = TokenTrie()
     paths = [trie.insert(answer) for answer in question.answers]
@@ -272,13 +264,7 @@ class _EncoderReader:
 
 
 def log_probability(logits: torch.Tensor, rows: Sequence[int], tokens: Sequence[int]) -> list[float]:
-    """Log-probability of some tokens, in natural logarithms.
-
-    Args:
-        logits: (n, vocabulary), any float type; computed in float32 or better.
-        rows: For each token the row of the logits that predicts it.
-        tokens: The tokens.
-    """
+    """Natural log-probability of tokens, each predicted by a row of the logits (n, vocabulary); float32 or better."""
     if not len(rows):
         return []
     index, token = (torch.as_tensor(values, device=logits.device) for values in (rows, tokens))

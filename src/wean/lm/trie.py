@@ -21,21 +21,14 @@ ROOT = -1
 
 @dataclass(frozen=True)
 class Step:
-    """One forward pass: some nodes behind a path that is already in the cache.
-
-    Attributes:
-        past: Tokens of the cache to keep, the path from the root to the parent of the topmost nodes.
-        nodes: Nodes to run, parents before children.
-    """
+    """One forward pass: `nodes`, parents before children, behind the first `past` tokens of the cache."""
 
     past: int
     nodes: list[int]
 
 
 class TokenTrie:
-    """Token sequences with shared beginnings, node by node.
-
-    Nodes are numbered in the order of insertion, so a parent has a smaller number than its children.
+    """Token sequences with shared prefixes, node by node, numbered in the order of insertion (parents before children).
 
     Attributes:
         tokens: Token of each node.
@@ -78,7 +71,7 @@ class TokenTrie:
         return [node for node in nodes if self.children[node]]
 
     def path(self, node: int) -> list[int]:
-        """Nodes from the beginning of a sequence to `node`, both included."""
+        """Nodes from the start of a sequence to `node`, both included."""
         nodes = []
         while node != ROOT:
             nodes.append(node)
@@ -119,11 +112,7 @@ class TokenTrie:
             waiting.extend((group, past) for group in reversed(_pack(tops, weights, budget)))
 
     def ancestors(self, nodes: Sequence[int]) -> NDArray[np.bool_]:
-        """Which node of one step may attend to which: itself and what stands before it in its sequence.
-
-        Returns:
-            (nodes, nodes) bool, true where the row's node may attend to the column's.
-        """
+        """(nodes, nodes) bool, true where the row's node may attend to the column's: itself and what precedes it."""
         place = {node: row for row, node in enumerate(nodes)}
         mask = np.zeros((len(nodes), len(nodes)), dtype=np.bool_)
         for row, node in enumerate(nodes):

@@ -16,19 +16,19 @@ from wean.tasks.splits import FINAL_SEED
 
 @runtime_checkable
 class TextTask(Protocol):
-    """A Gymnasium environment whose actions are texts, with what an agent in words needs to know of it.
+    """A Gymnasium environment whose actions are texts.
 
     `step` takes any text, and `situation().choices` are the texts that are admissible now. Its `info` has `moves`, the
-    moves counted so far, and where the observation is more than the answer to the action, that answer as `feedback`.
+    moves counted so far, and `feedback`, the answer to the action, where the observation is more than that.
 
     Attributes:
         description: The task of this episode in words; empty before the first reset.
-        score: Points so far, from 0 to 100; below 0 for a task that was failed and counts so.
+        score: Points so far, from 0 to 100; below 0 where a failed task is scored so.
         max_moves: Moves after which an episode is truncated; None for no limit.
-        irrevocable: Beginnings of actions that cannot be undone and may fail the task.
-        idle: Actions that change nothing but the time.
-        refusal_is_free: Whether a text that is no action costs no move, so that texts can be tried.
-        refusals: Beginnings of the answers to a text that is no action.
+        irrevocable: Prefixes of actions that cannot be undone and may fail the task.
+        idle: Actions that only let time pass.
+        refusal_is_free: Whether a text that is no action costs no move.
+        refusals: Prefixes of the answers to a text that is no action.
         meanings: What each admissible action stands for while the task asks which of several things was meant, e.g.
             `{"0": "pick up metal pot", "1": "pick up glass cup"}`; empty otherwise.
     """
@@ -52,7 +52,7 @@ class TextTask(Protocol):
         """What is carried; costs no move."""
 
     def situation(self) -> Situation:
-        """This moment in words; its `choices` are the admissible actions."""
+        """The situation; its `choices` are the admissible actions."""
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """See `gymnasium.Env.reset`."""
@@ -65,10 +65,10 @@ class TextTask(Protocol):
 
 
 def text_task(env: gym.Env[Any, Any]) -> TextTask:
-    """The environment as a task that is played in words.
+    """The environment as a `TextTask`.
 
     Raises:
-        UsageError: If it is none, or does not keep the contract; the message names what is missing.
+        UsageError: If it is none; the message names what is missing.
     """
     if isinstance(env, TextTask):
         return env
@@ -88,14 +88,10 @@ Describe = Callable[[gym.Env[Any, Any]], Situation]
 
 
 class DescribedTask(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
-    """A Gymnasium environment in words: `situation()` calls the user's function, and only when it is read.
+    """A Gymnasium environment whose `situation()` calls a function, only when it is read.
 
-    The situation's `choices` name the actions 0, 1, 2, ... of a `Discrete` action space in order, so that the first
-    item of a plan becomes an action number by its place in that list.
-
-    Args:
-        env: The environment, with a `Discrete` action space.
-        describe: Maps the environment to a `Situation`, e.g. `Situation(goal, text, choices)`.
+    The situation's `choices` name the actions 0, 1, 2, ... of a `Discrete` action space in order; the first item of a
+    plan becomes an action number by its place in that list.
 
     Raises:
         UsageError: If the action space is not `Discrete`.
@@ -111,7 +107,7 @@ class DescribedTask(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
         self._actions = int(env.action_space.n)
 
     def situation(self) -> Situation:
-        """The present moment in words."""
+        """The current situation."""
         return self._describe(self.env)
 
     def first_action(self, plan: Sequence[str]) -> int | None:
@@ -140,7 +136,7 @@ def describe(env: gym.Env[Any, Any], words: Describe) -> DescribedTask:
 
     Args:
         env: The environment.
-        words: Says in words what is going on in it; the situation's `choices` name the actions 0, 1, 2, ... in order.
+        words: Maps it to a `Situation`, whose `choices` name the actions 0, 1, 2, ... in order.
 
     Raises:
         UsageError: If the action space is not `Discrete`.
@@ -153,18 +149,15 @@ _NONSENSE = "no such action as this"
 
 
 def check_task(env: gym.Env[Any, Any]) -> None:
-    """Checks an environment: Gymnasium's contract, its words, its actions in words, and that a seed decides it all.
+    """Checks an environment: Gymnasium's contract, its words, its actions in words, and that a seed decides everything.
 
-    Gymnasium's own warnings are passed on. The environment is left somewhere in an episode.
+    Gymnasium's own warnings are passed on. The environment is left within an episode.
 
     Example:
         >>> check_task(wean.make("FrozenLake4x4"))
 
-    Args:
-        env: The environment; of numbered actions (`Discrete`), or played in words (`Text`).
-
     Raises:
-        UsageError: If something is missing or wrong; the message names the first such thing in one line.
+        UsageError: The first thing that is missing or wrong, in one line.
     """
     _check_gymnasium(env)
     env.reset(seed=0)
@@ -184,7 +177,7 @@ def _fail(what: str) -> None:
 
 
 def _method(env: gym.Env[Any, Any], name: str, remedy: str) -> Callable[..., Any]:
-    """A method of the environment or of the wrapper that has it."""
+    """A method of the environment or of one of its wrappers."""
     try:
         method: Callable[..., Any] = env.get_wrapper_attr(name)
     except AttributeError:
@@ -238,7 +231,7 @@ def _check_numbered(env: gym.Env[Any, Any], situation: Situation, actions: int) 
 
 
 def _check_seed(env: gym.Env[Any, Any], seed: int) -> None:
-    """Plays the same random actions twice after the same reset; everything must be the same."""
+    """Checks that the same random actions after the same reset give the same episode."""
     first, second = _played(env, seed), _played(env, seed)
     for step, (one, other) in enumerate(zip(first, second, strict=False)):
         for name in one:

@@ -37,18 +37,17 @@ class Kitchen(gym.Env[NDArray[np.float32], Any]):
 
     Observation: a float32 vector in [0, 1], see `wean.tasks.kitchen_view.observe`.
 
-    Actions are macro-actions: each walks to a thing and uses it, which takes 1 to 10 primitive steps. A number means
-    the same macro-action throughout, so that a student of numbers can learn: get each food, get the bowl, go to each
-    board, deliver, chop. `step` takes a number or, as other text tasks do, the action's text: one of the situation's
-    `choices`, which name what each macro-action would mean here, in the order of the numbers.
+    Actions are macro-actions: each walks to a thing and uses it, in 1 to 10 primitive steps. Their numbers are fixed:
+    get each food, get the bowl, go to each board, deliver, chop. `step` takes a number, or one of the situation's
+    `choices`, which name the macro-actions in the order of the numbers.
 
     Reward of a macro-action: the sum of its primitive rewards, the i-th weighted with 0.99^i. A primitive step gives
-    -0.001, an ingredient becoming chopped +0.2, the right dish +1, which terminates; serving anything else -0.1, and
-    it comes back unchopped. `horizon` primitive steps truncate, in the midst of a macro-action if need be.
+    -0.001, an ingredient becoming chopped +0.2, the right dish +1, which terminates; serving anything else -0.1, and it
+    comes back unchopped. `horizon` primitive steps truncate, within a macro-action if need be.
 
-    Success is the right dish served: `info["is_success"]`, and the only way to terminate. The return is no measure
-    of it: food that is chopped and served by mistake can be chopped again, over and over, for 0.1 each time.
-    `info["primitive_steps"]` are those of this macro-action.
+    Success is the right dish served, `info["is_success"]`. The return is no measure of it: food that is chopped and
+    served by mistake can be chopped again for 0.1 each time. `info["primitive_steps"]` counts the steps of this
+    macro-action.
 
     Args:
         recipe: `tomato` (one board), `tomato-lettuce` (two boards, and an onion that only distracts), or
@@ -107,9 +106,6 @@ class Kitchen(gym.Env[NDArray[np.float32], Any]):
     def step(self, action: int | str) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Performs one macro-action.
 
-        Args:
-            action: Its number, or its text as among the situation's choices.
-
         Raises:
             UsageError: If there is no such action here.
         """
@@ -121,7 +117,7 @@ class Kitchen(gym.Env[NDArray[np.float32], Any]):
         return view.observe(self.world, self.sight), done.reward, done.served, truncated, info
 
     def situation(self) -> Situation:
-        """What the cook sees, in words; equal keys are equal words, also between kitchens."""
+        """The situation as the cook sees it; equal keys are equal words, also between kitchens."""
         key = view.look(self.world, self.sight)
         return LazySituation(key, self.goal, partial(self._write, key), partial(self._choose, key))
 
@@ -161,11 +157,10 @@ _SERVED = "served"
 
 
 class Solver:
-    """Knows how many macro-actions are left from every state that could be reached from those asked for.
+    """The number of macro-actions left from every state, by one backward search from the served dish.
 
-    Args:
-        recipe: The recipe.
-        sight: How many cells far the cook sees; None for the whole kitchen.
+    Where the whole kitchen is in sight, distances do not change how many macro-actions are needed, only which places
+    are reached from the same cell; so the many random kitchens share a few searches.
     """
 
     def __init__(self, recipe: Recipe, sight: int | None) -> None:
@@ -181,16 +176,16 @@ class Solver:
         return self._left[state]
 
     def best(self, world: World) -> list[int]:
-        """The numbers of the macro-actions that begin a shortest solution, ascending; none after the dish was served.
+        """The numbers of the macro-actions that begin a shortest solution, ascending, whatever the cook sees.
 
-        What the kitchen hides from the cook is known to the solver.
+        None after the dish was served.
         """
         wanted = self.left(world) - 1
         onward = self._onward[self._state(world)]
         return [number for number, state in enumerate(onward) if self._left[state] == wanted]
 
     def _state(self, world: World) -> Hashable:
-        """All that decides the outcome of macro-actions, in a form that kitchens that are alike share."""
+        """All that decides the outcome of macro-actions, equal in kitchens that are alike."""
         layout = world.layout
         places = tuple(
             place if place in (HAND, IN_BOWL) else layout.boards.index(place) if place in layout.boards else _START
@@ -200,7 +195,7 @@ class Solver:
         return where, places, tuple(world.chops)
 
     def _search(self, start: World) -> None:
-        """Tries everything from a state, and everything from what comes of it; then counts back from the dish."""
+        """Enumerates the states that can be reached from one, then counts back from the served dish."""
         ahead = deque([start])
         while ahead:
             world = ahead.popleft()
@@ -231,7 +226,7 @@ class Solver:
 
 
 class _Neighbours(NamedTuple):
-    """The numbers of the boards that are also reached from where a thing, a board or the delivery is."""
+    """The numbers of the boards that are reached from the same cell as each thing, board and the delivery."""
 
     things: tuple[tuple[int, ...], ...]
     boards: tuple[tuple[int, ...], ...]

@@ -1,4 +1,4 @@
-"""A kitchen: its recipes and layouts, the rules of its counters, and the cook's macro-actions.
+"""Kitchen worlds: recipes and layouts, the rules of the counters, and the cook's macro-actions.
 
 The rules are those of the single-cook Overcooked of TWOSOME (2401.14151), as it was observed to behave.
 """
@@ -29,12 +29,12 @@ IN_BOWL: Cell = (-2, -2)
 
 @dataclass(frozen=True)
 class Recipe:
-    """A dish, and what the kitchen holds for it.
+    """A dish, and the foods and boards of its kitchen.
 
     Attributes:
         name: Its name in the settings.
         ingredients: The foods of the dish.
-        foods: The foods in the kitchen, in the order of the macro-actions; more than the ingredients in one case.
+        foods: The foods in the kitchen, in the order of the macro-actions.
         boards: Number of cutting boards.
     """
 
@@ -46,15 +46,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything is when an episode begins.
-
-    Attributes:
-        cook: The cook's cell, on the floor.
-        foods: A counter cell for each of the recipe's foods.
-        bowl: The bowl's counter cell.
-        boards: A counter cell for each cutting board.
-        delivery: The counter cell where dishes are served.
-    """
+    """The cells of everything at the start of an episode: the cook's on the floor, all others on the counter."""
 
     cook: Cell
     foods: tuple[Cell, ...]
@@ -93,14 +85,10 @@ def fixed_layout(recipe: Recipe) -> Layout:
 
 
 def random_layout(recipe: Recipe, split: Split, random: np.random.Generator) -> Layout:
-    """Draws a kitchen of a split: foods, boards, bowl and delivery on distinct counter cells, the cook anywhere inside.
+    """Draws a kitchen of a split: things on distinct counter cells, the cook anywhere inside.
 
-    The floor is empty and every counter cell can be reached, so every such kitchen can be solved.
-
-    Args:
-        recipe: The recipe.
-        split: Training, choosing or final; kitchens of different splits never put things on the same set of cells.
-        random: The generator of the draws.
+    Every counter cell can be reached, so every kitchen can be solved. Kitchens of different splits never use the same
+    set of cells.
     """
     foods = len(recipe.foods)
 
@@ -113,15 +101,13 @@ def random_layout(recipe: Recipe, split: Split, random: np.random.Generator) -> 
 
 
 def layout_number(layout: Layout) -> int:
-    """A number of the set of counter cells in use; it decides the split."""
+    """The sum of the places of all used counter cells; it decides the split."""
     used = (*layout.foods, layout.bowl, *layout.boards, layout.delivery)
     return sum(_COUNTER.index(cell) for cell in used)
 
 
 class World:
-    """A kitchen's state and its rules.
-
-    Things are numbered: the recipe's foods in order, then the bowl.
+    """A kitchen's state and its rules; things are numbered, the recipe's foods in order, then the bowl.
 
     Attributes:
         cook: The cook's cell.
@@ -140,13 +126,13 @@ class World:
         self._wanted = {recipe.foods.index(food) for food in recipe.ingredients}
 
     def copy(self) -> World:
-        """Another kitchen in the same state."""
+        """A copy in the same state."""
         copy = World(self.recipe, self.layout)
         copy.cook, copy.place, copy.chops = self.cook, list(self.place), list(self.chops)
         return copy
 
     def at(self, cell: Cell) -> int | None:
-        """The thing that lies on a counter cell, or is in the hand (`HAND`); None if there is none."""
+        """The thing on a counter cell or in the hand (`HAND`); None if there is none."""
         place = self.place
         return place.index(cell) if cell in place else None
 
@@ -167,11 +153,7 @@ class World:
         return self.place[thing] == self._start[thing]
 
     def bump(self, cell: Cell) -> tuple[float, bool]:
-        """Bumps into a counter cell beside the cook.
-
-        Returns:
-            The reward beyond that of every step, and whether the right dish was served.
-        """
+        """Bumps into a counter cell beside the cook: (extra reward, whether the right dish was served)."""
         held, lying = self.at(HAND), self.at(cell)
         if cell == self.layout.delivery:
             return (0.0, False) if held is None else self._serve(held)
@@ -224,13 +206,7 @@ DISCOUNT = 0.99  # a primitive step, inside a macro-action
 
 @dataclass(frozen=True)
 class Macro:
-    """One macro-action.
-
-    Attributes:
-        name: A name that does not depend on the moment, e.g. `get tomato`.
-        kind: What it does.
-        target: The thing's number for `get`, the board's for `board`, else 0.
-    """
+    """A macro-action: its constant name, and the number of the thing for `get` or of the board for `board`, else 0."""
 
     name: str
     kind: Literal["get", "board", "deliver", "chop"]
@@ -238,11 +214,11 @@ class Macro:
 
 
 class Done(NamedTuple):
-    """What a macro-action came to.
+    """The result of a macro-action.
 
     Attributes:
         reward: Sum of its primitive rewards, the i-th weighted with 0.99^i.
-        steps: Primitive steps it took, at least 1.
+        steps: Primitive steps, at least 1.
         served: Whether the right dish was served.
     """
 
@@ -264,11 +240,11 @@ def macros_of(recipe: Recipe) -> tuple[Macro, ...]:
 
 
 def perform(world: World, macro: Macro, sight: int | None, budget: int) -> Done:
-    """Performs a macro-action.
+    """Performs a macro-action, which changes the world.
 
     Args:
-        world: The kitchen; changed in place.
-        macro: What to do.
+        world: The kitchen.
+        macro: The macro-action.
         sight: How many cells far the cook sees; None for the whole kitchen.
         budget: Primitive steps that are left, at least 1; the macro-action breaks off after them.
     """
@@ -287,7 +263,7 @@ def perform(world: World, macro: Macro, sight: int | None, budget: int) -> Done:
 
 
 class _Cook:
-    """Takes primitive steps while there is time, and keeps account of them."""
+    """Takes primitive steps within a budget and sums up their rewards."""
 
     __slots__ = ("_left", "_weight", "reward", "served", "steps", "world")
 

@@ -20,15 +20,7 @@ from wean.tasks.splits import FIRST_SEED, FOLD_OF_SPLIT, FOLDS, Case, Fold, Spli
 
 @dataclass(frozen=True)
 class Task:
-    """A task with its variations, numbered from train through dev to test.
-
-    Attributes:
-        id: Topic and number, such as "1-1".
-        name: Such as "boil".
-        train: Number of variations for training.
-        dev: Number for choosing.
-        test: Number for final figures.
-    """
+    """A task with its variations, numbered from train through dev to test; `id` is topic and number, such as "1-1"."""
 
     id: str
     name: str
@@ -51,17 +43,13 @@ class Task:
         return next(fold for fold in FOLDS if variation in self.variations(fold))
 
     def of_seed(self, seed: int) -> int:
-        """The variation of a reset seed: seeds for training, choosing and final figures never share one."""
+        """The variation of a reset seed; seeds of different splits never share one."""
         split = split_of_seed(seed)
         among = self.variations(FOLD_OF_SPLIT[split])
         return among[(seed - FIRST_SEED[split]) % len(among)]
 
     def check(self, variation: int) -> None:
-        """Refuses a variation that the task does not have.
-
-        Raises:
-            UsageError: There is no such variation.
-        """
+        """Raises `UsageError` for a variation that the task does not have."""
         if not 0 <= variation < self.count:
             raise UsageError(f"{self.name} has no variation {variation}; there are 0 to {self.count - 1}")
 
@@ -105,7 +93,7 @@ def find_task(name: str) -> Task:
     """Finds a task by its name or id.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: There is no such task.
     """
     if name not in _KNOWN:
         within = [task.name for task in TASKS if name and name in task.name]
@@ -122,12 +110,7 @@ def find_task(name: str) -> Task:
 
 
 def episodes(fold: Fold, count: int, only: Sequence[str] = ()) -> list[Case]:
-    """The first variations of each task in a fold.
-
-    Args:
-        fold: The fold.
-        count: Variations of each task, at most.
-        only: Names or ids of the tasks; all 30 by default.
+    """The first `count` variations of each task in a fold, of all 30 tasks or of those named or numbered in `only`.
 
     Raises:
         UsageError: There is no such task.
@@ -171,15 +154,14 @@ _LOST = "The simulator was lost; the episode is over."
 class ScienceWorld(gym.Env[str, str]):
     """An elementary-school experiment in a house of words.
 
-    Observation: ScienceWorld's answer (`Text`). `look()` and `inventory()` tell what can be seen and what is carried,
-    and cost nothing.
+    Observation: ScienceWorld's answer (`Text`). `look()` and `inventory()` cost nothing.
 
-    Actions are commands in words (`Text`); any text can be given. What ScienceWorld does not understand costs no move.
-    Where a command can mean several things, the observation is a numbered list, and the next action its number.
+    Actions are commands in words (`Text`); any text can be given. A text that ScienceWorld does not understand costs no
+    move. Where a command is ambiguous, the observation is a numbered list, and the next action its number.
 
-    Reward: the change of the score over 100. A task that is achieved or failed terminates. More than `max_moves`
-    moves, as ScienceWorld counts them (`wait` is 11, `look around` none), or twice as many commands, truncate.
-    Success is a score of 100: `info["is_success"]`; `info` also has `score` and `moves`.
+    Reward: the change of the score over 100. A task that is achieved or failed terminates. More than `max_moves` moves,
+    as ScienceWorld counts them (`wait` is 11, `look around` none), or twice as many commands, truncate. Success is a
+    score of 100: `info["is_success"]`; `info` also has `score` and `moves`.
 
     If the Java machine is lost, the episode is truncated with `info["lost_server"]`, and the next reset starts another.
 
@@ -194,7 +176,6 @@ class ScienceWorld(gym.Env[str, str]):
         UsageError: A setting is wrong, or ScienceWorld or Java is not installed.
 
     Attributes:
-        task: Name of the task.
         variation: Number of the variation.
         description: The task in words.
         score: 0 to 100, or -100 by the official rule.
@@ -317,7 +298,7 @@ class ScienceWorld(gym.Env[str, str]):
         return self._observation, (self.score - before) / 100, completed, truncated, self._info()
 
     def situation(self) -> Situation:
-        """The task, ScienceWorld's answer, what can be seen and what is carried; the choices are the valid commands.
+        """Task, ScienceWorld's answer, view and inventory; the choices are the valid commands.
 
         ScienceWorld computes the valid commands when they are read, which takes far longer than a step and works only
         until the next step. There can be thousands, and not every command that works is among them.
@@ -328,7 +309,7 @@ class ScienceWorld(gym.Env[str, str]):
 
     @property
     def meanings(self) -> dict[str, str]:
-        """What each number stands for while ScienceWorld asks which of several things is meant; else nothing."""
+        """What each number stands for after an ambiguous command; empty otherwise."""
         return dict(_NUMBERED.findall(self._observation)) if _AMBIGUOUS.match(self._observation) else {}
 
     def look(self) -> str:
@@ -359,11 +340,11 @@ class ScienceWorld(gym.Env[str, str]):
         return {"score": self.score, "moves": self.moves, "is_success": self.score >= 100}
 
     def _spent(self) -> bool:
-        """Whether the moves are used up, or the commands: one that is not understood costs no move."""
+        """Whether the moves are used up, or the commands, of which those not understood cost no move."""
         return self.max_moves is not None and (self.moves > self.max_moves or len(self._said) >= 2 * self.max_moves)
 
     def _ask(self, method: str) -> Any:
-        """Asks for something that costs no move, at most once a step."""
+        """Calls a method that costs no move, at most once a step."""
         if method not in self._free:
             try:
                 self._free[method] = self._living().call(method)
@@ -395,7 +376,7 @@ class ScienceWorld(gym.Env[str, str]):
             raise UsageError(f"{task.name} cannot be done without electrical actions; leave noElectricalAction out")
 
     def _renew(self) -> None:
-        """Ends a Java machine that has served its episodes, has grown too large, or is gone."""
+        """Ends a Java machine after its episodes, when it has grown too large, or when it is gone."""
         server = self._server
         if server is not None and (
             not server.alive or server.episodes >= RECYCLE_EPISODES or server.memory() > RECYCLE_MEMORY

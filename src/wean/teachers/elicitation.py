@@ -1,8 +1,7 @@
-"""How a language model is asked about situations, and how its uncertainty is obtained: three named ways.
+"""Questions to a language model about situations, and three ways to obtain its uncertainty, each for plans and choices.
 
-`verbalized`: it states probabilities; `samples`: it answers several times; `logprobs`: it scores every choice. Each way
-asks for plans (a teacher's advice) or for choices (a prior over the actions). A judge is asked for ratings. All of them
-take a language model and the situations to ask about, and return one answer a situation.
+`verbalized`: it states probabilities; `samples`: it answers several times; `logprobs`: it scores every choice. Plans
+are a teacher's advice, choices a prior over the actions; an action rating asks for ratings.
 """
 
 from __future__ import annotations
@@ -104,12 +103,12 @@ _ANSWER_TOKENS = 40  # a choice and a few words around it
 
 
 class Advice(NamedTuple):
-    """What a teacher advises in one situation.
+    """A teacher's advice in one situation.
 
     Attributes:
         plans: Distinct plans with probabilities that sum to 1; empty means "no advice".
-        answers: The raw answers behind them, for people to read.
-        tokens: Tokens read and written for them; estimated from the texts' lengths where nobody counted.
+        answers: The raw answers.
+        tokens: Tokens read and written; estimated from the texts' lengths where the model gave no counts.
     """
 
     plans: tuple[tuple[Plan, float], ...]
@@ -118,11 +117,9 @@ class Advice(NamedTuple):
 
 
 class Proposals(NamedTuple):
-    """What a prior proposes in one situation.
+    """A prior's proposals in one situation: weights (A,) over its choices and the raw answers.
 
-    Attributes:
-        weights: (A,) over the situation's choices, sum 1; all zeros where nothing readable was proposed.
-        answers: The raw answers, for people to read.
+    The weights have sum 1, or are zeros where nothing readable was proposed.
     """
 
     weights: NDArray[np.float64]
@@ -161,10 +158,7 @@ def _listed(situation: Situation) -> str:
 def verbalized_plans(
     model: LanguageModel, situations: Sequence[Situation], *, temperature: float | None = None
 ) -> list[Advice]:
-    """Asks once; the model states plans and their probabilities itself.
-
-    The temperature is that of sampling; None leaves it to the model, 0 is greedy.
-    """
+    """Asks once for plans with probabilities; the temperature is that of sampling, None leaves it to the model."""
     requests = [plan_question(situation) for situation in situations]
     answers = model.generate(requests, temperature=temperature)
     return [
@@ -184,7 +178,7 @@ def sampled_plans(
     """Asks up to n times and counts the plans, as LLM4Teach does (2311.13373; n = 10).
 
     A question is no longer asked once its first `settled` answers all give the same plan; `settled=n` switches this
-    off. Answers without a readable plan do not count. The temperature is that of sampling; None leaves it to the model.
+    off. Answers without a readable plan do not count.
     """
     requests = [plan_question(situation, _PLAN) for situation in situations]
     rows: list[list[Answer]] = [[] for _ in situations]
@@ -248,10 +242,7 @@ def _advice(
 def verbalized_choices(
     model: LanguageModel, situations: Sequence[Situation], *, temperature: float | None = None
 ) -> list[Proposals]:
-    """Asks once; the model states choices and their probabilities itself.
-
-    The stated probabilities are raised to 1 / temperature and scaled; None leaves them as they are.
-    """
+    """Asks once for choices with probabilities, which are raised to 1 / temperature and scaled (None: as they are)."""
     answers = model.generate([choice_question(situation) for situation in situations])
     proposals = []
     for situation, (answer,) in zip(situations, answers, strict=True):
@@ -269,8 +260,8 @@ def sampled_choices(
 ) -> list[Proposals]:
     """Asks k times for one action in free words, and projects the answers on the choices; duplicates count.
 
-    p(a | s) = sum over texts o of p(a | o) p(o | s), estimated by k texts, as the paper does (2410.07927). An answer
-    that names no choice (see `project`) proposes nothing. The temperature is that of sampling.
+    p(a | s) = sum over texts o of p(a | o) p(o | s), estimated by k texts (2410.07927). An answer that names no choice
+    (see `project`) proposes nothing.
     """
     requests = [choice_question(situation, _CHOICE) for situation in situations]
     found = model.generate(requests, k, temperature=temperature, max_tokens=_ANSWER_TOKENS)
@@ -318,7 +309,7 @@ def _softmax(
 
 
 def rate(model: LanguageModel, situations: Sequence[Situation], *, temperature: float | None = None) -> list[Verdict]:
-    """Asks once a situation which of its choices are good; the temperature is that of sampling."""
+    """Asks once for ratings of each situation's choices; the temperature is that of sampling."""
     answers = model.generate([rating_question(situation) for situation in situations], temperature=temperature)
     return [
         parse_ratings(row[0].text or "", situation.choices) for situation, row in zip(situations, answers, strict=True)

@@ -1,6 +1,6 @@
 """The teacher: asks once per distinct situation, and turns plans through skills into action probabilities.
 
-What answers, and the memory of its answers, are the same for priors and judges.
+`source_of` and `AnswerMemory` serve priors and ratings too.
 """
 
 from __future__ import annotations
@@ -34,18 +34,14 @@ def source_of(
     elicit: Callable[[LanguageModel, Sequence[Situation]], Sequence[Answer]],
     look_up: Callable[[Written, Sequence[Situation]], Sequence[Answer]],
 ) -> tuple[LanguageModel | None, Ask[Answer]]:
-    """Opens what answers about situations.
+    """Opens a source of answers: (the language model, if there is one, a function from new situations to answers).
 
     Args:
-        model: The name of a language model as in `wean.llm.open_model` (`openai:...`, a URL, `hf:...`,
-            `recorded:...`), one that is open, a mapping from the texts of situations to plans or choices with their
-            probabilities, or a function from the list of new situations to one such answer each, as a mapping from
-            plans or choices to probabilities or as an object of wean's.
+        model: The name of a language model as in `wean.llm.open_model`, an open one, a mapping from the texts of
+            situations to plans or choices with their probabilities, or a function from the list of new situations to
+            one such mapping (or an `Advice` or `Proposals`) each.
         elicit: How a language model is asked.
         look_up: How a mapping is read.
-
-    Returns:
-        The language model, if there is one, and a function from new situations to answers.
     """
     opened = open_model(model) if isinstance(model, str) else model
     if isinstance(opened, LanguageModel):
@@ -61,10 +57,10 @@ def source_of(
 
 
 class AnswerMemory(Generic[Answer]):
-    """Answers about situations, each distinct one asked about once.
+    """Answers about situations; each distinct one is asked about once, in batches.
 
     Args:
-        ask: Maps new situations to answers, in one batch.
+        ask: Maps new situations to answers.
         words: What makes situations one question, its text first; it identifies a situation in a resumed run, too.
     """
 
@@ -107,11 +103,11 @@ class AnswerMemory(Generic[Answer]):
 
 
 class Guidance(NamedTuple):
-    """Action probabilities from a teacher for N members, as a target for a student.
+    """A teacher's action probabilities for N members.
 
     Attributes:
         probabilities: (N, A) float32 over primitive actions; a row of zeros where there is no advice.
-        advised: (N,) bool, True where there is advice.
+        advised: (N,) bool.
     """
 
     probabilities: NDArray[np.float32]
@@ -119,10 +115,10 @@ class Guidance(NamedTuple):
 
 
 class Teacher:
-    """Guides a student by plans, whose skills carry them out.
+    """Guides a student by plans, which skills carry out.
 
-    Each distinct situation is asked about once per teacher; every later meeting is answered from memory (and, over
-    runs, from the ledger behind the model).
+    Each distinct situation is asked about once per teacher; later ones are answered from memory (and, over runs, from
+    the ledger behind the model).
 
     Example:
         >>> teacher = Teacher({"You see a key.": {"pick up key": 0.9, "explore": 0.1}})
@@ -130,9 +126,7 @@ class Teacher:
         ((('pick up key',), 0.9), (('explore',), 0.1))
 
     Args:
-        model: What answers: the name of a language model, one that is open, a mapping from the texts of situations to
-            plans with their probabilities, or a function from new situations to advice; see
-            `source_of`.
+        model: The source of answers; see `source_of`.
         config: How a language model is asked, and the mode. `soft` keeps all plans with their probabilities; `sampled`
             draws one plan at every step (the same target in expectation, noisier); `argmax` keeps the most probable
             action only.
@@ -164,35 +158,23 @@ class Teacher:
     def guide(
         self, tasks: Tasks, which: Sequence[int], num_actions: int, student: NDArray[np.float64] | None = None
     ) -> Guidance:
-        """Advises members of tasks where they stand now.
+        """Guidance for members of tasks in their current situations, in `which`'s order.
 
         Args:
-            tasks: The tasks, whose situations are read and whose skills turn plans into actions.
+            tasks: The tasks, whose skills turn plans into actions.
             which: Members to guide.
             num_actions: Size A of the action space.
             student: Not used here; see `GatedTeacher.guide`.
-
-        Returns:
-            Guidance for the members, in `which`'s order.
         """
         guidance = self.ground(tasks, which, self.advise(tasks.situations(which)), num_actions)
         self.unadvised += int((~guidance.advised).sum())
         return guidance
 
     def ground(self, tasks: Tasks, which: Sequence[int], advices: Sequence[Advice], num_actions: int) -> Guidance:
-        """Turns advice into probabilities of primitive actions, through the tasks' skills.
+        """Turns the advice for members into probabilities of primitive actions, through the tasks' skills.
 
-        A plan that can do nothing where the agent stands is left out and the others are scaled up; where no plan can
-        do anything there is no advice.
-
-        Args:
-            tasks: The tasks.
-            which: Members to guide.
-            advices: The advice for each.
-            num_actions: Size A of the action space.
-
-        Returns:
-            Guidance for the members, in `which`'s order.
+        A plan that can do nothing in the agent's state is left out and the others are scaled up; where no plan can do
+        anything there is no advice.
         """
         chosen: list[list[Plan]] = []
         for advice in advices:
@@ -220,7 +202,7 @@ class Teacher:
         return Guidance(probabilities, advised)
 
     def table(self) -> list[dict[str, Any]]:
-        """Every situation met, most often first, with its plans: for people to read."""
+        """Every situation met, most often first, with its plans."""
         return [
             {
                 "text": text,

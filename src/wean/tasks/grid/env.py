@@ -30,11 +30,9 @@ def _mission() -> str:
 class Room(MiniGridEnv):
     """A door-key room with LLM4Teach's "historical" observation.
 
-    Observation: a dict with `image`, uint8 of shape (W, H, 4) indexed [x, y], and `mission`. Channels 0 to 2 are
-    MiniGrid's (object, colour, state) as the cell is now, wherever the agent has ever seen it in this episode, and
-    zeros elsewhere; the agent's own cell shows what it carries. Channel 3 is the agent's direction (0 east, 1 south,
-    2 west, 3 north) at its cell and 4 everywhere else. Where a kind's colours are canonical, the colour of keys, doors
-    and boxes is 0 for what was seen first, 1 for the next: what is true of one pair of colours is then true of all.
+    Observation: a dict with `mission` and `image`, the map of `AgentMemory.look`. Where a kind's colours are canonical,
+    the colour of keys, doors and boxes is 0 for what was seen first, 1 for the next: what is true of one pair of
+    colours is then true of all.
 
     Actions are MiniGrid's seven. Opening a target door gives 1 - 0.9 * steps / max_steps and terminates; lava
     terminates with 0; `max_steps` truncates.
@@ -113,7 +111,7 @@ class Room(MiniGridEnv):
     # --- words and skills ----------------------------------------------------------------------------------------
 
     def situation(self) -> Situation:
-        """What the agent has seen and what it holds, in words."""
+        """What the agent has seen and holds, in words."""
         return room_situation(self.kind, self._memory.seen(), self._memory.held)
 
     @property
@@ -138,7 +136,7 @@ class Room(MiniGridEnv):
     # --- references ----------------------------------------------------------------------------------------------
 
     def best_actions(self) -> list[int]:
-        """An action of a shortest way for one who sees the whole room; see `references.best_action`."""
+        """An action of a shortest way, from the full state; see `references.best_action`."""
         try:
             return [references.best_action(self)]
         except UsageError as error:
@@ -165,13 +163,8 @@ class Room(MiniGridEnv):
 class StockGrid(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
     """A MiniGrid or BabyAI environment whose agent remembers what it has seen, with words and skills.
 
-    Observation: a dict with `image`, uint8 of shape (W, H, 4) indexed [x, y], and `mission`. Channels 0 to 2 are
-    MiniGrid's (object, colour, state) of every cell that the agent has seen in this episode, as it last saw it, and
-    zeros elsewhere; the agent's own cell shows what it carries. Channel 3 is the agent's direction (0 east, 1 south,
-    2 west, 3 north) at its cell and 4 everywhere else. Actions, rewards and ends are the environment's own.
-
-    Args:
-        env: The environment, giving MiniGrid's dict observations.
+    Observation: a dict with `mission` and `image`, the map of `AgentMemory.look`. Actions, rewards and ends are the
+    environment's own.
 
     Raises:
         UsageError: If it is no MiniGrid environment, or a wrapper has changed its observations.
@@ -217,7 +210,7 @@ class StockGrid(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs
     # --- words and skills ----------------------------------------------------------------------------------------
 
     def situation(self) -> Situation:
-        """The task, what the agent has seen and what it holds, in words."""
+        """The task, and what the agent has seen and holds, in words."""
         return stock_situation(self._names.mission, self._memory.seen(), self._memory.held)
 
     def known_map(self) -> skills.KnownMap:
@@ -235,11 +228,6 @@ class StockGrid(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs
 
 
 def make_stock(id: str, **kwargs: Any) -> StockGrid:
-    """Makes a registered MiniGrid or BabyAI environment as a task.
-
-    Args:
-        id: Its registered id.
-        **kwargs: Passed to it, e.g. `render_mode="rgb_array"`.
-    """
+    """Makes a registered MiniGrid or BabyAI environment as a task."""
     env = gym.make(id, disable_env_checker=True, **kwargs)
     return StockGrid(env.env if isinstance(env, gym.wrappers.OrderEnforcing) else env)

@@ -1,10 +1,9 @@
 """Skills: controllers that turn "explore" or "go to key" into the next primitive action.
 
-They are pure functions of what the agent knows (`KnownMap`), never of hidden state, and keep no state of their own.
-The options are those of LLM4Teach (2311.13373), but *explore* walks to the nearest pose that shows something new (a
-frontier search) instead of following the paper's hand-made turning rules. Like the paper's, both walking skills treat
-lava as floor, so a teacher that uses them is blind to it; a task that wants it avoided calls it an obstacle. Walking
-opens shut doors on the way, but not locked ones.
+They are pure functions of the agent's knowledge (`KnownMap`). The options are those of LLM4Teach (2311.13373), but
+*explore* walks to the nearest pose that shows something new (a frontier search) instead of following the paper's
+hand-made turning rules. Like the paper's, walking skills treat lava as floor, unless the task calls it an obstacle, and
+open shut doors on the way, but not locked ones.
 """
 
 from __future__ import annotations
@@ -66,15 +65,7 @@ class KnownMap(NamedTuple):
 
 @lru_cache(maxsize=200_000)
 def first_action(known: KnownMap, plan: tuple[str, ...]) -> int | None:
-    """The next primitive action of a plan: that of its first skill that still has something to do.
-
-    Args:
-        known: What the agent knows.
-        plan: Skills such as `("go to key", "pick up key", "explore")`.
-
-    Returns:
-        MiniGrid's action number, or None where no skill of the plan can do anything here.
-    """
+    """The next primitive action of a plan's first skill with something to do; None without one."""
     for skill in plan:
         action = skill_action(known, skill)
         if action is not None:
@@ -134,10 +125,7 @@ def explore(known: KnownMap) -> int | None:
 
 
 def go_to(known: KnownMap, name: str) -> int | None:
-    """Walks next to the nearest thing of that name and faces it, or onto the goal.
-
-    None once there, or where no known way leads there.
-    """
+    """Walks to face the nearest thing of that name, or onto the goal; None once there or without a known way."""
     targets = _where(known, name)
     if not targets:
         return None
@@ -156,7 +144,7 @@ def toggle(known: KnownMap, name: str) -> int | None:
 
 
 def drop(known: KnownMap, what: str) -> int | None:
-    """Puts down what is held, after turning (or walking) to face a free cell if there is none ahead.
+    """Puts down the held thing, after turning (or walking) to face a free cell if there is none ahead.
 
     Not right before or behind a doorway, if there is another place. With "X next to Y" the cell must be beside a thing
     named Y.
@@ -188,14 +176,10 @@ def _bare(name: str) -> str:
 
 
 def achieved(before: KnownMap, after: KnownMap) -> tuple[str, ...]:
-    """Names the skills whose aim one step achieved, judged from what the agent observed on both sides of it.
+    """The skills whose aim one step achieved, judged from the agent's observations before and after it.
 
     "go to X" is achieved by coming to face X (the nearest of the name or another), "explore" by the first sight of a
     thing whose name is new, "open X" by what lay there no longer bearing its name.
-
-    Args:
-        before: What the agent knew before the step.
-        after: What it knows after it.
     """
     forward = geometry(after.width, after.height, after.view_size).forward
     found: list[str] = []
@@ -248,10 +232,7 @@ def _beside(known: KnownMap, cells: Iterable[int]) -> set[int]:
 
 
 def _walk(known: KnownMap, goals: int) -> int | None:
-    """The first action on a shortest way to one of a set of poses; None once there, or without a known way.
-
-    Free cells, ways and lava can be walked on, and a shut door is one toggle away.
-    """
+    """The first action on a shortest way to one of a set of poses; None once there, or without a known way."""
     if holds(goals, known.pose):
         return None
     walkable = every_direction(marked(known.cells.translate(_WALKABLE)))

@@ -62,11 +62,7 @@ _RoomKey = tuple[tuple[str, ...], str | None]  # what has been seen, in the kind
 
 
 class RoomNames:
-    """Names in a room of a kind, see `RoomKind.naming`.
-
-    Args:
-        naming: The kind's naming.
-    """
+    """Names in a room of a kind, see `RoomKind.naming`."""
 
     def __init__(self, naming: Naming) -> None:
         self._naming = naming
@@ -95,13 +91,7 @@ class RoomNames:
 
 
 def room_situation(kind: RoomKind, seen: set[str], held: str | None) -> LazySituation:
-    """A moment in a room in words.
-
-    Args:
-        kind: The kind of room.
-        seen: Names of the things that the agent remembers.
-        held: The name of what it holds.
-    """
+    """The situation in a room, from the names of the remembered things and of the held one."""
     key = (tuple(name for name in kind.things if name in seen), held)
     return LazySituation(key, kind.goal, partial(_write_room, key), partial(room_skills, key))
 
@@ -112,7 +102,7 @@ def _write_room(key: Hashable) -> str:
 
 
 def room_skills(key: Hashable) -> tuple[str, ...]:
-    """The skills that a situation names, from its key: the names of what has been seen, and of what is held."""
+    """The skills of a situation, from its key."""
     seen, held = cast(_RoomKey, key)
     choices = ["explore"]
     for name in seen:
@@ -142,11 +132,8 @@ _StockKey = tuple[str, tuple[str, ...], str | None]  # the task, what has been s
 class StockNames:
     """Names in one episode of a stock task.
 
-    Args:
-        mission: The task in MiniGrid's words.
-
     Attributes:
-        mission: The task with canonical colours.
+        mission: The task in MiniGrid's words, with canonical colours.
     """
 
     def __init__(self, mission: str) -> None:
@@ -157,10 +144,9 @@ class StockNames:
         self.mission = re.sub(rf"\b({_COLOR})\b", lambda found: self._canonical(found[1]), plain)
 
     def name(self, code: bytes, cell: int) -> str | None:
-        """See `Names`.
+        """See `Names`; e.g. "locked green door", "red ball", "other ball" (one that the task does not mean).
 
-        E.g. "locked green door", "red ball", "other ball" (one that the task does not mean). None for an open door that
-        the task does not name and that was never seen locked.
+        None for an open door that the task does not name and that was never seen locked.
         """
         kind, color, state = IDX_TO_OBJECT[code[0]], IDX_TO_COLOR[code[1]], code[2]
         if kind not in _KINDS or kind == "goal":
@@ -192,13 +178,7 @@ class StockNames:
 
 
 def stock_situation(mission: str, seen: set[str], held: str | None) -> LazySituation:
-    """A moment of a stock task in words.
-
-    Args:
-        mission: The task, as `StockNames` tells it.
-        seen: Names of the things that the agent remembers.
-        held: The name of what it holds.
-    """
+    """The situation of a stock task, from its mission and the names of the remembered things and of the held one."""
     key = (mission, tuple(sorted(seen, key=_place)), held)
     return LazySituation(key, STOCK_GOAL, partial(_write_stock, key), partial(_choose_stock, key))
 
@@ -255,15 +235,9 @@ _VERB, _THING = _NUMBERS[0], _NUMBERS[1:]
 
 
 def numbers_of(skill: str) -> tuple[int, ...]:
-    """The numbers of a skill such as "pick up the red key": places in `WORDS`, 0 where there is no such part.
+    """The `PARTS` numbers of a skill such as "pick up the red key": places in `WORDS`, 0 where there is no such part.
 
-    Of "drop X next to Y" only "drop X" is told.
-
-    Args:
-        skill: A skill as a plan names it.
-
-    Returns:
-        Four numbers; all of them 0 where the words are not those of a grid's skills.
+    Of "drop X next to Y" only "drop X" is encoded. All zeros for words that are no skill of a grid.
     """
     words = [word for word in skill.lower().partition(" next to ")[0].split() if word not in _ARTICLES]
     length = next((n for n in (2, 1) if " ".join(words[:n]) in _VERB), 0)
@@ -280,10 +254,10 @@ def numbers_of(skill: str) -> tuple[int, ...]:
 
 
 def phrase_of(numbers: Sequence[int]) -> str:
-    """Writes the phrase of four numbers; empty for four zeros."""
+    """The phrase of four numbers; empty for four zeros."""
     return " ".join(WORDS[number] for number in numbers if number)
 
 
 def thing_of(skill: str) -> str:
-    """The name of the thing that a skill is about, as maps name it; empty where there is none."""
+    """The name of a skill's thing, as maps name it; empty where there is none."""
     return phrase_of((0, *numbers_of(skill)[1:]))
