@@ -64,17 +64,15 @@ class Outcome(NamedTuple):
 
 @dataclass
 class QueryStats:
-    """Counts over demonstrations.
+    """Counts over demonstrations and questions, second questions included.
 
     Attributes:
-        demonstrations: Asked about.
-        questions: Asked, second ones included.
         at_once: Answers that needed no repair.
-        repaired: Answers that were put right without asking again.
+        repaired: Answers that were repaired without asking again.
         second: Demonstrations with a second question.
         refused: Demonstrations whose answers stayed incomplete.
         unanswered: Demonstrations for which there is no recorded answer.
-        faults: How often what had to be put right.
+        faults: Repairs by kind.
     """
 
     demonstrations: int = 0
@@ -102,7 +100,7 @@ class QueryStats:
 
 
 class Annotates(Protocol):
-    """Gives demonstrations their sub-goals: a language model, or a record of one."""
+    """A source of sub-goals for demonstrations: a language model, or a record of one."""
 
     name: str
 
@@ -177,13 +175,7 @@ def _first_alignment(answer: str, trajectory: Trajectory) -> Alignment:
 
 
 class RecordedAnnotator:
-    """Gives recorded annotations without asking a model.
-
-    Args:
-        name: Of the record.
-        annotations: By demonstration.
-        trajectories: The annotated paths. A demonstration with other actions has no recorded annotation.
-    """
+    """Recorded annotations of demonstrations; one with other actions than the recorded path has none."""
 
     def __init__(self, name: str, annotations: Mapping[Key, Annotation], trajectories: Sequence[Trajectory]) -> None:
         self.name = name

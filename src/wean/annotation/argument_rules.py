@@ -112,17 +112,17 @@ class Turned:
 class Inside:
     """The text between a given prefix and suffix."""
 
-    beginning: str
-    end: str
+    prefix: str
+    suffix: str
 
     distance: ClassVar = 0.05
 
     def take(self, text: str) -> str | None:
         """The inner part; None where the text begins or ends otherwise."""
-        long_enough = len(text) > len(self.beginning) + len(self.end)
-        if not (text.startswith(self.beginning) and text.endswith(self.end) and long_enough):
+        long_enough = len(text) > len(self.prefix) + len(self.suffix)
+        if not (text.startswith(self.prefix) and text.endswith(self.suffix) and long_enough):
             return None
-        return text[len(self.beginning) : len(text) - len(self.end)]
+        return text[len(self.prefix) : len(text) - len(self.suffix)]
 
 
 @dataclass(frozen=True)

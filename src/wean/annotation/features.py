@@ -26,11 +26,9 @@ Position = tuple[object, ...]
 
 
 class Phrase(NamedTuple):
-    """A part of an action that may name an entity.
+    """A part of an action that may name an entity, in lower case.
 
-    Attributes:
-        text: The words, in lower case.
-        positions: Where it stands: by the whole frame around it, and by the verb and the small word before it alone.
+    Its positions: by the whole frame around it, and by the verb and the small word before it alone.
     """
 
     text: str
@@ -38,13 +36,7 @@ class Phrase(NamedTuple):
 
 
 class ActionForm(NamedTuple):
-    """The frame of an action and what fills its slots.
-
-    Attributes:
-        frame: Verb and small words, "_" for each slot.
-        slots: The words between small words, in their order.
-        phrases: The slots, and runs of several slots with the small words between them.
-    """
+    """The frame of an action (verb and small words, "_" for each slot), its slots, and runs of slots as phrases."""
 
     frame: str
     slots: tuple[str, ...]
@@ -94,13 +86,10 @@ def _phrases(verb: str, frame: str, filled: list[tuple[str, str]]) -> list[Phras
 
 @dataclass(frozen=True)
 class ActionFeatures:
-    """One action as the segmentation sees it.
+    """One action as the segmentation sees it: its frame, and each slot with whether the description names it.
 
-    Attributes:
-        frame: Verb and small words.
-        slots: Each slot's text, and whether the task's description names it.
-        again: Whether it was done before in this demonstration, or leads back to a place that was seen before.
-        linked: Whether it names something that the action before it names.
+    `again` is true where it was done before in this demonstration, or leads back to a place that was seen before;
+    `linked` where it names something that the action before it names.
     """
 
     frame: str
@@ -113,11 +102,8 @@ class ActionFeatures:
 class FeatureSequence:
     """The features of a demonstration's actions, without the middles of long repetitions.
 
-    Attributes:
-        kept: Indices of the actions that are looked at. Of four or more equal actions in a row, the first two and
-            the last stay: a sub-goal hardly begins in between.
-        features: One for each of them.
-        length: Number of all actions.
+    `kept` are the indices of the remaining actions: of four or more equal actions in a row the first two and the last,
+    since a sub-goal hardly begins in between; `length` counts all actions.
     """
 
     kept: tuple[int, ...]

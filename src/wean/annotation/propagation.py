@@ -44,10 +44,7 @@ class Carried(NamedTuple):
 class Propagator:
     """Propagates annotations within each task, with help from all others.
 
-    Args:
-        examples: Annotated demonstrations, of any number of tasks.
-        trajectories: Demonstrations that will be propagated to; of other tasks only sub-goals made of their actions
-            are used.
+    Of the other tasks' sub-goals only those made of actions of the trajectories or of a task's own examples are used.
     """
 
     def __init__(self, examples: Sequence[AnnotatedTrajectory], trajectories: Iterable[Trajectory] = ()) -> None:
@@ -87,7 +84,7 @@ class Propagator:
     def trust(self, task: str) -> float:
         """Share of a task's annotated demonstrations that propagation gets right when each is left out.
 
-        By Laplace's rule of succession, so that a task with one annotated demonstration has 0.5; one with none has 0.
+        Laplace's rule of succession: 0.5 for one annotated demonstration, 0 for none.
         """
         if task not in self._trust:
             own = [example for example in self._examples if example[0].task == task]
@@ -106,7 +103,7 @@ class Propagator:
 
 
 class _Carrier:
-    """Propagates within one task."""
+    """Propagation within one task."""
 
     def __init__(
         self, own: Sequence[AnnotatedTrajectory], foreign: Sequence[AnnotatedTrajectory], frames: frozenset[str]

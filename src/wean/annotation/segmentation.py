@@ -35,21 +35,21 @@ class Costs(NamedTuple):
         slot: A slot names something else; half of it where the last word is the same, or where the sub-goal's
             arguments name the state's slot (it is there to be replaced).
         mission_slot: As `slot`, where the description of its own task names either.
-        again: Done before here but not there, or the other way round.
-        linked: Names what the action before it names here but not there, or the other way round.
-        loop: Going round inside a sub-goal as annotated ones do.
+        again: Repeated in only one of the two demonstrations.
+        linked: Names what the action before it names, in only one of the two.
+        loop: A loop inside a sub-goal, as in annotated ones.
         odd_loop: The same, where only the frames agree.
         skip: Leaving out one action of a sub-goal.
-        torn: Going on inside a sub-goal in a way that was never seen.
+        torn: A step inside a sub-goal that was never seen.
         cut_short: Leaving a sub-goal before its end, or entering it after its start.
         switch: Going on in another demonstration, behind a like sub-goal that ends alike.
         order: Two sub-goals whose verbs follow each other elsewhere in this task.
         foreign_order: ... that follow each other in other tasks only.
         new_order: ... that never follow each other.
-        drift: Jumping from the beginning of a demonstration to the end; shorter jumps in proportion.
+        drift: Jumping from the start of a demonstration to the end; shorter jumps in proportion.
         foreign: Using a sub-goal of another task.
-        edge: Beginning elsewhere than at a start, or ending elsewhere than at an end; and in proportion to how far.
-        chunk: Beginning a chunk: of two explanations that cost the same, the one with fewer chunks.
+        edge: Starting elsewhere than at a start, or ending elsewhere than at an end; and in proportion to how far.
+        chunk: Each chunk, so that of two explanations that cost the same the one with fewer chunks is taken.
     """
 
     frame: float = 3.0
@@ -74,14 +74,9 @@ class Costs(NamedTuple):
 
 @dataclass(frozen=True)
 class Segment:
-    """One chunk of a segmented demonstration.
+    """One chunk of a segmented demonstration: actions `first` to `end` - 1, explained by a chunk of an example.
 
-    Attributes:
-        first: Its first action, from 0.
-        end: One past its last action.
-        example: The annotated demonstration that explains it.
-        chunk: Which chunk of that.
-        own: Whether that demonstration is of the same task.
+    `own` is whether that example is of the same task.
     """
 
     first: int
@@ -95,19 +90,9 @@ class Segment:
 class _State:
     """An action of an annotated demonstration.
 
-    Attributes:
-        example: The demonstration.
-        sequence: States of one sequence may follow each other at no cost.
-        place: Which of the demonstration's kept actions it is.
-        chunk: Which of the demonstration's chunks it belongs to.
-        progress: Of that chunk in the demonstration, 0 to 1.
-        verb: Of the chunk's sub-goal.
-        features: Of the action.
-        filled: For each slot whether the sub-goal's arguments name it.
-        starts: Whether it is the first action of its chunk.
-        ends: Whether it is the last action of its chunk.
-        last: Whether it is the last action of the demonstration.
-        own: Whether the demonstration is of the same task.
+    States of one `sequence` may follow each other at no cost; `place` counts the demonstration's kept actions;
+    `progress` is that of the chunk in the demonstration, 0 to 1; `filled` is for each slot whether the sub-goal's
+    arguments name it.
     """
 
     example: AnnotatedTrajectory
@@ -125,13 +110,9 @@ class _State:
 
 
 class Segmenter:
-    """Segments demonstrations of one task.
+    """Segments demonstrations of one task, by annotated ones of it (`own`) and of other tasks (`foreign`).
 
-    Args:
-        own: Annotated demonstrations of the task.
-        foreign: Annotated demonstrations of other tasks; together with `own` at least one.
-        frames: Only foreign sub-goals made of these frames are used; None uses all.
-        costs: The prices of an explanation.
+    Only foreign sub-goals made of `frames` are used; None uses all.
     """
 
     def __init__(

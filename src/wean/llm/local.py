@@ -109,12 +109,7 @@ class LocalBackend:
 class ScriptedBackend:
     """Answers by calling a Python function in the caller's thread: for tests, examples and hand-written teachers.
 
-    Args:
-        function: Called with the messages, or with the messages and the sample number; returns the answer.
-        name: The model's name and identity; give another one when the function changes.
-        score: Scores candidates; without it the model cannot score.
-        price: Price per token, for tests of budgets.
-        concurrency: How many calls may run at once.
+    The function takes the messages, or the messages and the sample number. Name and identity should change with it.
     """
 
     batch_size = 1

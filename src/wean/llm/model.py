@@ -73,10 +73,10 @@ def scripted_model(
     price: Price | None = FREE,
     concurrency: int = 1,
 ) -> LanguageModel:
-    """Makes a language model of a Python function.
+    """Makes a language model of a Python function, which takes the messages, or the messages and the sample number.
 
     Args:
-        function: Takes the messages, or the messages and the sample number; returns the answer's text.
+        function: Returns the answer's text.
         name: Name and identity; with a ledger on disk, give another one when the function changes.
         score: Takes messages and candidates, returns log-probabilities; without it the model cannot score.
         ledger: Default one in memory, which is forgotten at the end.

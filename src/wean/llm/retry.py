@@ -25,13 +25,10 @@ _TOO_LONG = re.compile(
 
 
 class TransientError(Exception):
-    """A failure that may go away by itself.
+    """A failure that may go away by itself; the reason has no secrets, `retry_after` is in seconds.
 
-    Args:
-        reason: What happened, without secrets.
-        retry_after: Seconds that the server asked to wait, or None.
-        hopeless_at_first: True for what seldom mends itself before the first success (an address that refuses
-            connections is more likely misspelt than restarting), so that a wrong address fails in about a second.
+    `hopeless_at_first` is true for what seldom mends itself before the first success (an address that refuses
+    connections is more likely misspelt than restarting), so that a wrong address fails in about a second.
     """
 
     def __init__(self, reason: str, retry_after: float | None = None, hopeless_at_first: bool = False) -> None:

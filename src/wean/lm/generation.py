@@ -24,13 +24,7 @@ _BATCH_ROWS = 64
 
 @dataclass(frozen=True)
 class GeneratedText:
-    """One answer.
-
-    Attributes:
-        text: The answer without special tokens.
-        prompt_tokens: Tokens read.
-        completion_tokens: Tokens written, the one that ends the turn included.
-    """
+    """One answer without special tokens, the tokens read, and those written, the one that ends the turn included."""
 
     text: str
     prompt_tokens: int
@@ -170,10 +164,7 @@ def _write(
 class _Rows:
     """A batch of sequences in the making: the model's cache, other tensors with a row for each, and the next logits.
 
-    Attributes:
-        logits: (rows, vocabulary) behind the last token of each row.
-        cache: Keys and values.
-        tensors: Whatever else the model needs of each row, rows first.
+    `logits` are (rows, vocabulary) behind the last token of each row.
     """
 
     def __init__(self, model: Any) -> None:

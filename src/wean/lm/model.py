@@ -266,10 +266,8 @@ _BATCH_TOKENS = 8192
 class SentenceEncoder:
     """A sentence encoder as sentence-transformers publishes them: a transformer, mean pooling, unit length.
 
-    Attributes:
-        identity: Name and digest of weights and tokenizer.
-        size: Numbers per sentence.
-        max_length: Tokens that are read; what comes after them is cut off, as the model was trained.
+    `identity` is name and digest of weights and tokenizer; `size` counts the numbers per sentence; tokens after
+    `max_length` are cut off, as the model was trained.
     """
 
     def __init__(self, model: Any, tokenizer: Any, identity: str, *, max_length: int, normalise: bool) -> None:

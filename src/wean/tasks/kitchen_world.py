@@ -29,14 +29,7 @@ IN_BOWL: Cell = (-2, -2)
 
 @dataclass(frozen=True)
 class Recipe:
-    """A dish, and the foods and boards of its kitchen.
-
-    Attributes:
-        name: Its name in the settings.
-        ingredients: The foods of the dish.
-        foods: The foods in the kitchen, in the order of the macro-actions.
-        boards: Number of cutting boards.
-    """
+    """A dish, the foods in its kitchen (in the order of the macro-actions), and the number of cutting boards."""
 
     name: str
     ingredients: tuple[str, ...]
@@ -214,12 +207,9 @@ class Macro:
 
 
 class Done(NamedTuple):
-    """The result of a macro-action.
+    """The result of a macro-action: the sum of its primitive rewards, the i-th weighted with 0.99^i, and its steps.
 
-    Attributes:
-        reward: Sum of its primitive rewards, the i-th weighted with 0.99^i.
-        steps: Primitive steps, at least 1.
-        served: Whether the right dish was served.
+    `served` is whether the right dish was served.
     """
 
     reward: float

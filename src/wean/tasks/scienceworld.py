@@ -237,10 +237,8 @@ class ScienceWorld(gym.Env[str, str]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begins an episode.
 
-        Args:
-            seed: Chooses a variation of the seed's split: the train variations of ScienceWorld below 5,000, test from
-                10,000 on, dev between. Without one, any of the split of the last seed.
-            options: `task` changes the task and `variation` names the variation, whatever the seed.
+        The seed chooses a variation of its split; without one, any of the split of the last seed. The options `task`
+        and `variation` name them, whatever the seed.
 
         Raises:
             UsageError: There is no such task or variation.

@@ -100,14 +100,11 @@ def check_installed() -> None:
 
 
 class Server:
-    """A Java machine with ScienceWorld.
+    """A Java machine with ScienceWorld; `episodes` counts those begun in it.
 
     Raises:
         UsageError: ScienceWorld, or Java, is not installed.
         WeanError: Java does not start.
-
-    Attributes:
-        episodes: Number of episodes begun in it.
     """
 
     def __init__(self) -> None:

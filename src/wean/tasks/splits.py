@@ -30,14 +30,7 @@ _SPLIT_OF_PART: tuple[Split, ...] = ("training", "choosing", "training", "final"
 
 
 class Case(NamedTuple):
-    """One episode to play.
-
-    Attributes:
-        task: The name that its score is counted under.
-        variation: The variation of the task, or the reset seed of a task without variations.
-        seed: The reset seed.
-        options: The reset options.
-    """
+    """One episode to play: the task that it counts for, its variation (or reset seed), seed and reset options."""
 
     task: str = ""
     variation: int = 0

@@ -153,17 +153,7 @@ LONGEST = 100  # characters of a command
 
 
 class Turn(NamedTuple):
-    """The state of a game after a command.
-
-    Attributes:
-        feedback: The answer.
-        room: The description of the room.
-        carried: The player's inventory.
-        score: Points so far.
-        events: The events of this turn, in the words of the game's engine.
-        won: Whether the game is won.
-        lost: Whether it is lost.
-    """
+    """The state of a game after a command; the events are in the words of the game's engine."""
 
     feedback: str
     room: str

@@ -103,12 +103,9 @@ _ANSWER_TOKENS = 40  # a choice and a few words around it
 
 
 class Advice(NamedTuple):
-    """A teacher's advice in one situation.
+    """A teacher's advice in one situation: distinct plans with probabilities that sum to 1, or none for "no advice".
 
-    Attributes:
-        plans: Distinct plans with probabilities that sum to 1; empty means "no advice".
-        answers: The raw answers.
-        tokens: Tokens read and written; estimated from the texts' lengths where the model gave no counts.
+    `answers` are the raw answers; `tokens` are estimated from the texts' lengths where the model gave no counts.
     """
 
     plans: tuple[tuple[Plan, float], ...]

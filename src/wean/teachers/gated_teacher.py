@@ -21,11 +21,8 @@ from wean.teachers.teacher import Guidance, Teacher
 class QueryContext(NamedTuple):
     """The inputs of the rule `advice.when`, for N members at one step.
 
-    Attributes:
-        step: Number of earlier steps.
-        new: (N,) bool, True where the situation was not met before in this run, at its first member.
-        student: (N, A) the student's action probabilities.
-        advice: (N, A) the last known advice for the situation as action probabilities; zeros where none is known.
+    `new` (N,) is true where the situation was not met before in this run, at its first member; `student` (N, A) are
+    action probabilities, `advice` (N, A) the last known advice for the situation, zeros where none is known.
     """
 
     step: int

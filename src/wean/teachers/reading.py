@@ -20,12 +20,9 @@ _WORD = re.compile(r"\w+")
 
 
 class Verdict(NamedTuple):
-    """Ratings of the choices in one situation.
+    """Ratings -1, 0 or 1 of a situation's choices, empty where nothing could be read, and the raw answer.
 
-    Attributes:
-        ratings: -1, 0 or 1 for the choices that were rated; empty where nothing could be read.
-        unreadable: Ratings that were no numbers, e.g. NaN; they count as not given.
-        answer: The raw answer.
+    `unreadable` counts ratings that were no numbers, e.g. NaN; they count as not given.
     """
 
     ratings: Mapping[str, int]

@@ -103,12 +103,7 @@ class AnswerMemory(Generic[Answer]):
 
 
 class Guidance(NamedTuple):
-    """A teacher's action probabilities for N members.
-
-    Attributes:
-        probabilities: (N, A) float32 over primitive actions; a row of zeros where there is no advice.
-        advised: (N,) bool.
-    """
+    """Action probabilities (N, A) float32 for N members, and (N,) where there is advice; zeros elsewhere."""
 
     probabilities: NDArray[np.float32]
     advised: NDArray[np.bool_]
@@ -158,13 +153,10 @@ class Teacher:
     def guide(
         self, tasks: Tasks, which: Sequence[int], num_actions: int, student: NDArray[np.float64] | None = None
     ) -> Guidance:
-        """Guidance for members of tasks in their current situations, in `which`'s order.
+        """Guidance for the members `which` of tasks in their current situations.
 
-        Args:
-            tasks: The tasks, whose skills turn plans into actions.
-            which: Members to guide.
-            num_actions: Size A of the action space.
-            student: Not used here; see `GatedTeacher.guide`.
+        `num_actions` is the size A of the action space; the student's probabilities are not used here (see
+        `GatedTeacher.guide`).
         """
         guidance = self.ground(tasks, which, self.advise(tasks.situations(which)), num_actions)
         self.unadvised += int((~guidance.advised).sum())

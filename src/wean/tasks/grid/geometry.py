@@ -48,12 +48,10 @@ def visible(size: int, opaque: int) -> tuple[int, ...]:
 
 
 class Geometry(NamedTuple):
-    """Tables of one grid size.
+    """Tables of one grid size, for each pose.
 
-    Attributes:
-        forward: For each pose, the cell straight ahead, or -1 outside the grid.
-        view: For each pose, the cells of its view in view order, -1 outside the grid.
-        shown: For each pose, the cells of its view as one integer, bit `4 * cell` for each.
+    `forward` is the cell straight ahead, `view` the cells of its view in view order (both -1 outside the grid), and
+    `shown` the cells of its view as one integer, bit `4 * cell` for each.
     """
 
     forward: tuple[int, ...]
@@ -95,12 +93,9 @@ def geometry(width: int, height: int, size: int) -> Geometry:
 class Board(NamedTuple):
     """Masks and shifts of one grid size.
 
-    Attributes:
-        facing: For each direction, all poses in it whose cell straight ahead is on the grid.
-        backing: For each direction, all poses in it whose cell straight behind is on the grid.
-        ahead: For each direction, how many bits further up the cell straight ahead lies.
-        low: Direction 0 of every cell.
-        three: Directions 0 to 2 of every cell.
+    For each direction, `facing` and `backing` are the poses whose cell straight ahead or behind is on the grid, and
+    `ahead` is how many bits further up the cell straight ahead lies; `low` and `three` are direction 0 and 0 to 2 of
+    every cell.
     """
 
     facing: tuple[Poses, ...]

@@ -47,14 +47,9 @@ def _slots(width: int, height: int, size: int) -> tuple[tuple[int, ...], ...]:
 
 
 class AgentMemory:
-    """Every cell that the agent has seen in this episode, as it last saw it.
+    """Every cell that the agent has seen in this episode, as it last saw it; `held` is the name of what it holds.
 
-    Args:
-        grid: The environment.
-        lava: What seen lava means to a walker: `skills.LAVA` (as floor) or `skills.OBSTACLE`.
-
-    Attributes:
-        held: The name of what the agent holds.
+    `lava` is the meaning of seen lava to a walker: `skills.LAVA` (as floor) or `skills.OBSTACLE`.
     """
 
     def __init__(self, grid: MiniGridEnv, lava: int) -> None:
