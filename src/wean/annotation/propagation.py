@@ -2,7 +2,7 @@
 
 A demonstration is segmented into chunks like those of the annotated ones (`segmentation`), and every chunk gets the
 sub-goal of the chunk that it is like, with the arguments bound anew to its own actions, description and observations
-(`binding`). A confidence tells which demonstrations are better asked about.
+(`binding`). Of demonstrations with a low confidence it is better to ask the model.
 """
 
 from __future__ import annotations

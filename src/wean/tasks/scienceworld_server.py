@@ -41,7 +41,7 @@ _START_SECONDS = 120
 
 
 @dataclass
-class _Said:
+class _Output:
     """The output of a machine: its port, which it prints first, and its last lines."""
 
     port: int | None = None
@@ -49,15 +49,15 @@ class _Said:
     started: threading.Event = field(default_factory=threading.Event)
 
 
-def _listen(stream: IO[bytes], said: _Said) -> None:
+def _listen(stream: IO[bytes], output: _Output) -> None:
     with stream:
         for line in stream:
             text = line.decode(errors="replace").strip()
-            said.lines.append(text)
-            if said.port is None and text.isdecimal():
-                said.port = int(text)
-                said.started.set()
-    said.started.set()
+            output.lines.append(text)
+            if output.port is None and text.isdecimal():
+                output.port = int(text)
+                output.started.set()
+    output.started.set()
 
 
 def _hush() -> None:
@@ -129,14 +129,14 @@ class Server:
         except OSError as error:
             raise WeanError(f"cannot start {command[0]} ({error.strerror}); install Java 8 or newer") from None
         # The simulator prints while it works, and a full pipe would stop it.
-        self._said = _Said()
-        threading.Thread(target=_listen, args=(self.process.stdout, self._said), daemon=True).start()
-        self._said.started.wait(_START_SECONDS)
-        if self._said.port is None:
+        self._output = _Output()
+        threading.Thread(target=_listen, args=(self.process.stdout, self._output), daemon=True).start()
+        self._output.started.wait(_START_SECONDS)
+        if self._output.port is None:
             self.kill()
-            told = " ".join(" ".join(self._said.lines).split())[:200] or "without a message"
-            raise WeanError(f"Java did not start ScienceWorld ({told}); free some memory, or install Java 8 or newer")
-        self._gateway = gateway.JavaGateway(gateway_parameters=gateway.GatewayParameters(port=self._said.port))
+            reason = " ".join(" ".join(self._output.lines).split())[:200] or "without a message"
+            raise WeanError(f"Java did not start ScienceWorld ({reason}); free some memory, or install Java 8 or newer")
+        self._gateway = gateway.JavaGateway(gateway_parameters=gateway.GatewayParameters(port=self._output.port))
         self.episodes = 0
         self._simulator = self._ask(self._gateway.jvm.scienceworld.runtime.pythonapi.PythonInterface)
 

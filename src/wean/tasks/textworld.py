@@ -123,7 +123,7 @@ class TextWorld(gym.Env[str, str]):
         before = self._turn
         if before.won or before.lost:
             raise UsageError("the game is over; reset the task")
-        self._turn = now = self._machine.say(str(action))
+        self._turn = now = self._machine.send(str(action))
         self._progress.add(now.events)
         if recipe := _RECIPE.search(now.feedback):
             self._recipe = _on_one_line(recipe[0])

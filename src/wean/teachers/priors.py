@@ -166,7 +166,7 @@ def _proposals_of(row: Mapping[str, Any]) -> Proposals:
 
 
 def _elicit(model: LanguageModel, situations: Sequence[Situation], config: PriorConfig) -> list[Proposals]:
-    """Asks a language model as the settings say."""
+    """Asks a language model according to the settings."""
     if config.elicitation == "samples":
         return sampled_choices(model, situations, k=config.k or 5, temperature=config.temperature)
     ask = {"verbalized": verbalized_choices, "logprobs": scored_choices}[config.elicitation]

@@ -177,7 +177,7 @@ KINDS = {
     for kind in (
         RoomKind("SimpleDoorKey", _ONE_KEY, ("key", "door"), _simple),
         RoomKind("ColoredDoorKey", _goal(_COLOURED), ("red key", "blue key", "blue door"), _coloured, "coloured"),
-        # The same words as SimpleDoorKey: nobody tells the teacher that there is lava.
+        # The same words as SimpleDoorKey: the teacher does not know of the lava.
         RoomKind("LavaDoorKey", _ONE_KEY, ("key", "door"), _lava),
         RoomKind(
             "ColoredDoorKeyRandom",

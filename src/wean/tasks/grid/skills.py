@@ -215,7 +215,7 @@ def _faces(known: KnownMap, name: str) -> bool:
 
 
 def _news(known: KnownMap, view: Sequence[int]) -> int:
-    """Counts the unseen cells that a view would show, as far as the known walls tell."""
+    """Counts the unseen cells that a view would show, given the known walls."""
     cells = known.cells
     opaque, own = 0, (known.view_size - 1) * known.view_size + known.view_size // 2
     for index, cell in enumerate(view):

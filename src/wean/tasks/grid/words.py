@@ -1,9 +1,9 @@
-"""Names of things in the grid tasks, and moments in words: few words, few distinct situations.
+"""Names of things in the grid tasks, and their situations in words: few words, few distinct situations.
 
-Rooms are told with the names of their kind (`wean.tasks.grid.kinds`). In a stock task only what can matter for a
-decision gets a name. Colours are told where they matter (what the task names, keys, and doors that were seen locked)
-and are canonical: the first colour of an episode is always told as "red", the second as "green" and so on, the task's
-own first. So "pick up the blue ball" and "pick up the grey ball" are one question.
+Rooms use the names of their kind (`wean.tasks.grid.kinds`). In a stock task only things that can matter for a decision
+get a name, with a colour only where it matters (for what the task names, keys, and doors that were seen locked).
+Colours are canonical: the first colour of an episode is always "red", the second "green" and so on, the task's own
+first. So "pick up the blue ball" and "pick up the grey ball" are one question.
 """
 
 from __future__ import annotations
@@ -155,17 +155,17 @@ class StockNames:
         meant = by_color or not {(None, kind), (None, "object")}.isdisjoint(self._meant)
         if kind == "key":
             return f"{self._canonical(color)} key"
-        told = f"{self._canonical(color)} {kind}" if by_color else str(kind)
+        name = f"{self._canonical(color)} {kind}" if by_color else str(kind)
         if kind != "door":
             other = not meant and any(another == kind for _, another in self._meant)
-            return f"other {kind}" if other else told
+            return f"other {kind}" if other else name
         if state == _LOCKED:
             self._locked.add(cell)
         if cell in self._locked:
             return f"{'locked' if state == _LOCKED else 'unlocked'} {self._canonical(color)} door"
         if state == _CLOSED:
-            return f"closed {told}"
-        return f"open {told}" if meant else None
+            return f"closed {name}"
+        return f"open {name}" if meant else None
 
     def shown(self, code: bytes) -> bytes:
         """See `Names`; always as it is."""
