@@ -34,7 +34,7 @@ _DISTANCE = {
 
 @dataclass(frozen=True)
 class Found:
-    """A text with a source of its own: a phrase of an action, an argument of another sub-goal."""
+    """A phrase of an action or an argument of another sub-goal."""
 
     source: Source
 
@@ -50,7 +50,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Between:
-    """The words of a description or an observation that stand between given words."""
+    """The words of a description or an observation between given words."""
 
     where: str
     left: tuple[str, ...]
@@ -65,7 +65,7 @@ class Between:
 
 @dataclass(frozen=True)
 class Constant:
-    """Always the same text."""
+    """A constant text."""
 
     text: str
 
@@ -81,7 +81,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Whole:
-    """All of a text."""
+    """The whole text."""
 
     distance: ClassVar = 0.0
 
@@ -92,7 +92,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class Turned:
-    """All of a text, its first word put last where it is one of some: "egg turtle" becomes "turtle egg"."""
+    """The whole text, with its first word put last where it is one of some: "egg turtle" becomes "turtle egg"."""
 
     turning: frozenset[str]
 

@@ -175,7 +175,7 @@ class _State:
         return next(iter(own or examples), None)
 
     def is_open(self, trajectory: Trajectory) -> bool:
-        """Whether a demonstration is neither annotated nor was asked about in vain."""
+        """Whether a demonstration is neither annotated nor asked about."""
         return trajectory.key not in self.known and trajectory.key not in self._asked
 
     def first_requests(self, count: int) -> list[Request]:

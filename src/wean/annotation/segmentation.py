@@ -1,11 +1,10 @@
-"""Segments a demonstration into chunks like those of annotated ones: the cheapest walk through their actions.
+"""Segments a demonstration into chunks like those of annotated ones: the cheapest walk through their actions (Viterbi).
 
-Every action of the annotated demonstrations is a state. A new demonstration is explained as a walk through states,
-one for each of its actions: it pays where an action looks unlike its state (emission costs), and where the walk
-leaves the order of the annotated ones (transition costs). Following one annotated demonstration from its first to its
-last action costs nothing, so does going from there to the next sub-goal; loops inside a sub-goal, changing to another
-demonstration and jumping cost something. Chunks begin where the walk passes from one sub-goal to another.
-Demonstrations of other tasks lend single sub-goals, at a price. The walk is found with dynamic programming (Viterbi).
+Every action of the annotated demonstrations is a state. A new demonstration is explained as a walk through states, one
+for each of its actions, with emission costs where an action looks unlike its state and transition costs where the walk
+leaves the order of the annotated ones. Following one annotated demonstration from its first to its last action is free;
+loops inside a sub-goal, changing to another demonstration and jumping have costs. A chunk starts where the walk passes
+from one sub-goal to another. Demonstrations of other tasks lend single sub-goals, at a price.
 """
 
 from __future__ import annotations
@@ -120,9 +119,8 @@ class Segmenter:
         own: Sequence[AnnotatedTrajectory],
         foreign: Sequence[AnnotatedTrajectory] = (),
         frames: frozenset[str] | None = None,
-        costs: Costs | None = None,
     ) -> None:
-        self._costs = costs or Costs()
+        self._costs = Costs()
         self._states = [
             replace(state, sequence=number) for number, example in enumerate(own) for state in _states_of(example)
         ]
@@ -168,7 +166,7 @@ class Segmenter:
     # --- emission: how unlike an action and a state are -------------------------------------------------------------
 
     def _emission_costs(self, seen: FeatureSequence) -> Floats:
-        """(actions, states) what it costs that an action looks unlike a state."""
+        """(actions, states) the costs of an action looking unlike a state."""
         kinds, of_state = _distinct((state.features, state.filled) for state in self._states)
         actions, of_action = _distinct(seen.features)
         table = np.array([[self._unlikeness(action, *kind) for kind in kinds] for action in actions], np.float32)
@@ -191,7 +189,7 @@ class Segmenter:
     # --- transition: how far a walk leaves the annotated order ------------------------------------------------------
 
     def _edge_costs(self) -> tuple[Floats, Floats]:
-        """(states,) what beginning in a state costs, and what ending in it costs."""
+        """(states,) the costs of starting in a state, and of ending in it."""
         costs, enter, leave = self._costs, [], []
         for state in self._states:
             foreign = costs.edge + costs.foreign
@@ -204,7 +202,7 @@ class Segmenter:
     def _costs_across(
         self, own: Sequence[AnnotatedTrajectory], foreign: Sequence[AnnotatedTrajectory], drift: Floats
     ) -> Floats:
-        """(states, states) what going from one to another costs if a new chunk begins with it."""
+        """(states, states) the costs of going from one to another if a new chunk starts with it."""
         costs = self._costs
         is_own, chunk = self._column(lambda state: state.own), self._column(lambda state: state.chunk)
         follows = self._same(lambda state: state.sequence) & (chunk[None, :] == chunk[:, None] + 1) & is_own[:, None]
@@ -217,7 +215,7 @@ class Segmenter:
     def _costs_inside(
         self, own: Sequence[AnnotatedTrajectory], foreign: Sequence[AnnotatedTrajectory], drift: Floats
     ) -> Floats:
-        """(states, states) what going from one to another costs if both are in one chunk; infinite between verbs."""
+        """(states, states) the costs of going from one to another inside a chunk; infinite between verbs."""
         costs, place = self._costs, self._column(lambda state: state.place)
         steps = place[None, :] - place[:, None]
         onwards = self._same(lambda state: state.sequence) & self._same(lambda state: state.chunk) & (steps > 0)
@@ -226,13 +224,13 @@ class Segmenter:
         return np.where(self._same(lambda state: state.verb), np.minimum(inside, costs.torn), np.inf)
 
     def _drift(self) -> Floats:
-        """(states, states) what it costs to jump within or between demonstrations of the task."""
+        """(states, states) the costs of jumping within or between demonstrations of the task."""
         progress, is_own = self._column(lambda state: state.progress), self._column(lambda state: state.own)
         jump = np.abs(progress[:, None] - progress[None, :]) * self._costs.drift
         return np.where(is_own[:, None] & is_own[None, :], jump, 0.0)
 
     def _order_costs(self, own: Sequence[AnnotatedTrajectory], foreign: Sequence[AnnotatedTrajectory]) -> Floats:
-        """(states, states) what it costs that one's verb follows the other's."""
+        """(states, states) the costs of one's verb following the other's."""
         costs = self._costs
         verbs, of_state = _distinct(state.verb for state in self._states)
         number = {verb: index for index, verb in enumerate(verbs)}
@@ -255,7 +253,7 @@ class Segmenter:
         return np.asarray((ours[:, None] == theirs[None, :]) & self._column(lambda state: state.own)[:, None])
 
     def _loop_costs(self, own: Sequence[AnnotatedTrajectory], foreign: Sequence[AnnotatedTrajectory]) -> Floats:
-        """(states, states) what it costs to go on inside a chunk as chunks of that verb were seen to."""
+        """(states, states) the costs of going on inside a chunk as in annotated chunks of that verb."""
         alike: set[tuple[object, ...]] = set()  # pairs of neighbouring actions with all that counts of them
         frames: set[tuple[object, ...]] = set()  # their frames alone
         for examples, is_own in ((own, True), (foreign, False)):

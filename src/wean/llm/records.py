@@ -171,17 +171,15 @@ class RecordedAnswers:
 
     Several rows with the same messages are samples 0, 1, ... in their order, unless they carry a `sample` number.
     Sampling parameters are not compared. Rows of kind "score" are found by their candidates and normalisation too. Rows
-    whose answer is null are skipped.
+    whose answer is null are skipped. Answers that the file lacks are looked up in the ledger, if there is one, and
+    noted there as unanswered questions.
 
     Args:
         path: The file.
         label: The model's name in questions, without its folder.
         name: The name by which the user opened it; default "recorded:" and the label.
-        ledger: Where answers that the file lacks are looked up, and questions without one noted; or None.
+        ledger: The ledger or None.
         strict: A question without an answer is an error instead of an answer without text.
-
-    Attributes:
-        unanswered: Records of the questions that had no answer, in the order met.
 
     Raises:
         WeanError: The file cannot be read.

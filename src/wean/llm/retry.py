@@ -24,6 +24,9 @@ _TOO_LONG = re.compile(
 )
 
 
+_LONGEST_ASKED = 120.0  # seconds of Retry-After that are waited for; more is an error
+
+
 class TransientError(Exception):
     """A failure that may go away by itself; the reason has no secrets, `retry_after` is in seconds.
 
@@ -71,7 +74,6 @@ class Retrier:
         attempts: Tries in all.
         base_seconds: Pause after the first failure; doubles each time.
         longest_pause: Upper end of a pause that we choose.
-        longest_asked: Longest Retry-After that is waited for; a longer one is an error.
         requests_per_minute: Limit of `Pacer`; None for none.
     """
 
@@ -82,14 +84,12 @@ class Retrier:
         attempts: int = 6,
         base_seconds: float = 0.5,
         longest_pause: float = 30.0,
-        longest_asked: float = 120.0,
         requests_per_minute: float | None = None,
     ) -> None:
         self._where = where
         self._attempts = attempts
         self._base_seconds = base_seconds
         self._longest_pause = longest_pause
-        self._longest_asked = longest_asked
         self._pacer = Pacer(requests_per_minute)
         self._succeeded = False
 
@@ -126,7 +126,7 @@ class Retrier:
                 f"{self._where}: {error.reason} (tried {tries}); answers so far are in the ledger, so run again later"
             )
         asked = error.retry_after
-        if asked is not None and asked > self._longest_asked:
+        if asked is not None and asked > _LONGEST_ASKED:
             raise WeanError(
                 f"{self._where}: {error.reason}; it asks to wait {asked:.0f} s: run again "
                 "after that (answers so far are in the ledger)"

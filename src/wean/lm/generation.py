@@ -48,13 +48,10 @@ class Sampling:
 def batches(
     lengths: Sequence[int], copies: int = 1, max_rows: int = _BATCH_ROWS, max_tokens: int = _BATCH_TOKENS
 ) -> Iterator[list[int]]:
-    """Groups texts of similar length, each group small enough for memory; yields their positions.
+    """Groups texts of similar length (tokens, with room for the answer) for memory; yields the positions of each group.
 
-    Args:
-        lengths: Tokens of each text, with room for its answer.
-        copies: Rows that each text takes.
-        max_rows: Most rows of a group.
-        max_tokens: Most rows times padded length.
+    Each text takes `copies` rows. A group has at most `max_rows` rows, and rows times padded length at most
+    `max_tokens`.
     """
     group: list[int] = []
     for position in sorted(range(len(lengths)), key=lambda i: lengths[i]):

@@ -60,21 +60,18 @@ class LocalModel:
         max_tokens: int = 256,
         seed: int | None = None,
     ) -> list[list[GeneratedText]]:
-        """Answers each request n times.
+        """Answers each request (a list of `{"role", "content"}`) n times.
 
         The answers to a request depend on its messages, the seed and the number of the sample, and not on the other
         requests of the call (up to rounding of the batched products).
 
         Args:
-            requests: Each a list of `{"role", "content"}`.
+            requests: The requests.
             n: Answers per request; with temperature 0 they are all the same.
             temperature: 0 is greedy.
             top_p: Probability mass that is kept; in (0, 1].
             max_tokens: Longest answer in tokens; less where the model's context ends before.
             seed: Same seed, same answers; None draws fresh ones.
-
-        Returns:
-            For each request n answers.
 
         Raises:
             UsageError: A parameter is out of range or a message has a wrong shape.
@@ -127,20 +124,17 @@ class LocalModel:
     ) -> list[list[float]]:
         """Log-probability of each candidate as the answer to its request.
 
-        By default the token that ends the turn is part of the answer: the number is the probability that the model
-        writes the candidate and stops. So `go` and `go north` are different answers, and the probabilities of all
-        possible answers sum to one. With `end_of_turn=False` it is the probability that the answer begins with the
-        candidate, which for `go` is never smaller than for `go north`.
+        By default the token that ends the turn is part of the answer, so `go` and `go north` are different answers, and
+        the probabilities of all possible answers sum to one. With `end_of_turn=False` it is the probability that the
+        answer begins with the candidate, which for `go` is never smaller than for `go north`. What several requests
+        begin with is read and stored once.
 
         Args:
-            requests: Each a list of messages. What several begin with is read and stored once.
+            requests: Each a list of messages.
             candidates: For each request its candidates; repeated ones get equal numbers.
-            normalisation: `sum` is the log-probability; `token` divides it by the number of scored tokens (the end of
-                the turn is one of them where it is scored); `word` by the candidate's words, split at white space.
+            normalisation: `sum` is the log-probability; `token` divides it by the number of scored tokens; `word` by
+                the candidate's words, split at white space.
             end_of_turn: Whether the answer must end after the candidate.
-
-        Returns:
-            For each request one number per candidate.
 
         Raises:
             UsageError: No candidate, an empty one, or an unknown normalisation.
@@ -310,12 +304,9 @@ class SentenceEncoder:
 
 
 def load_encoder(name_or_path: str | Path = "minilm", *, device: str | None = None) -> SentenceEncoder:
-    """Loads a sentence encoder.
+    """Loads a sentence encoder: `minilm`, or a folder in the layout of sentence-transformers with mean pooling.
 
-    Args:
-        name_or_path: `minilm`, or a folder in the layout of sentence-transformers whose pooling is the mean of the
-            tokens.
-        device: Where it runs; None takes a CUDA device where there is one.
+    It runs on `device`; None takes a CUDA device where there is one.
 
     Raises:
         UsageError: No such model, or the extra `lm` is not installed.

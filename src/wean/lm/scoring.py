@@ -1,17 +1,14 @@
-"""How probable is each candidate as the answer? Exact log-probabilities, every shared token computed once.
+"""Exact log-probabilities of candidates as answers, every shared token computed once.
 
-A list of candidates behind a prompt is a trie: the prompt is its stem, and candidates that begin alike share
-branches. So are several prompts that begin alike. All inner nodes of that trie are run through the model
-exactly once, in rows of up to `BUDGET` nodes behind one cache: what all share runs first and stays in the
-cache; in the rows behind it each node sees the cache, its ancestors in the trie and itself (a tree-shaped
-attention mask), and has the position that it has in its own sequence. Nothing is copied per candidate,
-nothing is padded, and the shared part is in memory once.
+Candidates behind a prompt are a trie: the prompt is its stem, and candidates (or prompts) with a shared prefix share
+branches. All inner nodes are run through the model exactly once, in rows of up to `BUDGET` nodes behind one cache: what
+all share runs first and stays in the cache; behind it each node sees the cache, its ancestors and itself (a tree-shaped
+attention mask), at its position in its own sequence. Nothing is copied per candidate and nothing is padded.
 
-The other way to share a prompt is to copy its cache for every candidate (`score_rows`). It serves models that
-cannot take a tree mask (sliding windows, recurrent layers, relative positions), and decoders behind an encoder. On
-SmolLM2-135M (`benchmarks/scoring.py`) the tree row is faster with 24 candidates and several times faster with 400:
-copies of the keys and values of the prompt cost more than the candidates. Whether a model honours a tree mask is not
-guessed from its name: it is checked once on a small tree against an ordinary pass.
+Otherwise the prompt's cache is copied for every candidate (`score_rows`), for models that cannot take a tree mask
+(sliding windows, recurrent layers, relative positions) and decoders behind an encoder. On SmolLM2-135M
+(`benchmarks/scoring.py`) the tree row is faster with 24 candidates and several times faster with 400. Whether a model
+honours a tree mask is checked once on a small tree against an ordinary pass.
 """
 
 from __future__ import annotations
@@ -150,8 +147,8 @@ def new_cache(model: Any) -> Any:
 def takes_tree_masks(model: Any) -> bool:
     """Whether a model can run a trie in one row.
 
-    It may when every layer keeps all keys (no sliding window, no recurrent state), and when a small bushy
-    tree gives the logits of an ordinary pass: a model that takes positions from places in the row fails that.
+    Every layer must keep all keys (no sliding window, no recurrent state), and a small bushy tree must give the logits
+    of an ordinary pass, unlike in a model that takes positions from places in the row.
     """
     if model.config.is_encoder_decoder or model.config._attn_implementation not in ("sdpa", "eager"):
         return False

@@ -230,13 +230,9 @@ def macros_of(recipe: Recipe) -> tuple[Macro, ...]:
 
 
 def perform(world: World, macro: Macro, sight: int | None, budget: int) -> Done:
-    """Performs a macro-action, which changes the world.
+    """Performs a macro-action, which changes the world; it breaks off after `budget` primitive steps.
 
-    Args:
-        world: The kitchen.
-        macro: The macro-action.
-        sight: How many cells far the cook sees; None for the whole kitchen.
-        budget: Primitive steps that are left, at least 1; the macro-action breaks off after them.
+    `sight` is how many cells far the cook sees; None for the whole kitchen.
     """
     cook = _Cook(world, budget)
     if macro.kind == "get":

@@ -1,7 +1,7 @@
 """Many tasks at once, in this process or in workers, with the same numbers either way.
 
-Gymnasium's `VectorEnv` resets by itself (which hides the last observation and situation of an episode) and sends
-every member the same arguments; here resets are explicit and named, and each member can be asked its own question.
+Unlike Gymnasium's `VectorEnv`, resets are explicit (so that the last observation of an episode is seen), and each
+member can be asked its own question.
 """
 
 from __future__ import annotations

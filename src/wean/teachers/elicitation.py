@@ -68,7 +68,7 @@ class PriorConfig(BaseModel):
     """Share of the uniform distribution that is mixed in; above 0 no action is ruled out."""
 
 
-# The wordings under which wean's recorded answers were given: changing a letter of one orphans them.
+# The recorded answers belong to these instructions: changing a letter of one orphans them.
 _PLANS = (
     "Decide what it should do from here. Think in one or two sentences, then finish with one JSON object on a line of "
     'its own: {"plans": [{"skills": ["...", "..."], "probability": 0.0}]}. List every plan that you think is '

@@ -1,8 +1,7 @@
 """Reads a language model's answers: plans, choices with probabilities, ratings, and the action that a text names.
 
-One rule for all: the last JSON object of an answer that holds something usable counts, with prose, code fences and
-other objects around it; probabilities may be numbers, percentages or strings; what stays unclear is nothing, never a
-guess.
+The last JSON object of an answer that holds something usable counts, with prose, code fences and other objects around
+it; probabilities may be numbers, percentages or strings; what stays unclear is nothing, never a guess.
 """
 
 from __future__ import annotations

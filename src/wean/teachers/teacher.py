@@ -241,10 +241,8 @@ def look_up(answers: Mapping[str, Mapping[str, float]], situations: Sequence[Sit
 def write_answers(path: str | Path, answers: Mapping[Situation, Mapping[str, float]]) -> None:
     """Writes a JSONL file that `recorded:PATH` opens as a language model, for the elicitation `verbalized`.
 
-    Args:
-        path: The file; one that exists is replaced.
-        answers: For each situation its plans with their probabilities. A plan is an action, or skills with commas
-            between them: `{"north": 0.8, "east": 0.2}`, `{"go to key, pick up key": 1.0}`.
+    Each situation has plans with probabilities. A plan is an action, or skills with commas between them: `{"north":
+    0.8, "east": 0.2}`, `{"go to key, pick up key": 1.0}`. An existing file is replaced.
 
     Raises:
         UsageError: If a plan begins with something that is not among the situation's choices.

@@ -41,17 +41,11 @@ PICK_UP, DROP, TOGGLE, DONE = range(3, 7)
 
 
 class KnownMap(NamedTuple):
-    """What the agent knows of the room, hashable and cheap.
+    """The agent's knowledge of the room, hashable and cheap.
 
-    Attributes:
-        width: Cells of the grid in x.
-        height: Cells of the grid in y.
-        view_size: Side of the agent's square view.
-        cells: One byte a cell (`x * height + y`): UNSEEN, FREE, LAVA, OBSTACLE (e.g. a key), OPAQUE (e.g. a wall or a
-            locked door), DOOR or WAY.
-        pose: The agent's `cell * 4 + direction`.
-        named: The things it knows by name, as (name, cell); several may share a name.
-        held: The name of what it holds, or None.
+    `cells` has one byte a cell (`x * height + y`): UNSEEN, FREE, LAVA, OBSTACLE (e.g. a key), OPAQUE (e.g. a wall or a
+    locked door), DOOR or WAY; `pose` is the agent's `cell * 4 + direction`; `named` are known things as (name, cell),
+    of which several may share a name; `held` is the name of the held one.
     """
 
     width: int
