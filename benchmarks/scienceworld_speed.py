@@ -21,8 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness import MEASURED_ANEW, finish, hardware, options
-from wean.tasks.scienceworld.env import ScienceWorld
-from wean.tasks.scienceworld.variations import TASKS
+from wean.tasks.scienceworld import TASKS, ScienceWorld
 
 STEPS = 15
 WAYS = ("stock", "bare", "choices")

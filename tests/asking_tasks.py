@@ -8,8 +8,7 @@ import gymnasium as gym
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
 from wean.teachers.ask_or_act import AskingCost, AskOrAct
-from wean.teachers.config import AdviceConfig, Mode
-from wean.teachers.elicitation import Advice
+from wean.teachers.elicitation import Advice, AdviceConfig, Mode
 from wean.teachers.teacher import Teacher
 
 LEFT, RIGHT = 0, 1

@@ -47,8 +47,7 @@ if TYPE_CHECKING:
     from wean.report.compare import compare
     from wean.students.saving import make_student
     from wean.students.student import Student, check_student
-    from wean.tasks.checking import check_task
-    from wean.tasks.described import describe
+    from wean.tasks.contract import check_task, describe
     from wean.tasks.registration import make_task as make
     from wean.tasks.situation import Situation
     from wean.tasks.vector import SerialTasks
@@ -57,10 +56,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "make": "tasks.registration:make_task",
-    "describe": "tasks.described",
+    "describe": "tasks.contract",
     "Situation": "tasks.situation",
     "SerialTasks": "tasks.vector",
-    "check_task": "tasks.checking",
+    "check_task": "tasks.contract",
     "Teacher": "teachers.teacher",
     "Prior": "teachers.priors",
     "open_model": "llm",

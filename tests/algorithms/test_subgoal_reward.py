@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from wean.algorithms.rewards import SubgoalReward
+from wean.tasks.grid.env import make_stock
 from wean.tasks.grid.skills import TOGGLE
-from wean.tasks.grid.stock import make_stock
 from wean.tasks.registration import make_task
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks

@@ -145,7 +145,7 @@ def test_wrong_usage_is_one_line_that_names_the_remedy(
 
 def _lacking(path: Path) -> Path:
     """The recorded answers without those about keys."""
-    from wean.llm.recorded import find_recorded
+    from wean.llm.records import find_recorded
 
     source = Path(sys.modules[find_recorded.__module__].__file__ or "").parent.parent / "recorded" / "doorkey.jsonl"
     rows = [

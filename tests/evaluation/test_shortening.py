@@ -9,7 +9,7 @@ from wean.data.shipped import shipped
 from wean.data.trajectories import PathStep, Trajectory
 from wean.evaluation import oracle as shortening
 from wean.evaluation.oracle import ShorterPaths, annotated, shortened
-from wean.tasks.scienceworld.server import ServerLost
+from wean.tasks.scienceworld_server import ServerLost
 
 WALKED = (
     ("navigate_to(attic)", ["open door to hall", "go to hall", "go to attic"]),

@@ -9,7 +9,7 @@ from wean.errors import UsageError
 from wean.evaluation.config import EvaluationConfig
 from wean.experiment.presets import METHODS, Method
 from wean.experiment.settings import command_line, from_yaml, resolve
-from wean.teachers.config import AdviceConfig
+from wean.teachers.elicitation import AdviceConfig
 
 
 def test_values_and_strings_mean_the_same() -> None:

@@ -13,7 +13,7 @@ from wean.experiment.train import load, train
 from wean.report.run_files import read_summary
 from wean.students.config import StudentConfig
 from wean.students.student import DenseStudent
-from wean.tasks.described import describe
+from wean.tasks.contract import describe
 from wean.tasks.situation import Situation
 
 MOVES = ("left", "down", "right", "up")

@@ -39,8 +39,7 @@ from wean.students.text.prompt import EpisodeEncoder, PromptConfig
 from wean.tasks.registration import TASKS, make_task
 from wean.tasks.splits import Case
 from wean.tasks.vector import SerialTasks, chosen
-from wean.teachers.config import AdviceConfig, PriorConfig
-from wean.teachers.elicitation import rate
+from wean.teachers.elicitation import AdviceConfig, PriorConfig, rate
 from wean.teachers.priors import Prior
 from wean.teachers.teacher import Teacher
 

@@ -17,7 +17,7 @@ def test_example(example, capsys):
 
 
 def test_prices_example(tmp_path):
-    from wean.llm.prices import Price, read_prices
+    from wean.llm.answers import Price, read_prices
 
     [table] = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
     (tmp_path / "prices.yaml").write_text(table)

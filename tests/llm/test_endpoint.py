@@ -12,8 +12,8 @@ from fake_server import FakeServer
 
 from wean.errors import UsageError, WeanError
 from wean.llm import Budget, BudgetError, Ledger, open_model
+from wean.llm.answers import Price
 from wean.llm.endpoint import EndpointOptions
-from wean.llm.prices import Price
 
 pytest.importorskip("openai")
 

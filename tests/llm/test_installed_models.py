@@ -12,7 +12,7 @@ from wean.llm import open_model
 
 BACKEND = """
 from wean.llm.answers import Answer
-from wean.llm.prices import FREE
+from wean.llm.answers import FREE
 
 class Echo:
     concurrency, batch_size, can_score, price, closed = 1, 4, False, FREE, 0

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from wean.errors import UsageError, WeanError
 from wean.llm import Answer, Budget, BudgetError, Counts, Ledger, open_model, scripted_model
-from wean.llm.prices import Price
+from wean.llm.answers import Price
 
 
 def rows():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wean.errors import UsageError
-from wean.llm.prices import Price, find_price, user_price_file
+from wean.llm.answers import Price, find_price, user_price_file
 
 
 def test_cost_by_hand():

@@ -17,7 +17,7 @@ from wean.students.config import Goal, StudentConfig
 from wean.students.grid import GridStudent
 from wean.students.saving import load_student, make_student, save_student
 from wean.students.student import Student
-from wean.tasks.grid.phrases import numbers_of
+from wean.tasks.grid.words import numbers_of
 
 SPACE = gym.spaces.Box(0, 255, (5, 5, 5), np.uint8)
 ACTIONS = gym.spaces.Discrete(3)

@@ -11,8 +11,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from wean.errors import UsageError
-from wean.tasks.kitchen.env import Kitchen
-from wean.tasks.kitchen.world import HAND, IN_BOWL, RECIPES, World, access, layout_number
+from wean.tasks.kitchen import Kitchen
+from wean.tasks.kitchen_world import HAND, IN_BOWL, RECIPES, World, access, layout_number
 from wean.tasks.registration import make_task, task_names
 from wean.tasks.splits import split_of_number, split_of_seed
 from wean.tasks.vector import SerialTasks, Tasks

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from wean.evaluation.statistics import wilson
-from wean.tasks.kitchen.env import Kitchen
-from wean.tasks.kitchen.macros import macros_of, perform
-from wean.tasks.kitchen.world import HAND, IN_BOWL, RECIPES, World, fixed_layout
+from wean.tasks.kitchen import Kitchen
+from wean.tasks.kitchen_world import HAND, IN_BOWL, RECIPES, World, fixed_layout, macros_of, perform
 from wean.tasks.registration import make_task
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "kitchen_conformance.jsonl.gz"

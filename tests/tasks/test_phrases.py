@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from wean.tasks.grid.kinds import KINDS
-from wean.tasks.grid.phrases import PARTS, WORDS, numbers_of, phrase_of, thing_of
+from wean.tasks.grid.words import PARTS, WORDS, numbers_of, phrase_of, thing_of
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
 

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 from minigrid.core.constants import COLOR_NAMES
 
-from wean.tasks.grid.room import Room
+from wean.tasks.grid.env import Room
 from wean.tasks.registration import ROOMS, make_task
 
 Cell = tuple[int, int]

@@ -9,8 +9,8 @@ import pytest
 from wean.agents.references import ExpertPolicy, ExplorerPolicy
 from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
+from wean.tasks.grid.env import Room
 from wean.tasks.grid.references import best_action, shortest_length
-from wean.tasks.grid.room import Room
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
 

@@ -10,8 +10,8 @@ from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
 from minigrid.core.world_object import Key
 
 from wean.errors import UsageError
+from wean.tasks.grid.env import Room
 from wean.tasks.grid.memory import NO_AGENT
-from wean.tasks.grid.room import Room
 from wean.tasks.grid.skills import FORWARD, LEFT, PICK_UP, RIGHT, TOGGLE
 from wean.tasks.registration import ROOMS, make_task
 

@@ -9,10 +9,8 @@ import pytest
 from small_tasks import Corridor
 from wean.errors import UsageError
 from wean.tasks.frozen_lake import FrozenLake, Moves, solve
-from wean.tasks.kitchen.env import Kitchen
-from wean.tasks.kitchen.macros import perform
-from wean.tasks.kitchen.solver import shared_solver, solver_of
-from wean.tasks.kitchen.world import World
+from wean.tasks.kitchen import Kitchen, shared_solver, solver_of
+from wean.tasks.kitchen_world import World, perform
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
 from wean.tasks.workers import WorkerTasks

@@ -12,10 +12,10 @@ from minigrid.core.world_object import Key
 from numpy.typing import NDArray
 
 from wean.errors import UsageError
+from wean.tasks.grid.env import StockGrid, make_stock
 from wean.tasks.grid.geometry import geometry
 from wean.tasks.grid.memory import NO_AGENT
 from wean.tasks.grid.skills import DONE, FORWARD
-from wean.tasks.grid.stock import StockGrid, make_stock
 from wean.tasks.registration import make_task, task_id
 from wean.tasks.vector import SerialTasks
 

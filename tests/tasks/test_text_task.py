@@ -6,10 +6,10 @@ import gymnasium as gym
 import pytest
 
 from wean.errors import UsageError
+from wean.tasks.contract import text_task
 from wean.tasks.registration import make_task
-from wean.tasks.scienceworld.env import ScienceWorld
+from wean.tasks.scienceworld import ScienceWorld
 from wean.tasks.situation import Situation
-from wean.tasks.text_task import text_task
 
 
 class Echo(gym.Env[str, str]):

@@ -16,8 +16,8 @@ from gymnasium.utils.env_checker import check_env
 from wean.errors import UsageError, WeanError
 from wean.evaluation import oracle
 from wean.tasks.registration import make_task
-from wean.tasks.textworld.env import TextWorld
-from wean.tasks.textworld.games import CHALLENGES, GAMES, Family, family, game_file, is_for_game
+from wean.tasks.textworld import TextWorld
+from wean.tasks.textworld_games import CHALLENGES, GAMES, Family, family, game_file, is_for_game
 from wean.tasks.vector import SerialTasks
 from wean.tasks.workers import WorkerTasks
 
@@ -146,7 +146,7 @@ def test_a_game_is_made_once_and_whole(games: Path, monkeypatch: pytest.MonkeyPa
     made = game_file(adventures, 0)
     assert games in made.parents
     before = made.stat().st_mtime_ns
-    monkeypatch.setattr("wean.tasks.textworld.games._make", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr("wean.tasks.textworld_games._make", lambda *_: pytest.fail("made again"))
     assert game_file(adventures, 0) == made
     assert made.stat().st_mtime_ns == before
     assert not list(made.parent.glob(".making-*"))
@@ -155,7 +155,7 @@ def test_a_game_is_made_once_and_whole(games: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.slow
 def test_the_same_seed_is_the_same_game_in_any_process(games: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from wean.tasks.textworld.env import TextWorld\n"
+        "import sys; from wean.tasks.textworld import TextWorld\n"
         f"task = TextWorld(**{TINY_KITCHEN!r}); print(task.reset(seed=0)[0])\n"
         "while not task._turn.won: choices = task.situation().choices; act = task.best_actions(); print(choices, act); "
         "print(task.step(act[0]))"

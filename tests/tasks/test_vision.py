@@ -6,8 +6,8 @@ from minigrid.core.constants import OBJECT_TO_IDX
 from minigrid.core.grid import Grid
 from minigrid.core.world_object import Door, Floor, Wall
 
+from wean.tasks.grid.env import Room
 from wean.tasks.grid.geometry import geometry, visible
-from wean.tasks.grid.room import Room
 from wean.tasks.registration import ROOMS
 
 

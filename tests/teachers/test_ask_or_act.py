@@ -8,8 +8,7 @@ from small_tasks import Corridor
 from wean.errors import UsageError
 from wean.tasks.vector import SerialTasks
 from wean.teachers.ask_or_act import ASK, GO_ON, NEVER_ASK, AskingCost, AskOrAct, QueryStats
-from wean.teachers.config import AdviceConfig
-from wean.teachers.elicitation import Advice
+from wean.teachers.elicitation import Advice, AdviceConfig
 from wean.teachers.teacher import Teacher
 
 COST = AskingCost(first=0.01, change=0.0, repeat=0.06)

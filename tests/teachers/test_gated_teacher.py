@@ -9,8 +9,7 @@ import pytest
 from small_tasks import Corridor
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
-from wean.teachers.config import AdviceConfig
-from wean.teachers.elicitation import Advice
+from wean.teachers.elicitation import Advice, AdviceConfig
 from wean.teachers.gated_teacher import GatedTeacher, QueryContext, wanted
 from wean.teachers.teacher import Teacher
 

@@ -8,9 +8,8 @@ from wean.errors import UsageError, WeanError
 from wean.llm import open_model
 from wean.tasks import Situation
 from wean.teachers.elicitation import verbalized_plans
-from wean.teachers.handwritten import write_answers
 from wean.teachers.priors import Prior
-from wean.teachers.teacher import Teacher
+from wean.teachers.teacher import Teacher, write_answers
 
 NORTH = Situation("Drive.", "The stop is north.", ("north", "south"))
 KEY = Situation("Open the door.", "A key lies there.", ("explore", "go to key"))

@@ -14,8 +14,8 @@ from wean.errors import UsageError
 from wean.llm import open_model, scripted_model
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
-from wean.teachers.config import PriorConfig
 from wean.teachers.elicitation import (
+    PriorConfig,
     Proposals,
     choice_question,
     sampled_choices,

@@ -8,7 +8,7 @@ import pytest
 
 from asking_tasks import Errand
 from wean.errors import UsageError
-from wean.tasks.grid.phrases import numbers_of
+from wean.tasks.grid.words import numbers_of
 from wean.tasks.registration import make_task
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks

@@ -9,8 +9,15 @@ from small_tasks import Corridor
 from wean.llm import scripted_model
 from wean.tasks.situation import Situation
 from wean.tasks.vector import SerialTasks
-from wean.teachers.config import AdviceConfig, Mode
-from wean.teachers.elicitation import Advice, plan_question, sampled_plans, scored_plans, verbalized_plans
+from wean.teachers.elicitation import (
+    Advice,
+    AdviceConfig,
+    Mode,
+    plan_question,
+    sampled_plans,
+    scored_plans,
+    verbalized_plans,
+)
 from wean.teachers.teacher import Teacher
 
 MIXED = Advice(((("right",), 0.7), (("left",), 0.3)))

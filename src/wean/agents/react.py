@@ -17,9 +17,9 @@ from wean.agents.policy import SILENT, Policy
 from wean.errors import UsageError
 from wean.llm.answers import Answer, Message, tokens_used
 from wean.llm.model import LanguageModel
+from wean.tasks.contract import TextTask
 from wean.tasks.situation import Situation
 from wean.tasks.splits import Case
-from wean.tasks.text_task import TextTask
 from wean.tasks.vector import Steps, Tasks, has_numbered_actions, num_actions
 from wean.teachers.reading import last_named, project
 

@@ -27,8 +27,8 @@ from wean.data.normalize import normalize, render_subgoal
 from wean.students.text.decoder import Decoder, EpisodeDecoder, Generated, decoder_for
 from wean.students.text.rules import ActingRules, StateKey
 from wean.students.text.student import TextStudent
+from wean.tasks.contract import TextTask
 from wean.tasks.splits import Case
-from wean.tasks.text_task import TextTask
 from wean.tasks.vector import Steps, Tasks
 
 Drawn = Literal["random", "random-first", "random-things"]

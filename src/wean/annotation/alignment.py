@@ -30,14 +30,7 @@ _MARKS = re.compile(r"^[\s*•>-]+|[\s*,.;]+$")
 
 
 class Claim(NamedTuple):
-    """A sub-goal with the actions that the answer gives it, in exactly one of three forms.
-
-    Attributes:
-        subgoal: The sub-goal.
-        numbers: (first, last) action, counted from 1.
-        actions: The actions in words.
-        length: How many actions.
-    """
+    """A sub-goal of the answer with its actions: (first, last) numbers from 1, words, or their count."""
 
     subgoal: SubGoal
     numbers: tuple[int, int] | None = None
@@ -46,19 +39,14 @@ class Claim(NamedTuple):
 
 
 class ParsedAnswer(NamedTuple):
-    """What could be read of an answer.
-
-    Attributes:
-        claims: The sub-goals in their order.
-        unreadable: Lines that look like sub-goals and have no known form.
-    """
+    """The readable part of an answer: sub-goals in order, and lines that look like sub-goals and have no known form."""
 
     claims: tuple[Claim, ...]
     unreadable: tuple[str, ...]
 
 
 def parse_answer(text: str) -> ParsedAnswer:
-    """Reads an answer; no text makes this fail."""
+    """Reads any answer."""
     if (counted := _parse_json(text)) is not None:
         return counted
     claims: list[Claim] = []
@@ -126,10 +114,7 @@ def _is_pair(item: object) -> bool:
 class Alignment:
     """Sub-goals over actions, perhaps with gaps.
 
-    Attributes:
-        of_action: For each action the number of its sub-goal, or None; never falling.
-        subgoals: The sub-goals.
-        faults: How often something had to be put right, by kind.
+    `of_action` has for each action the number of its sub-goal or None, never falling; `faults` counts repairs by kind.
     """
 
     of_action: list[int | None]
@@ -149,7 +134,7 @@ class Alignment:
         return gaps
 
     def close_single_gaps(self) -> None:
-        """Gives single actions without a sub-goal to the sub-goal before them, the first action to the one behind."""
+        """Gives single actions in gaps to the sub-goal before them, the first action to the one behind."""
         for first, end in self.gaps:
             if end - first > 1 or not self.subgoals:
                 continue
@@ -186,15 +171,11 @@ class Alignment:
 
 
 def align(claims: Sequence[Claim], actions: Sequence[str]) -> Alignment:
-    """Aligns claimed sub-goals with actions.
+    """Aligns claimed sub-goals with the actions of a demonstration.
 
-    Claims that name numbers are put in order; an action that two claim stays with the first; numbers behind the end
-    are cut off. Claims that name actions are aligned by edit distance: skipped actions become gaps, invented ones are
+    Claims that name numbers are put in order; an action that two claim stays with the first; numbers behind the end are
+    cut off. Claims that name actions are aligned by edit distance: skipped actions become gaps, invented ones are
     dropped. Claims that name counts hold only if these sum up. A claim without an action is dropped.
-
-    Args:
-        claims: In the order of the answer.
-        actions: Of the demonstration.
     """
     alignment = Alignment([None] * len(actions), [claim.subgoal for claim in claims])
     if any(claim.actions is not None for claim in claims):
@@ -210,15 +191,7 @@ def align(claims: Sequence[Claim], actions: Sequence[str]) -> Alignment:
 
 
 def edit_alignment(given: Sequence[str], claimed: Sequence[str]) -> list[tuple[int, int]]:
-    """Pairs of equal elements under the smallest number of insertions and deletions.
-
-    Args:
-        given: The true sequence.
-        claimed: The sequence that is held against it.
-
-    Returns:
-        (index in given, index in claimed), both rising.
-    """
+    """Pairs (index in given, index in claimed) of equal elements under the fewest edits; both rise."""
     rows, columns = len(given), len(claimed)
     distance = [[0] * (columns + 1) for _ in range(rows + 1)]
     for row in range(rows, -1, -1):
@@ -276,7 +249,7 @@ def _by_counts(alignment: Alignment, claims: Sequence[Claim]) -> None:
 
 
 def _drop_shapeless(alignment: Alignment, actions: Sequence[str]) -> None:
-    """Takes its actions from a sub-goal that swallowed a whole demonstration."""
+    """Takes the actions from a sub-goal that covers a whole demonstration."""
     for number in set(alignment.of_action) - {None}:
         mine = [index for index, of in enumerate(alignment.of_action) if of == number]
         if len({actions[index] for index in mine}) > _MOST_DIFFERENT:

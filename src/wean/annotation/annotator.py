@@ -50,10 +50,10 @@ class Outcome(NamedTuple):
     """The result for one demonstration.
 
     Attributes:
-        annotation: Its sub-goals; None where there was no answer, or none that holds.
-        questions: How many questions were asked about it.
-        faults: What had to be put right, by kind.
-        answers: The model's answers as they are, for people to read.
+        annotation: Its sub-goals; None without an answer, or without one that holds.
+        questions: Number of questions.
+        faults: Repairs by kind.
+        answers: The model's raw answers.
     """
 
     annotation: Annotation | None
@@ -64,17 +64,15 @@ class Outcome(NamedTuple):
 
 @dataclass
 class QueryStats:
-    """Counts over demonstrations.
+    """Counts over demonstrations and questions, second questions included.
 
     Attributes:
-        demonstrations: Asked about.
-        questions: Asked, second ones included.
         at_once: Answers that needed no repair.
-        repaired: Answers that were put right without asking again.
+        repaired: Answers that were repaired without asking again.
         second: Demonstrations with a second question.
         refused: Demonstrations whose answers stayed incomplete.
         unanswered: Demonstrations for which there is no recorded answer.
-        faults: How often what had to be put right.
+        faults: Repairs by kind.
     """
 
     demonstrations: int = 0
@@ -102,7 +100,7 @@ class QueryStats:
 
 
 class Annotates(Protocol):
-    """Gives demonstrations their sub-goals: a language model, or a record of one."""
+    """A source of sub-goals for demonstrations: a language model, or a record of one."""
 
     name: str
 
@@ -114,11 +112,8 @@ class Annotates(Protocol):
 class Annotator:
     """Asks a language model, at most twice about a demonstration.
 
-    The first question is about the whole demonstration. Where its answer leaves two or more actions in a row without
-    a sub-goal, a second one is about these. An annotation that is incomplete even then is refused.
-
-    Args:
-        model: Any language model of `wean.llm`.
+    Where the first answer leaves two or more actions in a row without a sub-goal, a second question is about these. An
+    annotation that is incomplete even then is refused.
     """
 
     def __init__(self, model: LanguageModel) -> None:
@@ -126,11 +121,7 @@ class Annotator:
         self._model = model
 
     def annotate(self, requests: Sequence[Request], most: int | None = None) -> list[Outcome]:
-        """Asks about demonstrations, in one batch for first and one for second questions.
-
-        Args:
-            requests: The demonstrations.
-            most: Most questions, at least one for each; None for no limit.
+        """Asks about demonstrations, in one batch for first and one for second questions; see `Annotates.annotate`.
 
         Raises:
             WeanError: The model failed, or its budget is used up.
@@ -184,13 +175,7 @@ def _first_alignment(answer: str, trajectory: Trajectory) -> Alignment:
 
 
 class RecordedAnnotator:
-    """Gives recorded annotations without asking a model.
-
-    Args:
-        name: Of the record.
-        annotations: By demonstration.
-        trajectories: The annotated paths. A demonstration with other actions has no recorded annotation.
-    """
+    """Recorded annotations of demonstrations; one with other actions than the recorded path has none."""
 
     def __init__(self, name: str, annotations: Mapping[Key, Annotation], trajectories: Sequence[Trajectory]) -> None:
         self.name = name
@@ -213,15 +198,7 @@ class RecordedAnnotator:
 
 
 def annotation_question(trajectory: Trajectory, example: AnnotatedTrajectory | None = None) -> list[Message]:
-    """The question about one demonstration.
-
-    Args:
-        trajectory: What is to be split.
-        example: An annotated demonstration, shown as if the model had answered it before.
-
-    Returns:
-        A chat that ends with the user's question.
-    """
+    """The question about a demonstration: a chat, with an annotated example as an earlier answer."""
     messages: list[Message] = [{"role": "system", "content": _SYSTEM}]
     if example is not None:
         shown, annotation = example
@@ -232,16 +209,7 @@ def annotation_question(trajectory: Trajectory, example: AnnotatedTrajectory | N
 
 
 def rest_question(messages: Sequence[Message], answer: str, gaps: Sequence[tuple[int, int]]) -> list[Message]:
-    """The second question, about the actions to which an answer gave no sub-goal.
-
-    Args:
-        messages: The first question.
-        answer: Its answer.
-        gaps: (first, end) of each run of actions without a sub-goal, counted from 0.
-
-    Returns:
-        A chat that ends with the second question.
-    """
+    """The second question, about the gaps, (first, end) from 0, that the first answer left."""
     ranges = ", ".join(f"{first + 1}-{end}" for first, end in gaps)
     rest: Message = {"role": "user", "content": _REST.format(ranges=ranges)}
     return [*messages, {"role": "assistant", "content": answer}, rest]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
-from wean.annotation.chunk_context import ChunkContext, Source, split_words
+from wean.annotation.features import ChunkContext, Source, split_words
 
 _TEXTS = ("description", "first", "last")
 
@@ -34,7 +34,7 @@ _DISTANCE = {
 
 @dataclass(frozen=True)
 class Found:
-    """A text with a source of its own: a phrase of an action, an argument of another sub-goal."""
+    """A phrase of an action or an argument of another sub-goal."""
 
     source: Source
 
@@ -50,7 +50,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Between:
-    """The words of a description or an observation that stand between given words."""
+    """The words of a description or an observation between given words."""
 
     where: str
     left: tuple[str, ...]
@@ -65,7 +65,7 @@ class Between:
 
 @dataclass(frozen=True)
 class Constant:
-    """Always the same text."""
+    """A constant text."""
 
     text: str
 
@@ -81,7 +81,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Whole:
-    """All of a text."""
+    """The whole text."""
 
     distance: ClassVar = 0.0
 
@@ -92,7 +92,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class Turned:
-    """All of a text, its first word put last where it is one of some: "egg turtle" becomes "turtle egg"."""
+    """The whole text, with its first word put last where it is one of some: "egg turtle" becomes "turtle egg"."""
 
     turning: frozenset[str]
 
@@ -110,19 +110,19 @@ class Turned:
 
 @dataclass(frozen=True)
 class Inside:
-    """What stands between the given beginning and end of a text."""
+    """The text between a given prefix and suffix."""
 
-    beginning: str
-    end: str
+    prefix: str
+    suffix: str
 
     distance: ClassVar = 0.05
 
     def take(self, text: str) -> str | None:
         """The inner part; None where the text begins or ends otherwise."""
-        long_enough = len(text) > len(self.beginning) + len(self.end)
-        if not (text.startswith(self.beginning) and text.endswith(self.end) and long_enough):
+        long_enough = len(text) > len(self.prefix) + len(self.suffix)
+        if not (text.startswith(self.prefix) and text.endswith(self.suffix) and long_enough):
             return None
-        return text[len(self.beginning) : len(text) - len(self.end)]
+        return text[len(self.prefix) : len(text) - len(self.suffix)]
 
 
 @dataclass(frozen=True)
@@ -145,14 +145,7 @@ _WHOLE = Whole()
 
 
 class ArgumentRule(NamedTuple):
-    """How an argument is derived.
-
-    Attributes:
-        text: Where a text comes from.
-        part: Which part of it is taken.
-        before: What is put before it.
-        behind: What is put behind it.
-    """
+    """A rule for an argument: a text, the part of it that is taken, and words put before and behind it."""
 
     text: Found | Between | Constant
     part: Whole | Turned | Inside | Words = _WHOLE
@@ -177,10 +170,7 @@ class ArgumentRule(NamedTuple):
 def rules_for(context: ChunkContext, argument: str, turning: frozenset[str]) -> Iterator[ArgumentRule]:
     """All rules that derive a known argument in its context; some come twice.
 
-    Args:
-        context: The annotated chunk.
-        argument: What is to be derived.
-        turning: First words that are put behind what follows them (`turning_words`).
+    `turning` are first words that are put behind what follows them (`turning_words`).
     """
     turned = Turned(turning)
     for source, text in context.texts.items():

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from wean.annotation.action_features import features_of
 from wean.annotation.annotator import Annotates, Outcome, QueryStats, Request
+from wean.annotation.features import features_of
 from wean.annotation.propagation import Propagator
 from wean.data.annotations import AnnotatedTrajectory, Annotation, AnnotationWriter
 from wean.data.trajectories import Key, Trajectory, by_task
@@ -20,11 +20,11 @@ _BATCH = 8  # demonstrations that are asked about together; a stopped run loses 
 
 
 class Plan(NamedTuple):
-    """How much is asked.
+    """The amount of questions.
 
     Attributes:
         per_task: Demonstrations of each task that are asked about first.
-        confidence: Propagated sub-goals below this are unclear: they are asked about, the least certain first.
+        confidence: Propagated sub-goals below this are asked about, the least certain first.
         budget: Most questions in this run, second ones included; None for no limit.
     """
 
@@ -35,14 +35,7 @@ class Plan(NamedTuple):
 
 @dataclass
 class Result:
-    """The result of a run.
-
-    Attributes:
-        annotations: Of every demonstration that has sub-goals now.
-        stats: Counts over the questions of this run.
-        missing: Demonstrations without sub-goals.
-        problems: One line for each demonstration whose answers did not hold.
-    """
+    """The result of a run; `problems` has one line for each demonstration whose answers did not hold."""
 
     annotations: dict[Key, Annotation]
     stats: QueryStats
@@ -54,12 +47,8 @@ class Result:
 class Pipeline:
     """One run over many demonstrations.
 
-    Attributes:
-        annotator: Gives the sub-goals that are asked for.
-        plan: How much is asked.
-        writer: Keeps every asked annotation at once, and in the end all; None keeps nothing.
-        examples: Annotated demonstrations beside those of the run, to learn from.
-        progress: Called with a stage, how much of it is done, and how much there is.
+    The writer keeps every asked annotation at once, and in the end all; `examples` are annotated demonstrations beside
+    those of the run; `progress` is called with a stage, how much of it is done, and how much there is.
     """
 
     annotator: Annotates
@@ -69,11 +58,7 @@ class Pipeline:
     progress: Progress | None = None
 
     def run(self, trajectories: Sequence[Trajectory], known: Mapping[Key, Annotation]) -> Result:
-        """Annotates demonstrations.
-
-        Args:
-            trajectories: All of them.
-            known: Annotations that are there already; propagated ones are made anew, all others stay.
+        """Annotates demonstrations; propagated annotations among the known ones are made anew, all others stay.
 
         Raises:
             WeanError: The model failed, its budget is used up, or the file cannot be written; what was answered is
@@ -184,17 +169,17 @@ class _State:
         return [trajectory for trajectory, _ in self.examples if trajectory.task == task]
 
     def example(self, trajectory: Trajectory) -> AnnotatedTrajectory | None:
-        """What is shown with a question: the first annotated demonstration of its task, else of any."""
+        """The example shown with a question: the first annotated demonstration of its task, else of any."""
         examples = self.examples
         own = [example for example in examples if example[0].task == trajectory.task]
         return next(iter(own or examples), None)
 
     def is_open(self, trajectory: Trajectory) -> bool:
-        """Whether a demonstration is neither annotated nor was asked about in vain."""
+        """Whether a demonstration is neither annotated nor asked about."""
         return trajectory.key not in self.known and trajectory.key not in self._asked
 
     def first_requests(self, count: int) -> list[Request]:
-        """Requests with which each task comes to a number of annotated demonstrations, as far as there are so many."""
+        """Requests that bring each task to a number of annotated demonstrations, as far as there are so many."""
         requests: list[Request] = []
         for task, group in self.groups.items():
             annotated = self.annotated(task)
@@ -223,15 +208,10 @@ def _why(outcome: Outcome) -> str:
 
 
 def select_diverse(trajectories: Sequence[Trajectory], selected: Sequence[Trajectory], count: int) -> list[Trajectory]:
-    """Selects demonstrations of one task, so that the others are like one of them.
+    """Selects up to `count` demonstrations of one task that, with those `selected` before, are like the others.
 
-    The first is the one that is most like all (the medoid); every further one is that whose nearest selected one is
-    farthest away (farthest-first traversal; Gonzalez 1985). Of equals the earlier is taken.
-
-    Args:
-        trajectories: Of one task, none of which is selected yet.
-        selected: Those that are annotated already.
-        count: How many to select, at most.
+    The first is the medoid; every further one is that whose nearest selected one is farthest away (farthest-first
+    traversal; Gonzalez 1985). Of equals the earlier is taken.
     """
     if count >= len(trajectories):
         return list(trajectories)

@@ -1,11 +1,10 @@
-"""Segments a demonstration into chunks like those of annotated ones: the cheapest walk through their actions.
+"""Segments a demonstration into chunks like those of annotated ones: the cheapest walk through their actions (Viterbi).
 
-Every action of the annotated demonstrations is a state. A new demonstration is explained as a walk through states,
-one for each of its actions: it pays where an action looks unlike its state (emission costs), and where the walk
-leaves the order of the annotated ones (transition costs). Following one annotated demonstration from its first to its
-last action costs nothing, so does going from there to the next sub-goal; loops inside a sub-goal, changing to another
-demonstration and jumping cost something. Chunks begin where the walk passes from one sub-goal to another.
-Demonstrations of other tasks lend single sub-goals, at a price. The walk is found with dynamic programming (Viterbi).
+Every action of the annotated demonstrations is a state. A new demonstration is explained as a walk through states, one
+for each of its actions, with emission costs where an action looks unlike its state and transition costs where the walk
+leaves the order of the annotated ones. Following one annotated demonstration from its first to its last action is free;
+loops inside a sub-goal, changing to another demonstration and jumping have costs. A chunk starts where the walk passes
+from one sub-goal to another. Demonstrations of other tasks lend single sub-goals, at a price.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.annotation.action_features import ActionFeatures, FeatureSequence, features_of
+from wean.annotation.features import ActionFeatures, FeatureSequence, features_of
 from wean.data.annotations import AnnotatedTrajectory
 from wean.data.trajectories import Trajectory
 
@@ -35,21 +34,21 @@ class Costs(NamedTuple):
         slot: A slot names something else; half of it where the last word is the same, or where the sub-goal's
             arguments name the state's slot (it is there to be replaced).
         mission_slot: As `slot`, where the description of its own task names either.
-        again: Done before here but not there, or the other way round.
-        linked: Names what the action before it names here but not there, or the other way round.
-        loop: Going round inside a sub-goal as annotated ones do.
+        again: Repeated in only one of the two demonstrations.
+        linked: Names what the action before it names, in only one of the two.
+        loop: A loop inside a sub-goal, as in annotated ones.
         odd_loop: The same, where only the frames agree.
         skip: Leaving out one action of a sub-goal.
-        torn: Going on inside a sub-goal in a way that was never seen.
+        torn: A step inside a sub-goal that was never seen.
         cut_short: Leaving a sub-goal before its end, or entering it after its start.
         switch: Going on in another demonstration, behind a like sub-goal that ends alike.
         order: Two sub-goals whose verbs follow each other elsewhere in this task.
         foreign_order: ... that follow each other in other tasks only.
         new_order: ... that never follow each other.
-        drift: Jumping from the beginning of a demonstration to the end; shorter jumps in proportion.
+        drift: Jumping from the start of a demonstration to the end; shorter jumps in proportion.
         foreign: Using a sub-goal of another task.
-        edge: Beginning elsewhere than at a start, or ending elsewhere than at an end; and in proportion to how far.
-        chunk: Beginning a chunk: of two explanations that cost the same, the one with fewer chunks.
+        edge: Starting elsewhere than at a start, or ending elsewhere than at an end; and in proportion to how far.
+        chunk: Each chunk, so that of two explanations that cost the same the one with fewer chunks is taken.
     """
 
     frame: float = 3.0
@@ -74,14 +73,9 @@ class Costs(NamedTuple):
 
 @dataclass(frozen=True)
 class Segment:
-    """One chunk of a segmented demonstration.
+    """One chunk of a segmented demonstration: actions `first` to `end` - 1, explained by a chunk of an example.
 
-    Attributes:
-        first: Its first action, from 0.
-        end: One past its last action.
-        example: The annotated demonstration that explains it.
-        chunk: Which chunk of that.
-        own: Whether that demonstration is of the same task.
+    `own` is whether that example is of the same task.
     """
 
     first: int
@@ -95,19 +89,9 @@ class Segment:
 class _State:
     """An action of an annotated demonstration.
 
-    Attributes:
-        example: The demonstration.
-        sequence: States of one sequence may follow each other at no cost.
-        place: Which of the demonstration's kept actions it is.
-        chunk: Which of the demonstration's chunks it belongs to.
-        progress: Of that chunk in the demonstration, 0 to 1.
-        verb: Of the chunk's sub-goal.
-        features: Of the action.
-        filled: For each slot whether the sub-goal's arguments name it.
-        starts: Whether it is the first action of its chunk.
-        ends: Whether it is the last action of its chunk.
-        last: Whether it is the last action of the demonstration.
-        own: Whether the demonstration is of the same task.
+    States of one `sequence` may follow each other at no cost; `place` counts the demonstration's kept actions;
+    `progress` is that of the chunk in the demonstration, 0 to 1; `filled` is for each slot whether the sub-goal's
+    arguments name it.
     """
 
     example: AnnotatedTrajectory
@@ -125,13 +109,9 @@ class _State:
 
 
 class Segmenter:
-    """Segments demonstrations of one task.
+    """Segments demonstrations of one task, by annotated ones of it (`own`) and of other tasks (`foreign`).
 
-    Args:
-        own: Annotated demonstrations of the task.
-        foreign: Annotated demonstrations of other tasks; together with `own` at least one.
-        frames: Only foreign sub-goals made of these frames are used; None uses all.
-        costs: The prices of an explanation.
+    Only foreign sub-goals made of `frames` are used; None uses all.
     """
 
     def __init__(
@@ -139,9 +119,8 @@ class Segmenter:
         own: Sequence[AnnotatedTrajectory],
         foreign: Sequence[AnnotatedTrajectory] = (),
         frames: frozenset[str] | None = None,
-        costs: Costs | None = None,
     ) -> None:
-        self._costs = costs or Costs()
+        self._costs = Costs()
         self._states = [
             replace(state, sequence=number) for number, example in enumerate(own) for state in _states_of(example)
         ]
@@ -187,7 +166,7 @@ class Segmenter:
     # --- emission: how unlike an action and a state are -------------------------------------------------------------
 
     def _emission_costs(self, seen: FeatureSequence) -> Floats:
-        """(actions, states) what it costs that an action looks unlike a state."""
+        """(actions, states) the costs of an action looking unlike a state."""
         kinds, of_state = _distinct((state.features, state.filled) for state in self._states)
         actions, of_action = _distinct(seen.features)
         table = np.array([[self._unlikeness(action, *kind) for kind in kinds] for action in actions], np.float32)
@@ -210,7 +189,7 @@ class Segmenter:
     # --- transition: how far a walk leaves the annotated order ------------------------------------------------------
 
     def _edge_costs(self) -> tuple[Floats, Floats]:
-        """(states,) what beginning in a state costs, and what ending in it costs."""
+        """(states,) the costs of starting in a state, and of ending in it."""
         costs, enter, leave = self._costs, [], []
         for state in self._states:
             foreign = costs.edge + costs.foreign
@@ -223,7 +202,7 @@ class Segmenter:
     def _costs_across(
         self, own: Sequence[AnnotatedTrajectory], foreign: Sequence[AnnotatedTrajectory], drift: Floats
     ) -> Floats:
-        """(states, states) what going from one to another costs if a new chunk begins with it."""
+        """(states, states) the costs of going from one to another if a new chunk starts with it."""
         costs = self._costs
         is_own, chunk = self._column(lambda state: state.own), self._column(lambda state: state.chunk)
         follows = self._same(lambda state: state.sequence) & (chunk[None, :] == chunk[:, None] + 1) & is_own[:, None]
@@ -236,7 +215,7 @@ class Segmenter:
     def _costs_inside(
         self, own: Sequence[AnnotatedTrajectory], foreign: Sequence[AnnotatedTrajectory], drift: Floats
     ) -> Floats:
-        """(states, states) what going from one to another costs if both are in one chunk; infinite between verbs."""
+        """(states, states) the costs of going from one to another inside a chunk; infinite between verbs."""
         costs, place = self._costs, self._column(lambda state: state.place)
         steps = place[None, :] - place[:, None]
         onwards = self._same(lambda state: state.sequence) & self._same(lambda state: state.chunk) & (steps > 0)
@@ -245,13 +224,13 @@ class Segmenter:
         return np.where(self._same(lambda state: state.verb), np.minimum(inside, costs.torn), np.inf)
 
     def _drift(self) -> Floats:
-        """(states, states) what it costs to jump within or between demonstrations of the task."""
+        """(states, states) the costs of jumping within or between demonstrations of the task."""
         progress, is_own = self._column(lambda state: state.progress), self._column(lambda state: state.own)
         jump = np.abs(progress[:, None] - progress[None, :]) * self._costs.drift
         return np.where(is_own[:, None] & is_own[None, :], jump, 0.0)
 
     def _order_costs(self, own: Sequence[AnnotatedTrajectory], foreign: Sequence[AnnotatedTrajectory]) -> Floats:
-        """(states, states) what it costs that one's verb follows the other's."""
+        """(states, states) the costs of one's verb following the other's."""
         costs = self._costs
         verbs, of_state = _distinct(state.verb for state in self._states)
         number = {verb: index for index, verb in enumerate(verbs)}
@@ -274,7 +253,7 @@ class Segmenter:
         return np.asarray((ours[:, None] == theirs[None, :]) & self._column(lambda state: state.own)[:, None])
 
     def _loop_costs(self, own: Sequence[AnnotatedTrajectory], foreign: Sequence[AnnotatedTrajectory]) -> Floats:
-        """(states, states) what it costs to go on inside a chunk as chunks of that verb were seen to."""
+        """(states, states) the costs of going on inside a chunk as in annotated chunks of that verb."""
         alike: set[tuple[object, ...]] = set()  # pairs of neighbouring actions with all that counts of them
         frames: set[tuple[object, ...]] = set()  # their frames alone
         for examples, is_own in ((own, True), (foreign, False)):

@@ -194,7 +194,7 @@ def _write_paths(writing: _Writing, split: str, per_task: int | None, tasks: str
         choose_variations,
         version_of,
     )
-    from wean.tasks.scienceworld.server import check_installed
+    from wean.tasks.scienceworld_server import check_installed
     from wean.tasks.splits import fold_of
 
     fold, task = fold_of(split), writing.task
@@ -221,7 +221,7 @@ def _write_shorter_paths(writing: _Writing, data: str, annotations: Path | None)
     from wean.data.trajectories import read_trajectories
     from wean.errors import UsageError
     from wean.evaluation.oracle import ShorterPaths, annotated, version_of
-    from wean.tasks.scienceworld.server import check_installed
+    from wean.tasks.scienceworld_server import check_installed
 
     if writing.task != _SCIENCEWORLD:
         raise UsageError("--shorten is for ScienceWorld, where an agent can teleport; leave it out")

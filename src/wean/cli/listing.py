@@ -63,7 +63,7 @@ def _methods(word: str) -> list[dict[str, Any]]:
 
 def _models(word: str) -> list[dict[str, Any]]:
     from wean.data.shipped import RECORDED
-    from wean.llm.recorded import shipped_recordings
+    from wean.llm.records import shipped_recordings
     from wean.lm.packages import PACKAGES
 
     rows = [

@@ -23,9 +23,8 @@ from wean.errors import UsageError, WeanError
 from wean.files import writing
 from wean.processes import work
 from wean.tasks.registration import make_task
-from wean.tasks.scienceworld.env import ScienceWorld
-from wean.tasks.scienceworld.server import ServerLost
-from wean.tasks.scienceworld.variations import TASKS, VERSION, find_task
+from wean.tasks.scienceworld import TASKS, ScienceWorld, find_task
+from wean.tasks.scienceworld_server import VERSION, ServerLost
 from wean.tasks.splits import Fold, first_seed
 
 Wanted = tuple[str, int]

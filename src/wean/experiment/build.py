@@ -20,9 +20,9 @@ from wean.llm.model import LanguageModel
 from wean.students.action_values import ActionValues, TableValues, TextValues
 from wean.students.saving import make_student
 from wean.students.student import Student
+from wean.tasks.options import OptionTasks
 from wean.tasks.registration import make_task
 from wean.tasks.vector import MakeTask, SerialTasks, ShownTasks
-from wean.tasks.wrappers.options import OptionTasks
 from wean.teachers.elicitation import rate
 from wean.teachers.gated_teacher import GatedTeacher
 from wean.teachers.priors import Prior

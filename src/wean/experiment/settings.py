@@ -16,7 +16,7 @@ from wean.errors import UsageError, did_you_mean
 from wean.evaluation.config import EvaluationConfig
 from wean.experiment.presets import Method, find_method
 from wean.students.config import StudentConfig
-from wean.teachers.config import AdviceConfig, PriorConfig
+from wean.teachers.elicitation import AdviceConfig, PriorConfig
 
 SCHEMA = "wean-config/2"
 OLD_SCHEMA = "wean-config/1"

@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from wean.errors import UsageError, WeanError
-from wean.llm.answers import Answer, Key, Sample, estimate_tokens, key_of
+from wean.llm.answers import FREE, Answer, Key, Price, Sample, estimate_tokens, key_of
 from wean.llm.ledger import Ledger
-from wean.llm.prices import FREE, Price
 
 Progress = Callable[[int, int], None]
 """Called with the number of answers so far and the number wanted."""
@@ -192,8 +191,7 @@ class LiveAnswers:
         """The answer to each sample.
 
         Raises:
-            WeanError: The first failure that retrying could not mend; the answers of all other samples that were under
-                way are committed first.
+            WeanError: The first failure that retrying could not mend, after all other answers are committed.
         """
         wanted = {key_of(sample): sample for sample in samples}
         found = self._ledger.find(wanted.values())
@@ -221,7 +219,7 @@ class LiveAnswers:
         self._backend.close()
 
     def claim_and_ask(self, samples: Sequence[Sample]) -> tuple[dict[Key, Answer], list[Sample]]:
-        """Asks what no other thread or process is asking; returns the answers, and the samples that others ask."""
+        """Asks what no other thread or process is asking: (the answers, the samples that others ask)."""
         claimed = self._ledger.claim(samples)
         answers = claimed.answered
         if claimed.mine:

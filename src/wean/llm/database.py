@@ -55,6 +55,8 @@ CREATE TABLE unanswered(            -- questions that nobody could answer
 ) WITHOUT ROWID;
 """
 
+_BUSY_SECONDS = 60.0  # how long to wait for another process's transaction
+
 
 class LedgerError(WeanError):
     """The ledger's file cannot be used; the message gives the reason and the remedy."""
@@ -63,16 +65,14 @@ class LedgerError(WeanError):
 class Database:
     """One connection to a ledger's file, shared by the threads of a process, and safe to use after a fork.
 
-    The file is created, with its folder, where it is missing; `busy_seconds` is how long to wait for another process's
-    transaction.
+    The file is created, with its folder, where it is missing.
 
     Raises:
         LedgerError: The file cannot be opened, is no ledger, or has a newer format.
     """
 
-    def __init__(self, path: str, busy_seconds: float = 60.0) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
-        self._busy_seconds = busy_seconds
         self._inherited: list[sqlite3.Connection] = []
         self._open()
 
@@ -120,7 +120,7 @@ class Database:
                 ) from None
         try:
             self._connection = sqlite3.connect(
-                self.path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
+                self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
         except sqlite3.Error as error:
             raise explain(error, self.path) from None
@@ -167,7 +167,7 @@ class Database:
 
     def _use_write_ahead_log(self) -> None:
         # Switching the journal needs the file alone for a moment and does not wait for it, so we do.
-        give_up = time.monotonic() + self._busy_seconds
+        give_up = time.monotonic() + _BUSY_SECONDS
         while True:
             try:
                 self._connection.execute("PRAGMA journal_mode=WAL")

@@ -14,8 +14,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from wean.errors import UsageError, WeanError
-from wean.llm.answers import Answer, Question, Sample, estimate_tokens
-from wean.llm.prices import Price, find_price
+from wean.llm.answers import Answer, Price, Question, Sample, estimate_tokens, find_price
 from wean.llm.retry import Retrier, TransientError, explain_failure, scrub
 
 _OPENAI_URL = "https://api.openai.com/v1"
@@ -56,11 +55,8 @@ class EndpointOptions:
 class EndpointBackend:
     """Asks one model of one endpoint; safe to use from several threads.
 
-    Args:
-        name: The name that the user gave.
-        url: Base URL, usually ending in /v1; None for $OPENAI_BASE_URL, else OpenAI's own.
-        model: The model's name at the endpoint.
-        options: Fields of `EndpointOptions`.
+    The URL usually ends in /v1; None is $OPENAI_BASE_URL, else OpenAI's own. The options are fields of
+    `EndpointOptions`.
 
     Raises:
         UsageError: The model is missing, the URL has no host, or an option is unknown.

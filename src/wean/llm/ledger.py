@@ -35,11 +35,11 @@ class Claimed:
     """The result of claiming some samples."""
 
     answered: dict[Key, Answer] = field(default_factory=dict)
-    """Those that somebody had answered meanwhile."""
+    """Answered meanwhile by another thread or process."""
     mine: list[Sample] = field(default_factory=list)
-    """Those that the caller now has to ask, and then to commit or release."""
+    """To be asked by the caller, and then committed or released."""
     theirs: list[Sample] = field(default_factory=list)
-    """Those that another thread or process is asking right now."""
+    """Being asked by another thread or process."""
 
 
 class Ledger:
@@ -98,7 +98,7 @@ class Ledger:
         return found
 
     def claim(self, samples: Sequence[Sample]) -> Claimed:
-        """Claims samples, so that nobody else asks them; the caller must commit or release those in `mine`."""
+        """Claims samples, so that no other process asks them; the caller must commit or release those in `mine`."""
         result, free = self._sort_out(samples)
         if not free:
             # The usual case while waiting for another process: no transaction needed to see that it is still
@@ -125,13 +125,10 @@ class Ledger:
             )
 
     def commit(self, samples: Sequence[Sample], answers: Sequence[Answer]) -> dict[Key, Answer]:
-        """Stores answers in one transaction and ends their claims.
+        """Stores answers in one transaction and ends their claims; returns the answers as stored, marked as asked live.
 
-        An answer that is already there stays: the first one counts. Where the file cannot take the answers (disk full,
-        damaged) they are written to a JSONL file beside it or in the temporary folder, since they were paid for.
-
-        Returns:
-            The answers as stored, marked as asked live.
+        An answer that is already there stays. Where the file cannot take the answers (disk full, damaged) they are
+        written to a JSONL file beside it or in the temporary folder, since they were paid for.
 
         Raises:
             LedgerError: The file could not take them; the line names the JSONL file that has them.
@@ -151,7 +148,7 @@ class Ledger:
         return stored
 
     def note_unanswered(self, samples: Sequence[Sample], reason: str) -> None:
-        """Notes questions that nobody could answer, to be exported, answered elsewhere and imported."""
+        """Notes unanswered questions, to be exported, answered elsewhere and imported."""
         with self.database.write() as connection:
             for sample in samples:
                 _insert_question(connection, sample[0])

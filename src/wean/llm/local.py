@@ -15,8 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from wean.errors import UsageError
-from wean.llm.answers import Answer, Message, Question, Sample, estimate_tokens
-from wean.llm.prices import FREE, Price
+from wean.llm.answers import FREE, Answer, Message, Price, Question, Sample, estimate_tokens
 
 if TYPE_CHECKING:
     from wean.lm.model import LocalModel
@@ -26,13 +25,7 @@ ScoreFunction = Callable[[list[Message], list[str]], Sequence[float]]
 
 
 class LocalBackend:
-    """Generates and scores with a local transformers model, loaded when first needed.
-
-    Args:
-        name: A directory, hub id, GGUF file, or the short name of a fetched model.
-        batch_size: Questions given to the model at once.
-        options: What `wean.lm.model.load_model` takes.
-    """
+    """Generates and scores with a local transformers model, loaded when first needed."""
 
     concurrency = 1
     can_score = True
@@ -116,12 +109,7 @@ class LocalBackend:
 class ScriptedBackend:
     """Answers by calling a Python function in the caller's thread: for tests, examples and hand-written teachers.
 
-    Args:
-        function: Called with the messages, or with the messages and the sample number; returns the answer.
-        name: The model's name and identity; give another one when the function changes.
-        score: Scores candidates; without it the model cannot score.
-        price: Price per token, for tests of budgets.
-        concurrency: How many calls may run at once.
+    The function takes the messages, or the messages and the sample number. Name and identity should change with it.
     """
 
     batch_size = 1
@@ -186,10 +174,9 @@ def import_function(path: str) -> Callable[..., str]:
 
 
 def _calls(samples: Sequence[Sample]) -> list[list[list[int]]]:
-    """Which samples one call of the model can answer.
+    """For each call of the model its questions, and for each question the positions of its samples.
 
-    Returns:
-        For each call its questions, and for each question the positions of its samples, equally many.
+    All questions of a call have equally many samples.
     """
     by_question: dict[object, list[int]] = {}
     for position, (question, number) in enumerate(samples):

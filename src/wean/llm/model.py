@@ -12,13 +12,11 @@ from typing import Any, Literal
 
 from wean.errors import UsageError, WeanError
 from wean.extras import entry_points
-from wean.llm.answers import Answer, Counts, Message, Question, Sample, key_of
+from wean.llm.answers import FREE, Answer, Counts, Message, Price, Question, Sample, key_of
 from wean.llm.asking import Backend, Budget, LiveAnswers, Progress
 from wean.llm.ledger import Ledger
 from wean.llm.local import LocalBackend, ScoreFunction, ScriptedBackend, import_function
-from wean.llm.prices import FREE, Price
-from wean.llm.recorded import RecordedAnswers, find_recorded
-from wean.llm.records import dump_line
+from wean.llm.records import RecordedAnswers, dump_line, find_recorded
 
 Normalisation = Literal["sum", "token", "word"]
 
@@ -75,10 +73,10 @@ def scripted_model(
     price: Price | None = FREE,
     concurrency: int = 1,
 ) -> LanguageModel:
-    """Makes a language model of a Python function.
+    """Makes a language model of a Python function, which takes the messages, or the messages and the sample number.
 
     Args:
-        function: Takes the messages, or the messages and the sample number; returns the answer's text.
+        function: Returns the answer's text.
         name: Name and identity; with a ledger on disk, give another one when the function changes.
         score: Takes messages and candidates, returns log-probabilities; without it the model cannot score.
         ledger: Default one in memory, which is forgotten at the end.

@@ -24,14 +24,14 @@ _TOO_LONG = re.compile(
 )
 
 
-class TransientError(Exception):
-    """A failure that may go away by itself.
+_LONGEST_ASKED = 120.0  # seconds of Retry-After that are waited for; more is an error
 
-    Args:
-        reason: What happened, without secrets.
-        retry_after: Seconds that the server asked to wait, or None.
-        hopeless_at_first: True for what seldom mends itself before the first success (an address that refuses
-            connections is more likely misspelt than restarting), so that a wrong address fails in about a second.
+
+class TransientError(Exception):
+    """A failure that may go away by itself; the reason has no secrets, `retry_after` is in seconds.
+
+    `hopeless_at_first` is true for what seldom mends itself before the first success (an address that refuses
+    connections is more likely misspelt than restarting), so that a wrong address fails in about a second.
     """
 
     def __init__(self, reason: str, retry_after: float | None = None, hopeless_at_first: bool = False) -> None:
@@ -74,7 +74,6 @@ class Retrier:
         attempts: Tries in all.
         base_seconds: Pause after the first failure; doubles each time.
         longest_pause: Upper end of a pause that we choose.
-        longest_asked: Longest Retry-After that is waited for; a longer one is an error with that number.
         requests_per_minute: Limit of `Pacer`; None for none.
     """
 
@@ -85,14 +84,12 @@ class Retrier:
         attempts: int = 6,
         base_seconds: float = 0.5,
         longest_pause: float = 30.0,
-        longest_asked: float = 120.0,
         requests_per_minute: float | None = None,
     ) -> None:
         self._where = where
         self._attempts = attempts
         self._base_seconds = base_seconds
         self._longest_pause = longest_pause
-        self._longest_asked = longest_asked
         self._pacer = Pacer(requests_per_minute)
         self._succeeded = False
 
@@ -129,7 +126,7 @@ class Retrier:
                 f"{self._where}: {error.reason} (tried {tries}); answers so far are in the ledger, so run again later"
             )
         asked = error.retry_after
-        if asked is not None and asked > self._longest_asked:
+        if asked is not None and asked > _LONGEST_ASKED:
             raise WeanError(
                 f"{self._where}: {error.reason}; it asks to wait {asked:.0f} s: run again "
                 "after that (answers so far are in the ledger)"
@@ -175,15 +172,7 @@ def scrub(text: str, key: str) -> str:
 def explain_failure(
     error: Exception, where: str, model: str, key: str, served_models: Callable[[], list[str]]
 ) -> TransientError | WeanError:
-    """Turns an exception of the `openai` SDK into one to retry or one to show.
-
-    Args:
-        error: The exception.
-        where: Host and port, for the line.
-        model: The model that was asked for.
-        key: The key, which must not appear anywhere.
-        served_models: Returns the models that the server has; called when ours is not among them.
-    """
+    """Turns an exception of the `openai` SDK into one to retry or one to show."""
     import openai
 
     if isinstance(error, openai.APITimeoutError):

@@ -52,13 +52,11 @@ _SUMMED = ("questions", "answers", "prompt_tokens", "completion_tokens", "second
 
 
 def ledger_stats(ledger: Ledger) -> dict[str, Any]:
-    """Sums a ledger up; it may be in use.
+    """Statistics of a ledger (schema "wean-ledger/1"): totals, and the same for each model and kind of call.
 
-    Returns:
-        An object of schema "wean-ledger/1" for JSON: totals, and under `models` the same numbers for each model and
-        kind of call. `known_cost_usd` counts the answers whose price is known; `cost_usd` is None as soon as one is
-        not. `bytes` includes the log that is not yet merged. More than one name under `served` hints at a model that
-        moved. Dates are in ISO 8601.
+    `known_cost_usd` counts the answers whose price is known; `cost_usd` is None as soon as one is not. `bytes` includes
+    the log that is not yet merged. More than one name under `served` hints at a model that moved. Dates are in ISO
+    8601.
     """
     with ledger.database.read() as connection:
         cursor = connection.execute(_STATS)
@@ -95,14 +93,14 @@ class Imported:
     open: int = 0
     """Lines whose answer is still null."""
     unmatched: int = 0
-    """Lines without parameters whose question nobody noted as unanswered."""
+    """Lines without parameters whose question is not noted as unanswered."""
 
 
 def export_lines(ledger: Ledger, out: TextIO, model: str | None = None, *, unanswered: bool = False) -> int:
     """Writes the answers of a ledger (or of one model identity), oldest first; returns how many lines were written.
 
-    The file can be imported, or used as a recorded model. With `unanswered` it has the questions that nobody could
-    answer instead, with `answer` null, to be filled in and imported.
+    The file can be imported, or used as a recorded model. With `unanswered` it has the unanswered questions
+    instead, with `answer` null, to be filled in and imported.
     """
     written = 0
     with ledger.database.read() as connection:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wean.lm.encoder import SentenceEncoder, load_encoder
     from wean.lm.generation import GeneratedText
-    from wean.lm.model import LocalModel, load_model
+    from wean.lm.model import LocalModel, SentenceEncoder, load_encoder, load_model
 
 __all__ = ["GeneratedText", "LocalModel", "SentenceEncoder", "load_encoder", "load_model"]
 
 _HOMES = {
     "GeneratedText": "wean.lm.generation",
     "LocalModel": "wean.lm.model",
-    "SentenceEncoder": "wean.lm.encoder",
-    "load_encoder": "wean.lm.encoder",
+    "SentenceEncoder": "wean.lm.model",
+    "load_encoder": "wean.lm.model",
     "load_model": "wean.lm.model",
 }
 

@@ -124,13 +124,9 @@ def loading(name: str | Path, kind: str) -> Iterator[None]:
 
 
 def gguf_to_folder(source: Path, folder: Path) -> None:
-    """Unpacks a GGUF file into safetensors, configuration and tokenizer files.
+    """Unpacks a GGUF file of a causal language model into safetensors, configuration and tokenizer files.
 
     The weights become dense float32: the values that the quantised blocks stand for, without a second rounding.
-
-    Args:
-        source: The `.gguf` file of a causal language model.
-        folder: Existing folder that receives the files.
 
     Raises:
         UsageError: The extra `lm` is not installed.
@@ -162,15 +158,10 @@ def gguf_to_folder(source: Path, folder: Path) -> None:
 
 
 def identity_of(folder: Path, name: str | None = None) -> str:
-    """The identity of a model folder: the same weights give the same words, a path never enters.
+    """The identity of a model folder: `name@sha256:` and 16 hexadecimal digits; a path never enters.
 
-    Args:
-        folder: A model folder in the layout of transformers.
-        name: Name of the model; `model_type` of its configuration where None.
-
-    Returns:
-        `name@sha256:` and 16 hexadecimal digits. For a model that came as a package the digest is that of the
-        published weights, so that it does not depend on the release of transformers that converted them.
+    The name is `model_type` of the configuration unless given. For a model that came as a package the digest is that of
+    the published weights, independent of the release of transformers that converted them.
 
     Raises:
         UsageError: The folder holds no weights.

@@ -24,13 +24,7 @@ _BATCH_ROWS = 64
 
 @dataclass(frozen=True)
 class GeneratedText:
-    """One answer.
-
-    Attributes:
-        text: The answer without special tokens.
-        prompt_tokens: Tokens read.
-        completion_tokens: Tokens written, the one that ends the turn included.
-    """
+    """One answer without special tokens, the tokens read, and those written, the one that ends the turn included."""
 
     text: str
     prompt_tokens: int
@@ -54,13 +48,10 @@ class Sampling:
 def batches(
     lengths: Sequence[int], copies: int = 1, max_rows: int = _BATCH_ROWS, max_tokens: int = _BATCH_TOKENS
 ) -> Iterator[list[int]]:
-    """Groups texts of similar length, each group small enough for memory; yields their positions.
+    """Groups texts of similar length (tokens, with room for the answer) for memory; yields the positions of each group.
 
-    Args:
-        lengths: Tokens of each text, with room for its answer.
-        copies: Rows that each text takes.
-        max_rows: Most rows of a group.
-        max_tokens: Most rows times padded length.
+    Each text takes `copies` rows. A group has at most `max_rows` rows, and rows times padded length at most
+    `max_tokens`.
     """
     group: list[int] = []
     for position in sorted(range(len(lengths)), key=lambda i: lengths[i]):
@@ -83,7 +74,7 @@ def generate_ids(
     pad_id: int,
     limit: int | None,
 ) -> list[list[list[int]]]:
-    """Answers each prompt n times.
+    """Answers each prompt n times: for each n lists of tokens, the ending token included where one was written.
 
     Args:
         model: Causal or encoder-decoder model of transformers, in evaluation mode.
@@ -93,9 +84,6 @@ def generate_ids(
         stop_ids: Tokens that end an answer.
         pad_id: Any token; it fills shorter prompts up and is masked.
         limit: Longest sequence of a causal model, prompt and answer together; None for no limit.
-
-    Returns:
-        For each prompt n lists of tokens, the ending token included where one was written.
     """
     answers: list[list[list[int]]] = [[] for _ in prompts]
     # A fresh seed is drawn once per call, so that the batches of one call do not depend on how they were cut.
@@ -117,16 +105,9 @@ def generate_ids(
 
 
 def pick(logits: torch.Tensor, draws: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
-    """Chooses a token for each row from its logits and one uniform number.
+    """Chooses a token (rows,) int64 for each row of logits (rows, vocabulary) by uniform numbers (rows,) in [0, 1).
 
-    Args:
-        logits: (rows, vocabulary), any float type.
-        draws: (rows,) float64 in [0, 1).
-        temperature: 0 takes the largest logit.
-        top_p: Probability that the kept tokens must have together.
-
-    Returns:
-        (rows,) int64.
+    Temperature 0 takes the largest logit; `top_p` is the probability that the kept tokens have together.
     """
     if temperature <= 0:
         return logits.argmax(dim=-1)
@@ -180,10 +161,7 @@ def _write(
 class _Rows:
     """A batch of sequences in the making: the model's cache, other tensors with a row for each, and the next logits.
 
-    Attributes:
-        logits: (rows, vocabulary) behind the last token of each row.
-        cache: Keys and values.
-        tensors: Whatever else the model needs of each row, rows first.
+    `logits` are (rows, vocabulary) behind the last token of each row.
     """
 
     def __init__(self, model: Any) -> None:

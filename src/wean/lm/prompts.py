@@ -30,13 +30,7 @@ class Question:
 
 
 class PromptWriter:
-    """Turns messages into tokens for one model.
-
-    Args:
-        tokenizer: Tokenizer of transformers.
-        encoder_decoder: Whether prompts go to an encoder and answers to a decoder of their own.
-        stop_ids: Tokens that end an answer, the model's configuration first.
-    """
+    """Turns messages into tokens for one model, whose answers end with one of `stop_ids`."""
 
     def __init__(self, tokenizer: Any, *, encoder_decoder: bool, stop_ids: Sequence[int]) -> None:
         self.tokenizer = tokenizer

@@ -1,17 +1,14 @@
-"""How probable is each candidate as the answer? Exact log-probabilities, every shared token computed once.
+"""Exact log-probabilities of candidates as answers, every shared token computed once.
 
-A list of candidates behind a prompt is a trie: the prompt is its stem, and candidates that begin alike share
-branches. So are several prompts that begin alike. All inner nodes of that trie are run through the model
-exactly once, in rows of up to `BUDGET` nodes behind one cache: what all share runs first and stays in the
-cache; in the rows behind it each node sees the cache, its ancestors in the trie and itself (a tree-shaped
-attention mask), and has the position that it has in its own sequence. Nothing is copied per candidate,
-nothing is padded, and the shared part is in memory once.
+Candidates behind a prompt are a trie: the prompt is its stem, and candidates (or prompts) with a shared prefix share
+branches. All inner nodes are run through the model exactly once, in rows of up to `BUDGET` nodes behind one cache: what
+all share runs first and stays in the cache; behind it each node sees the cache, its ancestors and itself (a tree-shaped
+attention mask), at its position in its own sequence. Nothing is copied per candidate and nothing is padded.
 
-The other way to share a prompt is to copy its cache for every candidate (`score_rows`). It serves models that
-cannot take a tree mask (sliding windows, recurrent layers, relative positions), and decoders behind an encoder. On
-SmolLM2-135M (`benchmarks/scoring.py`) the tree row is faster with 24 candidates and several times faster with 400:
-copies of the keys and values of the prompt cost more than the candidates. Whether a model honours a tree mask is not
-guessed from its name: it is checked once on a small tree against an ordinary pass.
+Otherwise the prompt's cache is copied for every candidate (`score_rows`), for models that cannot take a tree mask
+(sliding windows, recurrent layers, relative positions) and decoders behind an encoder. On SmolLM2-135M
+(`benchmarks/scoring.py`) the tree row is faster with 24 candidates and several times faster with 400. Whether a model
+honours a tree mask is checked once on a small tree against an ordinary pass.
 """
 
 from __future__ import annotations
@@ -58,12 +55,7 @@ class Scorer:
         candidates: Sequence[Sequence[str]],
         normalisation: Normalisation = "sum",
     ) -> list[list[float]]:
-        """One number for every answer of every question; see `LocalModel.score_batch`.
-
-        Args:
-            questions: Prompts and answers as tokens.
-            candidates: The texts of the answers, for `word`.
-            normalisation: What the log-probabilities are divided by.
+        """One number for every answer of every question; `candidates` are their texts, see `LocalModel.score_batch`.
 
         Raises:
             UsageError: Unknown normalisation.
@@ -155,8 +147,8 @@ def new_cache(model: Any) -> Any:
 def takes_tree_masks(model: Any) -> bool:
     """Whether a model can run a trie in one row.
 
-    It may when every layer keeps all keys (no sliding window, no recurrent state), and when a small bushy
-    tree gives the logits of an ordinary pass: a model that takes positions from places in the row fails that.
+    Every layer must keep all keys (no sliding window, no recurrent state), and a small bushy tree must give the logits
+    of an ordinary pass, unlike in a model that takes positions from places in the row.
     """
     if model.config.is_encoder_decoder or model.config._attn_implementation not in ("sdpa", "eager"):
         return False
@@ -190,12 +182,9 @@ def takes_tree_masks(model: Any) -> bool:
 def score_rows(model: Any, question: Question) -> tuple[list[float], int]:
     """Scores the answers of one question with a copied cache: every answer is a row behind a copy of the prompt's.
 
-    Answers are padded on the right: padding stands behind the last token of its row, where a causal model cannot see
-    it, and is never counted. An answer that another one begins with shares its row.
-
-    Returns:
-        The log-probability of each answer, and how many tokens went through the model (padding included, an
-        encoder's not).
+    Answers are padded on the right, behind the last token of their row, which a causal model cannot see. An answer that
+    is a prefix of another one shares its row. Returns the log-probability of each answer, and how many tokens went
+    through the model (padding included, an encoder's not).
     """
     trie = TokenTrie()
     paths = [trie.insert(answer) for answer in question.answers]
@@ -272,13 +261,7 @@ class _EncoderReader:
 
 
 def log_probability(logits: torch.Tensor, rows: Sequence[int], tokens: Sequence[int]) -> list[float]:
-    """Log-probability of some tokens, in natural logarithms.
-
-    Args:
-        logits: (n, vocabulary), any float type; computed in float32 or better.
-        rows: For each token the row of the logits that predicts it.
-        tokens: The tokens.
-    """
+    """Natural log-probability of tokens, each predicted by a row of the logits (n, vocabulary); float32 or better."""
     if not len(rows):
         return []
     index, token = (torch.as_tensor(values, device=logits.device) for values in (rows, tokens))

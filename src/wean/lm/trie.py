@@ -21,28 +21,17 @@ ROOT = -1
 
 @dataclass(frozen=True)
 class Step:
-    """One forward pass: some nodes behind a path that is already in the cache.
-
-    Attributes:
-        past: Tokens of the cache to keep, the path from the root to the parent of the topmost nodes.
-        nodes: Nodes to run, parents before children.
-    """
+    """One forward pass: `nodes`, parents before children, behind the first `past` tokens of the cache."""
 
     past: int
     nodes: list[int]
 
 
 class TokenTrie:
-    """Token sequences with shared beginnings, node by node.
+    """Token sequences with shared prefixes, node by node, numbered in the order of insertion (parents before children).
 
-    Nodes are numbered in the order of insertion, so a parent has a smaller number than its children.
-
-    Attributes:
-        tokens: Token of each node.
-        parents: Node before each node; `ROOT` for first tokens.
-        depths: Position of each node in its sequence, from 0.
-        children: Nodes behind each node.
-        tops: Nodes that begin a sequence.
+    For each node its token, its parent (`ROOT` for first tokens), its depth from 0 and its children; `tops` begin a
+    sequence.
     """
 
     def __init__(self) -> None:
@@ -78,7 +67,7 @@ class TokenTrie:
         return [node for node in nodes if self.children[node]]
 
     def path(self, node: int) -> list[int]:
-        """Nodes from the beginning of a sequence to `node`, both included."""
+        """Nodes from the start of a sequence to `node`, both included."""
         nodes = []
         while node != ROOT:
             nodes.append(node)
@@ -119,11 +108,7 @@ class TokenTrie:
             waiting.extend((group, past) for group in reversed(_pack(tops, weights, budget)))
 
     def ancestors(self, nodes: Sequence[int]) -> NDArray[np.bool_]:
-        """Which node of one step may attend to which: itself and what stands before it in its sequence.
-
-        Returns:
-            (nodes, nodes) bool, true where the row's node may attend to the column's.
-        """
+        """(nodes, nodes) bool, true where the row's node may attend to the column's: itself and what precedes it."""
         place = {node: row for row, node in enumerate(nodes)}
         mask = np.zeros((len(nodes), len(nodes)), dtype=np.bool_)
         for row, node in enumerate(nodes):

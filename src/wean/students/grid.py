@@ -15,7 +15,7 @@ from wean.errors import UsageError
 from wean.students.config import Goal, StudentConfig
 from wean.students.sentence_vectors import CachedEncoder
 from wean.students.student import Student
-from wean.tasks.grid.phrases import PARTS, WORDS, phrase_of
+from wean.tasks.grid.words import PARTS, WORDS, phrase_of
 
 _SIZE = 384  # numbers in a sentence vector
 

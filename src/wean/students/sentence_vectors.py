@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from wean.lm import cache, packages
 from wean.lm.cache import identity_of
-from wean.lm.encoder import load_encoder
+from wean.lm.model import load_encoder
 
 _TABLE = "CREATE TABLE IF NOT EXISTS vectors (encoder TEXT, text BLOB, vector BLOB, PRIMARY KEY (encoder, text))"
 
 
 class Encoder(Protocol):
-    """The part of `wean.lm.encoder.SentenceEncoder` that is used here."""
+    """The part of `wean.lm.model.SentenceEncoder` that is used here."""
 
     identity: str
     size: int

@@ -55,21 +55,21 @@ _DRY = "The ice is not slippery: you always move in the direction that you choos
 
 
 class FrozenLake(gym.Env[Any, Any]):
-    """Gymnasium's Frozen Lake with words, a horizon, and random lakes that are seeded.
+    """Gymnasium's Frozen Lake with words, a horizon, and seeded random lakes.
 
     Observation: the cell's number, row * columns + column (`Discrete`, as in Gymnasium). With random lakes a float32
-    vector of 2 * rows * columns zeros and ones instead: first where the player is, then where the holes are.
+    vector of 2 * rows * columns zeros and ones instead: the player's cell, then the holes.
 
     Actions: 0 left, 1 down, 2 right, 3 up. Reaching the goal gives 1 and terminates, a hole terminates with 0, and
-    `horizon` steps truncate. Success is reaching the goal, `info["is_success"]`: the return is 1 exactly then.
+    `horizon` steps truncate. Success is reaching the goal, `info["is_success"]`.
 
-    The same seed gives the same episode as in Gymnasium's `FrozenLake-v1`, where the lake is not random.
+    On a lake that is not random the same seed gives the same episode as in Gymnasium's `FrozenLake-v1`.
 
     Args:
         size: `4x4` or `8x8`.
         slippery: Whether the player slides to either side in two of three moves.
-        random: Draws a new lake at every reset, of the split of the last reset seed (see `wean.tasks.splits`). A
-            path to the goal always exists. Otherwise Gymnasium's standard lake of this size.
+        random: Draws a new lake with a path to the goal at every reset, of the split of the last reset seed (see
+            `wean.tasks.splits`). Otherwise Gymnasium's standard lake of this size.
         frozen: For random lakes: the probability that a cell is ice.
         horizon: Steps after which an episode is truncated; by default 100 for 4x4 and 200 for 8x8.
         render_mode: As in Gymnasium: None, `human`, `ansi` or `rgb_array`.
@@ -101,7 +101,7 @@ class FrozenLake(gym.Env[Any, Any]):
         self.render_mode = render_mode
         self._random, self._frozen = random, frozen
         self._split: Split = "training"
-        self._best: NDArray[np.bool_] | None = None  # of the present lake, once somebody asked
+        self._best: NDArray[np.bool_] | None = None  # of the present lake, once computed
         self.goal = _GOAL.format(ice=_SLIPPERY if slippery else _DRY)
         self._show(MAPS[size])
         cells = self.lake.nrow * self.lake.ncol
@@ -132,17 +132,17 @@ class FrozenLake(gym.Env[Any, Any]):
         return self._observe(int(state)), float(reward), bool(terminated), truncated, {"is_success": reward > 0}
 
     def situation(self) -> Situation:
-        """Says in words what the lake looks like, where the player stands and what is around."""
+        """The lake, the player's cell and its neighbours in words."""
         key = (self.rows, int(self.lake.s))
         return LazySituation(key, self.goal, partial(_write, key), partial(_choose, key))
 
     def first_action(self, plan: Sequence[str]) -> int | None:
-        """Turns the first item of a plan, a direction, into its action number; None if it names none."""
+        """The action number of a plan's first item, a direction; None if it names none."""
         wanted = plan[0].strip().lower() if plan else ""
         return Moves[wanted].value if wanted in Moves.__members__ else None
 
     def best_actions(self) -> list[int]:
-        """Numbers of the moves that are best with the steps that are left; see `solve`."""
+        """The numbers of the best moves with the steps that are left; see `solve`."""
         if self._best is None:
             self._best = solve(self.lake, self.horizon).moves
         return [int(move) for move in np.flatnonzero(self._best[self.horizon - self._steps, int(self.lake.s)])]
@@ -184,13 +184,13 @@ def map_number(rows: Sequence[str]) -> int:
 
 
 class Solution(NamedTuple):
-    """What is best on a lake, by value iteration on Gymnasium's transitions.
+    """The best moves on a lake, by value iteration on Gymnasium's transitions.
 
     Attributes:
-        success: (T + 1, S): entry [t, s] is the greatest probability of reaching the goal from state s with t steps
-            left; [T, 0] is the task's optimum.
-        moves: (T + 1, S, 4): entry [t, s, a] tells whether move a is best in state s with t steps left, one of those
-            with the greatest probability and among these the fewest expected steps; none is with t = 0.
+        success: (T + 1, S), the greatest probability of reaching the goal from state s with t steps left; [T, 0] is the
+            task's optimum.
+        moves: (T + 1, S, 4) bool, the best moves in state s with t steps left: greatest probability first, then fewest
+            expected steps; none with t = 0.
     """
 
     success: NDArray[np.float64]

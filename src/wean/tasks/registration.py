@@ -29,10 +29,10 @@ class Listed:
         entry: The environment's `module:class`, imported when the task is made.
         what: One line for people.
         settings: Keyword arguments of the environment, which a user can override.
-        package: The package, and the extra of wean, without which it cannot be played; empty where there is none.
-        episodes: `module:function` that lists the episodes of a fold, for a task that consists of several with
-            variations each; see `episodes_of`. Empty for a task whose episodes are decided by the reset seed alone.
-        paths_only: Whether its solver gives whole paths in words, and not the best actions of a moment.
+        package: The package, and the extra of wean, that it needs; empty for none.
+        episodes: `module:function` that lists the episodes of a fold, see `episodes_of`; empty for a task whose
+            episodes depend on the reset seed alone.
+        paths_only: Whether its solver gives whole paths in words instead of the best actions of a step.
     """
 
     entry: str
@@ -44,13 +44,13 @@ class Listed:
 
 
 _ROOM, _KITCHEN, _LAKE = (
-    "wean.tasks.grid.room:Room",
-    "wean.tasks.kitchen.env:Kitchen",
+    "wean.tasks.grid.env:Room",
+    "wean.tasks.kitchen:Kitchen",
     "wean.tasks.frozen_lake:FrozenLake",
 )
-_STOCK = "wean.tasks.grid.stock:make_stock"
+_STOCK = "wean.tasks.grid.env:make_stock"
 _STOCK_IDS = ("MiniGrid-", "BabyAI-")
-_TEXTWORLD = "wean.tasks.textworld.env:TextWorld"
+_TEXTWORLD = "wean.tasks.textworld:TextWorld"
 _ANYWHERE = {"random": True, "sight": None}
 
 TASKS: Mapping[str, Listed] = {
@@ -114,10 +114,10 @@ TASKS: Mapping[str, Listed] = {
         "textworld",
     ),
     "ScienceWorld": Listed(
-        "wean.tasks.scienceworld.env:ScienceWorld",
+        "wean.tasks.scienceworld:ScienceWorld",
         "30 experiments in a house of words; task=boil and others",
         package="scienceworld",
-        episodes="wean.tasks.scienceworld.variations:episodes",
+        episodes="wean.tasks.scienceworld:episodes",
         paths_only=True,
     ),
 }
@@ -135,7 +135,7 @@ def register_tasks() -> None:
 
 
 def listed_tasks() -> dict[str, Listed]:
-    """The tasks by short name: those that come with wean, then those that installed packages add.
+    """The tasks by short name: wean's own, then those of installed packages.
 
     Raises:
         UsageError: If two packages claim the same name, or one of wean's.
@@ -156,10 +156,10 @@ def task_names() -> tuple[str, ...]:
 
 
 def task_id(name: str) -> str:
-    """Resolves `SimpleDoorKey` to `wean/SimpleDoorKey-v0`; registered ids pass through.
+    """The registered id of a task: `SimpleDoorKey` is `wean/SimpleDoorKey-v0`; registered ids pass through.
 
-    A task that an installed package adds is registered under its own name. As in Gymnasium, `module:id` imports the
-    module that registers the id first; it may lie in the current folder.
+    As in Gymnasium, `module:id` imports the module that registers the id first; it may lie in the current folder. A
+    task of an installed package is registered under its own name.
 
     Raises:
         UsageError: If there is no such task.
@@ -183,7 +183,7 @@ def task_id(name: str) -> str:
 
 
 def short_name(name: str) -> str:
-    """The name under which runs and tables know a task: short for wean's own, else the registered id.
+    """The name of a task in runs and tables: short for wean's own, else the registered id.
 
     Raises:
         UsageError: If there is no such task.
@@ -194,7 +194,7 @@ def short_name(name: str) -> str:
 
 
 def listed(name: str) -> Listed | None:
-    """What wean knows of one of its tasks, by short name or registered id; None for any other.
+    """The entry of one of wean's tasks, by short name or registered id; None for any other.
 
     Raises:
         UsageError: If there is no such task.
@@ -203,13 +203,7 @@ def listed(name: str) -> Listed | None:
 
 
 def episodes_of(name: str, fold: Fold, count: int, only: Sequence[str] = ()) -> list[Case]:
-    """The first episodes of a fold: of a task with variations `count` of each part, else those of `count` seeds.
-
-    Args:
-        name: The task.
-        fold: `train`, `dev` or `test`.
-        count: How many.
-        only: Of a task with parts, the names of those wanted; all by default.
+    """The first `count` episodes of a fold: of each part (or those in `only`), else of seeds.
 
     Raises:
         UsageError: If there is no such task or part, or parts are named of a task without any.
@@ -228,6 +222,8 @@ def episodes_of(name: str, fold: Fold, count: int, only: Sequence[str] = ()) -> 
 def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
     """Makes a task by short name or registered id, without Gymnasium's checking wrappers.
 
+    A stock MiniGrid or BabyAI environment becomes a `StockGrid`, with a remembered map, words and skills.
+
     Example:
         >>> env = make_task("SimpleDoorKey")
         >>> observation, info = env.reset(seed=1)
@@ -238,17 +234,12 @@ def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
         name: Short name, registered id or `module:id`.
         **kwargs: Passed to the environment, e.g. `render_mode="rgb_array"`.
 
-    Returns:
-        The environment. One that limits its own time comes as its maker made it (Gymnasium's wrapper around it costs
-        as much as a step); wrappers that hold words or a time limit are kept. A stock MiniGrid or BabyAI environment
-        becomes a task with a remembered map, words and skills (`wean.tasks.grid.stock.StockGrid`).
-
     Raises:
         UsageError: If there is no such task, or the package that adds it fails.
     """
     registered = task_id(name)
     if registered.startswith(_STOCK_IDS):
-        from wean.tasks.grid.stock import make_stock
+        from wean.tasks.grid.env import make_stock
 
         return make_stock(registered, **kwargs)
     env = gym.make(registered, disable_env_checker=True, **kwargs)
@@ -256,7 +247,7 @@ def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
 
 
 def _import(module: str, name: str) -> None:
-    """Imports the module that registers a task; the command line, unlike `python`, does not look in its folder."""
+    """Imports the module that registers a task, from the current folder too."""
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)

@@ -1,4 +1,4 @@
-"""Moments of a task in words, about which a language model is asked, and numbers for them."""
+"""Situations of a task in words, about which a language model is asked, and numbers for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Situation:
-    """One moment of a task in words.
+    """A state of a task in words.
 
     Example:
         >>> Situation("Fetch the key.", "You see a door.", ("open door", "wait")).key
@@ -20,9 +20,9 @@ class Situation:
 
     Attributes:
         goal: The task, its rules and the agent's abilities; the same in every situation of a task.
-        text: What is the case now.
-        choices: What a language model may choose from here, grounded skills or admissible actions. Where the choices
-            are the task's numbered actions, they name the actions 0, 1, 2, ... in order.
+        text: The current state.
+        choices: What a language model may choose from, grounded skills or admissible actions; for numbered actions the
+            names of the actions 0, 1, 2, ... in order.
         key: Situations with equal keys are one question; the text unless given.
     """
 
@@ -37,14 +37,7 @@ class Situation:
 
 
 class LazySituation(Situation):
-    """A situation whose text and choices are built on first read, so that unread words cost nothing.
-
-    Args:
-        key: See `Situation`.
-        goal: See `Situation`.
-        write: Builds the text.
-        choose: Builds the choices.
-    """
+    """A situation whose text and choices are built on first read, by `write` and `choose`."""
 
     _write: Callable[[], str]
     _choose: Callable[[], tuple[str, ...]]

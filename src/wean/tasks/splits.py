@@ -1,8 +1,8 @@
-"""The three splits: seeds, layouts and variations for training, for choosing between runs, and for final figures.
+"""The three splits of seeds, layouts and variations: for training, for choosing between runs, and for final figures.
 
-A layout that is drawn at random could be drawn again under another seed. So every possible layout belongs to one
-split, by a number computed from it, and a seed draws until the layout is one of its own split's: held-out layouts
-are disjoint from those trained on, whatever the seeds.
+A random layout could be drawn again under another seed. So every possible layout belongs to one split, by a number
+computed from it, and a seed draws until the layout is one of its own split's: held-out layouts are disjoint from those
+trained on, whatever the seeds.
 """
 
 from __future__ import annotations
@@ -30,14 +30,7 @@ _SPLIT_OF_PART: tuple[Split, ...] = ("training", "choosing", "training", "final"
 
 
 class Case(NamedTuple):
-    """One episode to play.
-
-    Attributes:
-        task: The name that its score is counted under.
-        variation: The variation of the task, or the reset seed of a task without variations.
-        seed: The reset seed.
-        options: The reset options.
-    """
+    """One episode to play: the task that it counts for, its variation (or reset seed), seed and reset options."""
 
     task: str = ""
     variation: int = 0
@@ -58,20 +51,14 @@ def split_of_number(number: int) -> Split:
 
 
 def draw_in_split(split: Split, draw: Callable[[], T], number: Callable[[T], int]) -> T:
-    """Draws until a layout belongs to the split.
-
-    Args:
-        split: The split.
-        draw: Draws one of all layouts; called four times on average.
-        number: Maps a layout to the number that decides its split.
-    """
+    """Draws until a layout belongs to the split, by the `number` computed from it; four draws on average."""
     while split_of_number(number(layout := draw())) != split:
         pass
     return layout
 
 
 def fold_of(name: str) -> Fold:
-    """Checks the name of a fold.
+    """Returns the fold of a name.
 
     Raises:
         UsageError: If there is none of that name.

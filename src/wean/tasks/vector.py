@@ -1,7 +1,7 @@
 """Many tasks at once, in this process or in workers, with the same numbers either way.
 
-Gymnasium's `VectorEnv` resets by itself (which hides the last observation and situation of an episode) and sends
-every member the same arguments; here resets are explicit and named, and each member can be asked its own question.
+Unlike Gymnasium's `VectorEnv`, resets are explicit (so that the last observation of an episode is seen), and each
+member can be asked its own question.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.errors import UsageError, WeanError
+from wean.tasks.contract import TextTask, text_task
 from wean.tasks.situation import Situation
-from wean.tasks.text_task import TextTask, text_task
 
 MakeTask = Callable[[], gym.Env[Any, Any]]
 Plan = Sequence[str]
@@ -24,17 +24,16 @@ Options = Mapping[str, Any] | None
 
 
 class Steps(NamedTuple):
-    """What one step of N members gave.
+    """One step of N members.
 
     Attributes:
         observations: (N, ...) as `student_observation` extracts them; the last ones where an episode ended.
         rewards: (N,) float64.
         terminated: (N,) bool.
         truncated: (N,) bool.
-        successes: (N,) float64, 1 or 0 as `info["is_success"]` says, NaN where the task does not say.
-        primitive_steps: (N,) int64, steps of the task's own clock as `info["primitive_steps"]` says, 1 where the task
-            does not say.
-        infos: What the environments say beside that in texts and numbers, one mapping a member.
+        successes: (N,) float64, `info["is_success"]` as 1 or 0, NaN where it is missing.
+        primitive_steps: (N,) int64, `info["primitive_steps"]`, 1 where it is missing.
+        infos: The texts and numbers of each member's info.
     """
 
     observations: NDArray[Any]
@@ -87,24 +86,24 @@ class Tasks(Protocol):
         """For each named member, the primitive action that each of its plans begins with."""
 
     def best_actions(self, which: Sequence[int]) -> list[list[Any]]:
-        """For each named member, the actions that begin a best solution, as the task's solver knows from all there is.
+        """For each named member, the actions that begin a best solution, from the full state.
 
         Raises:
             UsageError: If the task has no solver (no `best_actions()`).
         """
 
     def scripted_actions(self, which: Sequence[int]) -> list[int]:
-        """For each named member, the action of the task's scripted explorer, from what the agent has observed.
+        """For each named member, the action of the task's scripted explorer, from the agent's observations.
 
         Raises:
             UsageError: If the task has none (no `scripted_action()`).
         """
 
     def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
-        """For each named member, the skills whose aim its last step achieved; for tasks that can tell."""
+        """For each named member, the skills whose aim its last step achieved."""
 
     def text_task(self, index: int) -> TextTask:
-        """Returns a member as a task that is played in words, in this process.
+        """A member as a `TextTask`, in this process.
 
         Raises:
             UsageError: It is none, or lives in another process.
@@ -131,7 +130,7 @@ class ShownTasks(Tasks, Protocol):
 
 
 def student_observation(observation: Any) -> NDArray[Any]:
-    """What a student sees: the observation, or its `image` where it is a dict (MiniGrid's `mission` is left out)."""
+    """The student's part of an observation: the `image` of a dict, else all of it."""
     return np.asarray(observation["image"] if isinstance(observation, dict) else observation)
 
 
@@ -159,18 +158,12 @@ def num_actions(space: gym.Space[Any]) -> int:
 
 
 def has_numbered_actions(tasks: Tasks) -> bool:
-    """Whether the actions are numbers, from 0; otherwise they are the texts that a situation lists as choices."""
+    """Whether the actions are numbers, from 0, rather than the texts of a situation's choices."""
     return isinstance(tasks.action_space, gym.spaces.Discrete)
 
 
 def chosen(tasks: Tasks, which: Sequence[int], numbers: NDArray[np.int64]) -> list[Any]:
-    """Turns places among the situations' choices into what `step` takes: the numbers, or the texts of a text task.
-
-    Args:
-        tasks: Where to act.
-        which: The members that act.
-        numbers: (len(which),) places; with a `Discrete` action space they are the actions.
-    """
+    """The actions that `step` takes for places (len(which),) among the choices: numbers or texts."""
     if has_numbered_actions(tasks):
         return [int(number) for number in numbers]
     lists = [situation.choices for situation in tasks.situations(which)]
@@ -294,7 +287,7 @@ class SerialTasks:
 
     @property
     def reward_threshold(self) -> float | None:
-        """The return from which an episode counts as success, as the first task was registered; None for none."""
+        """The registered return from which an episode of the first task counts as success; None for none."""
         spec = self._envs[0].spec
         return None if spec is None else spec.reward_threshold
 
@@ -305,7 +298,7 @@ class SerialTasks:
         return [action.name for action in actions]
 
     def skill_names(self) -> tuple[str, ...]:
-        """Every skill that a situation can name: what the first task lists as its `skill_names`.
+        """The first task's `skill_names`: every skill that a situation can name.
 
         Raises:
             UsageError: If it lists none.
@@ -343,13 +336,9 @@ class SerialTasks:
 
 
 class TaskView:
-    """Base of views of tasks, whose actions or observations are other ones than the task's own.
+    """Base of views of tasks with other actions or observations than the task's own; passes everything on.
 
-    It passes everything on; a subclass overrides what its view changes. With other actions than the task's own it sets
-    `no_expert`: what is known of the task's own actions only is refused then.
-
-    Args:
-        tasks: The tasks behind it.
+    A subclass with actions of its own sets `no_expert`: experts of the task's own actions are refused then.
     """
 
     no_expert: ClassVar[str] = ""

@@ -1,4 +1,4 @@
-"""Tasks in worker processes: the same promises and numbers as `SerialTasks`, for tasks whose step is slow.
+"""Tasks in worker processes, with the numbers of `SerialTasks`, for tasks whose step is slow.
 
 On two cores this does not pay for the grid rooms (a step there is cheaper than a pipe); it does for simulators.
 """
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from wean.errors import UsageError, WeanError
 from wean.processes import start
+from wean.tasks.contract import TextTask
 from wean.tasks.situation import Situation
-from wean.tasks.text_task import TextTask
 from wean.tasks.vector import MakeTask, Options, Plan, SerialTasks, Steps
 
 
 def _serve(pipe: Connection, makers: Sequence[MakeTask]) -> None:
-    """Runs in the worker: answers one (method, arguments) after the other until told to close."""
+    """The worker's loop: answers (method, arguments) until told to close."""
     try:
         tasks = SerialTasks(makers)
     except Exception as error:

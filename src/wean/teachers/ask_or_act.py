@@ -52,9 +52,9 @@ class QueryStats(NamedTuple):
 
     Attributes:
         questions: All of them, whether or not a ledger replayed the answer.
-        forced: Those among them that were not chosen: the plan had nothing left to do.
-        repeated: Those whose answer was the plan that was being followed.
-        tokens: Tokens read and written, as if each question had been put to the model.
+        forced: Those asked because the plan had nothing left to do.
+        repeated: Those whose answer was the current plan.
+        tokens: Tokens read and written, replayed ones included.
     """
 
     questions: int = 0
@@ -92,7 +92,7 @@ class AskOrAct(TaskView):
     there, by a random primitive action; only the first question is forced then.
 
     Observation: with `words` a float32 vector of four parts over the task's skills, and a last number. The parts: the
-    skills that the situation names now; those that it named when the plan was asked for; the skill at work; those of
+    skills that the situation names now; those that it named when the plan was asked for; the current skill; those of
     the plan that come after it. The number is 1 where a question is forced. With `frames`, as in the paper, the
     difference of successive frames: the remembered map (W, H, 4) with only those cells that changed in the last step.
 
@@ -100,10 +100,10 @@ class AskOrAct(TaskView):
 
     Args:
         tasks: The tasks, which must list their skills.
-        teacher: Asked for plans; of several it is the most probable that is followed (the first of equals), or one
-            drawn at each question if the teacher's mode is "sampled".
+        teacher: Asked for plans; the most probable is followed (the first of equals), or one drawn at each question if
+            the teacher's mode is "sampled".
         cost: The price of a question.
-        sees: What the observation shows.
+        sees: The kind of observation.
         waits: Whether the third action may be chosen.
 
     Raises:
@@ -200,21 +200,21 @@ class AskOrAct(TaskView):
         return self._observe(range(self.num))
 
     def action_names(self) -> list[str]:
-        """What the actions mean."""
+        """The names of the actions."""
         return self._choices
 
     # --- what asking rules depend on ---- ----------------------------------------------------------------------
 
     def has_plan(self, which: Sequence[int]) -> NDArray[np.bool_]:
-        """Whether a plan was asked for yet."""
+        """Whether each member has a plan yet."""
         return np.array([self._members[index].plan is not None for index in which])
 
     def skill_ended(self, which: Sequence[int]) -> NDArray[np.bool_]:
-        """Whether the skill that was at work has nothing more to do (or there is none)."""
+        """Whether the member's last skill has nothing more to do (or there is none)."""
         return np.array([self._members[index].skill_ended for index in which])
 
     def changed(self, which: Sequence[int]) -> NDArray[np.bool_]:
-        """Whether the situation is another one than that in which the plan was asked for."""
+        """Whether the situation differs from the one in which the plan was asked for."""
         return np.array([m.situation.key != m.asked[0] for m in (self._members[index] for index in which)])
 
     # --- plans -------------------------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ class AskOrAct(TaskView):
         self._find_skill(index, member)
 
     def _find_skill(self, index: int, member: _Member) -> None:
-        """Finds the first skill of the plan that has something to do; the later ones are not looked at."""
+        """Finds the first skill of the plan that has something to do."""
         member.place, member.action = 0, None
         for skill in member.plan or ():
             member.action = self._tasks.first_actions([index], [[(skill,)]])[0][0]

@@ -1,24 +1,74 @@
-"""How a language model is asked about situations, and how its uncertainty is obtained: three named ways.
+"""Questions to a language model about situations, and three ways to obtain its uncertainty, each for plans and choices.
 
-`verbalized`: it states probabilities; `samples`: it answers several times; `logprobs`: it scores every choice. Each way
-asks for plans (a teacher's advice) or for choices (a prior over the actions). A judge is asked for ratings. All of them
-take a language model and the situations to ask about, and return one answer a situation.
+`verbalized`: it states probabilities; `samples`: it answers several times; `logprobs`: it scores every choice. Plans
+are a teacher's advice, choices a prior over the actions; an action rating asks for ratings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from wean.llm.answers import Answer, Message, tokens_used
 from wean.llm.model import LanguageModel
 from wean.tasks.situation import Situation
 from wean.teachers.reading import Plan, Verdict, parse_choices, parse_plans, parse_ratings, project
 
-# The wordings under which wean's recorded answers were given: changing a letter of one orphans them.
+Mode = Literal["soft", "sampled", "argmax"]
+Elicitation = Literal["verbalized", "samples", "logprobs"]
+
+
+class AdviceConfig(BaseModel):
+    """How a teacher is asked for plans, how its answers are used, and when a learning student asks it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    mode: Mode = "soft"
+    """All plans with their probabilities, one drawn plan a step, or the most probable action."""
+    elicitation: Elicitation = "verbalized"
+    """The model states probabilities, is asked several times, or scores the choices."""
+    temperature: float | None = Field(None, ge=0)
+    """Sampling temperature of the questions (of the softmax for logprobs); none leaves it to the model."""
+    when: Literal["always", "new", "uncertain", "disagree", "every"] = "always"
+    """Asks at every step, in new situations, where the student is uncertain or disagrees, or every n-th step."""
+    every: int = Field(10, gt=0)
+    """For when=every: steps from one question to the next."""
+    min_entropy: float = Field(0.5, ge=0, le=1)
+    """For when=uncertain: entropy of the student, as a share of the greatest possible, from which on it asks."""
+    min_disagreement: float = Field(0.5, ge=0, le=1)
+    """For when=disagree: total variation between student and last known advice from which on it asks."""
+    max_questions: int | None = Field(None, ge=0)
+    """Questions in a run at most; without advice from there on. None sets no limit, 0 asks nothing."""
+    memory: bool = True
+    """A situation asked about once stays advised; without it every advised step counts as a question."""
+
+    @property
+    def asks_everywhere(self) -> bool:
+        """Whether the rules and caps of asking are left at their defaults: a question for every situation."""
+        rule = {"when", "every", "min_entropy", "min_disagreement", "max_questions", "memory"}
+        return self.model_dump(include=rule) == AdviceConfig().model_dump(include=rule)
+
+
+class PriorConfig(BaseModel):
+    """How a language model is asked for a prior over the actions, and how its answers are used."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    elicitation: Elicitation = "verbalized"
+    """The model states probabilities, proposes `k` actions in free words, or scores all actions."""
+    temperature: float | None = Field(None, gt=0)
+    """Flattens the prior above 1 and sharpens it below; for `samples` the model's own sampling temperature."""
+    k: int | None = Field(None, gt=0)
+    """Proposals a situation (for `samples` 5 by default); none keeps the whole distribution."""
+    epsilon: float = Field(0.0, ge=0, le=1)
+    """Share of the uniform distribution that is mixed in; above 0 no action is ruled out."""
+
+
+# The recorded answers belong to these instructions: changing a letter of one orphans them.
 _PLANS = (
     "Decide what it should do from here. Think in one or two sentences, then finish with one JSON object on a line of "
     'its own: {"plans": [{"skills": ["...", "..."], "probability": 0.0}]}. List every plan that you think is '
@@ -53,12 +103,9 @@ _ANSWER_TOKENS = 40  # a choice and a few words around it
 
 
 class Advice(NamedTuple):
-    """What a teacher advises in one situation.
+    """A teacher's advice in one situation: distinct plans with probabilities that sum to 1, or none for "no advice".
 
-    Attributes:
-        plans: Distinct plans with probabilities that sum to 1; empty means "no advice".
-        answers: The raw answers behind them, for people to read.
-        tokens: Tokens read and written for them; estimated from the texts' lengths where nobody counted.
+    `answers` are the raw answers; `tokens` are estimated from the texts' lengths where the model gave no counts.
     """
 
     plans: tuple[tuple[Plan, float], ...]
@@ -67,11 +114,9 @@ class Advice(NamedTuple):
 
 
 class Proposals(NamedTuple):
-    """What a prior proposes in one situation.
+    """A prior's proposals in one situation: weights (A,) over its choices and the raw answers.
 
-    Attributes:
-        weights: (A,) over the situation's choices, sum 1; all zeros where nothing readable was proposed.
-        answers: The raw answers, for people to read.
+    The weights have sum 1, or are zeros where nothing readable was proposed.
     """
 
     weights: NDArray[np.float64]
@@ -110,10 +155,7 @@ def _listed(situation: Situation) -> str:
 def verbalized_plans(
     model: LanguageModel, situations: Sequence[Situation], *, temperature: float | None = None
 ) -> list[Advice]:
-    """Asks once; the model states plans and their probabilities itself.
-
-    The temperature is that of sampling; None leaves it to the model, 0 is greedy.
-    """
+    """Asks once for plans with probabilities; the temperature is that of sampling, None leaves it to the model."""
     requests = [plan_question(situation) for situation in situations]
     answers = model.generate(requests, temperature=temperature)
     return [
@@ -133,7 +175,7 @@ def sampled_plans(
     """Asks up to n times and counts the plans, as LLM4Teach does (2311.13373; n = 10).
 
     A question is no longer asked once its first `settled` answers all give the same plan; `settled=n` switches this
-    off. Answers without a readable plan do not count. The temperature is that of sampling; None leaves it to the model.
+    off. Answers without a readable plan do not count.
     """
     requests = [plan_question(situation, _PLAN) for situation in situations]
     rows: list[list[Answer]] = [[] for _ in situations]
@@ -197,10 +239,7 @@ def _advice(
 def verbalized_choices(
     model: LanguageModel, situations: Sequence[Situation], *, temperature: float | None = None
 ) -> list[Proposals]:
-    """Asks once; the model states choices and their probabilities itself.
-
-    The stated probabilities are raised to 1 / temperature and scaled; None leaves them as they are.
-    """
+    """Asks once for choices with probabilities, which are raised to 1 / temperature and scaled (None: as they are)."""
     answers = model.generate([choice_question(situation) for situation in situations])
     proposals = []
     for situation, (answer,) in zip(situations, answers, strict=True):
@@ -218,8 +257,8 @@ def sampled_choices(
 ) -> list[Proposals]:
     """Asks k times for one action in free words, and projects the answers on the choices; duplicates count.
 
-    p(a | s) = sum over texts o of p(a | o) p(o | s), estimated by k texts, as the paper does (2410.07927). An answer
-    that names no choice (see `project`) proposes nothing. The temperature is that of sampling.
+    p(a | s) = sum over texts o of p(a | o) p(o | s), estimated by k texts (2410.07927). An answer that names no choice
+    (see `project`) proposes nothing.
     """
     requests = [choice_question(situation, _CHOICE) for situation in situations]
     found = model.generate(requests, k, temperature=temperature, max_tokens=_ANSWER_TOKENS)
@@ -267,7 +306,7 @@ def _softmax(
 
 
 def rate(model: LanguageModel, situations: Sequence[Situation], *, temperature: float | None = None) -> list[Verdict]:
-    """Asks once a situation which of its choices are good; the temperature is that of sampling."""
+    """Asks once for ratings of each situation's choices; the temperature is that of sampling."""
     answers = model.generate([rating_question(situation) for situation in situations], temperature=temperature)
     return [
         parse_ratings(row[0].text or "", situation.choices) for situation, row in zip(situations, answers, strict=True)

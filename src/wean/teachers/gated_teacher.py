@@ -1,8 +1,7 @@
 """When a teacher is asked while a student learns: a rule for every step, a cap for the run, and a count of questions.
 
-Questions are counted as a live model without a ledger would be asked them, whether the answers then come from a model,
-the ledger or a recorded file: with `memory` one for each distinct situation of the run, without it one for each step at
-which advice is wanted.
+Questions are counted as if a live model without a ledger were asked: with `memory` one for each distinct situation of
+the run, without it one for each step at which advice is wanted.
 """
 
 from __future__ import annotations
@@ -15,19 +14,15 @@ from numpy.typing import NDArray
 
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
-from wean.teachers.config import AdviceConfig
-from wean.teachers.elicitation import Advice
+from wean.teachers.elicitation import Advice, AdviceConfig
 from wean.teachers.teacher import Guidance, Teacher
 
 
 class QueryContext(NamedTuple):
-    """What the rule `advice.when` depends on, for N members at one step.
+    """The inputs of the rule `advice.when`, for N members at one step.
 
-    Attributes:
-        step: Steps that the members were guided at before.
-        new: (N,) bool, True where the situation was not met before in this run, at its first member.
-        student: (N, A) the student's action probabilities.
-        advice: (N, A) the last known advice for the situation as action probabilities; zeros where none is known.
+    `new` (N,) is true where the situation was not met before in this run, at its first member; `student` (N, A) are
+    action probabilities, `advice` (N, A) the last known advice for the situation, zeros where none is known.
     """
 
     step: int
@@ -37,13 +32,10 @@ class QueryContext(NamedTuple):
 
 
 def wanted(rule: AdviceConfig, context: QueryContext) -> NDArray[np.bool_]:
-    """Where the rule `advice.when` asks, whatever is remembered and however many questions are left.
+    """(N,) bool, where the rule `advice.when` asks, regardless of memory and cap.
 
     `uncertain` takes the entropy of the student over the logarithm of the number of actions, `disagree` the total
     variation distance between its action probabilities and the last known advice; where none is known it asks.
-
-    Returns:
-        (N,) bool.
     """
     members, actions = context.student.shape
     if rule.when == "new":
@@ -62,9 +54,6 @@ def wanted(rule: AdviceConfig, context: QueryContext) -> NDArray[np.bool_]:
 
 class GatedTeacher:
     """A teacher that is asked by a rule, and guides a learning student.
-
-    Args:
-        teacher: Answers the questions; it asks its model about each distinct situation once.
 
     Attributes:
         config: The teacher's settings; `when` and the fields after it are the rule.
@@ -86,13 +75,9 @@ class GatedTeacher:
     def guide(
         self, tasks: Tasks, which: Sequence[int], num_actions: int, student: NDArray[np.float64] | None = None
     ) -> Guidance:
-        """Guides the members where the rule asks or an answer is remembered; the others are not advised.
+        """Guides the members where the rule asks or an answer is remembered; see `Teacher.guide`.
 
-        Args:
-            tasks: The tasks.
-            which: Members to guide.
-            num_actions: Size A of the action space.
-            student: (N, A) the student's action probabilities, for the rules that look at them.
+        `student` are its action probabilities (N, A), for the rules that depend on them.
         """
         situations = tasks.situations(which)
         if student is None:
@@ -119,7 +104,7 @@ class GatedTeacher:
     def advise(self, situations: Sequence[Situation]) -> list[Advice]:
         """The advice for each situation, independent of any student (for sub-goals and their rewards).
 
-        Memory and cap decide, not the rule's `when`; situations that are not asked about get advice without plans.
+        Memory and cap decide, not the rule's `when`; advice has no plans where nothing is asked.
         """
         found, places = [Advice(())] * len(situations), []
         for place, situation in enumerate(situations):
@@ -134,7 +119,7 @@ class GatedTeacher:
         return found
 
     def note_silence(self) -> None:
-        """Notes, once, that no question so far has led to advice."""
+        """Adds a note, once, if no question so far has led to advice."""
         if self.counts["questions"] and not self.counts["advised"]:
             note = "nothing that the teacher has said could be read and carried out: the student learns without advice"
             if note not in self.notes:

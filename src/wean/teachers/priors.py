@@ -14,10 +14,15 @@ from wean.errors import UsageError
 from wean.llm.model import LanguageModel
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
-from wean.teachers.config import PriorConfig
-from wean.teachers.elicitation import Proposals, sampled_choices, scaled, scored_choices, verbalized_choices
-from wean.teachers.handwritten import place_of
-from wean.teachers.teacher import AnswerMemory, Ask, Guidance, Written, source_of
+from wean.teachers.elicitation import (
+    PriorConfig,
+    Proposals,
+    sampled_choices,
+    scaled,
+    scored_choices,
+    verbalized_choices,
+)
+from wean.teachers.teacher import AnswerMemory, Ask, Guidance, Written, place_of, source_of
 
 _PATIENCE = 20  # situations without a single proposal, after which a model is given up
 
@@ -34,9 +39,7 @@ class Prior:
         [0.9, 0.1]
 
     Args:
-        model: What answers: the name of a language model, one that is open, a mapping from the texts of situations to
-            choices with their probabilities, or a function from new situations to proposals; see
-            `wean.teachers.teacher.source_of`.
+        model: The source of proposals; see `wean.teachers.teacher.source_of`.
         config: How a language model is asked, and what becomes of its proposals: `k` of them, drawn once for each
             situation, instead of the distribution (duplicates count); and mixed with the uniform distribution,
             (1 - epsilon) p + epsilon / A.
@@ -64,8 +67,8 @@ class Prior:
     def propose(self, situations: Sequence[Situation]) -> list[Proposals]:
         """The proposals for each situation; asks about the new ones among them, in one batch.
 
-        The weights are those that act: of `k` drawn proposals if so, mixed with the uniform distribution. Where the
-        model proposes nothing they are zeros: no advice, never an arbitrary action.
+        The weights are final: drawn if so configured, and mixed with the uniform distribution; zeros where the model
+        proposes nothing.
         """
         return self._memory.answers(situations)
 
@@ -77,7 +80,7 @@ class Prior:
         """Counts the situations in which a learner acted by this prior, for `table` and `unadvised`.
 
         Raises:
-            UsageError: If nothing was proposed in any of many situations: the model is of no use as a prior.
+            UsageError: If nothing was proposed in any of many situations.
         """
         self.unadvised += sum(not weights.any() for weights in self.weights(situations))
         self._memory.count(situations)
@@ -87,14 +90,7 @@ class Prior:
     def guide(
         self, tasks: Tasks, which: Sequence[int], num_actions: int, student: NDArray[np.float64] | None = None
     ) -> Guidance:
-        """Action probabilities for the members of tasks whose choices are their numbered actions.
-
-        Args:
-            tasks: The tasks.
-            which: The members to guide.
-            num_actions: Size A of the action space; each situation has as many choices, in that order.
-            student: Not used here; see `GatedTeacher.guide`.
-        """
+        """Guidance for tasks whose choices are their numbered actions; see `Teacher.guide`."""
         situations = tasks.situations(which)
         self.count(situations)
         rows = self.weights(situations)
@@ -104,7 +100,7 @@ class Prior:
         return Guidance(probabilities, np.array([row.any() for row in rows], bool))
 
     def table(self) -> list[dict[str, Any]]:
-        """Every situation asked about, most often met first, with its proposals: for people to read."""
+        """Every situation asked about, most often met first, with its proposals."""
         rows = []
         for words, proposals, met in self._memory.rows():
             text, names = words
@@ -136,7 +132,7 @@ class Prior:
         )
 
     def _ask_new(self, situations: Sequence[Situation]) -> list[Proposals]:
-        """Asks, and gives up a model that proposes nothing from the start: it is the wrong one, or wrongly asked."""
+        """Asks; gives up a model that proposes nothing from the start."""
         found = self._ask(situations)
         silent = sum(not proposals.weights.any() for proposals in found)
         self._silent = self._silent + silent if silent == len(found) and self._silent >= 0 else -1
@@ -151,7 +147,7 @@ class Prior:
         )
 
     def _finished(self, situation: Situation, proposals: Proposals) -> Proposals:
-        """The weights that act: proposals drawn, and mixed with the uniform distribution."""
+        """The final weights: proposals drawn, and mixed with the uniform distribution."""
         weights = proposals.weights
         if not weights.any():
             return proposals
@@ -170,7 +166,7 @@ def _proposals_of(row: Mapping[str, Any]) -> Proposals:
 
 
 def _elicit(model: LanguageModel, situations: Sequence[Situation], config: PriorConfig) -> list[Proposals]:
-    """Asks a language model as the settings say."""
+    """Asks a language model according to the settings."""
     if config.elicitation == "samples":
         return sampled_choices(model, situations, k=config.k or 5, temperature=config.temperature)
     ask = {"verbalized": verbalized_choices, "logprobs": scored_choices}[config.elicitation]

@@ -1,8 +1,7 @@
 """Reads a language model's answers: plans, choices with probabilities, ratings, and the action that a text names.
 
-One rule for all: the last JSON object of an answer that holds something usable counts, with prose, code fences and
-other objects around it; probabilities may be numbers, percentages or strings; what stays unclear is nothing, never a
-guess.
+The last JSON object of an answer that holds something usable counts, with prose, code fences and other objects around
+it; probabilities may be numbers, percentages or strings; what stays unclear is nothing, never a guess.
 """
 
 from __future__ import annotations
@@ -20,12 +19,9 @@ _WORD = re.compile(r"\w+")
 
 
 class Verdict(NamedTuple):
-    """A judge's ratings in one situation.
+    """Ratings -1, 0 or 1 of a situation's choices, empty where nothing could be read, and the raw answer.
 
-    Attributes:
-        ratings: -1, 0 or 1 for the choices that it rated; empty where nothing could be read.
-        unreadable: Ratings that were no numbers, e.g. NaN; they count as not given.
-        answer: The raw answer, for people to read.
+    `unreadable` counts ratings that were no numbers, e.g. NaN; they count as not given.
     """
 
     ratings: Mapping[str, int]
@@ -34,16 +30,10 @@ class Verdict(NamedTuple):
 
 
 def parse_plans(text: str) -> tuple[tuple[Plan, float], ...]:
-    """Reads plans with their probabilities.
+    """Reads distinct plans with probabilities that sum to 1, in order of first mention; empty if there are none.
 
-    Accepts `skills` as a list or as one string with commas, and a single plan without the list. Where no plan carries
-    a positive probability, all count the same.
-
-    Args:
-        text: The whole answer.
-
-    Returns:
-        Distinct plans with probabilities that sum to 1, in order of first mention; empty if there is none to be read.
+    Accepts `skills` as a list or as one string with commas, and a single plan without the list. Where no plan carries a
+    positive probability, all count the same.
     """
     found: tuple[tuple[Plan, float], ...] = ()
     for value in objects_in(text):
@@ -52,18 +42,11 @@ def parse_plans(text: str) -> tuple[tuple[Plan, float], ...]:
 
 
 def parse_choices(text: str, choices: Sequence[str]) -> dict[int, float]:
-    """Reads probabilities of choices.
+    """Reads probabilities of choices, by index, that sum to 1; empty if there are none.
 
     Accepts `{"choices": [{"choice": "...", "probability": 0.7}]}`, a mapping from choices to probabilities, and a list
-    of names. A name counts as the choice that it names (see `project`); one that names none is left out. Where no
-    probability is stated, all count the same.
-
-    Args:
-        text: The whole answer.
-        choices: The admissible actions.
-
-    Returns:
-        Probabilities by index that sum to 1; empty if there is nothing to be read.
+    of names. A name counts as the choice that `project` finds for it; one without is left out. Where no probability is
+    stated, all count the same.
     """
     found: dict[int, float] = {}
     for value in objects_in(text):
@@ -72,15 +55,7 @@ def parse_choices(text: str, choices: Sequence[str]) -> dict[int, float]:
 
 
 def parse_ratings(text: str, choices: Sequence[str]) -> Verdict:
-    """Reads ratings of choices.
-
-    Args:
-        text: The whole answer.
-        choices: What could be rated; other names are passed over.
-
-    Returns:
-        The verdict; numbers beyond 1 count as 1, those beyond -1 as -1, fractions by the nearest whole number.
-    """
+    """Reads ratings of choices, rounded and clipped to -1, 0 or 1; other names are passed over."""
     names = {choice.lower(): choice for choice in choices}
     verdict = Verdict({}, answer=text)
     for value in objects_in(text):
@@ -101,7 +76,7 @@ def parse_ratings(text: str, choices: Sequence[str]) -> Verdict:
 
 
 def last_named(text: str, key: str) -> str | None:
-    """Reads the text under a key of the last JSON object in an answer that has one; None if there is none."""
+    """The text under a key of the last JSON object in an answer that has one; None if there is none."""
     found = None
     for value in objects_in(text):
         named = value.get(key) if isinstance(value, dict) else None
@@ -125,19 +100,11 @@ def objects_in(text: str) -> Iterator[Any]:
 
 
 def project(text: str, choices: Sequence[str]) -> int | None:
-    """Finds the one admissible action that a free text names.
+    """The index of the one admissible action that a free text names; None if there is no such one.
 
     Case, punctuation and runs of white space do not count. The rule: the choice that the whole text equals; else, of
     the choices that occur in the text word for word, those that are no part of a longer one that occurs around them
-    ("serve the bowl" says nothing of "bowl"); if exactly one such choice is left, it is the action. Otherwise there
-    is none, and the text proposes nothing.
-
-    Args:
-        text: What the model wrote.
-        choices: The admissible actions, no two alike.
-
-    Returns:
-        The choice's index, or None.
+    ("serve the bowl" does not name "bowl"); if exactly one such choice is left, it is the action.
     """
     words, listed = _WORD.findall(text.lower()), [_WORD.findall(choice.lower()) for choice in choices]
     exact = [index for index, choice in enumerate(listed) if choice == words]

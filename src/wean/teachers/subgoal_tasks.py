@@ -1,8 +1,7 @@
 """A view of tasks that shows the current sub-goal, as in Words as Beacons (2410.08632).
 
 The sub-goal is the first skill that has something to do now, of the most probable plan that has one. It depends on the
-current situation alone: when a skill is done the next one takes its place, and when the situation changes the plan
-does, too. The language model is therefore needed wherever such a student acts.
+current situation alone, so the language model is needed wherever such a student acts.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.errors import UsageError
-from wean.tasks.grid.phrases import PARTS, numbers_of, thing_of
+from wean.tasks.grid.words import PARTS, numbers_of, thing_of
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Options, SerialTasks, Steps, TaskView
 from wean.teachers.ask_or_act import QueryStats
@@ -40,7 +39,7 @@ class SubgoalTasks(TaskView):
     Observation: the remembered map with a fifth channel, uint8 (W, H, 5). Shown by `position`, the channel is 1 where
     the agent has seen things of the sub-goal's name and 0 elsewhere (everywhere for "explore", and for a thing that it
     holds). Shown by `words`, its first four cells in order (x, then y) hold the numbers of the sub-goal's words, see
-    `wean.tasks.grid.phrases`. All zeros: there is no sub-goal.
+    `wean.tasks.grid.words.numbers_of`. All zeros: there is no sub-goal.
 
     Args:
         tasks: The tasks.

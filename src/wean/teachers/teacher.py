@@ -1,24 +1,25 @@
 """The teacher: asks once per distinct situation, and turns plans through skills into action probabilities.
 
-What answers, and the memory of its answers, are the same for priors and judges.
+`source_of` and `AnswerMemory` serve priors and ratings too.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wean.errors import UsageError, WeanError
 from wean.llm.model import LanguageModel, open_model
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
-from wean.teachers.config import AdviceConfig
-from wean.teachers.elicitation import Advice, sampled_plans, scored_plans, verbalized_plans
-from wean.teachers.handwritten import look_up
+from wean.teachers.elicitation import Advice, AdviceConfig, plan_question, sampled_plans, scored_plans, verbalized_plans
 from wean.teachers.reading import Plan
 
 Answer = TypeVar("Answer")
@@ -33,18 +34,14 @@ def source_of(
     elicit: Callable[[LanguageModel, Sequence[Situation]], Sequence[Answer]],
     look_up: Callable[[Written, Sequence[Situation]], Sequence[Answer]],
 ) -> tuple[LanguageModel | None, Ask[Answer]]:
-    """Opens what answers about situations.
+    """Opens a source of answers: (the language model, if there is one, a function from new situations to answers).
 
     Args:
-        model: The name of a language model as in `wean.llm.open_model` (`openai:...`, a URL, `hf:...`,
-            `recorded:...`), one that is open, a mapping from the texts of situations to plans or choices with their
-            probabilities, or a function from the list of new situations to one such answer each, as a mapping from
-            plans or choices to probabilities or as an object of wean's.
+        model: The name of a language model as in `wean.llm.open_model`, an open one, a mapping from the texts of
+            situations to plans or choices with their probabilities, or a function from the list of new situations to
+            one such mapping (or an `Advice` or `Proposals`) each.
         elicit: How a language model is asked.
         look_up: How a mapping is read.
-
-    Returns:
-        The language model, if there is one, and a function from new situations to answers.
     """
     opened = open_model(model) if isinstance(model, str) else model
     if isinstance(opened, LanguageModel):
@@ -60,10 +57,10 @@ def source_of(
 
 
 class AnswerMemory(Generic[Answer]):
-    """Answers about situations, each distinct one asked about once.
+    """Answers about situations; each distinct one is asked about once, in batches.
 
     Args:
-        ask: Maps new situations to answers, in one batch.
+        ask: Maps new situations to answers.
         words: What makes situations one question, its text first; it identifies a situation in a resumed run, too.
     """
 
@@ -106,22 +103,17 @@ class AnswerMemory(Generic[Answer]):
 
 
 class Guidance(NamedTuple):
-    """Action probabilities from a teacher for N members, as a target for a student.
-
-    Attributes:
-        probabilities: (N, A) float32 over primitive actions; a row of zeros where there is no advice.
-        advised: (N,) bool, True where there is advice.
-    """
+    """Action probabilities (N, A) float32 for N members, and (N,) where there is advice; zeros elsewhere."""
 
     probabilities: NDArray[np.float32]
     advised: NDArray[np.bool_]
 
 
 class Teacher:
-    """Guides a student by plans, whose skills carry them out.
+    """Guides a student by plans, which skills carry out.
 
-    Each distinct situation is asked about once per teacher; every later meeting is answered from memory (and, over
-    runs, from the ledger behind the model).
+    Each distinct situation is asked about once per teacher; later ones are answered from memory (and, over runs, from
+    the ledger behind the model).
 
     Example:
         >>> teacher = Teacher({"You see a key.": {"pick up key": 0.9, "explore": 0.1}})
@@ -129,9 +121,7 @@ class Teacher:
         ((('pick up key',), 0.9), (('explore',), 0.1))
 
     Args:
-        model: What answers: the name of a language model, one that is open, a mapping from the texts of situations to
-            plans with their probabilities, or a function from new situations to advice; see
-            `source_of`.
+        model: The source of answers; see `source_of`.
         config: How a language model is asked, and the mode. `soft` keeps all plans with their probabilities; `sampled`
             draws one plan at every step (the same target in expectation, noisier); `argmax` keeps the most probable
             action only.
@@ -163,35 +153,20 @@ class Teacher:
     def guide(
         self, tasks: Tasks, which: Sequence[int], num_actions: int, student: NDArray[np.float64] | None = None
     ) -> Guidance:
-        """Advises members of tasks where they stand now.
+        """Guidance for the members `which` of tasks in their current situations.
 
-        Args:
-            tasks: The tasks, whose situations are read and whose skills turn plans into actions.
-            which: Members to guide.
-            num_actions: Size A of the action space.
-            student: Not used here; see `GatedTeacher.guide`.
-
-        Returns:
-            Guidance for the members, in `which`'s order.
+        `num_actions` is the size A of the action space; the student's probabilities are not used here (see
+        `GatedTeacher.guide`).
         """
         guidance = self.ground(tasks, which, self.advise(tasks.situations(which)), num_actions)
         self.unadvised += int((~guidance.advised).sum())
         return guidance
 
     def ground(self, tasks: Tasks, which: Sequence[int], advices: Sequence[Advice], num_actions: int) -> Guidance:
-        """Turns advice into probabilities of primitive actions, through the tasks' skills.
+        """Turns the advice for members into probabilities of primitive actions, through the tasks' skills.
 
-        A plan that can do nothing where the agent stands is left out and the others are scaled up; where no plan can
-        do anything there is no advice.
-
-        Args:
-            tasks: The tasks.
-            which: Members to guide.
-            advices: The advice for each.
-            num_actions: Size A of the action space.
-
-        Returns:
-            Guidance for the members, in `which`'s order.
+        A plan that can do nothing in the agent's state is left out and the others are scaled up; where no plan can do
+        anything there is no advice.
         """
         chosen: list[list[Plan]] = []
         for advice in advices:
@@ -219,7 +194,7 @@ class Teacher:
         return Guidance(probabilities, advised)
 
     def table(self) -> list[dict[str, Any]]:
-        """Every situation met, most often first, with its plans: for people to read."""
+        """Every situation met, most often first, with its plans."""
         return [
             {
                 "text": text,
@@ -247,3 +222,65 @@ def _advice_of(row: Mapping[str, Any]) -> Advice:
     """The advice of a row of the table."""
     plans = tuple((tuple(plan["skills"]), plan["probability"]) for plan in row["plans"])
     return Advice(plans, (row["answer"],) if row["answer"] else (), row["tokens"])
+
+
+def look_up(answers: Mapping[str, Mapping[str, float]], situations: Sequence[Situation]) -> list[Advice]:
+    """Advice from a mapping of situations' texts to plans with their probabilities, written as in `write_answers`.
+
+    Raises:
+        UsageError: If a plan begins with something that is not among the situation's choices.
+    """
+    found = []
+    for situation in situations:
+        plans = _plans(situation, answers.get(situation.text, {}))
+        total = sum(plans.values())
+        found.append(Advice(tuple((plan, weight / total) for plan, weight in plans.items() if weight > 0)))
+    return found
+
+
+def write_answers(path: str | Path, answers: Mapping[Situation, Mapping[str, float]]) -> None:
+    """Writes a JSONL file that `recorded:PATH` opens as a language model, for the elicitation `verbalized`.
+
+    Each situation has plans with probabilities. A plan is an action, or skills with commas between them: `{"north":
+    0.8, "east": 0.2}`, `{"go to key, pick up key": 1.0}`. An existing file is replaced.
+
+    Raises:
+        UsageError: If a plan begins with something that is not among the situation's choices.
+        WeanError: If the file cannot be written.
+    """
+    lines = []
+    for situation, weighted in answers.items():
+        written = _plans(situation, weighted)
+        plans = [{"skills": list(plan), "probability": probability} for plan, probability in written.items()]
+        lines.append(json.dumps({"messages": plan_question(situation), "answer": json.dumps({"plans": plans})}) + "\n")
+    try:
+        Path(path).write_text("".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise WeanError(f"cannot write {path} ({error.strerror}); name another file") from None
+
+
+def _plans(situation: Situation, weighted: Mapping[str, float]) -> dict[Plan, float]:
+    """Splits plans at their commas.
+
+    Raises:
+        UsageError: See `write_answers`.
+    """
+    plans: dict[Plan, float] = {}
+    for plan, probability in weighted.items():
+        skills = tuple(skill.strip() for skill in plan.split(","))
+        place_of(situation, skills[0])
+        plans[skills] = probability
+    return plans
+
+
+def place_of(situation: Situation, name: str) -> int:
+    """The place of a name among a situation's choices, in any case.
+
+    Raises:
+        UsageError: If it is not among them.
+    """
+    names = [choice.lower() for choice in situation.choices]
+    if name.lower() not in names:
+        choices = ", ".join(situation.choices)
+        raise UsageError(f"{name!r} is no choice in {situation.text!r}; there are {choices}")
+    return names.index(name.lower())

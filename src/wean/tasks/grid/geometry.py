@@ -1,9 +1,8 @@
-"""Views and ways in a grid: which cells an agent sees, and shortest ways of one that turns and walks.
+"""Views and shortest ways in a grid, for an agent that turns and walks.
 
-A cell is `x * height + y`; a pose is `cell * 4 + direction`. Both parts are as fast as they are because they work on
-bits: a view's opaque cells, or a set of poses, is one integer. One step of a breadth-first search is then a handful of
-shifts, whatever the number of poses. Among equally short ways the first in the order forward, left, right is taken, as
-a search pose by pose would.
+A cell is `x * height + y`; a pose is `cell * 4 + direction`. A view's opaque cells, or a set of poses, is one integer,
+so that a step of a breadth-first search is a handful of shifts, whatever the number of poses. Among equally short ways
+the first in the order forward, left, right is taken, as a search pose by pose would.
 """
 
 from __future__ import annotations
@@ -26,17 +25,14 @@ Poses = int
 
 @lru_cache(maxsize=65536)
 def visible(size: int, opaque: int) -> tuple[int, ...]:
-    """The seen cells of a view, given which of its cells cannot be seen through.
+    """Indices `row * size + column` of the seen cells of a view, in increasing order.
 
-    The rule is that of `minigrid.core.grid.Grid.process_vis`: light spreads from the agent row by row, first to
-    the right, then to the left, and stops behind opaque cells (which are seen themselves).
+    The rule is that of `minigrid.core.grid.Grid.process_vis`: light spreads from the agent row by row, first to the
+    right, then to the left, and stops behind opaque cells (which are seen themselves).
 
     Args:
         size: Side of the square view; the agent stands in the middle of its last row.
         opaque: Bit `row * size + column` is set where a view cell blocks sight.
-
-    Returns:
-        Indices `row * size + column` of the seen cells, in increasing order.
     """
     seen = 1 << ((size - 1) * size + size // 2)
     for row in range(size - 1, -1, -1):
@@ -52,12 +48,10 @@ def visible(size: int, opaque: int) -> tuple[int, ...]:
 
 
 class Geometry(NamedTuple):
-    """Tables of one grid size.
+    """Tables of one grid size, for each pose.
 
-    Attributes:
-        forward: For each pose, the cell straight ahead, or -1 outside the grid.
-        view: For each pose, the cells of its view in view order, -1 outside the grid.
-        shown: For each pose, the cells of its view as one integer, bit `4 * cell` for each.
+    `forward` is the cell straight ahead, `view` the cells of its view in view order (both -1 outside the grid), and
+    `shown` the cells of its view as one integer, bit `4 * cell` for each.
     """
 
     forward: tuple[int, ...]
@@ -99,12 +93,9 @@ def geometry(width: int, height: int, size: int) -> Geometry:
 class Board(NamedTuple):
     """Masks and shifts of one grid size.
 
-    Attributes:
-        facing: For each direction, all poses in it whose cell straight ahead is on the grid.
-        backing: For each direction, all poses in it whose cell straight behind is on the grid.
-        ahead: For each direction, how many bits further up the cell straight ahead lies.
-        low: Direction 0 of every cell.
-        three: Directions 0 to 2 of every cell.
+    For each direction, `facing` and `backing` are the poses whose cell straight ahead or behind is on the grid, and
+    `ahead` is how many bits further up the cell straight ahead lies; `low` and `three` are direction 0 and 0 to 2 of
+    every cell.
     """
 
     facing: tuple[Poses, ...]
@@ -159,16 +150,13 @@ def holds(poses: Poses, pose: int) -> bool:
 
 
 def first_step(table: Board, walkable: Poses, start: int, goals: Poses) -> int | None:
-    """The first action on a shortest way from a pose to any of a set of poses.
+    """The first action (LEFT, RIGHT or FORWARD) on a shortest way to any of a set of poses; None if there is none.
 
     Args:
         table: The grid's masks.
         walkable: All poses in cells that can be walked onto.
-        start: The agent's pose, `cell * 4 + direction`, not in `goals`.
-        goals: Where it wants to be.
-
-    Returns:
-        LEFT, RIGHT or FORWARD; None where no way leads there.
+        start: The agent's pose, not in `goals`.
+        goals: The poses to reach.
     """
     reached = ring = goals
     while ring:
@@ -184,7 +172,7 @@ def first_step(table: Board, walkable: Poses, start: int, goals: Poses) -> int |
 
 
 def steps_to(table: Board, walkable: Poses, start: int, goals: Poses) -> int | None:
-    """The number of actions on a shortest way from a pose to any of a set of poses; see `first_step`."""
+    """The number of actions on a shortest way to any of a set of poses; None if there is none. See `first_step`."""
     reached = ring = goals
     steps = 0
     while ring:

@@ -22,12 +22,7 @@ T = TypeVar("T")
 
 
 class RoomBuilder:
-    """Places things in a new, empty room.
-
-    Args:
-        env: The environment, whose generator draws the places.
-        size: Width and height of the room, walls included.
-    """
+    """Places things in a new, empty room of a size (walls included), with the environment's generator."""
 
     def __init__(self, env: MiniGridEnv, size: tuple[int, int]) -> None:
         self._env, self._size = env, size
@@ -99,8 +94,8 @@ class RoomKind:
         naming: How things are called: `plain` "key"; `coloured` "blue key"; `canonical` "color1 key", where colours
             count in the order of first sight, so that all pairs of colours are the same question; `numbered` "key"
             and "door1", where doors count so.
-        max_steps: Steps after which an episode is truncated, unless the user says otherwise.
-        sizes: Least and greatest width and height of the room, walls included, unless the user says otherwise.
+        max_steps: Default number of steps after which an episode is truncated.
+        sizes: Default least and greatest width and height of the room, walls included.
     """
 
     name: str
@@ -182,7 +177,7 @@ KINDS = {
     for kind in (
         RoomKind("SimpleDoorKey", _ONE_KEY, ("key", "door"), _simple),
         RoomKind("ColoredDoorKey", _goal(_COLOURED), ("red key", "blue key", "blue door"), _coloured, "coloured"),
-        # The same words as SimpleDoorKey: nobody tells the teacher that there is lava.
+        # The same words as SimpleDoorKey: the teacher does not know of the lava.
         RoomKind("LavaDoorKey", _ONE_KEY, ("key", "door"), _lava),
         RoomKind(
             "ColoredDoorKeyRandom",

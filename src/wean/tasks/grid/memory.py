@@ -1,4 +1,4 @@
-"""What the agent of a grid task has seen in this episode: as the map that a student sees, and as the one skills read.
+"""The agent's memory in a grid task: the map that a student sees, and the one that skills read.
 
 MiniGrid finds out slowly what its agent sees (98 % of a step); here the same cells are found by table, and the tests
 compare both at every step.
@@ -47,14 +47,9 @@ def _slots(width: int, height: int, size: int) -> tuple[tuple[int, ...], ...]:
 
 
 class AgentMemory:
-    """Every cell that the agent has seen in this episode, as it last saw it.
+    """Every cell that the agent has seen in this episode, as it last saw it; `held` is the name of what it holds.
 
-    Args:
-        grid: The environment.
-        lava: What seen lava means to a walker: `skills.LAVA` (as floor) or `skills.OBSTACLE`.
-
-    Attributes:
-        held: The name of what the agent holds.
+    `lava` is the meaning of seen lava to a walker: `skills.LAVA` (as floor) or `skills.OBSTACLE`.
     """
 
     def __init__(self, grid: MiniGridEnv, lava: int) -> None:
@@ -69,7 +64,7 @@ class AgentMemory:
         return spaces.Box(0, 255, (self._width, self._height, 4), np.uint8)
 
     def begin(self, names: Names) -> None:
-        """Forgets everything, where an episode begins; `names` are those of the new episode."""
+        """Forgets everything for a new episode."""
         cells = self._width * self._height
         # All indexed by cell = x * height + y.
         self._codes = [b""] * cells  # as seen
@@ -82,12 +77,11 @@ class AgentMemory:
         self._before: skills.KnownMap | None = None  # and the look before
 
     def look(self) -> NDArray[np.uint8]:
-        """Adds what the agent sees now.
+        """Adds what the agent sees now; returns the remembered map, uint8 (W, H, 4) indexed [x, y].
 
-        Returns:
-            The remembered map, (W, H, 4) indexed [x, y]: MiniGrid's (object, colour, state) of every cell seen, zeros
-            elsewhere, and what the agent holds at its own cell; the fourth channel is the agent's direction at its
-            cell, and `NO_AGENT` elsewhere.
+        Channels 0 to 2 are MiniGrid's (object, colour, state) of every cell seen in this episode, as it was last seen,
+        zeros elsewhere, and the held thing at the agent's own cell; channel 3 is the agent's direction (0 east, 1
+        south, 2 west, 3 north) at its cell, and `NO_AGENT` elsewhere.
         """
         grid = self._grid
         x, y = int(grid.agent_pos[0]), int(grid.agent_pos[1])
@@ -138,7 +132,7 @@ class AgentMemory:
         return set(self._things.values())
 
     def known_map(self) -> skills.KnownMap:
-        """What the agent has observed, in the form that skills read."""
+        """The agent's observations in the form that skills read."""
         if self._known is None:
             self._known = skills.KnownMap(
                 self._width,

@@ -1,7 +1,4 @@
-"""References to judge a teacher or a student by: shortest ways with the whole room known, and scripted explorers.
-
-They are written by hand, and none of them teaches.
-"""
+"""Hand-written references: shortest ways with the whole room known, and scripted explorers."""
 
 from __future__ import annotations
 
@@ -29,10 +26,7 @@ Look = Callable[[KnownMap], int | None]
 
 
 def shortest_length(room: MiniGridEnv) -> int:
-    """Steps of the shortest episode that opens a door, for one who sees the whole room from the start.
-
-    Args:
-        room: A room that was just reset, with one key on the floor (SimpleDoorKey, LavaDoorKey, TwoDoor).
+    """Steps of the shortest episode that opens a door, from the full state of a room that was just reset.
 
     Raises:
         UsageError: If the room has no key on the floor, or several.
@@ -41,13 +35,10 @@ def shortest_length(room: MiniGridEnv) -> int:
 
 
 def best_action(room: MiniGridEnv) -> int:
-    """The next action of a shortest way to an open door, for one who sees the whole room: an upper bound.
-
-    Args:
-        room: A room with one key, on the floor or in the hand (SimpleDoorKey, LavaDoorKey, TwoDoor).
+    """The next action of a shortest way to an open door, from the full state: an upper bound.
 
     Raises:
-        UsageError: If the room has no key, or several.
+        UsageError: If the room has no key, on the floor or in the hand, or several.
     """
     things, keys, doors = _true_things(room)
     table, start = board(room.width, room.height), _pose(room)
@@ -65,14 +56,9 @@ def best_action(room: MiniGridEnv) -> int:
 
 
 def fetch_and_open(known: KnownMap, look: Look) -> int | None:
-    """The next action of a robot that fetches the key it has seen and opens the nearest door it has seen.
+    """The next action of fetching the key that was seen and opening the nearest door that was seen; None at the end.
 
-    Args:
-        known: What it has observed.
-        look: How it looks around while it knows of no key, or holds the key and knows of no door.
-
-    Returns:
-        MiniGrid's action number; None where there is nothing left to do.
+    `look` explores while no key is known, or the key is held and no door known.
     """
     kind = "key" if known.held is None else "door"
     cells = [cell for name, cell in known.named if name.startswith(kind)]
@@ -87,8 +73,8 @@ def fetch_and_open(known: KnownMap, look: Look) -> int | None:
 def middle_then_walls(known: KnownMap) -> int | None:
     """Looks for TwoDoor's key in the middle of the grid, and for a door along its walls.
 
-    It knows what holds in every episode of TwoDoor, as a student can learn it: that the room fills the grid, the key
-    lies in the middle and the doors stand in the walls. Cells that it has not seen it takes for floor.
+    It knows what holds in every episode of TwoDoor: the room fills the grid, the key lies in the middle and the doors
+    stand in the walls. Cells that were not seen count as floor.
     """
     width, height = known.width, known.height
     if known.held is None:
@@ -111,7 +97,7 @@ def _towards(known: KnownMap, goals: int) -> int | None:
 
 
 def _true_things(room: MiniGridEnv) -> tuple[frozenset[int], list[int], list[int]]:
-    """The cells of all things in the room, of the key that lies there, and of the doors, seen or not.
+    """(cells of all things, cells of keys, cells of doors) in the room, seen or not.
 
     Raises:
         UsageError: If the room has no key, or several.
@@ -155,5 +141,5 @@ def _lengths(room: MiniGridEnv, things: frozenset[int], keys: list[int], doors: 
 
 @lru_cache(maxsize=256)
 def _onward(table: Board, walkable: Poses, pose: int, doors: Poses) -> int | None:
-    """Steps from where the key is picked up to the nearest pose that faces a door; the same throughout an episode."""
+    """Steps from where the key is picked up to the nearest pose that faces a door; constant within an episode."""
     return steps_to(table, walkable, pose, doors)

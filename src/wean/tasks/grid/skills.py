@@ -1,10 +1,9 @@
 """Skills: controllers that turn "explore" or "go to key" into the next primitive action.
 
-They are pure functions of what the agent knows (`KnownMap`), never of hidden state, and keep no state of their own.
-The options are those of LLM4Teach (2311.13373), but *explore* walks to the nearest pose that shows something new (a
-frontier search) instead of following the paper's hand-made turning rules. Like the paper's, both walking skills treat
-lava as floor, so a teacher that uses them is blind to it; a task that wants it avoided calls it an obstacle. Walking
-opens shut doors on the way, but not locked ones.
+They are pure functions of the agent's knowledge (`KnownMap`). The options are those of LLM4Teach (2311.13373), but
+*explore* walks to the nearest pose that shows something new (a frontier search) instead of following the paper's
+hand-made turning rules. Like the paper's, walking skills treat lava as floor, unless the task calls it an obstacle, and
+open shut doors on the way, but not locked ones.
 """
 
 from __future__ import annotations
@@ -42,17 +41,11 @@ PICK_UP, DROP, TOGGLE, DONE = range(3, 7)
 
 
 class KnownMap(NamedTuple):
-    """What the agent knows of the room, hashable and cheap.
+    """The agent's knowledge of the room, hashable and cheap.
 
-    Attributes:
-        width: Cells of the grid in x.
-        height: Cells of the grid in y.
-        view_size: Side of the agent's square view.
-        cells: One byte a cell (`x * height + y`): UNSEEN, FREE, LAVA, OBSTACLE (e.g. a key), OPAQUE (e.g. a wall or a
-            locked door), DOOR or WAY.
-        pose: The agent's `cell * 4 + direction`.
-        named: The things it knows by name, as (name, cell); several may share a name.
-        held: The name of what it holds, or None.
+    `cells` has one byte a cell (`x * height + y`): UNSEEN, FREE, LAVA, OBSTACLE (e.g. a key), OPAQUE (e.g. a wall or a
+    locked door), DOOR or WAY; `pose` is the agent's `cell * 4 + direction`; `named` are known things as (name, cell),
+    of which several may share a name; `held` is the name of the held one.
     """
 
     width: int
@@ -66,15 +59,7 @@ class KnownMap(NamedTuple):
 
 @lru_cache(maxsize=200_000)
 def first_action(known: KnownMap, plan: tuple[str, ...]) -> int | None:
-    """The next primitive action of a plan: that of its first skill that still has something to do.
-
-    Args:
-        known: What the agent knows.
-        plan: Skills such as `("go to key", "pick up key", "explore")`.
-
-    Returns:
-        MiniGrid's action number, or None where no skill of the plan can do anything here.
-    """
+    """The next primitive action of a plan's first skill with something to do; None without one."""
     for skill in plan:
         action = skill_action(known, skill)
         if action is not None:
@@ -134,10 +119,7 @@ def explore(known: KnownMap) -> int | None:
 
 
 def go_to(known: KnownMap, name: str) -> int | None:
-    """Walks next to the nearest thing of that name and faces it, or onto the goal.
-
-    None once there, or where no known way leads there.
-    """
+    """Walks to face the nearest thing of that name, or onto the goal; None once there or without a known way."""
     targets = _where(known, name)
     if not targets:
         return None
@@ -156,7 +138,7 @@ def toggle(known: KnownMap, name: str) -> int | None:
 
 
 def drop(known: KnownMap, what: str) -> int | None:
-    """Puts down what is held, after turning (or walking) to face a free cell if there is none ahead.
+    """Puts down the held thing, after turning (or walking) to face a free cell if there is none ahead.
 
     Not right before or behind a doorway, if there is another place. With "X next to Y" the cell must be beside a thing
     named Y.
@@ -188,14 +170,10 @@ def _bare(name: str) -> str:
 
 
 def achieved(before: KnownMap, after: KnownMap) -> tuple[str, ...]:
-    """Names the skills whose aim one step achieved, judged from what the agent observed on both sides of it.
+    """The skills whose aim one step achieved, judged from the agent's observations before and after it.
 
     "go to X" is achieved by coming to face X (the nearest of the name or another), "explore" by the first sight of a
     thing whose name is new, "open X" by what lay there no longer bearing its name.
-
-    Args:
-        before: What the agent knew before the step.
-        after: What it knows after it.
     """
     forward = geometry(after.width, after.height, after.view_size).forward
     found: list[str] = []
@@ -231,7 +209,7 @@ def _faces(known: KnownMap, name: str) -> bool:
 
 
 def _news(known: KnownMap, view: Sequence[int]) -> int:
-    """Counts the unseen cells that a view would show, as far as the known walls tell."""
+    """Counts the unseen cells that a view would show, given the known walls."""
     cells = known.cells
     opaque, own = 0, (known.view_size - 1) * known.view_size + known.view_size // 2
     for index, cell in enumerate(view):
@@ -248,10 +226,7 @@ def _beside(known: KnownMap, cells: Iterable[int]) -> set[int]:
 
 
 def _walk(known: KnownMap, goals: int) -> int | None:
-    """The first action on a shortest way to one of a set of poses; None once there, or without a known way.
-
-    Free cells, ways and lava can be walked on, and a shut door is one toggle away.
-    """
+    """The first action on a shortest way to one of a set of poses; None once there, or without a known way."""
     if holds(goals, known.pose):
         return None
     walkable = every_direction(marked(known.cells.translate(_WALKABLE)))

@@ -1,9 +1,9 @@
-"""Names of things in the grid tasks, and moments in words: few words, few distinct situations.
+"""Names of things in the grid tasks, and their situations in words: few words, few distinct situations.
 
-Rooms are told with the names of their kind (`wean.tasks.grid.kinds`). In a stock task only what can matter for a
-decision gets a name. Colours are told where they matter (what the task names, keys, and doors that were seen locked)
-and are canonical: the first colour of an episode is always told as "red", the second as "green" and so on, the task's
-own first. So "pick up the blue ball" and "pick up the grey ball" are one question.
+Rooms use the names of their kind (`wean.tasks.grid.kinds`). In a stock task only things that can matter for a decision
+get a name, with a colour only where it matters (for what the task names, keys, and doors that were seen locked).
+Colours are canonical: the first colour of an episode is always "red", the second "green" and so on, the task's own
+first. So "pick up the blue ball" and "pick up the grey ball" are one question.
 """
 
 from __future__ import annotations
@@ -62,11 +62,7 @@ _RoomKey = tuple[tuple[str, ...], str | None]  # what has been seen, in the kind
 
 
 class RoomNames:
-    """Names in a room of a kind, see `RoomKind.naming`.
-
-    Args:
-        naming: The kind's naming.
-    """
+    """Names in a room of a kind, see `RoomKind.naming`."""
 
     def __init__(self, naming: Naming) -> None:
         self._naming = naming
@@ -95,13 +91,7 @@ class RoomNames:
 
 
 def room_situation(kind: RoomKind, seen: set[str], held: str | None) -> LazySituation:
-    """A moment in a room in words.
-
-    Args:
-        kind: The kind of room.
-        seen: Names of the things that the agent remembers.
-        held: The name of what it holds.
-    """
+    """The situation in a room, from the names of the remembered things and of the held one."""
     key = (tuple(name for name in kind.things if name in seen), held)
     return LazySituation(key, kind.goal, partial(_write_room, key), partial(room_skills, key))
 
@@ -112,7 +102,7 @@ def _write_room(key: Hashable) -> str:
 
 
 def room_skills(key: Hashable) -> tuple[str, ...]:
-    """The skills that a situation names, from its key: the names of what has been seen, and of what is held."""
+    """The skills of a situation, from its key."""
     seen, held = cast(_RoomKey, key)
     choices = ["explore"]
     for name in seen:
@@ -142,11 +132,8 @@ _StockKey = tuple[str, tuple[str, ...], str | None]  # the task, what has been s
 class StockNames:
     """Names in one episode of a stock task.
 
-    Args:
-        mission: The task in MiniGrid's words.
-
     Attributes:
-        mission: The task with canonical colours.
+        mission: The task in MiniGrid's words, with canonical colours.
     """
 
     def __init__(self, mission: str) -> None:
@@ -157,10 +144,9 @@ class StockNames:
         self.mission = re.sub(rf"\b({_COLOR})\b", lambda found: self._canonical(found[1]), plain)
 
     def name(self, code: bytes, cell: int) -> str | None:
-        """See `Names`.
+        """See `Names`; e.g. "locked green door", "red ball", "other ball" (one that the task does not mean).
 
-        E.g. "locked green door", "red ball", "other ball" (one that the task does not mean). None for an open door that
-        the task does not name and that was never seen locked.
+        None for an open door that the task does not name and that was never seen locked.
         """
         kind, color, state = IDX_TO_OBJECT[code[0]], IDX_TO_COLOR[code[1]], code[2]
         if kind not in _KINDS or kind == "goal":
@@ -169,17 +155,17 @@ class StockNames:
         meant = by_color or not {(None, kind), (None, "object")}.isdisjoint(self._meant)
         if kind == "key":
             return f"{self._canonical(color)} key"
-        told = f"{self._canonical(color)} {kind}" if by_color else str(kind)
+        name = f"{self._canonical(color)} {kind}" if by_color else str(kind)
         if kind != "door":
             other = not meant and any(another == kind for _, another in self._meant)
-            return f"other {kind}" if other else told
+            return f"other {kind}" if other else name
         if state == _LOCKED:
             self._locked.add(cell)
         if cell in self._locked:
             return f"{'locked' if state == _LOCKED else 'unlocked'} {self._canonical(color)} door"
         if state == _CLOSED:
-            return f"closed {told}"
-        return f"open {told}" if meant else None
+            return f"closed {name}"
+        return f"open {name}" if meant else None
 
     def shown(self, code: bytes) -> bytes:
         """See `Names`; always as it is."""
@@ -192,13 +178,7 @@ class StockNames:
 
 
 def stock_situation(mission: str, seen: set[str], held: str | None) -> LazySituation:
-    """A moment of a stock task in words.
-
-    Args:
-        mission: The task, as `StockNames` tells it.
-        seen: Names of the things that the agent remembers.
-        held: The name of what it holds.
-    """
+    """The situation of a stock task, from its mission and the names of the remembered things and of the held one."""
     key = (mission, tuple(sorted(seen, key=_place)), held)
     return LazySituation(key, STOCK_GOAL, partial(_write_stock, key), partial(_choose_stock, key))
 
@@ -229,3 +209,55 @@ def _choose_stock(key: Hashable) -> tuple[str, ...]:
     if mission.startswith("go to "):
         choices.append("done")
     return tuple(choices)
+
+
+_VERBS = ("explore", "go to", "pick up", "drop", "open", "done")
+_STATES = ("open", "closed", "locked", "unlocked", "other")
+_COLORS = ("red", "green", "blue", "purple", "yellow", "grey", "color1", "color2")
+_THINGS = ("goal", "door", "door1", "door2", "key", "box", "ball")
+_ARTICLES = {"the", "a", "an"}
+
+WORDS: tuple[str, ...] = ("", *_VERBS, *_STATES, *_COLORS, *_THINGS)
+"""The word of each number; 0 is none."""
+PARTS = 4
+"""Numbers of a phrase: verb, state, colour, kind."""
+
+_NUMBERS: tuple[dict[str, int], ...] = tuple(
+    {word: first + place for place, word in enumerate(words)}
+    for words, first in (
+        (_VERBS, 1),
+        (_STATES, 1 + len(_VERBS)),
+        (_COLORS, 1 + len(_VERBS) + len(_STATES)),
+        (_THINGS, 1 + len(_VERBS) + len(_STATES) + len(_COLORS)),
+    )
+)
+_VERB, _THING = _NUMBERS[0], _NUMBERS[1:]
+
+
+def numbers_of(skill: str) -> tuple[int, ...]:
+    """The `PARTS` numbers of a skill such as "pick up the red key": places in `WORDS`, 0 where there is no such part.
+
+    Of "drop X next to Y" only "drop X" is encoded. All zeros for words that are no skill of a grid.
+    """
+    words = [word for word in skill.lower().partition(" next to ")[0].split() if word not in _ARTICLES]
+    length = next((n for n in (2, 1) if " ".join(words[:n]) in _VERB), 0)
+    found = [_VERB.get(" ".join(words[:length]), 0), 0, 0, 0]
+    part = 0
+    for word in words[length:]:
+        while part < len(_THING) and word not in _THING[part]:
+            part += 1
+        if part == len(_THING):
+            return (0,) * PARTS
+        found[part + 1] = _THING[part][word]
+        part += 1
+    return tuple(found) if found[0] else (0,) * PARTS
+
+
+def phrase_of(numbers: Sequence[int]) -> str:
+    """The phrase of four numbers; empty for four zeros."""
+    return " ".join(WORDS[number] for number in numbers if number)
+
+
+def thing_of(skill: str) -> str:
+    """The name of a skill's thing, as maps name it; empty where there is none."""
+    return phrase_of((0, *numbers_of(skill)[1:]))

@@ -1,4 +1,4 @@
-"""How a kitchen looks: to a student as numbers, to a language model in words, to people as a picture."""
+"""Views of a kitchen: numbers for a student, words for a language model, a picture."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.tasks.kitchen.macros import Macro
-from wean.tasks.kitchen.world import HAND, IN_BOWL, SIZE, Cell, Recipe, World, access, distance
+from wean.tasks.kitchen_world import HAND, IN_BOWL, SIZE, Cell, Macro, Recipe, World, access, distance
 
 TILE = 32  # pixels of a picture's cell
 
@@ -22,14 +21,12 @@ _FOOD = {"tomato": (210, 50, 40), "lettuce": (110, 190, 60), "onion": (170, 120,
 
 
 def observe(world: World, sight: int | None) -> NDArray[np.float32]:
-    """Writes what the cook sees as numbers from 0 to 1.
+    """The observation as numbers from 0 to 1; whatever is out of sight is all zeros.
 
-    Coordinates are row / 6 and column / 6. Whatever is out of sight is all zeros.
-
-    Returns:
-        A vector of, for each food: 1 where it is on the counter, on each board, in the hand, in the bowl, 1 if
-        chopped, its two coordinates; for the bowl: the same without "in the bowl" and "chopped"; two coordinates
-        for each board, for the delivery and for the cook: 18 numbers for tomato, 38 for the other recipes.
+    Coordinates are row / 6 and column / 6. The vector has for each food: 1 where it is on the counter, on each board,
+    in the hand, in the bowl, 1 if chopped, its two coordinates; for the bowl the same without "in the bowl" and
+    "chopped"; two coordinates for each board, for the delivery and for the cook: 18 numbers for tomato, 38 for the
+    other recipes.
     """
     layout, cook = world.layout, world.cook
     numbers: list[float] = []
@@ -61,13 +58,7 @@ def _coordinates(cell: Cell) -> tuple[float, float]:
 
 
 class Portion(NamedTuple):
-    """A thing that is held or lies on a board.
-
-    Attributes:
-        thing: Its number.
-        chopped: Whether it is a chopped food.
-        filling: The foods in it, if it is the bowl.
-    """
+    """A thing on a board or in the hand: its number, whether it is chopped, and the foods in the bowl."""
 
     thing: int
     chopped: bool
@@ -75,11 +66,11 @@ class Portion(NamedTuple):
 
 
 class Sighting(NamedTuple):
-    """What words can tell of one moment; hashable.
+    """What the cook sees; hashable.
 
     Attributes:
         counter: Things in sight that lie where they began.
-        boards: For each cutting board what is seen on it.
+        boards: What is seen on each cutting board.
         held: What the cook holds.
         before: The boards that the cook stands at.
     """
@@ -134,7 +125,7 @@ def goal_of(recipe: Recipe, sight: int | None) -> str:
 
 
 def write(recipe: Recipe, seen: Sighting) -> str:
-    """Says what the cook sees, holds and stands at."""
+    """The sighting in sentences."""
     names = (*recipe.foods, "bowl")
     sentences = []
     if seen.counter:
@@ -150,7 +141,7 @@ def write(recipe: Recipe, seen: Sighting) -> str:
 
 
 def choose(recipe: Recipe, macros: Sequence[Macro], seen: Sighting) -> tuple[str, ...]:
-    """Names every macro-action by what it would do here, in the order of their numbers; no two alike."""
+    """Names every macro-action by its effect here, in the order of the numbers; no two alike."""
     return tuple(_choice(recipe, macro, seen) for macro in macros)
 
 
@@ -213,8 +204,8 @@ def _listed(names: Sequence[str]) -> str:
 def draw(world: World) -> NDArray[np.uint8]:
     """Draws the whole kitchen, (224, 224, 3).
 
-    A board is a light counter, the hatch a green one, the cook a blue disc. An unchopped food is one disc, a
-    chopped one four small ones, the bowl a white ring around what is in it; the cook carries what is held.
+    A board is a light counter, the hatch green, the cook a blue disc. An unchopped food is one disc, a chopped one four
+    small ones, the bowl a white ring around its contents.
     """
     picture = np.empty((SIZE * TILE, SIZE * TILE, 3), np.uint8)
     picture[:] = _COUNTER

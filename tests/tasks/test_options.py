@@ -12,9 +12,9 @@ from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
 from wean.students.config import StudentConfig
 from wean.students.saving import load_student, make_student, save_student
+from wean.tasks.options import OptionTasks
 from wean.tasks.registration import make_task
 from wean.tasks.vector import SerialTasks
-from wean.tasks.wrappers.options import OptionTasks
 
 SKILLS = ["explore", "go to key", "pick up key", "go to door", "open door", "drop key"]
 

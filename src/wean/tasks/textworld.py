@@ -15,7 +15,7 @@ from gymnasium import spaces
 from wean.errors import UsageError
 from wean.tasks.situation import LazySituation, Situation
 from wean.tasks.splits import Split, split_of_seed
-from wean.tasks.textworld.games import GAMES, LONGEST, Machine, Progress, family, game_file, load_rules
+from wean.tasks.textworld_games import GAMES, LONGEST, Machine, Progress, family, game_file, load_rules
 
 _GOALS = {
     "cooking": """\
@@ -42,12 +42,11 @@ _COMMANDS = spaces.Text(LONGEST, min_length=1, charset=string.ascii_letters + st
 class TextWorld(gym.Env[str, str]):
     """A text adventure of a family of games: cooking, treasure hunter or coin collector (1806.11532).
 
-    Observation: a text (`Text`), the situation in words: the task where it differs between games, the room, what is
-    carried, the recipe once it was read, and the way by which the room was entered.
+    Observation: a text (`Text`): the task where it differs between games, the room, the inventory, the recipe once it
+    was read, and the way by which the room was entered.
 
-    Actions are commands in words (`Text`). Any text can be said; what the game does not understand only costs a step.
-    The situation's `choices` are the admissible commands that do something: those that only look at what the text
-    tells anyway are left out, and can be said all the same.
+    Actions are commands in words (`Text`); one that the game does not understand only costs a step. The situation's
+    `choices` are the admissible commands, without those that only look at what the text already has.
 
     Reward: points over the game's greatest score, so a game that is won pays 1 in all. A game that is won or lost
     terminates, `horizon` commands truncate. Success is victory: `info["is_success"]`.
@@ -62,7 +61,7 @@ class TextWorld(gym.Env[str, str]):
         UsageError: If a setting is wrong, or TextWorld is not installed.
 
     Attributes:
-        description: The task in words: its rules, and what this game is about.
+        description: The task in words: its rules, and this game's objective.
         score: Points so far as a share of the game's greatest score, from 0 to 100; a lost game has none.
     """
 
@@ -124,7 +123,7 @@ class TextWorld(gym.Env[str, str]):
         before = self._turn
         if before.won or before.lost:
             raise UsageError("the game is over; reset the task")
-        self._turn = now = self._machine.say(str(action))
+        self._turn = now = self._machine.send(str(action))
         self._progress.add(now.events)
         if recipe := _RECIPE.search(now.feedback):
             self._recipe = _on_one_line(recipe[0])

@@ -5,10 +5,9 @@ import sys
 import pytest
 
 from wean.errors import UsageError
+from wean.tasks import scienceworld_server as server
 from wean.tasks.registration import episodes_of, listed
-from wean.tasks.scienceworld import server
-from wean.tasks.scienceworld.env import ScienceWorld
-from wean.tasks.scienceworld.variations import TASKS, find_task
+from wean.tasks.scienceworld import TASKS, ScienceWorld, find_task
 from wean.tasks.splits import fold_of
 
 

@@ -1,1 +1,0 @@
-"""ScienceWorld (2203.07540): 30 tasks of elementary-school science in a house of words."""

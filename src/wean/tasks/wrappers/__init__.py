@@ -1,1 +1,0 @@
-"""Tasks seen otherwise: skills as actions, sub-goals beside the observation, asking as an action."""
