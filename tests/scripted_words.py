@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from wean.agents.text_agent import TextAgent
 from wean.students.text.creation import Size, new_student, train_tokenizer
 from wean.students.text.decoder import Generated
-from wean.students.text.patterns import DemonstratedPatterns
 from wean.students.text.prompt import PromptConfig
+from wean.students.text.rules import DemonstratedPatterns
 from wean.students.text.student import TextStudent
 
 WAYS = {f"walk to {place}": place for place in ("kitchen", "hall", "shed")}

@@ -22,8 +22,8 @@ from wean.students.text.examples import (
     prompt_texts,
     shuffled_batches,
 )
-from wean.students.text.patterns import DemonstratedPatterns
 from wean.students.text.prompt import EpisodeEncoder, PromptConfig, Window
+from wean.students.text.rules import DemonstratedPatterns
 from wean.students.text.student import TextStudent
 from word_demos import NOTHING, Replayed, demonstration
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from wean.errors import UsageError, WeanError
 from wean.extras import quiet, require
-from wean.students.text.patterns import DemonstratedPatterns
 from wean.students.text.prompt import ACT, DONE, END, GOAL, PROMPT_VERSION, Encode, EpisodeEncoder, PromptConfig
+from wean.students.text.rules import DemonstratedPatterns
 
 _COPY_HEAD, _MIXED_KEYS = "copies", "mixed_keys"  # flags in the model's config
 

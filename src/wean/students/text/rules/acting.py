@@ -34,7 +34,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from wean.data.normalize import normalize
-from wean.students.text.patterns import DemonstratedPatterns, Scene, hidden, names_twice, things_of
+from wean.students.text.rules.patterns import DemonstratedPatterns, Scene, hidden, names_twice, things_of
 
 StateKey = tuple[str, str, float]
 """What can be seen, what is carried, and the score."""

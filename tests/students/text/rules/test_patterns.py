@@ -6,7 +6,7 @@ import pytest
 
 from wean.data.annotations import parse_annotation
 from wean.data.trajectories import PathStep, Trajectory
-from wean.students.text.patterns import longest_goal, mine_patterns, repeats
+from wean.students.text.rules.patterns import longest_goal, mine_patterns, repeats
 from word_demos import NOTHING, demonstration
 
 

@@ -1,6 +1,6 @@
 """The things that sub-goals name, and whether they are in sight."""
 
-from wean.students.text.patterns import hidden, things_of, verb_prefixes
+from wean.students.text.rules.patterns import hidden, things_of, verb_prefixes
 
 
 def test_things_that_a_sub_goal_names_are_in_sight_or_hidden() -> None:
