@@ -12,6 +12,7 @@ from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
 from wean.evaluation.playing import play
 from wean.students.action_values import TableValues
+from wean.students.config import StudentConfig
 from wean.students.saving import save_student
 from wean.students.student import DenseStudent
 from wean.tasks.situation import Situation
@@ -76,7 +77,7 @@ def test_with_epsilon_another_policy_is_mixed_with_chance() -> None:
 
 
 def test_a_student_acts_in_one_environment_as_it_does_in_many() -> None:
-    student = DenseStudent(5, 2, discrete=True, hidden=8)
+    student = DenseStudent(5, 2, discrete=True, config=StudentConfig(hidden=8))
     policy, random = StudentPolicy(student), np.random.default_rng(3)
     policy.reset(3)
     for cell in (0, 1, 0, 2, 4, 3):
