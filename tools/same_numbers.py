@@ -197,13 +197,13 @@ def _translated_path(path: str) -> str:
 
 def _renamed(value: Any) -> Any:
     """A read file in the new words."""
+    if isinstance(value, Tensors):  # a dict, too, so it is asked for first
+        names = ((".".join(RENAMED_TENSORS.get(p, p) for p in name.split(".")), one) for name, one in value.items())
+        return Tensors({RENAMED_TENSORS.get(name, name): one for name, one in names})
     if isinstance(value, dict):
         return {RENAMED_FIELDS.get(key, key): _renamed(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_renamed(item) for item in value]
-    if isinstance(value, Tensors):
-        names = ((".".join(RENAMED_TENSORS.get(p, p) for p in name.split(".")), one) for name, one in value.items())
-        return Tensors({RENAMED_TENSORS.get(name, name): one for name, one in names})
     return RENAMED_TEXTS.get(value, value) if isinstance(value, str) else value
 
 
