@@ -192,7 +192,7 @@ class Comparison:
         return tuple(reference for reference in self.references if reference.task == task)
 
     def to_json(self) -> dict[str, Any]:
-        """One JSON object of schema `wean-compare/1`."""
+        """One JSON object of schema `wean-compare/2`."""
         return {
             "schema": SCHEMA,
             "threshold": self.threshold,
