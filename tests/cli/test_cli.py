@@ -82,7 +82,7 @@ def test_references_are_evaluated_like_a_run(who: str, replayed: int) -> None:
 
 def test_compare_lists_and_asks(run: Path, tmp_path: Path) -> None:
     compared = wean("compare", run, run, "--json", "--out", tmp_path / "curves.html")
-    assert json.loads(compared.stdout)["schema"] == "wean-compare/1"
+    assert json.loads(compared.stdout)["schema"] == "wean-compare/2"
     assert "<svg" in (tmp_path / "curves.html").read_text()
     assert "llm4teach" in wean("list", "methods").stdout
     names = [row["name"] for row in json.loads(wean("list", "tasks", "--json").stdout)["tasks"]]

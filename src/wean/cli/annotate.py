@@ -45,6 +45,7 @@ def annotate(
     import json
 
     from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from wean.annotation.pipeline import Pipeline, Plan
     from wean.data.annotations import AnnotationWriter
@@ -64,9 +65,14 @@ def annotate(
     plan = Plan(len(trajectories), 0.0, budget) if ask_all else Plan(per_task, confidence, budget)
     writer = AnnotationWriter(file)
     writer.write(annotation for annotation in known.values() if annotation.origin == "corrected")
-    with _Progress(console) as progress:
-        pipeline = Pipeline(annotator, plan, writer, teaching, progress.update)
-        result = pipeline.run(trajectories, known)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("reading", total=None)
+
+        def show(stage: str, done: int, total: int) -> None:
+            progress.update(bar, description=stage, completed=done, total=total)
+
+        result = Pipeline(annotator, plan, writer, teaching, show).run(trajectories, known)
     if not result.annotations and result.stats.unanswered:
         raise UsageError(
             "nobody could say the sub-goals of any of these demonstrations: "
@@ -123,35 +129,6 @@ def _annotator(name: str) -> Annotates:
         demonstrations = shipped(rest)
         return RecordedAnnotator(name, demonstrations.annotations, demonstrations.trajectories)
     return Annotator(open_model(name))
-
-
-class _Progress:
-    """A bar on a terminal; nothing elsewhere."""
-
-    def __init__(self, console: Console) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("reading", total=None)
-
-    def __enter__(self) -> _Progress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def update(self, stage: str, done: int, total: int) -> None:
-        """Moves the bar."""
-        self._bar.update(self._task, description=stage, completed=done, total=total)
 
 
 def _tell(console: Console, problems: list[str]) -> None:

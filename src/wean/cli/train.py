@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress as ProgressBar
 
     from wean.experiment.runner import Progress
 
@@ -32,7 +33,11 @@ def train(
     max_dollars: Annotated[float | None, typer.Option(help="Budget: dollars for live answers.")] = None,
 ) -> None:
     """Train a student; writes a run folder with the student, its scores and a report."""
+    from functools import partial
+
     from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as ProgressBar
 
     from wean.experiment.runner import Runner, default_folder
     from wean.experiment.settings import resolve
@@ -43,12 +48,20 @@ def train(
     folder = out or default_folder(config)
     budget = Budget(calls=max_calls, tokens=max_tokens, dollars=max_dollars)
     console = Console(stderr=True)
-    with ProgressBar(console) as bar:
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} {task.fields[unit]}"),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
+    with ProgressBar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        bar.add_task("training", total=1, unit="", note="")
         summary = Runner(
             config,
             folder,
             resume=resume,
-            progress=bar.update,
+            progress=partial(_show, bar),
             say=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
             strict=strict,
             budget=budget,
@@ -56,42 +69,14 @@ def train(
     _print_summary(Console(), summary, folder)
 
 
-class ProgressBar:
-    """A bar on a terminal, in the run's own unit; nothing elsewhere."""
+def _show(bar: ProgressBar, progress: Progress) -> None:
+    """Moves the bar, in the run's own unit."""
+    from wean.report.run_files import UNITS
 
-    def __init__(self, console: Console) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._bar = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            TextColumn("{task.completed:,.0f} of {task.total:,.0f} {task.fields[unit]}"),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("training", total=1, unit="", note="")
-
-    def __enter__(self) -> ProgressBar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def update(self, progress: Progress) -> None:
-        """Moves the bar."""
-        from wean.report.run_files import UNITS
-
-        shown = {"success": "success {:.2f}", "loss": "loss {:.3f}", "exact": "{:.1%} of dev answers right"}
-        note = ", ".join(
-            text.format(progress.metrics[name]) for name, text in shown.items() if name in progress.metrics
-        )
-        self._bar.update(
-            self._task, completed=progress.done, total=progress.total, unit=UNITS[progress.unit], note=note
-        )
+    shown = {"success": "success {:.2f}", "loss": "loss {:.3f}", "exact": "{:.1%} of dev answers right"}
+    note = ", ".join(text.format(progress.metrics[name]) for name, text in shown.items() if name in progress.metrics)
+    unit = UNITS[progress.unit]
+    bar.update(bar.task_ids[0], completed=progress.done, total=progress.total, unit=unit, note=note)
 
 
 def _print_summary(console: Console, summary: dict[str, Any], folder: Path) -> None:

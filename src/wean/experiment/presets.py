@@ -151,14 +151,7 @@ _STOCK_GUIDED = {task: {**settings, "ent_coef": 0.001, "teacher.until": 1 / 2} f
 # The teacher's plans serve the rewards alone: no teacher's loss.
 _UNGUIDED = {"teacher.kind": "constant", "teacher.start": 0.0, "ent_coef": 0.01}
 
-_KITCHENS = (
-    "Kitchen",
-    "KitchenTomato",
-    "KitchenThree",
-    "KitchenRandom",
-    "KitchenRandomTomato",
-    "KitchenRandomThree",
-)
+_KITCHENS = ("Kitchen", "KitchenTomato", "KitchenThree", "KitchenRandom", "KitchenRandomTomato", "KitchenRandomThree")
 _LAKES = ("FrozenLake", "FrozenLakeDry", "FrozenLakeRandom", "FrozenLake4x4", "FrozenLake4x4Dry")
 _PRIOR_MODELS = dict.fromkeys(_KITCHENS, "recorded:kitchen") | dict.fromkeys(_LAKES, "recorded:frozenlake")
 # Values are judged greedily, and early: what a prior saves is steps at the beginning.
