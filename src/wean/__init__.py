@@ -57,10 +57,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "make": "tasks.registration:make_task",
-    "describe": "tasks.described",
+    "describe": "tasks.contract",
     "Situation": "tasks.situation",
     "SerialTasks": "tasks.vector",
-    "check_task": "tasks.checking",
+    "check_task": "tasks.contract",
     "Teacher": "teachers.teacher",
     "Prior": "teachers.priors",
     "open_model": "llm",
