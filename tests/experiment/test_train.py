@@ -6,13 +6,13 @@ from typing import Any
 
 import gymnasium as gym
 import pytest
-from wean.students.dense import DenseStudent
 
 from wean.errors import UsageError
 from wean.experiment.presets import METHODS, Method
 from wean.experiment.train import load, train
 from wean.report.run_files import read_summary
 from wean.students.config import StudentConfig
+from wean.students.student import DenseStudent
 from wean.tasks.contract import describe
 from wean.tasks.situation import Situation
 
