@@ -3,7 +3,6 @@
 import json
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
@@ -377,8 +376,8 @@ class Linear(Student):
 
 
 def test_an_installed_package_can_add_a_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = SimpleNamespace(name="linear", load=lambda: Linear)
-    monkeypatch.setattr(saving, "entry_points", lambda group: [entry] if group == "wean.students" else [])
+    added = {"linear": lambda: Linear}
+    monkeypatch.setattr(saving, "entry_points", lambda group: added if group == "wean.students" else {})
     student = make_student(gym.spaces.Box(-1, 1, (2, 3)), gym.spaces.Discrete(4), StudentConfig(kind="linear"))
     assert isinstance(student, Linear)
     save_student(student, tmp_path)
