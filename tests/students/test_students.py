@@ -376,7 +376,8 @@ class Linear(Student):
 
 
 def test_an_installed_package_can_add_a_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saving, "entry_points", lambda group: {"linear": lambda: Linear})
+    added = {"linear": lambda: Linear}
+    monkeypatch.setattr(saving, "entry_points", lambda group: added if group == "wean.students" else {})
     student = make_student(gym.spaces.Box(-1, 1, (2, 3)), gym.spaces.Discrete(4), StudentConfig(kind="linear"))
     assert isinstance(student, Linear)
     save_student(student, tmp_path)
