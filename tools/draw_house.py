@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import html
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import grimp
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "images" / "house.svg"
-WIDTH, FLOOR, ROOM = 1160, 92, (370, 56)
+WIDTH, FLOOR, ROOM = 1160, 106, (272, 70)
 STYLE = """
   text { font: 14px system-ui, sans-serif; fill: #1f2933 } .small { font-size: 11px; fill: #52606d }
   rect { fill: #f5f7fa; stroke: #7b8794 } line { stroke: #9aa5b1; stroke-width: 1.2 }
@@ -84,9 +85,13 @@ def draw() -> str:
     for room, (x, y) in centres.items():
         lines.append(
             f'<rect x="{x - ROOM[0] / 2:.0f}" y="{y - ROOM[1] / 2:.0f}" width="{ROOM[0]}" height="{ROOM[1]}" rx="6"/>'
-            f'<text x="{x:.0f}" y="{y - 4:.0f}" text-anchor="middle">{room}</text>'
-            f'<text x="{x:.0f}" y="{y + 15:.0f}" text-anchor="middle" class="small">{html.escape(purpose(room))}</text>'
+            f'<text x="{x:.0f}" y="{y - 13:.0f}" text-anchor="middle">{room}</text>'
         )
+        for number, text in enumerate(textwrap.wrap(purpose(room), 46)):
+            lines.append(
+                f'<text x="{x:.0f}" y="{y + 6 + 15 * number:.0f}" text-anchor="middle" class="small">'
+                f"{html.escape(text)}</text>"
+            )
     head = (
         '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
         '<path d="M0 0 8 4 0 8z" fill="#9aa5b1"/></marker></defs>'

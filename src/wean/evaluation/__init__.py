@@ -1,1 +1,1 @@
-"""Episodes, statistics, comparison and the report."""
+"""The loop that plays episodes, scores with intervals, demonstrations."""

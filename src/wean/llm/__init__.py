@@ -1,4 +1,4 @@
-"""One door to every language model, with the ledger that remembers every answer and its cost."""
+"""One door to every language model, with a ledger of every answer and its cost."""
 
 from __future__ import annotations
 
