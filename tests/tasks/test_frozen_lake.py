@@ -77,7 +77,8 @@ def test_worker_processes_give_the_numbers_of_this_process() -> None:
         log: list[Any] = [tasks.reset(everyone, [3, 5_004, 10_005]).tolist()]
         for step in range(60):
             stepped = tasks.step(everyone, random.integers(4, size=3).tolist())
-            log += [part.tolist() for part in stepped]
+            *columns, infos = stepped
+            log += [*(column.tolist() for column in columns), list(infos)]
             log.append([(s.key, s.goal, s.text, s.choices) for s in tasks.situations(everyone)])
             log.append(tasks.first_actions(everyone, [[("up",), ("Left ", "up"), ("jump",), ()]] * 3))
             over = np.flatnonzero(stepped.terminated | stepped.truncated).tolist()
