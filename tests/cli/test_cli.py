@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -145,9 +146,7 @@ def test_wrong_usage_is_one_line_that_names_the_remedy(
 
 def _lacking(path: Path) -> Path:
     """The recorded answers without those about keys."""
-    from wean.llm.records import find_recorded
-
-    source = Path(sys.modules[find_recorded.__module__].__file__ or "").parent.parent / "recorded" / "doorkey.jsonl"
+    source = resources.files("wean.llm").joinpath("recorded", "doorkey.jsonl")
     rows = [
         line
         for line in source.read_text().splitlines()
