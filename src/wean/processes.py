@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -105,7 +106,15 @@ def executor(
 def start(target: Callable[..., object], *args: Any) -> SpawnProcess:
     """Starts a process that runs a picklable function."""
     process = _CONTEXT.Process(target=_run, args=(target, args), daemon=True)
-    process.start()
+    if sys.platform == "win32":
+        process.start()
+        return process
+    # A process inherits the mask, so that a Ctrl-C cannot end it before it ignores them.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return process
 
 

@@ -295,8 +295,9 @@ def test_many_adventures_side_by_side_and_in_processes(games: Path) -> None:
                 best = tasks.best_actions([2, 0])
                 assert all(action in moment.choices for moment, (action,) in zip(moments, best, strict=True))
                 log.append([(moment.text, moment.choices) for moment in moments])
-                log += [part.tolist() for part in tasks.step([2, 0], [best[0][0], moments[1].choices[0]])]
-                if log[-4][0]:
+                *columns, infos = tasks.step([2, 0], [best[0][0], moments[1].choices[0]])
+                log += [*(column.tolist() for column in columns), [dict(info) for info in infos]]
+                if columns[2][0]:
                     break
             logs.append([part.tolist() if isinstance(part, np.ndarray) else part for part in log])
             log.append(tasks.histories())

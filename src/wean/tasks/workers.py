@@ -66,10 +66,10 @@ class WorkerTasks:
         blocks = np.array_split(np.arange(self.num), min(workers, self.num))
         self._home = {int(index): (w, place) for w, block in enumerate(blocks) for place, index in enumerate(block)}
         self._pipes: list[Connection] = []
-        self._processes = []
+        self.processes = []
         for block in blocks:
             ours, theirs = Pipe()
-            self._processes.append(start(_serve, theirs, [makers[i] for i in block]))
+            self.processes.append(start(_serve, theirs, [makers[i] for i in block]))
             theirs.close()
             self._pipes.append(ours)
         try:
@@ -171,7 +171,7 @@ class WorkerTasks:
         for w, pipe in enumerate(self._pipes):
             self._send(w, "close")
             pipe.close()
-        for process in self._processes:
+        for process in self.processes:
             process.join(timeout=5)
             if process.is_alive():  # it hangs in a step
                 process.kill()
