@@ -55,8 +55,11 @@ RENAMED_FIELDS: dict[str, str] = {
     "edges": "border_distances",
     "census": "object_set",
     "mirror": "reflection",
+    "updates": "gradient_steps",
 }
 """Fields of JSON and columns of Parquet."""
+OFFLINE = ("cql", "offline-bc")
+"""Parts of the names of cases whose `env_steps` were gradient steps, and are called so now."""
 RENAMED_TENSORS: dict[str, str] = {"edges": "border_distances", "census": "object_set"}
 """Names of tensors, or parts of them between dots."""
 RENAMED_TEXTS: dict[str, str] = {"student (unlooped)": "student (no_repeat)", "unlooped": "no_repeat"}
@@ -69,9 +72,10 @@ ADDED = {"success", "return", "length", "llm", "seed", "goals", "policy", "varia
 LEFT_OUT = {
     *("schema", "command", "file", "page", "annotations", "path", "ledger", "bytes"),
     *("seconds", "wall_seconds", "measuring_seconds", "steps_per_second", "tokens_per_second", "ms_per_action"),
-    *("time", "recorded", "first", "last", "provenance"),
+    *("time", "recorded", "first", "last", "provenance", "student_bytes"),
+    *("habits", "prompt", "patterns"),  # a text student's prompt and rules, which are stored in two parts now
 }
-"""Fields that are not compared: clocks, dates, paths, commands and versions, in the words of both houses."""
+"""Fields that are not compared: clocks, dates, paths, commands, sizes of files and versions, in both houses' words."""
 
 MAY_LACK = {"teacher.json", "judge.json", "episodes.json"}
 """Files that not every run writes."""
@@ -167,7 +171,8 @@ class Checkout:
             for file in sorted(self.here.glob(_translated_path(pattern) if self.new else pattern)):
                 name = str(file.relative_to(self.here))
                 found[name if self.new else _translated_path(name)] = _read(file)
-        named = {name: value if self.new else _renamed(value) for name, value in found.items()}
+        offline = any(part in case.name for part in OFFLINE)
+        named = {name: value if self.new else _renamed(value, offline) for name, value in found.items()}
         return {name: _sorted(value) for name, value in named.items()} if case.unordered else named
 
 
@@ -195,15 +200,16 @@ def _translated_path(path: str) -> str:
     return "/".join(RENAMED_OUTPUTS.get(part, part) for part in path.split("/"))
 
 
-def _renamed(value: Any) -> Any:
+def _renamed(value: Any, offline: bool = False) -> Any:
     """A read file in the new words."""
     if isinstance(value, Tensors):  # a dict, too, so it is asked for first
         names = ((".".join(RENAMED_TENSORS.get(p, p) for p in name.split(".")), one) for name, one in value.items())
         return Tensors({RENAMED_TENSORS.get(name, name): one for name, one in names})
     if isinstance(value, dict):
-        return {RENAMED_FIELDS.get(key, key): _renamed(item) for key, item in value.items()}
+        fields = RENAMED_FIELDS | ({"env_steps": "gradient_steps"} if offline else {})
+        return {fields.get(key, key): _renamed(item, offline) for key, item in value.items()}
     if isinstance(value, list):
-        return [_renamed(item) for item in value]
+        return [_renamed(item, offline) for item in value]
     return RENAMED_TEXTS.get(value, value) if isinstance(value, str) else value
 
 
