@@ -113,17 +113,20 @@ def test_no_worker_remains_when_the_parent_is_killed(tmp_path: Path, kind: str) 
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
     with subprocess.Popen([sys.executable, script, kind], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        workers = [int(pid) for pid in parent.stdout.readline().split()]
-        assert workers
-        assert all(map(alive, workers))
-        for pid in workers:
-            os.kill(pid, signal.SIGINT)  # as Ctrl-C in a terminal does, which is for the parent to answer
-        time.sleep(0.3)
-        assert all(map(alive, workers))
-        parent.kill()
-        parent.wait()
-        until = time.monotonic() + 20
-        while any(map(alive, workers)) and time.monotonic() < until:
-            time.sleep(0.05)
-        assert not [pid for pid in workers if alive(pid)]
+        try:
+            assert parent.stdout is not None
+            workers = [int(pid) for pid in parent.stdout.readline().split()]
+            assert workers
+            assert all(map(alive, workers))
+            for pid in workers:
+                os.kill(pid, signal.SIGINT)  # as Ctrl-C in a terminal does, which is for the parent to answer
+            time.sleep(0.3)
+            assert all(map(alive, workers))
+            parent.kill()
+            parent.wait()
+            until = time.monotonic() + 20
+            while any(map(alive, workers)) and time.monotonic() < until:
+                time.sleep(0.05)
+            assert not [pid for pid in workers if alive(pid)]
+        finally:
+            parent.kill()

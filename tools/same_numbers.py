@@ -58,7 +58,7 @@ RENAMED_FIELDS: dict[str, str] = {
     "updates": "gradient_steps",
 }
 """Fields of JSON and columns of Parquet."""
-OFFLINE = ("cql", "offline-bc")
+OFFLINE = ("cql", "offline-bc", "subgoals")
 """Parts of the names of cases whose `env_steps` were gradient steps, and are called so now."""
 RENAMED_TENSORS: dict[str, str] = {"edges": "border_distances", "census": "object_set"}
 """Names of tensors, or parts of them between dots."""
@@ -66,7 +66,7 @@ RENAMED_TEXTS: dict[str, str] = {"student (unlooped)": "student (no_repeat)", "u
 """Whole texts that stand in JSON, e.g. "student (sampled)": "student, sampled"."""
 RENAMED_OUTPUTS: dict[str, str] = {}
 """Files and folders that a run writes, e.g. "teacher.json": "advice.json"."""
-ADDED = {"success", "return", "length", "llm", "seed", "goals", "policy", "variations", "moves", "unit"}
+ADDED = {"success", "return", "length", "llm", "seed", "goals", "policy", "variations", "moves", "unit", "num_epochs"}
 """Fields that the new house has beside those of the old one."""
 
 LEFT_OUT = {

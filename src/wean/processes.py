@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
@@ -110,6 +111,7 @@ def start(target: Callable[..., object], *args: Any) -> SpawnProcess:
         process.start()
         return process
     # A process inherits the mask, so that a Ctrl-C cannot end it before it ignores them.
+    resource_tracker.ensure_running()  # it unblocks SIGINT when it is first started
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
