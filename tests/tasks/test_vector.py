@@ -182,19 +182,19 @@ def test_a_task_that_cannot_be_made_in_a_worker_says_why() -> None:
 def test_a_worker_that_dies_is_one_line_and_closing_still_works() -> None:
     with closing(WorkerTasks([Corridor, Corridor], workers=2)) as tasks:
         tasks.reset([0, 1], [0, 1])
-        tasks._processes[0].kill()
-        tasks._processes[0].join()
+        tasks.processes[0].kill()
+        tasks.processes[0].join()
         for _ in range(2):  # whether the pipe breaks when writing or when reading
             with pytest.raises(WeanError, match="worker process of the tasks died"):
                 tasks.step([0, 1], [1, 1])
-    assert not any(process.is_alive() for process in tasks._processes)
+    assert not any(process.is_alive() for process in tasks.processes)
 
 
 def test_ctrl_c_in_a_terminal_does_not_stop_the_workers() -> None:
     # The owner decides: it stops at the next update, and needs its tasks until then.
     with closing(WorkerTasks([Corridor], workers=1)) as tasks:
         tasks.reset([0], [0])
-        os.kill(tasks._processes[0].pid, signal.SIGINT)
+        os.kill(tasks.processes[0].pid, signal.SIGINT)
         assert tasks.step([0], [1]).observations.tolist() == [1]
 
 
