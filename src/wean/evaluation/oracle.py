@@ -15,17 +15,25 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from wean.agents.policy import Policy
+from wean.agents.references import ReplayPolicy
 from wean.data.annotations import Annotation, Chunk
 from wean.data.normalize import is_idle
 from wean.data.parts import Parts
 from wean.data.trajectories import Trajectory, path_metadata, write_paths
 from wean.errors import UsageError, WeanError
+from wean.evaluation.playing import Observer, play
 from wean.files import writing
 from wean.processes import work
 from wean.tasks.registration import make_task
 from wean.tasks.scienceworld import TASKS, ScienceWorld, find_task
 from wean.tasks.scienceworld_server import VERSION, ServerLost
-from wean.tasks.splits import Fold, first_seed
+from wean.tasks.splits import Case, Fold, first_seed
+from wean.tasks.vector import SerialTasks, Steps, Tasks, has_numbered_actions
 
 Wanted = tuple[str, int]
 """A task and which of its variations; for TextWorld the number is the reset seed."""
@@ -74,33 +82,45 @@ class ScienceWorldOracle:
         self._env.close()
 
 
-def replayed(env: ScienceWorld, task: str, variation: int, actions: Sequence[str]) -> dict[str, Any]:
+def replayed(env: gym.Env[Any, Any], task: str, variation: int, actions: Sequence[str]) -> dict[str, Any]:
     """The row of `Oracle.play` for given actions; later ones than the end are left out.
 
     Raises:
         ServerLost: The Java machine died.
     """
-    env.reset(options={"task": task, "variation": variation})
-    path = []
-    info: dict[str, Any] = {"moves": 0}
-    for action in actions:
-        look, inventory = env.look(), env.inventory()
-        observation, _, terminated, truncated, info = env.step(action)
+    case = Case(task, variation, variation, {"task": task, "variation": variation})
+    return _path(SerialTasks([lambda: env]), ReplayPolicy({(task, variation): actions}), case)[0]
+
+
+def _path(tasks: SerialTasks, policy: Policy, case: Case) -> tuple[dict[str, Any], bool]:
+    """Plays an episode of a text task; returns its row, with the task's own score, and whether it is a success."""
+    path = _Path()
+    (episode,) = play(policy, tasks, [case], observers=[path])
+    played = tasks.text_task(0)
+    row = {"task": case.task, "variation": case.variation, "description": played.description, "path": path.steps}
+    return {**row, "moves": episode.moves, "score": played.score}, episode.success == 1
+
+
+class _Path(Observer):
+    """Keeps each step of a text task: the action, its answer, and what was seen, carried and scored."""
+
+    def __init__(self) -> None:
+        self.steps: list[dict[str, Any]] = []
+
+    def before(self, tasks: Tasks, which: Sequence[int]) -> None:
+        """See `Observer.before`."""
+        task = tasks.text_task(0)
+        self._seen = {"look": task.look(), "inventory": task.inventory()}
+
+    def after(self, tasks: Tasks, which: Sequence[int], actions: Sequence[Any], steps: Steps) -> None:
+        """See `Observer.after`."""
+        info = steps.infos[0]
         if info.get("lost_server"):
             raise ServerLost("ScienceWorld's Java machine was lost")
-        path.append(
-            {"action": action, "observation": observation, "look": look, "inventory": inventory, "score": env.score}
+        answer = str(info.get("feedback", steps.observations[0]))
+        self.steps.append(
+            {"action": actions[0], "observation": answer, **self._seen, "score": tasks.text_task(0).score}
         )
-        if terminated or truncated:
-            break
-    return {
-        "task": task,
-        "variation": variation,
-        "description": env.description,
-        "path": path,
-        "moves": info["moves"],
-        "score": env.score,
-    }
 
 
 class WalkthroughOracle:
@@ -111,29 +131,30 @@ class WalkthroughOracle:
     """
 
     def __init__(self, task: str) -> None:
-        self._env: Any = make_task(task)
-        if not all(hasattr(self._env, name) for name in ("best_actions", "look", "inventory")):
-            self._env.close()
+        env = make_task(task)
+        self._tasks = SerialTasks([lambda: env])
+        if has_numbered_actions(self._tasks) or not env.has_wrapper_attr("best_actions"):
+            self.close()
             raise UsageError(f"{task} tells no walkthrough in words; leave --trajectories out")
 
     def play(self, task: str, variation: int) -> dict[str, Any]:
         """See `Oracle`."""
-        env = self._env
-        _, info = env.reset(seed=variation)
-        path, over = [], False
-        while not over and (best := env.best_actions()):
-            look, inventory = env.look(), env.inventory()
-            text, _, terminated, truncated, info = env.step(best[0])
-            over = terminated or truncated
-            observation = str(info.get("feedback", text))
-            told = {"observation": observation, "look": look, "inventory": inventory, "score": float(env.score)}
-            path.append({"action": best[0], **told})
-        row = {"task": task, "variation": variation, "description": env.description, "path": path, "moves": len(path)}
-        return {**row, "score": 100 if info["is_success"] else 0}
+        row, success = _path(self._tasks, _Walkthrough(), Case(task, variation, variation))
+        return {**row, "score": 100 if success else 0}
 
     def close(self) -> None:
         """Closes the task."""
-        self._env.close()
+        self._tasks.close()
+
+
+class _Walkthrough(Policy):
+    """Takes the first of the best actions, and gives up where there is none."""
+
+    def decide(
+        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
+    ) -> list[Any]:
+        """See `Policy.decide`."""
+        return [next(iter(best), None) for best in tasks.best_actions(which)]
 
 
 def choose_variations(fold: Fold, per_task: int | None, tasks: Sequence[str], sample: str | None) -> list[Wanted]:
