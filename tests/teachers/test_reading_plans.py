@@ -39,8 +39,11 @@ GO = ("go to key", "pick up key")
             '{"plans": [{"skills": ["a"], "probability": 0}, {"skills": ["b"], "probability": 0}]}',
             {("a",): 0.5, ("b",): 0.5},
         ),
-        ('{"plans": [{"skills": ["a"], "probability": -1}, {"skills": ["b"], "probability": 0.2}]}', {("b",): 1.0}),
-        ('{"plans": [{"skills": ["a"], "probability": NaN}, {"skills": ["b"], "probability": 0.2}]}', {("b",): 1.0}),
+        # One that cannot be read, or that only some plans have, never leaves all the weight to the rest.
+        ('{"plans": [{"skills": ["a"], "probability": -1}, {"skills": ["b"], "probability": 0.2}]}', {}),
+        ('{"plans": [{"skills": ["a"], "probability": NaN}, {"skills": ["b"], "probability": 0.2}]}', {}),
+        ('{"plans": [{"skills": ["a"], "probability": "who knows"}, {"skills": ["b"], "probability": 0.2}]}', {}),
+        ('{"plans": [{"skills": ["a"]}, {"skills": ["b"], "probability": 0.2}]}', {}),
         # The same plan twice is one plan.
         (
             '{"plans": [{"skills": ["a"], "probability": 0.5}, {"skills": ["a"], "probability": 0.25}, '

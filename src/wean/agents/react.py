@@ -17,6 +17,7 @@ from wean.agents.policy import SILENT, Policy
 from wean.errors import UsageError
 from wean.llm.answers import Answer, Message, tokens_used
 from wean.llm.model import LanguageModel
+from wean.llm.reading import without_thoughts
 from wean.tasks.contract import TextTask
 from wean.tasks.situation import Situation
 from wean.tasks.splits import Case
@@ -193,7 +194,7 @@ class ReactPolicy(Policy):
                 member.failed += 1
                 member.silent += 1
                 member.score = float(tasks.text_task(index).score)
-                member.past.append((command or (answer.text or "")[:100], _NO_COMMAND))
+                member.past.append((command or without_thoughts(answer.text or "").strip()[:100], _NO_COMMAND))
                 member.trace.append({"action": command, "observation": _NO_COMMAND, "score": member.score})
         return [given.get(index) for index in which]
 

@@ -7,15 +7,15 @@ JSON list of [sub-goal, number of actions].
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wean.data.annotations import Chunk, SubGoal, parse_subgoal
 from wean.errors import UsageError
+from wean.llm.reading import values_in, without_thoughts
 
 _MOST_DIFFERENT = 25  # different actions in one sub-goal; with more, nothing was split
 
@@ -46,12 +46,17 @@ class ParsedAnswer(NamedTuple):
 
 
 def parse_answer(text: str) -> ParsedAnswer:
-    """Reads any answer."""
-    if (counted := _parse_json(text)) is not None:
-        return counted
+    """Reads any answer; thoughts are no part of it."""
+    lines = without_thoughts(text).splitlines()
+    for found in _lists_in(text):
+        if all(map(_is_pair, found)):
+            return _parse_counts(found)
+        if any(_parse_line(line) for line in found):
+            lines = found
+            break
     claims: list[Claim] = []
     unreadable: list[str] = []
-    for raw in text.splitlines():
+    for raw in lines:
         line = _MARKS.sub("", raw)
         if "(" not in line:
             continue
@@ -78,24 +83,31 @@ def _parse_line(line: str) -> Claim | None:
     return None
 
 
-def _parse_json(text: str) -> ParsedAnswer | None:
-    """The last JSON list of [sub-goal, number] in a text."""
-    decoder, found, at = json.JSONDecoder(), None, text.find("[")
-    while at >= 0:
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except ValueError:
-            at = text.find("[", at + 1)
-            continue
-        except RecursionError:
-            break  # thousands of brackets are no list of sub-goals
-        if isinstance(value, list) and value and all(map(_is_pair, value)):
-            found = value
-        at = text.find("[", max(end, at + 1))
-    if found is None:
-        return None
+def _lists_in(text: str) -> list[list[Any]]:
+    """The JSON lists of an answer, the last one first: of [sub-goal, number] pairs, or of lines.
+
+    Pairs that follow on each other are one list, and so are the entries of objects.
+    """
+    found: list[list[Any]] = []
+    together = False
+    for value, before in values_in(text):
+        if isinstance(value, dict):
+            value = next((held for held in value.values() if isinstance(held, list)), value)
+        entries = [f"{key}: {held}" for key, held in value.items()] if isinstance(value, dict) else value
+        entries = [entries] if _is_pair(entries) else entries
+        alone = len(entries) == 1
+        if together and alone and not before.strip(" \n,;-*"):
+            found[-1].extend(entries)
+        elif entries and (all(map(_is_pair, entries)) or all(isinstance(entry, str) for entry in entries)):
+            found.append([" ".join(entry.split()) if isinstance(entry, str) else entry for entry in entries])
+        together = alone and bool(found)
+    return found[::-1]
+
+
+def _parse_counts(pairs: Sequence[list[Any]]) -> ParsedAnswer:
+    """Reads [sub-goal, number of actions] pairs."""
     claims, unreadable = [], []
-    for name, count in found:
+    for name, count in pairs:
         try:
             claims.append(Claim(parse_subgoal(name), length=count))
         except UsageError:

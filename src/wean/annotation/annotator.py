@@ -14,6 +14,7 @@ from wean.data.annotations import AnnotatedTrajectory, Annotation, Chunk
 from wean.data.trajectories import Key, Trajectory
 from wean.llm.answers import Message
 from wean.llm.model import LanguageModel
+from wean.llm.reading import without_thoughts
 
 _MAX_TOKENS = 2048
 
@@ -212,7 +213,7 @@ def rest_question(messages: Sequence[Message], answer: str, gaps: Sequence[tuple
     """The second question, about the gaps, (first, end) from 0, that the first answer left."""
     ranges = ", ".join(f"{first + 1}-{end}" for first, end in gaps)
     rest: Message = {"role": "user", "content": _REST.format(ranges=ranges)}
-    return [*messages, {"role": "assistant", "content": answer}, rest]
+    return [*messages, {"role": "assistant", "content": without_thoughts(answer)}, rest]
 
 
 def answer_text(chunks: Sequence[Chunk]) -> str:
