@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, NamedTuple
 
 # What may go wrong with one request. "429" and "503" may carry a Retry-After after a colon: "429:1".
 FAULTS = (
@@ -21,12 +21,34 @@ FAULTS = (
     *("timeout", "broken_json", "cut", "empty_choices", "no_text"),
 )
 
-Behaviour = Callable[[dict[str, Any], int], str | None]
+
+class Reply(NamedTuple):
+    """A response in the server's own words; `drip` seconds pass before each of its last bytes."""
+
+    body: Any
+    status: int = 200
+    drip: float = 0.0
+
+
+Behaviour = Callable[[dict[str, Any], int], str | Reply | None]
 
 
 def question_of(body: dict[str, Any]) -> str:
     """What tells questions apart here: the last message."""
     return body["messages"][-1]["content"]
+
+
+def completion(content: Any, finish: str | None = "stop", model: str = "fake-1", **message: Any) -> dict[str, Any]:
+    """A chat completion; further fields of the message as keywords."""
+    written = {"role": "assistant", "content": content, **message}
+    return {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 0,
+        "model": model,
+        "choices": [{"index": 0, "message": written, "finish_reason": finish}],
+        "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
+    }
 
 
 class FakeServer:
@@ -143,6 +165,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.error(404, f"The model `{body['model']}` does not exist", code="model_not_found")
             return
         fault = fake.behave(body, attempt)
+        if isinstance(fault, Reply):
+            text = fault.body if isinstance(fault.body, str) else json.dumps(fault.body)
+            self.send(fault.status, text, drip=fault.drip)
+            return
         if fault is not None:
             self.fail(fault, body)
             return
@@ -153,16 +179,9 @@ class _Handler(BaseHTTPRequestHandler):
             fake.answered[question_of(body)] += 1
 
     def completion(self, body: dict[str, Any]) -> dict[str, Any]:
-        message = {"role": "assistant", "content": f"echo: {question_of(body)}"}
-        answer: dict[str, Any] = {
-            "id": "x",
-            "object": "chat.completion",
-            "created": 0,
-            "model": self.fake.model,
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-        }
-        if self.fake.usage:
-            answer["usage"] = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+        answer = completion(f"echo: {question_of(body)}", model=self.fake.model)
+        if not self.fake.usage:
+            del answer["usage"]
         return answer
 
     def fail(self, fault: str, body: dict[str, Any]) -> None:
@@ -224,6 +243,7 @@ class _Handler(BaseHTTPRequestHandler):
         length: int | None = None,
         kind: str = "application/json",
         headers: dict[str, str] | None = None,
+        drip: float = 0.0,
     ) -> None:
         content = text.encode()
         self.send_response(status)
@@ -232,7 +252,13 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content)
+        if drip:
+            for i in range(len(content)):
+                self.wfile.write(content[i : i + 1])
+                if self.fake.stopping.wait(drip):
+                    return
+        else:
+            self.wfile.write(content)
 
 
 def random_faults(rate: float, seed: int, faults: tuple[str, ...] = FAULTS) -> Behaviour:

@@ -13,7 +13,6 @@ from fake_server import FakeServer
 from wean.errors import UsageError, WeanError
 from wean.llm import Budget, BudgetError, Ledger, open_model
 from wean.llm.answers import Price
-from wean.llm.endpoint import EndpointOptions
 
 pytest.importorskip("openai")
 
@@ -111,7 +110,6 @@ def test_a_fault_that_stays_ends_in_one_line(opened, ask, fault, line):
         ("wrong_model", "answered with 'another-thing'.*any_model"),
         ("too_long", "too long.*maximum context length.*shorten"),
         ("quota", "quota is used up"),
-        ("length", "wrote nothing within max_tokens=512.*raise max_tokens"),
         ("refuse=temperature", "refuses the request.*temperature"),
         ("403", "forbids this key"),
     ],
@@ -124,6 +122,13 @@ def test_what_trying_again_cannot_mend_is_asked_once(opened, ask, ledger, fault,
         assert "\n" not in str(caught.value)
         assert len(server.bodies) == 1
         assert ledger.claim([]).mine == []
+
+
+def test_a_cut_answer_is_tried_once_more_and_names_the_limit(opened, ask):
+    with FakeServer(lambda body, attempt: "length") as server:
+        with pytest.raises(WeanError, match=r"cut off at max_tokens=512.*raise the option max_tokens"):
+            opened(server).generate([ask("hello")])
+        assert len(server.bodies) == 2
 
 
 def test_any_model_accepts_a_server_that_ignores_names(opened, ask):
@@ -188,7 +193,7 @@ def test_wrong_key_never_shows(tmp_path, ask, caplog, capfd, monkeypatch):
             model.generate([ask("hello")])
         assert server.headers[0]["authorization"] == f"Bearer {secret}"
         assert len(server.bodies) == 1
-        seen = f"{caught.value!r} {model.name} {model.identity} {EndpointOptions(api_key=secret)}"
+        seen = f"{caught.value!r} {model.name} {model.identity} {model!r}"
     captured = capfd.readouterr()
     assert secret not in seen + caplog.text + captured.out + captured.err
     for file in tmp_path.iterdir():
@@ -243,7 +248,7 @@ def test_schema_is_sent_and_done_without_where_refused(opened, ask, ledger):
         assert sum("response_format" in body for body in server.bodies) <= 2
         assert "response_format" not in server.bodies[-1]
         with ledger.database.read() as connection:
-            query = "SELECT count(*) FROM answers WHERE provenance LIKE '%not enforced%'"
+            query = "SELECT count(*) FROM answers WHERE provenance LIKE '%schema left out%'"
             assert connection.execute(query).fetchone() == (2,)
 
 
@@ -352,8 +357,8 @@ def test_without_the_sdk_the_extra_is_named(ledger, ask, monkeypatch):
         ("http://localhost:1/v1", {}, "model's name is missing"),
         ("openai:", {}, "model's name is missing"),
         ("openai:gpt-5", {"nonsense": 1}, "takes no option nonsense"),
-        ("openai:gpt-5", {"concurrency": 0}, "concurrency is at least 1"),
-        ("openai:gpt-5", {"requests_per_minute": 0}, "requests_per_minute is above 0"),
+        ("openai:gpt-5", {"concurrency": 0}, "option concurrency: .*greater than or equal to 1"),
+        ("openai:gpt-5", {"requests_per_minute": 0}, "option requests_per_minute: .*greater than 0"),
         ("gpt-5", {}, "names no model; the forms are"),
     ],
 )

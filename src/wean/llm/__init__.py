@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wean.llm.answers import Answer, Counts, Message
-    from wean.llm.asking import Backend, Budget, BudgetError
+    from wean.llm.asking import Backend
+    from wean.llm.budget import Budget, BudgetError
     from wean.llm.ledger import Ledger, default_ledger_path
     from wean.llm.model import LanguageModel, open_model, scripted_model
 
@@ -26,7 +27,8 @@ __all__ = [
 
 _HOMES = {
     "answers": ("Answer", "Counts", "Message"),
-    "asking": ("Backend", "Budget", "BudgetError"),
+    "asking": ("Backend",),
+    "budget": ("Budget", "BudgetError"),
     "ledger": ("Ledger", "default_ledger_path"),
     "model": ("LanguageModel", "open_model", "scripted_model"),
 }

@@ -126,8 +126,9 @@ class Counts:
         replayed: Answers from the ledger or a recorded file.
         distinct: Distinct questions among both.
         unanswered: Questions that a recorded model lacked.
-        tokens: Tokens (read and written) of live answers.
-        cost_usd: Dollars of live answers; None as soon as one price is unknown.
+        tokens: Tokens (read and written) of live answers, refused ones included.
+        cost_usd: Dollars of live answers, refused ones included; None as soon as one price is unknown.
+        refused: Live answers that were no whole ones (empty, cut, filtered, failed) and cost tokens.
     """
 
     asked: int = 0
@@ -136,6 +137,7 @@ class Counts:
     unanswered: int = 0
     tokens: int = 0
     cost_usd: float | None = 0.0
+    refused: int = 0
 
     def add(self, answer: Answer) -> None:
         """Counts one answer as asked, replayed or unanswered; `distinct` is up to the caller."""

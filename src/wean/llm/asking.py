@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from wean.errors import UsageError, WeanError
 from wean.llm.answers import FREE, Answer, Key, Price, Sample, estimate_tokens, key_of
+from wean.llm.budget import Budget, BudgetError, Refused, Spending
 from wean.llm.ledger import Ledger
 
 Progress = Callable[[int, int], None]
@@ -54,105 +53,6 @@ class Backend(Protocol):
         ...
 
 
-class BudgetError(WeanError):
-    """The budget cannot hold the next answer; everything answered so far is in the ledger."""
-
-
-@dataclass
-class Spending:
-    """Answers, tokens (read and written) and dollars (of known prices) that were spent or are reserved."""
-
-    calls: int = 0
-    tokens: int = 0
-    dollars: float = 0.0
-
-    def add(self, other: Spending, sign: int = 1) -> None:
-        """Adds another spending, or subtracts it with `sign=-1`."""
-        self.calls += sign * other.calls
-        self.tokens += sign * other.tokens
-        self.dollars += sign * other.dollars
-
-
-class Budget:
-    """Limits on live answers; one object may be shared by several models and threads.
-
-    Before an answer is asked for, the most that it can cost is reserved, and replaced by its real cost once it is
-    there, so that concurrent answers do not exceed the limit together. Answers from the ledger are free. A limit of 0
-    means that nothing may be asked live.
-
-    Example:
-        >>> budget = Budget(calls=100, dollars=0.5)
-
-    Args:
-        dollars: Most dollars; needs a model whose price is known.
-        tokens: Most tokens, read and written together.
-        calls: Most answers.
-    """
-
-    def __init__(self, *, dollars: float | None = None, tokens: int | None = None, calls: int | None = None) -> None:
-        for name, limit in (("dollars", dollars), ("tokens", tokens), ("calls", calls)):
-            if limit is not None and not limit >= 0:
-                raise UsageError(f"a budget of {limit} {name} makes no sense; give 0 (ask nothing) or more")
-        self.dollars = dollars
-        self.tokens = tokens
-        self.calls = calls
-        self._spent = Spending()
-        self._reserved = Spending()
-        self._changed = threading.Condition()
-
-    @property
-    def spent(self) -> Spending:
-        """A copy of what was spent so far."""
-        with self._changed:
-            return replace(self._spent)
-
-    @property
-    def nothing_allowed(self) -> bool:
-        """True where a limit is 0."""
-        return 0 in (self.dollars, self.tokens, self.calls)
-
-    @contextmanager
-    def reserve(self, most: Spending) -> Iterator[Spending]:
-        """Reserves the most that some answers can cost; yields a `Spending` to be filled with their real cost.
-
-        Raises:
-            BudgetError: The limit cannot hold it, even after everything under way has come in.
-        """
-        with self._changed:
-            while limit := self._exceeded_by(most):
-                if self._reserved.calls == 0:
-                    spent = f"spent: {self._spent.calls} calls, {self._spent.tokens} tokens, ${self._spent.dollars:.4f}"
-                    raise BudgetError(
-                        f"the budget of {limit} cannot hold the next answer ({spent}); "
-                        "everything answered so far is in the ledger: raise the budget and run again"
-                    )
-                # What is under way may cost less than was reserved for it: wait, then look again.
-                self._changed.wait()
-            self._reserved.add(most)
-        actual = Spending()
-        try:
-            yield actual
-        finally:
-            with self._changed:
-                self._reserved.add(most, sign=-1)
-                self._spent.add(actual)
-                self._changed.notify_all()
-
-    def _exceeded_by(self, most: Spending) -> str | None:
-        """The limit that `most` would exceed, in words."""
-        total = replace(self._spent)
-        total.add(self._reserved)
-        total.add(most)
-        if self.calls is not None and total.calls > self.calls:
-            return f"{self.calls} calls"
-        if self.tokens is not None and (total.tokens > self.tokens or self.tokens == 0):
-            return f"{self.tokens} tokens"
-        # Sums of cents are not exact in binary: a thousandth of a cent must not stop a run.
-        if self.dollars is not None and (total.dollars > self.dollars + 1e-5 or self.dollars == 0):
-            return f"${self.dollars:g}"
-        return None
-
-
 class LiveAnswers:
     """Answers of one live model: those that the ledger has, and new ones within the budget.
 
@@ -161,7 +61,12 @@ class LiveAnswers:
     """
 
     def __init__(
-        self, backend: Backend, ledger: Ledger, budget: Budget | None = None, progress: Progress | None = None
+        self,
+        backend: Backend,
+        ledger: Ledger,
+        budget: Budget | None = None,
+        progress: Progress | None = None,
+        refused: Refused | None = None,
     ) -> None:
         if budget is not None and budget.dollars and backend.price is None:
             raise UsageError(
@@ -172,6 +77,7 @@ class LiveAnswers:
         self.can_score = backend.can_score
         self.extra = backend.extra
         self.unanswered: dict[Key, dict[str, Any]] = {}
+        self.refused = refused or Refused()
         self._backend = backend
         self._ledger = ledger
         self._budget = budget

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from wean.errors import UsageError, WeanError
 from wean.extras import entry_points
+from wean.llm.address import ModelName
 from wean.llm.answers import FREE, Answer, Counts, Message, Price, Question, Sample, key_of
-from wean.llm.asking import Backend, Budget, LiveAnswers, Progress
+from wean.llm.asking import Backend, LiveAnswers, Progress
+from wean.llm.budget import Budget, Refused
 from wean.llm.ledger import Ledger
 from wean.llm.local import LocalBackend, ScoreFunction, ScriptedBackend, import_function
+from wean.llm.options import ALWAYS, LOCAL, RECORDED, SCRIPTED, check_options
 from wean.llm.records import RecordedAnswers, dump_line, find_recorded
 
 Normalisation = Literal["sum", "token", "word"]
@@ -30,6 +33,7 @@ def open_model(
     strict: bool = False,
     budget: Budget | None = None,
     progress: Progress | None = None,
+    named_in: str | Path | None = None,
     **options: Any,
 ) -> LanguageModel:
     """Opens a language model.
@@ -48,18 +52,23 @@ def open_model(
         strict: A question that recorded answers lack is an error instead of "no advice".
         budget: Limits on live answers.
         progress: Called with (answers so far, answers wanted) while a batch is being asked live.
-        options: Of an endpoint: `EndpointOptions`. Of `hf:`: `batch_size`, and those of `wean.lm.load_model`.
+        named_in: The file that names the model, where the user did not: its address gets no key of the environment,
+            and no module that it names is imported.
+        options: Fields of `ModelOptions`; an endpoint takes `api_key`, too.
 
     Raises:
         UsageError: The name has no known form, or an option is unknown.
         WeanError: The ledger or the recorded file cannot be opened.
     """
+    name = name.full if isinstance(name, ModelName) else name
     prefix, _, rest = name.partition(":")
     if prefix == "recorded":
-        _check_options(name, options, ())
+        check_options(name, options, RECORDED)
         return LanguageModel(find_recorded(rest, ledger, strict), ledger)
-    backend = _open_backend(name, prefix, rest, options)
-    return _live(backend, ledger, budget, progress, in_memory=prefix == "scripted")
+    refused = Refused(budget)
+    backend = _open_backend(name, options, refused, None if named_in is None else str(named_in))
+    always = {key: options[key] for key in ALWAYS if key in options}
+    return _live(backend, ledger, budget, progress, in_memory=prefix == "scripted", refused=refused, always=always)
 
 
 def scripted_model(
@@ -95,16 +104,21 @@ class LanguageModel:
     Safe to use from several threads. Use it as a context manager, or call `close`, to release connections.
 
     Attributes:
-        counts: What was asked so far.
         ledger: The ledger, or None; closed with the model if it was made for it.
     """
 
     def __init__(
-        self, source: LiveAnswers | RecordedAnswers, ledger: Ledger | None, *, close_ledger: bool = False
+        self,
+        source: LiveAnswers | RecordedAnswers,
+        ledger: Ledger | None,
+        *,
+        close_ledger: bool = False,
+        always: Mapping[str, Any] | None = None,
     ) -> None:
-        self.counts = Counts()
         self.ledger = ledger
         self._source = source
+        self._always = always or {}
+        self._counts = Counts()
         self._close_ledger = close_ledger
         self._counting = threading.Lock()
         self._questions_seen: set[bytes] = set()
@@ -116,8 +130,21 @@ class LanguageModel:
         self.close()
 
     @property
+    def counts(self) -> Counts:
+        """What was asked so far."""
+        refused = self._source.refused
+        with self._counting:
+            counts = replace(self._counts)
+        if refused is not None and refused.count:
+            counts.refused = refused.count
+            counts.tokens += refused.spent.tokens
+            before = counts.cost_usd if refused.priced else None
+            counts.cost_usd = None if before is None else before + refused.spent.dollars
+        return counts
+
+    @property
     def name(self) -> str:
-        """The name by which the model was opened."""
+        """The name by which the model was opened, without secrets."""
         return self._source.name
 
     @property
@@ -176,13 +203,14 @@ class LanguageModel:
             UsageError: A parameter is out of range.
             WeanError: A live model failed, a budget is used up, or strict and not recorded.
         """
-        parameters = {
+        parameters: dict[str, Any] = {
             "temperature": _in_range("temperature", temperature, 0.0, math.inf),
             "top_p": _in_range("top_p", top_p, 0.0, 1.0),
             "max_tokens": _at_least("max_tokens", max_tokens, 1),
             "schema": schema,
             "seed": _at_least("seed", seed, 0),
             "extra": self._source.extra or None,
+            **self._always,
         }
         _at_least("n", n, 1)
         _at_least("first_sample", first_sample, 0)
@@ -262,47 +290,55 @@ class LanguageModel:
                     answer = replace(answer, replayed=True)  # the batch named it twice, it was asked once
                 met.add(key)
                 answers.append(answer)
-                self.counts.add(answer)
+                self._counts.add(answer)
                 self._questions_seen.add(key[0])
-            self.counts.distinct = len(self._questions_seen)
+            self._counts.distinct = len(self._questions_seen)
         return answers
 
 
 def _live(
-    backend: Backend, ledger: Ledger | None, budget: Budget | None, progress: Progress | None, *, in_memory: bool
+    backend: Backend,
+    ledger: Ledger | None,
+    budget: Budget | None,
+    progress: Progress | None,
+    *,
+    in_memory: bool,
+    refused: Refused | None = None,
+    always: Mapping[str, Any] | None = None,
 ) -> LanguageModel:
     """A live model; `in_memory` decides where answers are kept if no ledger is given."""
     used = (Ledger(":memory:") if in_memory else Ledger()) if ledger is None else ledger
-    return LanguageModel(LiveAnswers(backend, used, budget, progress), used, close_ledger=ledger is None)
+    source = LiveAnswers(backend, used, budget, progress, refused)
+    return LanguageModel(source, used, close_ledger=ledger is None, always=always)
 
 
-def _open_backend(name: str, prefix: str, rest: str, options: dict[str, Any]) -> Backend:
+def _open_backend(name: str, options: Mapping[str, Any], refused: Refused, named_in: str | None) -> Backend:
     """The backend that a name means; wean's own prefixes come before those of installed packages."""
+    prefix, _, rest = name.partition(":")
+    own = {key: value for key, value in options.items() if key not in ALWAYS}
     match prefix:
         case "openai" | "http" | "https":
             from wean.llm.endpoint import EndpointBackend
 
             url, _, model = (None, "", rest) if prefix == "openai" else name.partition("#")
-            return EndpointBackend(name, url, model, **options)
+            return EndpointBackend(name, url, model, named_in=named_in, refused=refused, **options)
         case "hf":
-            _check_options(name, options, ("batch_size", "device", "dtype"))
-            return LocalBackend(rest, **options)
+            check_options(name, options, LOCAL)
+            return LocalBackend(rest, **own)
         case "scripted":
-            _check_options(name, options, ("price", "concurrency"))
-            return ScriptedBackend(import_function(rest), rest, **options)
+            if named_in is not None:
+                raise UsageError(
+                    f"{named_in} names the module of {name}, which runs code; name it with --model yourself"
+                )
+            check_options(name, options, SCRIPTED)
+            return ScriptedBackend(import_function(rest), rest, **own)
     if importer := entry_points("wean.models").get(prefix):
-        backend: Backend = importer()(rest, **options)
+        backend: Backend = importer()(rest, **own)
         return backend
     raise UsageError(
-        f"{name!r} names no model; the forms are openai:NAME, http://HOST:PORT/v1#NAME, hf:NAME-OR-PATH, "
-        "recorded:NAME-OR-FILE"
+        f"{ModelName(name)!r} names no model; the forms are openai:NAME, http://HOST:PORT/v1#NAME, "
+        "hf:NAME-OR-PATH, recorded:NAME-OR-FILE"
     )
-
-
-def _check_options(name: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
-    if unknown := sorted(set(options) - set(known)):
-        takes = f"it takes {', '.join(known)}" if known else "it takes none"
-        raise UsageError(f"{name} takes no option {', '.join(unknown)}; {takes}")
 
 
 def _in_range(name: str, value: float | None, low: float, high: float) -> float | None:

@@ -168,6 +168,7 @@ class RecordedAnswers:
         self.can_score = False
         self.extra: dict[str, Any] = {}
         self.unanswered: dict[Key, dict[str, Any]] = {}
+        self.refused = None
         self._ledger = ledger
         self._strict = strict
         self._answers: dict[tuple[str, int], Answer] = {}
