@@ -410,7 +410,7 @@ def test_local_scores(local, ledger, ask):
 def test_local_wrong_use(ledger):
     with pytest.raises(UsageError, match="hf: needs a directory"):
         open_model("hf:", ledger=ledger)
-    with pytest.raises(UsageError, match="option batch_size: .*greater than or equal to 1"):
+    with pytest.raises(UsageError, match=r"option batch_size: .*greater than or equal to 1"):
         open_model("hf:tiny", ledger=ledger, batch_size=0)
 
 
