@@ -42,8 +42,8 @@ def _turning_back() -> DenseStudent:
 
 def test_a_student_that_goes_in_circles_gets_out_of_them() -> None:
     student, tasks = _turning_back(), SerialTasks([Corridor] * 3)
-    assert play_seeds(StudentPolicy(student, "greedy"), tasks, 6, 10_000).successes.mean() == 0
-    played = play_seeds(StudentPolicy(student, "no_repeat"), tasks, 6, 10_000)
+    assert play_seeds(StudentPolicy(student, "greedy"), tasks, 6, 10_000, 1.0).successes.mean() == 0
+    played = play_seeds(StudentPolicy(student, "no_repeat"), tasks, 6, 10_000, 1.0)
     assert played.successes.mean() == 1
     assert set(played.lengths.tolist()) == {7}  # 0 1 0; there left, to no avail; both were taken: right, 1 2 3 4
     actor, env = StudentPolicy(student, "no_repeat"), Corridor()

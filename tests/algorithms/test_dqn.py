@@ -96,7 +96,7 @@ def test_solves_a_corridor_and_knows_what_it_is_worth(plain: tuple[DQN, TableVal
     changes = {"n_step": 3, "prioritized": 0.6, "backup": "kl", "temperature": 0.01}
     algorithm, student = _trained(SMALL.model_copy(update=changes)) if options else plain
     assert algorithm.done == 800
-    played = play_seeds(ValuesPolicy(student), SerialTasks([Corridor] * 5), 10, 10_000)
+    played = play_seeds(ValuesPolicy(student), SerialTasks([Corridor] * 5), 10, 10_000, 1.0)
     assert played.successes.all()
     assert played.lengths.max() == 4
     cells = [student.situations.add(f"You are in cell {cell}.", ("left", "right")) for cell in range(4)]
@@ -119,12 +119,12 @@ def test_a_prior_acts_at_once_and_rules_out_what_it_does_not_propose() -> None:
     # It carries the proposals, and so acts on them without the language model.
     assert play_seeds(ValuesPolicy(student), SerialTasks([Corridor]), 2, 10_000).lengths.tolist() == [4, 4]
     _, wrong = _trained(SMALL, _prior(1, 0))
-    assert not play_seeds(ValuesPolicy(wrong), SerialTasks([Corridor]), 2, 10_000).successes.any()
+    assert not play_seeds(ValuesPolicy(wrong), SerialTasks([Corridor]), 2, 10_000, 1.0).successes.any()
 
 
 def test_a_wrong_prior_that_rules_nothing_out_is_overruled() -> None:
     _, student = _trained(SMALL, _prior(0.55, 0.45))
-    assert play_seeds(ValuesPolicy(student), SerialTasks([Corridor]), 2, 10_000).successes.all()
+    assert play_seeds(ValuesPolicy(student), SerialTasks([Corridor]), 2, 10_000, 1.0).successes.all()
 
 
 def test_a_uniform_prior_changes_nothing_and_is_asked_once_about_each_situation(plain: tuple[DQN, TableValues]) -> None:

@@ -32,7 +32,7 @@ def test_copies_the_teacher(rounds: int, recurrent: bool) -> None:
     assert algorithm.done == 800
     assert len(losses) == rounds
     assert losses[-1] < 0.05
-    played = play_seeds(StudentPolicy(student, "greedy"), SerialTasks([Corridor] * 5), 20, 10_000)
+    played = play_seeds(StudentPolicy(student, "greedy"), SerialTasks([Corridor] * 5), 20, 10_000, 1.0)
     assert played.successes.all()
     assert played.lengths.max() == 4
 

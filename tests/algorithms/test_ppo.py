@@ -84,7 +84,7 @@ def test_the_log_probability_is_that_of_who_acted() -> None:
 
 def _success(student: DenseStudent, make: type, episodes: int = 50) -> float:
     tasks = SerialTasks([make] * 10)
-    return float(play_seeds(StudentPolicy(student, "greedy"), tasks, episodes, 10_000).successes.mean())
+    return float(play_seeds(StudentPolicy(student, "greedy"), tasks, episodes, 10_000, 1.0).successes.mean())
 
 
 def test_solves_the_corridor_without_a_teacher() -> None:

@@ -87,7 +87,7 @@ def _learn(**settings: Any) -> tuple[float, list[dict[str, float]]]:
 
     config = PPOConfig(total_timesteps=6000, num_envs=8, num_steps=25, **settings)
     PPO(student, SerialTasks([Corridor] * 8), config, seed=0, term=QueryStats()).learn(note)
-    played = play_seeds(StudentPolicy(student, "greedy"), SerialTasks([Corridor] * 10), 20, 10_000)
+    played = play_seeds(StudentPolicy(student, "greedy"), SerialTasks([Corridor] * 10), 20, 10_000, 1.0)
     return float(played.successes.mean()), updates
 
 

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -228,8 +229,8 @@ def test_held_out_seeds_are_never_played_by_the_way(tmp_path: Path, seed: int, s
         assert len({tuple(first[place : place + 10]) for place in (0, 10, 20, 30)}) == 4, "other draws each time"
 
 
-def test_success_is_what_the_return_says_where_the_task_says_nothing(tmp_path: Path) -> None:
-    demos = write(tmp_path / "corridor.parquet", playing(Corridor), 60)
+def test_success_is_what_the_declared_return_says_where_the_task_says_nothing(tmp_path: Path) -> None:
+    demos = write(tmp_path / "corridor.parquet", replace(playing(Corridor), success_return=1.0), 60)
     ends = np.append(demos.starts[1:], len(demos)) - 1
     assert (demos.success[ends] == demos.reward[ends]).all()
     assert set(demos.primitive_steps) == {1}
@@ -267,3 +268,13 @@ class Deadly(Doors):
         import os
 
         os._exit(9)
+
+
+def test_where_the_task_does_not_say_what_success_is_none_is_written_down(tmp_path: Path) -> None:
+    how, job = playing(Corridor), {"task": "Corridor"}
+    blocks = Blocks(tmp_path / "some.parquet", job, False)
+    demonstrate(how, blocks, 20)
+    assert (blocks.report()["kept"], blocks.report()["successful"]) == (20, None)
+    assert set(pq.read_table(tmp_path / "some.parquet")["success"].to_pylist()) == {None}
+    with pytest.raises(UsageError, match="does not say which episodes are successes; leave --successful out"):
+        demonstrate(how, Blocks(tmp_path / "mixed.parquet", job, False), 20, 0.5)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,11 @@ def test_success_is_what_the_task_says_and_not_what_was_farmed() -> None:
     assert play_seeds(Walker(1.0), SerialTasks([Farm] * 4), 8, 0).successes.all()
 
 
-def test_where_the_task_says_nothing_the_return_decides() -> None:
-    assert play_seeds(Walker(1.0), SerialTasks([Corridor] * 4), 8, 0).successes.all()
-    assert not play_seeds(Walker(0.0), SerialTasks([Corridor] * 4), 8, 0).successes.any()
+def test_where_the_task_says_nothing_the_declared_return_decides() -> None:
+    assert play_seeds(Walker(1.0), SerialTasks([Corridor] * 4), 8, 0, 1.0).successes.all()
+    assert not play_seeds(Walker(0.0), SerialTasks([Corridor] * 4), 8, 0, 1.0).successes.any()
     returns, unsaid = np.array([0.0, 0.5, 2.0]), np.full(3, np.nan)
-    assert succeeded(returns, unsaid, None).tolist() == [False, True, True]
+    assert succeeded(returns, unsaid, None).tolist() == [False, False, False], "a positive return is no success"
     assert succeeded(returns, unsaid, 1.0).tolist() == [False, False, True]
     assert succeeded(returns, np.array([1.0, 0.0, np.nan]), 1.0).tolist() == [True, False, True]
 
@@ -70,6 +71,23 @@ def test_progress_counts_to_the_end_and_the_object_is_complete() -> None:
     assert result["success"]["mean"] == 1.0
     assert result["success"]["low"] == pytest.approx(0.722, abs=0.001)  # Wilson, 10 of 10
     assert result["llm"] == {"asked": 0}
+
+
+class Sleepy(Walker):
+    """Takes five milliseconds a call, however many it decides for."""
+
+    def probabilities(self, tasks: object, which: Any, observations: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        time.sleep(0.005)
+        return super().probabilities(tasks, which, observations, draws)
+
+
+@pytest.mark.parametrize("together", [1, 20])
+def test_the_time_of_an_action_is_that_of_one_call_for_one_observation(together: int) -> None:
+    episodes = play_seeds(Sleepy(1.0), SerialTasks([Corridor] * together), 20, 0)
+    told = Scores("Corridor", "sleepy", episodes).as_dict()
+    assert 5 <= told["ms_per_action"] < 10
+    # Side by side 20 decisions are made in two calls, one of them for the one that is timed.
+    assert told["actions_per_second"] == pytest.approx(200 if together == 1 else 2000, rel=0.4)
 
 
 def test_success_is_unknown_where_neither_the_task_nor_its_registration_says_it() -> None:

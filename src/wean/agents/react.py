@@ -222,7 +222,7 @@ class ReactPolicy(Policy):
             member = self._members[index]
             member.questions += 1
             member.tokens += tokens_used(question, answer)
-            member.seconds += seconds / len(questions)
+            member.seconds += seconds
             found[index] = answer
         return found
 

@@ -138,8 +138,8 @@ class Blocks:
             _write(unfinished, tables, {**about, "job": self._parts.job, "played": str(played)})
         self._parts.remove()
 
-    def report(self) -> dict[str, int]:
-        """What the finished file holds: episodes `played` and `kept`, the `successful` among those, and `steps`."""
+    def report(self) -> dict[str, Any]:
+        """What the finished file holds: episodes `played` and `kept`, the `successful` among them (None if unknown), `steps`."""
         table = pq.read_table(self.path, columns=["step", "success"])
         first = table.filter(pc.equal(table["step"], 0))
         return {

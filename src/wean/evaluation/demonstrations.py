@@ -13,7 +13,7 @@ from wean.agents.policy import Policy
 from wean.agents.references import EpsilonPolicy
 from wean.data.demonstrations import Step
 from wean.data.parts import BLOCK, Blocks
-from wean.errors import WeanError
+from wean.errors import UsageError, WeanError
 from wean.evaluation.playing import Observer, play
 from wean.evaluation.scores import Episodes
 from wean.processes import work
@@ -39,7 +39,7 @@ class DemoPlan:
     seed: int = 0
     """Reset seed of the first episode; see `seed_of`."""
     success_return: float | None = None
-    """Least return of a success where the task reports none; None counts every positive one."""
+    """Least return of a success where the task reports none; None where it declares none."""
 
     def seed_of(self, number: int) -> int:
         """Reset seed of an episode by its number.
@@ -97,6 +97,7 @@ def demonstrate(
         progress: Called with the number of episodes kept and played so far.
 
     Raises:
+        UsageError: If a share of successes is wanted of a task that does not say what success is.
         WeanError: If `limit` is reached; what was played stays for another try.
     """
     quota = Quota(episodes, successful)
@@ -104,7 +105,7 @@ def demonstrate(
     most = episodes if successful is None else limit or 50 * episodes
     kept: list[int] = []
     played = succeeded_count = 0
-    make = partial(_BlockPlayer, plan, blocks, BLOCK if quota.mixed else min(BLOCK, most))
+    make = partial(_BlockPlayer, plan, blocks, BLOCK if quota.mixed else min(BLOCK, most), quota.mixed)
     number_of_blocks = -(-most // BLOCK)
     remedy = "go on with --resume and fewer --workers"
     for outcomes in work(make, _pieces(quota, most), min(workers, number_of_blocks), remedy):
@@ -149,8 +150,8 @@ class _Moment(NamedTuple):
 class _BlockPlayer:
     """Plays and keeps blocks of episodes; what happens in them does not depend on what was played before."""
 
-    def __init__(self, plan: DemoPlan, blocks: Blocks, members: int) -> None:
-        self._plan, self._blocks, self._members = plan, blocks, members
+    def __init__(self, plan: DemoPlan, blocks: Blocks, members: int, mixed: bool) -> None:
+        self._plan, self._blocks, self._members, self._mixed = plan, blocks, members, mixed
         self._tasks: SerialTasks | None = None
 
     def __call__(self, number: int, count: int, successes: int, failures: int) -> list[bool]:
@@ -169,13 +170,19 @@ class _BlockPlayer:
         cases = [Case(plan.task, first + member, plan.seed_of(first + member)) for member in range(count)]
         played = list(play(self._policy, self._tasks, cases, draws=self._draws, observers=[notes]))
         played.sort(key=lambda episode: episode.case.variation)
-        outcomes: list[bool] = Episodes.of(played, plan.success_return).successes.tolist()
+        found = Episodes.of(played, plan.success_return)
+        if self._mixed and not found.success_known:
+            raise UsageError(
+                f"{plan.task} does not say which episodes are successes; leave --successful out, register it with a "
+                'reward_threshold, or report info["is_success"]'
+            )
+        outcomes: list[bool] = found.successes.tolist()
         left = {True: successes, False: failures}
         rows: list[Step] = []
         for member, (case, success) in enumerate(zip(cases, outcomes, strict=True)):
             left[success] -= 1
             if left[success] >= 0:
-                rows += notes.rows(member, case, success)
+                rows += notes.rows(member, case, success if found.success_known else None)
         about = {"task": plan.task, "goal": notes.now[0].goal, "policy": plan.policy}
         self._blocks.add(number, rows, outcomes, **about)
         return outcomes
@@ -220,7 +227,7 @@ class _Notes(Observer):
             self.moments[member].append(_Moment(self.now[member], words, reward, *ends, primitive_steps))
             self.now[member] = after
 
-    def rows(self, member: int, case: Case, success: bool) -> list[Step]:
+    def rows(self, member: int, case: Case, success: bool | None) -> list[Step]:
         """Returns the rows of a member's episode."""
         moments = self.moments[member]
         words = [self._in_words(one) for one in (*(moment.situation for moment in moments), self.now[member])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -297,7 +298,7 @@ def _read(file: Path) -> dict[tuple[str, int], Episode]:
 
 def episode_row(episode: Episode) -> dict[str, Any]:
     """An episode as a line of JSON (`wean-episode/1`)."""
-    case, known = episode.case, episode.success == episode.success
+    case, known, timed = episode.case, not math.isnan(episode.success), not math.isnan(episode.seconds_per_action)
     return {
         "schema": SCHEMA,
         "task": case.task,
@@ -307,15 +308,21 @@ def episode_row(episode: Episode) -> dict[str, Any]:
         "length": episode.length,
         "success": bool(episode.success) if known else None,
         "moves": episode.moves,
-        "ms_per_action": 1000 * episode.seconds_per_action,
+        "ms_per_action": 1000 * episode.seconds_per_action if timed else None,
+        "deciding_seconds": episode.seconds,
         **episode.stats,
     }
 
 
+_TIMES = ("ms_per_action", "deciding_seconds")
+
+
 def episode_of(row: Mapping[str, Any]) -> Episode:
     """An episode from its line of JSON."""
-    names = ("schema", "task", "variation", "seed", "return", "length", "success", "moves", "ms_per_action")
-    success = float("nan") if row["success"] is None else float(row["success"])
+    names = ("schema", "task", "variation", "seed", "return", "length", "success", "moves", *_TIMES)
+    success = math.nan if row["success"] is None else float(row["success"])
+    alone = math.nan if row["ms_per_action"] is None else row["ms_per_action"] / 1000
     stats = {name: value for name, value in row.items() if name not in names}
     case = Case(row["task"], row["variation"], row["seed"])
-    return Episode(case, row["return"], row["length"], success, row["moves"], row["ms_per_action"] / 1000, stats)
+    seconds = row.get("deciding_seconds", 0.0)
+    return Episode(case, row["return"], row["length"], success, row["moves"], alone, seconds, stats)

@@ -15,6 +15,10 @@ from wean.agents.policy import SILENT, Policy
 from wean.tasks.splits import Case
 from wean.tasks.vector import Steps, Tasks, has_numbered_actions
 
+TIMED = 20
+"""First steps of episodes side by side in which one is decided by itself, to take the time of one decision."""
+TIMED_SECONDS = 1.0
+"""Time spent on that, after which all decisions are made side by side again: some policies wait for an answer."""
 MOST_SILENT = 2 * SILENT
 """Steps in a row that cost no move; then an episode is over, if the policy has not given it up before."""
 
@@ -34,7 +38,9 @@ class Episode:
     moves: int = 0
     """Moves as the task counts them, the steps where it does not."""
     seconds_per_action: float = math.nan
-    """Median wall-clock seconds of a decision, the task's own time in a step excluded."""
+    """Median wall-clock seconds of a decision for this episode alone, without the task's time; NaN if none was timed."""
+    seconds: float = 0.0
+    """Its share of the time of all decisions, those for many episodes at once included."""
     stats: dict[str, Any] = field(default_factory=dict)
     """Statistics of the policy and the tasks: questions, tokens, loops, ..."""
 
@@ -99,7 +105,8 @@ class _Batch:
         self._policy, self._tasks, self._cases, self._observers = policy, tasks, cases, observers
         self._random = [draws(case) for case in cases]
         self._episodes = [Episode(case) for case in cases]
-        self._seconds: list[list[float]] = [[] for _ in cases]
+        self._alone: list[list[float]] = [[] for _ in cases]
+        self._timed, self._timed_seconds = 0, 0.0
         self._silent = [0] * len(cases)
 
     def play(self, max_moves: int | None) -> Iterator[Episode]:
@@ -132,13 +139,22 @@ class _Batch:
                 yield from self._finished(sorted(over))
 
     def _decide(self, members: Sequence[int], observations: NDArray[Any]) -> list[Any]:
-        """Asks the policy for actions, and takes the time."""
+        """Asks the policy for actions, and takes the time: at first of one member by itself, then of the others."""
         draws = np.array([self._random[member].random(2) for member in members])
-        started = time.perf_counter()
-        actions = self._policy.decide(self._tasks, members, observations, draws)
-        seconds = (time.perf_counter() - started) / len(members)
-        for member in members:
-            self._seconds[member].append(seconds)
+        self._timed += 1
+        first = 1 if self._timed <= TIMED and self._timed_seconds < TIMED_SECONDS else len(members)
+        actions: list[Any] = []
+        for some in (slice(0, first), slice(first, None)):
+            if not (together := members[some]):
+                continue
+            started = time.perf_counter()
+            actions += self._policy.decide(self._tasks, together, observations[some], draws[some])
+            seconds = time.perf_counter() - started
+            if len(together) == 1:
+                self._alone[together[0]].append(seconds)
+                self._timed_seconds += seconds
+            for member in together:
+                self._episodes[member].seconds += seconds / len(together)
         return actions
 
     def _count(self, members: Sequence[int], steps: Steps, max_moves: int | None) -> NDArray[np.bool_]:
@@ -166,5 +182,6 @@ class _Batch:
                 episode.stats |= asked._asdict()
             if stats:
                 episode.stats |= stats[member]
-            episode.seconds_per_action = float(np.median(self._seconds[member]))
+            if self._alone[member]:
+                episode.seconds_per_action = float(np.median(self._alone[member]))
             yield episode

@@ -49,7 +49,12 @@ def record(
     finally:
         tasks.close()
     episodes = [
-        {"seed": case.seed, "success": bool(success), "return": float(total), "steps": steps}
+        {
+            "seed": case.seed,
+            "success": bool(success) if found.success_known else None,
+            "return": float(total),
+            "steps": steps,
+        }
         for case, success, total, steps in zip(cases, found.successes, found.returns, recorder.episodes, strict=True)
     ]
     return {"schema": SCHEMA, "episodes": episodes}

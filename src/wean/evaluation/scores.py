@@ -18,8 +18,6 @@ from wean.llm.answers import Counts
 from wean.llm.model import LanguageModel
 
 SCHEMA = "wean-eval/2"
-ANY_RETURN = math.ulp(0.0)
-"""The smallest `success_return`: every positive return is a success."""
 
 _SHORT = (
     *("power-component", "find-living-thing", "find-non-living-thing", "find-plant", "find-animal"),
@@ -41,7 +39,7 @@ class Episodes(NamedTuple):
     Attributes:
         returns: (E,) undiscounted sums of rewards.
         lengths: (E,) steps.
-        successes: (E,) bool, see `succeeded`.
+        successes: (E,) bool, see `succeeded`; none where it is not known what success is.
         success_known: Whether the task reports success, or declares the return of one.
         played: The E episodes themselves.
     """
@@ -65,14 +63,14 @@ class Episodes(NamedTuple):
 def succeeded(
     returns: NDArray[np.float64], said: NDArray[np.float64], success_return: float | None
 ) -> NDArray[np.bool_]:
-    """Returns which episodes are successes: as the task reports, else by their return.
+    """Returns which episodes are known to be successes: as the task reports, else by their return.
 
     Args:
         returns: (E,) undiscounted sums of rewards.
         said: (E,) 1 or 0 as the task reported in the last step, else NaN.
-        success_return: Least return of a success; None counts every positive one.
+        success_return: Least return of a success; None where the task declares none.
     """
-    return np.where(np.isnan(said), returns >= (ANY_RETURN if success_return is None else success_return), said == 1)
+    return np.where(np.isnan(said), returns >= (math.inf if success_return is None else success_return), said == 1)
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ class Scores:
             "success": None if self.success is None else self.success.as_dict(),
             "return": self.returns.as_dict(),
             "length": self.lengths.as_dict(),
-            "ms_per_action": 1000 * float(np.median([episode.seconds_per_action for episode in played])),
+            **self._speed(),
             "llm": dict(self.llm),
         }
         if self.score is not None:
@@ -144,6 +142,17 @@ class Scores:
         if all("unsupported" in found for found in stats):
             result["support"] = {name: sum(found[name] for found in stats) for name in stats[0]}
         return result
+
+    def _speed(self) -> dict[str, float | None]:
+        """The time of one decision by itself, and how many a process makes in a second, side by side as they were."""
+        played = self.episodes.played
+        alone = [one.seconds_per_action for one in played if not math.isnan(one.seconds_per_action)]
+        counted = [one for one in played if one.seconds]
+        seconds = sum(one.seconds for one in counted)
+        return {
+            "ms_per_action": 1000 * float(np.median(alone)) if alone else None,
+            "actions_per_second": sum(one.length for one in counted) / seconds if counted else None,
+        }
 
     def _points(self) -> dict[str, list[float]]:
         """The points of each task's episodes; none for a task that has no points."""
@@ -167,9 +176,11 @@ class Scores:
                 grouped.setdefault(GROUPS.get(task, "long"), []).append(task)
         sums = {
             name: sum(episode.stats.get(name, 0) for episode in played)
-            for name in ("matched", "loops", "questions", "failed", "tokens", "seconds", "actions")
+            for name in ("matched", "loops", "questions", "failed", "tokens", "actions")
         }
         actions = sums["actions"]
+        # What an agent notes is its own time alone: asking a text task for its admissible actions takes much longer.
+        own = [one.stats["seconds"] / max(1, one.stats["actions"]) for one in played if one.stats.get("seconds")]
         return {
             "score": self.score.as_dict(),
             "groups": {
@@ -185,7 +196,7 @@ class Scores:
             "actions": actions / count,
             "matched": sums["matched"] / max(1, actions),
             "loops": sums["loops"] / count,
-            "ms_per_action": 1000 * sums["seconds"] / max(1, actions),
+            **({"ms_per_action": 1000 * float(np.median(own))} if own else {}),
             "questions": sums["questions"] / count,
             "failed": sums["failed"] / count,
             "tokens_per_action": sums["tokens"] / max(1, actions),

@@ -12,7 +12,6 @@ from wean.algorithms.algorithm import Given
 from wean.algorithms.rewards import ActionRating, RewardTerm, SubgoalReward
 from wean.data.demonstrations import Demonstrations, read_demonstrations
 from wean.errors import UsageError
-from wean.evaluation.scores import ANY_RETURN
 from wean.experiment.components import Resources, RLComponents
 from wean.experiment.settings import RunConfig, from_yaml
 from wean.llm import open_model
@@ -80,7 +79,7 @@ def build(config: RunConfig, resources: Resources | None = None) -> RLComponents
         guide,
         asking,
         model,
-        ANY_RETURN if played.reward_threshold is None else played.reward_threshold,
+        played.reward_threshold,
         term,
         keeps_model=resources.teacher is not None,
     )

@@ -15,6 +15,7 @@ from wean.agents.policy import Policy, ValuesPolicy, policy_of
 from wean.agents.references import PriorPolicy, RandomSkillsPolicy, TeacherPolicy, query_policies
 from wean.algorithms.algorithm import Algorithm
 from wean.algorithms.rewards import RewardTerm
+from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
 from wean.evaluation.recording import record
 from wean.evaluation.scores import Episodes, Scores, add_counts, chosen_share, llm_counts, paired, query_stats_report
@@ -117,7 +118,8 @@ class RLComponents:
         teacher: The teacher or the prior, if any.
         asking: The gated teacher that guides the algorithm, if any.
         model: The teacher's language model, if any.
-        success_return: The return from which an episode counts as success where the task does not report success.
+        success_return: The return from which an episode counts as success where the task does not report success; None
+            where it declares none.
         term: The reward term beside the task's rewards, if any.
         keeps_model: Leaves the model open at the end: it is the caller's.
     """
@@ -132,7 +134,7 @@ class RLComponents:
     teacher: Teacher | Prior | None
     asking: GatedTeacher | None
     model: LanguageModel | None
-    success_return: float
+    success_return: float | None
     term: RewardTerm | None = None
     keeps_model: bool = False
     shown: Sequence[str] = ("success",)
@@ -185,14 +187,11 @@ class RLComponents:
 
     def measure(self, curve: Sequence[Point]) -> Point:
         """See `Components.measure`; on the seeds for choices."""
-        if self.algorithm.matching and not self._teacher_success:
-            judged = self._play(self.references()["teacher"], _TEACHER_EPISODES, CHOOSING_SEED)
-            self._teacher_success = float(judged.successes.mean())
         episodes = self.config.evaluation.curve_episodes
         judged = self._play(self.policy(self.config.evaluation.acting), episodes, CHOOSING_SEED)
-        success = float(judged.successes.mean())
-        if self._teacher_success:
-            self.algorithm.matched = success / self._teacher_success
+        success = float(judged.successes.mean()) if judged.success_known else None
+        if self.algorithm.matching:
+            self._match(success)
         return {
             self.algorithm.unit: self.algorithm.done,
             "success": success,
@@ -202,6 +201,23 @@ class RLComponents:
             "questions": self.asking.counts["questions"] if self.asking else 0,
             "episodes": episodes,
         } | _asking(judged)
+
+    def _match(self, success: float | None) -> None:
+        """Tells the algorithm how near the student's success is to the teacher's.
+
+        Raises:
+            UsageError: The task does not say what success is.
+        """
+        if success is None:
+            raise UsageError(
+                f"{self.config.task} does not say what success is, which teacher.kind=matching compares; report "
+                'info["is_success"], register a reward_threshold, or take another teacher.kind'
+            )
+        if not self._teacher_success:
+            judged = self._play(self.references()["teacher"], _TEACHER_EPISODES, CHOOSING_SEED)
+            self._teacher_success = float(judged.successes.mean())
+        if self._teacher_success:
+            self.algorithm.matched = success / self._teacher_success
 
     def notes(self) -> Sequence[str]:
         """See `Components.notes`."""
