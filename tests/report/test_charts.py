@@ -9,7 +9,7 @@ import pytest
 
 from wean.evaluation.statistics import Interval
 from wean.report.charts import Level, Line, line_chart, ticks
-from wean.report.run_files import count, duration, percent, price, short_count, span_percent
+from wean.report.run_files import count, duration, percent, price, rate, short_count, span
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,16 @@ def test_an_axis_without_a_given_end_holds_everything() -> None:
     assert min(y for _, y in places(svg, "line")) >= 12
 
 
+def test_an_axis_goes_below_zero_where_values_do() -> None:
+    line = Line("return", [(0, -200.0), (10, 7.5)], "student")
+    svg = line_chart([line], description="d", most_y_ticks=4, height=200)
+    labels = [text.text for text in ET.fromstring(svg).iter("text")]
+    assert labels[:4] == ["-200", "-100", "0", "100"]
+    (_, low), (_, high) = places(svg, "line")
+    assert 12 < high < low == 200 - 42
+    assert high == pytest.approx(200 - 42 - (200 - 42 - 12) * 207.5 / 300, abs=0.1)
+
+
 def test_an_empty_chart_is_still_a_drawing() -> None:
     assert ET.fromstring(line_chart([], description="nothing")).tag == "svg"
 
@@ -84,7 +94,7 @@ def test_numbers_are_written_for_people() -> None:
         "0", "0.25", "500", "20k", "1.5M", "2B",
     ]  # fmt: skip
     assert percent(0.9825) == "98.2\u202f%"
-    assert span_percent(Interval(0.5, 0.25, 0.755)) == "25.0 to 75.5\u202f%"
+    assert (rate(0.9825), span(Interval(0.5, 0.25, 0.755))) == ("0.983", "0.250 to 0.755")
     assert [duration(seconds) for seconds in (8.24, 42.4, 59.96, 192, 3900)] == [
         "8.2 s", "42 s", "60 s", "3 min 12 s", "1 h 5 min",
     ]  # fmt: skip

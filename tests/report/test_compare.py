@@ -72,7 +72,7 @@ def test_one_seed_keeps_its_own_interval(folders: list[Path]) -> None:
     assert ppo.length is not None
     assert ppo.length.as_dict() == {"mean": 20.0, "low": 19.0, "high": 21.0}
     assert ppo.over_seeds.low == ppo.over_seeds.high == 0.06
-    assert "6.0 to 6.0" not in printed(compare(folders), 120), "an interval without width says nothing"
+    assert "0.060 to 0.060" not in printed(compare(folders), 120), "an interval without width says nothing"
 
 
 def test_ablations_are_never_pooled(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_the_table_fits_and_says_all(folders: list[Path], width: int) -> None:
     text = printed(compare(folders), width)
     assert max(len(line) for line in text.splitlines()) <= width
     assert "…" not in text
-    for words in ("SimpleDoorKey", "LavaDoorKey", "llm4teach", "3 seeds, 1,500 eps.", "94.7", "93.4 to 95.7"):
+    for words in ("SimpleDoorKey", "LavaDoorKey", "llm4teach", "3 seeds, 1,500 eps.", "0.947", "0.934 to 0.957"):
         assert words in text
     for words in ("2,000", "2 of 3", "never", "0 of 1", "random-skills", "first at 0.9"):
         assert words in text
@@ -202,6 +202,61 @@ def test_what_cannot_be_compared_is_told(tmp_path: Path) -> None:
         compare([fine])
 
 
+def test_what_is_no_finished_run_is_left_out_by_name(tmp_path: Path) -> None:
+    fine, other = run(tmp_path / "b", 1, 490), tmp_path / "oracle"
+    (other / "evaluations").mkdir(parents=True)
+    later = runs.write_run(tmp_path / "later", summary={**runs.summary(), "schema": "wean-run/9"})
+    unfinished = runs.write_run(tmp_path / "unfinished", config={"seed": 1})
+    found = compare([other, fine, later, unfinished])
+    assert [group.name for group in found.groups] == ["llm4teach"]
+    for folder, words in ((other, "is not a run folder"), (later, "wean-run/9"), (unfinished, "is not finished")):
+        (note,) = [note for note in found.notes if str(folder) in note]
+        assert note.startswith("Left out: ")
+        assert words in note
+    with pytest.raises(UsageError, match="there is no run folder"):
+        compare([fine, tmp_path / "nowhere"])
+    with pytest.raises(UsageError, match="none of these 2 folders holds a finished run"):
+        compare([other, unfinished])
+
+
+def test_budgets_are_shown_and_unequal_ones_told(tmp_path: Path) -> None:
+    short = run(tmp_path / "a", 1, 40, method="ppo", env_steps=4096, final=runs.evaluation(40, episodes=50))
+    long = run(tmp_path / "b", 1, 490, env_steps=200_704)
+    found = compare([short, long])
+    assert found.notes[:2] == (
+        "SimpleDoorKey: the runs were trained for unequal numbers of environment steps: llm4teach 200,704, ppo 4,096.",
+        "SimpleDoorKey: the runs were judged in unequal numbers of episodes: 50, 500.",
+    )
+    for width in (80, 120):
+        text = printed(found, width)
+        for words in ("200,704 env. steps", "4,096 env. steps", "1 seed, 50 eps.", "unequal"):
+            assert words in " ".join(text.split())
+    html = write_curves(found, tmp_path / "curves.html").read_text(encoding="utf-8")
+    assert "200,704 environment steps" in html
+    equal = compare([run(tmp_path / "c", 1, 490), run(tmp_path / "d", 1, 300, method="ppo")])
+    assert not [note for note in equal.notes if "unequal" in note]
+
+
+def test_where_success_is_not_known_returns_are_compared(tmp_path: Path) -> None:
+    def of(method: str, mean: float) -> Path:
+        final = runs.evaluation(0) | {"success": None, "return": {"mean": mean, "low": mean - 1, "high": mean + 1}}
+        curve = [{"env_steps": step, "success": None, "return": mean - step} for step in (0, 1000)]
+        changes = {"method": method, "final": final, "curve": curve, "references": {"random-skills": final}}
+        return run(tmp_path / method, 1, 10, **changes)
+
+    found = compare([of("ppo", -40.0), of("llm4teach", 30.0)])
+    assert [(group.name, group.success, group.measure) for group in found.groups] == [
+        ("llm4teach", None, "return"), ("ppo", None, "return"),
+    ]  # fmt: skip
+    text = printed(found, 80)
+    assert "does not say what success is" in " ".join(text.split())
+    assert "29.000 to 31.000" in text
+    assert "first at 0.9" not in text.split("Intervals are")[0]
+    html = write_curves(found, tmp_path / "curves.html").read_text(encoding="utf-8")
+    assert html.count('<svg class="chart wide"') == 1
+    assert write_curves(found, tmp_path / "curves.png").stat().st_size > 1000
+
+
 def test_a_method_has_one_colour_on_all_tasks(tmp_path: Path) -> None:
     scores = {"EasyTask": {"alpha": 490, "beta": 100}, "HardTask": {"alpha": 100, "beta": 490}}
     found = [
@@ -250,7 +305,7 @@ def test_fine_tuned_students_are_compared_by_their_answers(tmp_path: Path) -> No
     row = next(row for row in found.to_json()["groups"] if row["method"] == "subgoals")
     assert (row["success"], row["gradient_steps"], row["tokens"]) == (None, [150, 150], [12000, 12000])
     text = printed(found, 80)
-    for words in ("exact answers", "85.0", "80.0 to 90.0", "150", "gradient steps", "12,000", "98.0"):
+    for words in ("exact answers", "0.850", "0.800 to 0.900", "150", "gradient steps", "12,000", "0.980"):
         assert words in text
     html = write_curves(found, tmp_path / "curves.html").read_text(encoding="utf-8")
     assert html.count('<svg class="chart wide"') == 2

@@ -11,6 +11,7 @@ import pytest
 import run_folders as runs
 
 from wean.errors import UsageError, WeanError
+from wean.evaluation.statistics import Interval
 from wean.report.report import write_report
 from wean.report.sections import MOST_ROWS
 
@@ -82,9 +83,9 @@ def test_everything_is_on_the_page(full: tuple[str, Page]) -> None:
     sections = ["learning", "teacher", "episodes", "cost", "time", "configuration", "about"]
     assert [one for one in page.ids() if one in sections] == sections
     assert [link for link in page.attributes("href") if link.startswith("#")] == [f"#{name}" for name in sections[:-1]]
-    assert "98.0 % of 500 held-out episodes" in page.text
+    assert "success is 0.980 in 500 held-out episodes (95 % interval 0.964 to 0.989)" in page.text
     assert "better than its teacher" in page.text
-    assert "It first reached 90 % after 2,000 environment steps." in page.text
+    assert "It first reached 0.9 after 2,000 environment steps." in page.text
     assert "41,224" in page.text
     assert "166 kB" in page.text
     assert "1 min 23 s" in page.text
@@ -189,19 +190,52 @@ def test_parts_that_are_missing_are_left_out(tmp_path: Path) -> None:
     never = [{"env_steps": step, "success": 0.1, "teacher_weight": 0.0} for step in (0, 500)]
     data = runs.summary(references={"teacher": None}, curve=never, final_other=None, time={})
     _, page = render(tmp_path / "run", summary=data)
-    assert "It never reached 90 %." in page.text
+    assert "It never reached 0.9." in page.text
     assert "Teacher’s weight" not in page.text.split("The curve as a table")[0]
     assert "teacher itself" not in page.text
     assert "time" not in page.ids()
     assert sum(tag == "tr" for tag, _ in page.elements) == 2 + 1 + 2, "result, curve with two points"
 
 
-def test_negative_returns_are_not_drawn_on_an_axis_from_zero(tmp_path: Path) -> None:
-    for name, value, charts in (("a", 0.5, 2), ("b", -0.5, 1)):
-        curve = [{"env_steps": step, "success": 0.5, "return": value} for step in (0, 500)]
-        html, page = render(tmp_path / name, summary=runs.summary(curve=curve))
-        assert html.count('<svg class="chart wide"') == charts
-        assert f"{value:.3f}" in page.text
+def unsaid(result: dict[str, Any], mean: float = 120.0) -> dict[str, Any]:
+    """A result on a task that does not say what success is."""
+    return result | {"success": None, "return": Interval(mean, mean - 5, mean + 5).as_dict()}
+
+
+def test_where_the_task_does_not_say_what_success_is_the_return_is_the_headline(tmp_path: Path) -> None:
+    curve = [{"env_steps": step, "success": None, "return": step / 10 - 20, "length": 30.0} for step in (0, 500, 1400)]
+    data = runs.summary(
+        final=unsaid(runs.evaluation(0)),
+        final_other=unsaid(runs.evaluation(0), 100.0),
+        references={"teacher": unsaid(runs.evaluation(0), 90.0)},
+        curve=curve,
+    )
+    episodes = runs.episodes()
+    episodes["episodes"][0]["success"] = None
+    html, page = render(tmp_path / "run", summary=data, episodes=episodes)
+    assert "The student’s return is 120.000 in 500 held-out episodes (95 % interval 115.000 to 125.000)" in page.text
+    assert "this task does not say what success is" in page.text
+    assert "The teacher itself reaches 90.000: the student is better than its teacher" in page.text
+    assert "Return of the sampled student in held-out episodes while it was trained" in page.text
+    assert "Seed 10000: return 1.0, 3 steps" in page.text
+    assert html.count('<svg class="chart wide"') == 2
+    for words in ("Success", "succeeds", "reached 0.9", "success,"):
+        assert words not in page.text
+
+
+def test_a_reference_that_always_succeeds_is_a_warning(tmp_path: Path) -> None:
+    references = {"teacher": runs.evaluation(499), "random-skills": runs.evaluation(500)}
+    _, page = render(tmp_path / "a", summary=runs.summary(references=references))
+    assert "Random skills succeed in every episode: success tells nothing about the student here." in page.text
+    assert "The teacher succeeds in every episode" not in page.text
+    _, page = render(tmp_path / "b", summary=runs.summary(references={"teacher": runs.evaluation(500)}))
+    assert "The teacher succeeds in every episode: the student can be as good, but not better." in page.text
+
+
+def test_the_time_of_an_action_and_the_throughput_have_their_own_names(tmp_path: Path) -> None:
+    final = runs.evaluation(490, ms=0.071) | {"actions_per_second": 250_000.0}
+    _, page = render(tmp_path / "run", summary=runs.summary(final=final))
+    assert "0.071 ms 250,000 a second side by side" in page.text
 
 
 def test_points_with_episodes_get_a_band(tmp_path: Path) -> None:
@@ -278,13 +312,13 @@ def test_progress_has_its_own_unit(tmp_path: Path) -> None:
     _, page = render(tmp_path / "run", summary=runs.offline_summary())
     assert "4,000 gradient steps" in page.text
     assert "6,123 gradient steps per second" in page.text
-    assert "first reached 90 % after 2,000 gradient steps" in page.text
+    assert "first reached 0.9 after 2,000 gradient steps" in page.text
     assert "environment steps" not in page.text
 
 
 def test_a_fine_tuned_student_has_a_page(tmp_path: Path) -> None:
     _, page = render(tmp_path / "run", summary=runs.text_summary())
-    assert "gives 80.0 % of the answers in 20 demonstrations that were kept apart exactly" in page.text
+    assert "gives 0.800 of the answers in 20 demonstrations that were kept apart exactly" in page.text
     for words in ("150 gradient steps", "12k read; 400 per second", "3,800,000", "Share of the answers", "wean eval"):
         assert words in page.text
     assert "environment steps" not in page.text

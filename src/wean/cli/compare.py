@@ -43,11 +43,14 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
     for task in comparison.tasks:
         groups = comparison.of(task)
-        for unit in dict.fromkeys(group.unit for group in groups if group.success):
-            alike = [group for group in groups if group.success and group.unit == unit]
-            console.print(_table_of_episodes(comparison, task, alike, wide=console.width >= 96))
-        if answers := [group for group in groups if group.success is None]:
-            console.print(_table_of_answers(task, answers))
+        for measure, unit in dict.fromkeys((group.measure, group.unit) for group in groups):
+            alike = [group for group in groups if (group.measure, group.unit) == (measure, unit)]
+            if measure == "success":
+                console.print(_table_of_successes(comparison, task, alike, wide=console.width >= 96))
+            elif measure == "return":
+                console.print(_table_of_returns(comparison, task, alike))
+            else:
+                console.print(_table_of_answers(task, alike))
     console.print(
         "Intervals are 95 %. success: all episodes pooled (Wilson). over seeds, length, return: bootstrap "
         f"over seeds. first at {comparison.threshold:g}: median over seeds; a seed that never got there counts as "
@@ -58,31 +61,49 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print(escape(note), style="yellow")
 
 
-def _table_of_episodes(comparison: Comparison, task: str, groups: list[Group], wide: bool) -> Table:
+def _table_of_successes(comparison: Comparison, task: str, groups: list[Group], wide: bool) -> Table:
     """Policies that have played held-out episodes, with one unit of progress, then the references."""
     returns = ["return"] if wide else []
     title = f"{task}, progress in {groups[0].unit_name}"
     table = _table(title, ["success", "over seeds", "length", *returns, f"first at {comparison.threshold:g}"])
     for group in groups:
-        about = f"{_plural(len(group.runs), 'seed')}, {group.episodes:,} eps."
-        spread = _rate(group.over_seeds if len(group.runs) > 1 else None)
-        cells = [_rate(group.success), spread, *_means(group, wide), _dimmed(group.speed_text)]
-        table.add_row(_two_lines(group.name, about), *cells, end_section=group is groups[-1])
+        spread = _interval(group.over_seeds if len(group.runs) > 1 else None)
+        cells = [_interval(group.success), spread, *_means(group, wide), _dimmed(group.speed_text)]
+        table.add_row(_who(group), *cells, end_section=group is groups[-1])
     for reference in comparison.beside(task):
-        about = f"{reference.episodes:,} eps." if reference.episodes else ""
-        cells = [_rate(reference.success), "", *_means(reference, wide), ""]
-        table.add_row(_two_lines(reference.name, about), *cells, style="dim")
+        table.add_row(_beside(reference), _interval(reference.success), "", *_means(reference, wide), "", style="dim")
     return table
+
+
+def _table_of_returns(comparison: Comparison, task: str, groups: list[Group]) -> Table:
+    """Policies on a task that does not say what success is."""
+    table = _table(f"{task}, which does not say what success is", ["return", "length"])
+    for group in groups:
+        cells = [_interval(group.returns), _interval(group.length, 1)]
+        table.add_row(_who(group), *cells, end_section=group is groups[-1])
+    for reference in comparison.beside(task):
+        cells = [_interval(reference.returns), _interval(reference.length, 1)]
+        table.add_row(_beside(reference), *cells, style="dim")
+    return table
+
+
+def _who(group: Group) -> str:
+    """Method, seeds, episodes and budget."""
+    about = f"{_plural(len(group.runs), 'seed')}, {group.episodes:,} eps."
+    return _dimmed("\n".join([group.name, about, group.budget_text.replace("environment", "env.")]))
+
+
+def _beside(reference: Reference) -> str:
+    return _two_lines(reference.name, f"{reference.episodes:,} eps." if reference.episodes else "")
 
 
 def _table_of_answers(task: str, groups: list[Group]) -> Table:
     """Fine-tuned students, by their answers in demonstrations kept apart."""
     table = _table(task, ["exact answers", "trained for", "tokens"])
     for group in groups:
-        exact = _rate(group.exact) if len(group.runs) > 1 else _rate(group.exact).split("\n")[0]
-        trained = [run.summary[group.unit] for run in group.runs]
+        exact = _interval(group.exact) if len(group.runs) > 1 else _interval(group.exact).split("\n")[0]
         tokens = [run.summary.get("tokens") or 0 for run in group.runs]
-        cells = [exact, _two_lines(_average(trained), group.unit_name), _average(tokens)]
+        cells = [exact, _dimmed(group.budget_text.replace(" ", "\n", 1)), _average(tokens)]
         table.add_row(_two_lines(group.name, _plural(len(group.runs), "seed")), *cells)
     return table
 
@@ -101,19 +122,16 @@ def _table(title: str, columns: list[str]) -> Table:
 
 
 def _means(row: Group | Reference, wide: bool) -> list[str]:
-    found = [(row.length, 1), (row.returns, 3)] if wide else [(row.length, 1)]
-    return [
-        _two_lines(f"{one.mean:.{digits}f}", f"{one.low:.{digits}f} to {one.high:.{digits}f}") if one else ""
-        for one, digits in found
-    ]
+    """Length and return; where there is little room, the length's mean alone."""
+    if wide:
+        return [_interval(row.length, 1), _interval(row.returns)]
+    return [f"{row.length.mean:.1f}" if row.length else ""]
 
 
-def _rate(interval: Interval | None) -> str:
-    from wean.report.run_files import percent
+def _interval(interval: Interval | None, digits: int = 3) -> str:
+    from wean.report.run_files import span
 
-    if interval is None:
-        return ""
-    return _two_lines(percent(interval.mean), f"{100 * interval.low:.1f} to {100 * interval.high:.1f}")
+    return "" if interval is None else _two_lines(f"{interval.mean:.{digits}f}", span(interval, digits))
 
 
 def _two_lines(first: str, second: str) -> str:

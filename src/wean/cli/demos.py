@@ -159,8 +159,8 @@ def _write_episodes(
             ),
         )  # fmt: skip
     found = blocks.report()
-    successful = "" if found["successful"] is None else f" ({found['successful']:,} successful)"
-    kept = f"{found['kept']:,} episodes{successful} of {found['played']:,} played"
+    of_them = "" if found["successful"] is None else f" ({found['successful']:,} successful)"
+    kept = f"{found['kept']:,} episodes{of_them} of {found['played']:,} played"
     writing.tell("wean-demos-written/1", path, {**job, **found}, kept)
 
 

@@ -139,7 +139,7 @@ class Blocks:
         self._parts.remove()
 
     def report(self) -> dict[str, Any]:
-        """What the finished file holds: episodes `played` and `kept`, the `successful` among them (None if unknown), `steps`."""
+        """What the finished file holds: episodes `played` and `kept`, how many `successful` (or None), and `steps`."""
         table = pq.read_table(self.path, columns=["step", "success"])
         first = table.filter(pc.equal(table["step"], 0))
         return {

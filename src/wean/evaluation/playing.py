@@ -38,7 +38,7 @@ class Episode:
     moves: int = 0
     """Moves as the task counts them, the steps where it does not."""
     seconds_per_action: float = math.nan
-    """Median wall-clock seconds of a decision for this episode alone, without the task's time; NaN if none was timed."""
+    """Median seconds of a decision for this episode alone, without the task's time; NaN where none was timed."""
     seconds: float = 0.0
     """Its share of the time of all decisions, those for many episodes at once included."""
     stats: dict[str, Any] = field(default_factory=dict)

@@ -48,14 +48,10 @@ def record(
         found = Episodes.of(list(play(noting, tasks, cases, observers=[recorder])), success_return)
     finally:
         tasks.close()
+    successes = found.successes.tolist() if found.success_known else [None] * len(cases)
     episodes = [
-        {
-            "seed": case.seed,
-            "success": bool(success) if found.success_known else None,
-            "return": float(total),
-            "steps": steps,
-        }
-        for case, success, total, steps in zip(cases, found.successes, found.returns, recorder.episodes, strict=True)
+        {"seed": case.seed, "success": success, "return": float(total), "steps": steps}
+        for case, success, total, steps in zip(cases, successes, found.returns, recorder.episodes, strict=True)
     ]
     return {"schema": SCHEMA, "episodes": episodes}
 

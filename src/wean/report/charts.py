@@ -63,13 +63,14 @@ class _Frame:
     top: float
     bottom: float
     x_max: float
+    y_min: float
     y_max: float
 
     def x(self, value: float) -> float:
         return self.left + (self.right - self.left) * value / self.x_max
 
     def y(self, value: float) -> float:
-        share = min(max(value / self.y_max, 0.0), 1.0)
+        share = min(max((value - self.y_min) / (self.y_max - self.y_min), 0.0), 1.0)
         return self.bottom - (self.bottom - self.top) * share
 
 
@@ -101,13 +102,15 @@ def line_chart(
 ) -> str:
     """Draw curves and levels over one horizontal axis that starts at 0, as an `<svg>` element.
 
+    The vertical axis starts at 0, or below where there are negative values.
+
     Args:
         lines: The curves; thin ones are drawn first.
         levels: Horizontal reference lines with bands.
         description: What a reader who does not see the picture is told.
         width: Width of the view box; about the width in pixels at which it is shown, as it scales text too.
         height: Height of the view box.
-        y_max: Upper end of the vertical axis, which starts at 0; by default the largest value, rounded up.
+        y_max: Upper end of the vertical axis; by default the largest value, rounded up.
         y_format: Writes the values of the vertical axis.
         x_name: Name of the horizontal axis.
         labels: Whether names stand at the right ends of the lines; without them the page needs a legend.
@@ -118,18 +121,12 @@ def line_chart(
     """
     lines = [_without_gaps(line) for line in lines]
     x_max = max((x for line in lines for x, _ in line.points), default=1.0) or 1.0
-    if y_max is None:
-        seen = [y for line in lines for _, y in line.points] + [level.high for level in levels]
-        top = max(seen, default=1.0) or 1.0
-        marks = ticks(top, most_y_ticks)
-        y_max = marks[-1] if marks[-1] >= top or len(marks) < 2 else marks[-1] + marks[1]
-        y_max = y_max or top
-    y_marks = ticks(y_max, most_y_ticks)
+    y_marks = _y_marks(lines, levels, y_max, most_y_ticks)
     names = [(level.label, level.mean, level.style) for level in levels]
     names += [(line.label, line.points[-1][1], line.style) for line in lines if line.points and not line.thin]
     gutter = max((len(name) for name, *_ in names), default=0) * CHARACTER_WIDTH + 22 if labels else 14
     margin = max(len(y_format(mark)) for mark in y_marks) * CHARACTER_WIDTH + 12
-    frame = _Frame(margin, width - gutter, 12.0, height - 42.0, x_max, y_max)
+    frame = _Frame(margin, width - gutter, 12.0, height - 42.0, x_max, y_marks[0], y_marks[-1])
     parts = [
         f'<svg class="chart {escape(style)}" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{escape(description)}">',
@@ -143,6 +140,19 @@ def line_chart(
     for line in lines if hover else ():
         parts += _hits(frame, line, y_format, x_name)
     return "".join([*parts, "</svg>"])
+
+
+def _y_marks(lines: Sequence[Line], levels: Sequence[Level], y_max: float | None, most: int) -> list[float]:
+    """Round numbers that hold all values between the first and the last of them, 0 included."""
+    if y_max is not None:
+        marks = ticks(y_max, most)
+        return marks if marks[-1] == y_max else [*marks, y_max]
+    seen = [y for line in lines for _, y in line.points] + [end for level in levels for end in (level.low, level.high)]
+    top, bottom = max([*seen, 0.0]), min([*seen, 0.0])
+    if top == bottom:
+        top = 1.0
+    step = ticks(top - bottom, most)[1]
+    return [index * step for index in range(math.floor(bottom / step), math.ceil(top / step) + 1)]
 
 
 def _without_gaps(line: Line) -> Line:

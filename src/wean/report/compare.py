@@ -1,7 +1,8 @@
 """Compares finished runs: one line for each method on each task, pooled over seeds, with 95 % intervals.
 
 Runs are one group when method, task and every setting but the seed agree, so that two ablations of one method
-are never averaged into one. Success is given twice. The pooled interval (Wilson, all episodes of all seeds)
+are never averaged into one; unequal budgets are told. Success is given twice.
+The pooled interval (Wilson, all episodes of all seeds)
 says how good these students are; the interval over seeds (bootstrap over the seeds' means) says how good
 another training would be. Fine-tuned students, which no held-out episodes have judged, are compared by the share of
 answers that they gave exactly in demonstrations kept apart.
@@ -10,7 +11,7 @@ answers that they gave exactly in demonstrations kept apart.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,7 @@ from wean.evaluation.statistics import (
     steps_to,
     wilson,
 )
-from wean.report.run_files import UNITS, read_settings, read_summary
-from wean.report.sections import as_interval
+from wean.report.run_files import UNITS, as_interval, measure_of, read_settings, read_summary, warnings
 
 SCHEMA = "wean-compare/2"
 """Schema of what `wean compare --json` prints."""
@@ -86,7 +86,7 @@ class Group:
     episodes: int
     """Evaluation episodes of all seeds together."""
     success: Interval | None
-    """Rate over all episodes of all seeds, Wilson; None where no episodes were played."""
+    """Rate over all episodes of all seeds, Wilson; None where no episodes were played, or success is not known."""
     over_seeds: Interval | None
     """Mean of the seeds' rates, bootstrap over seeds; one seed has no spread, and few seeds understate it."""
     exact: Interval | None
@@ -109,10 +109,26 @@ class Group:
         return UNITS[self.unit]
 
     @property
-    def merit(self) -> float:
-        """What groups are ordered by: success, else the share of exact answers."""
-        found = self.success or self.exact
-        return found.mean if found else 0.0
+    def measure(self) -> str:
+        """What it is judged by: `success`, `exact` answers, or the `return` where success is not known."""
+        return "success" if self.success else "exact" if self.exact else "return"
+
+    @property
+    def headline(self) -> Interval:
+        """The number that it is judged by."""
+        found = self.success or self.exact or self.returns
+        assert found is not None, "a run that was not judged is not compared"
+        return found
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """How far its runs have come, in their unit; each amount once."""
+        return tuple(sorted({int(run.summary[self.unit]) for run in self.runs}))
+
+    @property
+    def budget_text(self) -> str:
+        """How far its runs have come, in words: "200,704 environment steps"."""
+        return f"{' or '.join(f'{amount:,}' for amount in self.budgets)} {self.unit_name}"
 
     @property
     def speed_text(self) -> str:
@@ -153,9 +169,14 @@ class Reference:
     task: str
     name: str
     episodes: int | None
-    success: Interval
+    success: Interval | None
     length: Interval | None
     returns: Interval | None
+
+    @property
+    def judged(self) -> Mapping[str, Interval | None]:
+        """What it reached, by the measures of groups."""
+        return {"success": self.success, "return": self.returns}
 
     def as_dict(self) -> dict[str, Any]:
         """The reference as `--json` prints it."""
@@ -163,7 +184,7 @@ class Reference:
             "policy": self.name,
             "task": self.task,
             "episodes": self.episodes,
-            "success": self.success.as_dict(),
+            "success": self.success.as_dict() if self.success else None,
             "return": self.returns.as_dict() if self.returns else None,
             "length": self.length.as_dict() if self.length else None,
         }
@@ -225,8 +246,7 @@ def compare(run_folders: Iterable[str | Path], threshold: float = 0.9) -> Compar
     folders = {Path(folder).resolve(): Path(folder) for folder in reversed(list(run_folders))}
     if not folders:
         raise UsageError("there is nothing to compare; name at least one run folder")
-    runs = [_read(folder) for folder in reversed(folders.values())]
-    notes: list[str] = []
+    runs, notes = _read_all(list(reversed(folders.values())))
     groups: list[Group] = []
     kinds: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
@@ -238,14 +258,53 @@ def compare(run_folders: Iterable[str | Path], threshold: float = 0.9) -> Compar
             if len({str(run.seed) for run in same}) < len(same):
                 notes.append(f"{group.name} on {task}: a seed occurs twice, its episodes count twice.")
     order = list(dict.fromkeys(group.task for group in groups))
-    groups.sort(key=lambda group: (order.index(group.task), -group.merit))
+    groups.sort(key=lambda group: (order.index(group.task), group.measure, -group.headline.mean))
+    doubts = [f"{run.summary.get('task')}: {warning}" for run in runs for warning in warnings(run.summary)]
+    notes += [*_unequal(groups), *dict.fromkeys(doubts)]
     return Comparison(threshold, tuple(groups), tuple(_references(runs)), tuple(notes))
+
+
+def _read_all(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
+    """The runs in some folders, and notes on folders without one; `wean compare runs/*` meets those, too.
+
+    Raises:
+        UsageError: A folder does not exist, or none holds a run.
+        WeanError: The only one holds no finished run.
+    """
+    runs: list[Run] = []
+    notes: list[str] = []
+    for folder in folders:
+        try:
+            runs.append(_read(folder))
+        except WeanError as error:
+            if len(folders) == 1 or not folder.is_dir():
+                raise
+            notes.append(f"Left out: {error}.")
+    if not runs:
+        raise UsageError(f"none of these {len(folders)} folders holds a finished run; {notes[0]}")
+    return runs, notes
+
+
+def _unequal(groups: Sequence[Group]) -> Iterator[str]:
+    """Warnings where groups of one task had unequal budgets: of training in one unit, or of episodes."""
+    for task in dict.fromkeys(group.task for group in groups):
+        of_task = [group for group in groups if group.task == task]
+        for unit in dict.fromkeys(group.unit for group in of_task):
+            alike = [group for group in of_task if group.unit == unit]
+            if len({amount for group in alike for amount in group.budgets}) > 1:
+                told = ", ".join(f"{group.name} {group.budget_text.removesuffix(f' {UNITS[unit]}')}" for group in alike)
+                yield f"{task}: the runs were trained for unequal numbers of {UNITS[unit]}: {told}."
+        judged = {int(run.final["episodes"]) for group in of_task for run in group.runs if run.final}
+        if len(judged) > 1:
+            counts = ", ".join(f"{count:,}" for count in sorted(judged))
+            yield f"{task}: the runs were judged in unequal numbers of episodes: {counts}."
 
 
 def _read(folder: Path) -> Run:
     settings = read_settings(folder)
     run = Run(folder, read_summary(folder), {key: value for key, value in settings.items() if key not in NAMING})
-    judged = isinstance(run.final, Mapping) and run.final.get("episodes") and as_interval(run.final.get("success"))
+    final = run.final
+    judged = isinstance(final, Mapping) and final.get("episodes") and as_interval(final.get(measure_of(final)))
     if not judged and run.exact is None:
         raise WeanError(f"the run in {folder} has no final evaluation; continue it with `wean train ... --resume`")
     return run
@@ -267,11 +326,13 @@ def _variants(runs: Sequence[Run]) -> dict[str, list[Run]]:
 def _group(task: str, method: str, variant: str, runs: Sequence[Run], threshold: float) -> Group:
     finals = [run.final for run in runs if run.final]
     counts = [int(final["episodes"]) for final in finals]
-    rates = [float(final["success"]["mean"]) for final in finals]
+    found = [as_interval(final.get("success")) for final in finals]
+    rates = [one.mean for one in found if one is not None]
+    known = bool(rates) and len(rates) == len(finals)
     # Evaluation stores the rate; the count behind it is a whole number again after rounding.
-    successes = sum(round(rate * count) for rate, count in zip(rates, counts, strict=True))
+    successes = sum(round(rate * count) for rate, count in zip(rates, counts, strict=known))
     exact = [run.exact for run in runs if run.exact is not None]
-    key, unit = "success" if finals else "exact", runs[0].unit
+    key, unit = "exact" if exact and not finals else "success", runs[0].unit
     return Group(
         task=task,
         method=method,
@@ -279,8 +340,8 @@ def _group(task: str, method: str, variant: str, runs: Sequence[Run], threshold:
         runs=tuple(runs),
         unit=unit,
         episodes=sum(counts),
-        success=wilson(successes, sum(counts)) if finals else None,
-        over_seeds=bootstrap_mean(rates) if finals else None,
+        success=wilson(successes, sum(counts)) if known else None,
+        over_seeds=bootstrap_mean(rates) if known else None,
         exact=bootstrap_mean(exact) if exact else None,
         length=_over_seeds(finals, "length"),
         returns=_over_seeds(finals, "return"),
@@ -302,8 +363,7 @@ def _references(runs: Sequence[Run]) -> list[Reference]:
     for run in runs:
         task = str(run.summary.get("task"))
         for name, result in (run.summary.get("references") or {}).items():
-            success = as_interval((result or {}).get("success"))
-            if success is not None and (task, name) not in found:
-                length, returns = as_interval(result.get("length")), as_interval(result.get("return"))
-                found[task, name] = Reference(task, name, result.get("episodes"), success, length, returns)
+            told = [as_interval((result or {}).get(key)) for key in ("success", "length", "return")]
+            if any(told) and (task, name) not in found:
+                found[task, name] = Reference(task, name, result.get("episodes"), *told)
     return list(found.values())

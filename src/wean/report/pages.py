@@ -15,7 +15,7 @@ from wean.data.annotations import SCHEMA, Annotation
 from wean.data.trajectories import Key, Trajectory
 from wean.errors import WeanError
 from wean.evaluation.scores import interval_text, questions_text
-from wean.report.run_files import percent, span_percent
+from wean.report.run_files import percent, rate, span
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -46,9 +46,9 @@ def template_environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("wean.report", "templates"), autoescape=True, undefined=StrictUndefined
     )
-    environment.filters["percent"] = percent
+    environment.filters["rate"] = rate
     environment.filters["percent0"] = lambda share: percent(share, 0 if share == 0 or share >= 0.0095 else 1)
-    environment.filters["span_percent"] = span_percent
+    environment.filters["span"] = span
     environment.filters["css"] = lambda share: f"{min(max(float(share), 0.0), 1.0):.4f}"
     return environment
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import wean
 from wean.report import sections
+from wean.report.curves import run_curve
 from wean.report.pages import write_page
-from wean.report.run_files import read_json, read_summary
+from wean.report.run_files import read_json, read_summary, warnings
 
 TEACHER_SCHEMA = "wean-teacher/1"
 """Schema of `teacher.json`: the teacher's answer in each situation."""
@@ -48,10 +49,12 @@ def write_report(run_folder: Path) -> Path:
         "seed": summary.get("seed", "unknown"),
         "model": (summary.get("llm") or {}).get("model"),
         "verdict": sections.verdict(summary),
+        "warnings": warnings(summary),
         "scores": sections.scores(summary),
+        "judged": any(row["success"] for row in sections.scores(summary)),
         "score_note": sections.score_note(summary),
         "facts": sections.facts(summary),
-        "curve": sections.curve(summary),
+        "curve": run_curve(summary),
         "teacher": sections.teacher(teacher, summary.get("unadvised"), summary.get("advice")),
         "episodes": sections.episodes(read_json(run_folder / "episodes.json", EPISODES_SCHEMA)),
         "cost": sections.cost(summary),
@@ -103,7 +106,7 @@ def student_card(summary: Mapping[str, Any], reads: bool = False) -> str:
     use = _USE_READING if reads else sees.format(acting=summary["acting"])
     return f"""# {summary["task"]}: a student of {summary["method"]}
 
-{taught} {needs} {final["ms_per_action"]:.3f} ms an action.
+{taught} {needs} {speed_text(final)}.
 
 {summary["student_parameters"]:,} parameters, {summary["student_bytes"]:,} bytes of weights; trained for
 {trained_for(summary)} with seed {summary["seed"]}; acts {summary["acting"]}.
@@ -143,6 +146,16 @@ def trained_for(summary: Mapping[str, Any]) -> str:
     return f"{summary['tokens']:,} tokens"
 
 
+def speed_text(result: Mapping[str, Any]) -> str:
+    """The time of one decision by itself, and decisions a second side by side, e.g. "0.071 ms an action, ..."."""
+    alone, together = result.get("ms_per_action"), result.get("actions_per_second")
+    told = [
+        "unknown time an action" if alone is None else f"{alone:.3f} ms an action",
+        *([] if together is None else [f"{together:,.0f} actions a second side by side"]),
+    ]
+    return ", ".join(told)
+
+
 def other_ways(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The results of a run's student in its other ways of acting."""
     return [summary[name] for name in ("final_other", "final_no_repeat") if name in summary]
@@ -180,5 +193,7 @@ def _row(name: str, result: Mapping[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _interval(value: Mapping[str, float], digits: int = 3) -> str:
+def _interval(value: Mapping[str, float] | None, digits: int = 3) -> str:
+    if value is None:
+        return "unknown"
     return f"{value['mean']:.{digits}f} ({value['low']:.{digits}f} to {value['high']:.{digits}f})"

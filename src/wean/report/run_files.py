@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,32 @@ def _flat(data: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
             yield f"{prefix}{key}", str(value)
 
 
+def as_interval(value: object) -> Interval | None:
+    """The three keys of a result as an interval, or None where it is missing or not a number."""
+    if not isinstance(value, Mapping):
+        return None
+    ends = [value.get(name) for name in ("mean", "low", "high")]
+    if not all(isinstance(end, int | float) and math.isfinite(end) for end in ends):
+        return None
+    return Interval(*(float(end) for end in ends if end is not None))
+
+
+def measure_of(result: Mapping[str, Any]) -> str:
+    """What a result (`wean-eval/2`) is judged by: `success` where it is known, else `return`."""
+    return "return" if as_interval(result.get("success")) is None else "success"
+
+
+def warnings(summary: Mapping[str, Any]) -> list[str]:
+    """What a reader should know before trusting the success of a run: references that leave nothing to be shown."""
+    told = {
+        "random-skills": "Random skills succeed in every episode: success tells nothing about the student here.",
+        "teacher": "The teacher succeeds in every episode: the student can be as good, but not better.",
+    }
+    references = summary.get("references") or {}
+    found = {name: as_interval((references.get(name) or {}).get("success")) for name in told}
+    return [told[name] for name, success in found.items() if success is not None and success.mean == 1]
+
+
 def short_count(value: float) -> str:
     """A count for an axis: 0, 500, 20k, 1.5M."""
     for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
@@ -126,14 +153,19 @@ def short_count(value: float) -> str:
     return f"{value:.3g}"
 
 
+def rate(value: float) -> str:
+    """A rate of success as it is written everywhere, a fraction with three digits: 0.982."""
+    return f"{value:.3f}"
+
+
+def span(interval: Interval, digits: int = 3) -> str:
+    """The ends of an interval: 0.969 to 0.993."""
+    return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
+
+
 def percent(value: float, digits: int = 1) -> str:
-    """A rate in per cent with a narrow space that does not break: 98.2 %."""
+    """A share of time or probability in per cent with a narrow space that does not break: 98.2 %."""
     return f"{100 * value:.{digits}f}\u202f%"
-
-
-def span_percent(interval: Interval) -> str:
-    """The ends of a rate's interval: 96.9 to 99.3 %."""
-    return f"{100 * interval.low:.1f} to {percent(interval.high)}"
 
 
 def duration(seconds: float) -> str:

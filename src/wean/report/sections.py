@@ -6,16 +6,23 @@ to show, so that old and partial runs still have a page.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from wean.evaluation.statistics import Interval, steps_to, wilson
-from wean.report.charts import Level, Line, line_chart
-from wean.report.run_files import UNITS, count, duration, percent, price, short_count, span_percent
+from wean.report.run_files import (
+    UNITS,
+    as_interval,
+    count,
+    duration,
+    measure_of,
+    percent,
+    price,
+    rate,
+    short_count,
+    span,
+)
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -24,16 +31,6 @@ MOST_ROWS = 150
 """Rows of the teacher's table that the page shows; the rest stays in `teacher.json`."""
 
 Data = Mapping[str, Any]
-
-
-def as_interval(value: object) -> Interval | None:
-    """The three keys of a result as an interval, or None where it is missing or not a number."""
-    if not isinstance(value, Mapping):
-        return None
-    ends = [value.get(name) for name in ("mean", "low", "high")]
-    if not all(isinstance(end, int | float) and math.isfinite(end) for end in ends):
-        return None
-    return Interval(*(float(end) for end in ends if end is not None))
 
 
 def _policies(summary: Data) -> list[tuple[str, str, str, Data]]:
@@ -60,24 +57,24 @@ def _policies(summary: Data) -> list[tuple[str, str, str, Data]]:
     for name, result in (summary.get("references") or {}).items():
         style = name if name == "teacher" else "random"
         rows.append((name.replace("-", " ").capitalize(), told.get(name, ""), style, result))
-    return [row for row in rows if isinstance(row[3], Mapping) and as_interval(row[3].get("success"))]
+    return [row for row in rows if isinstance(row[3], Mapping) and as_interval(row[3].get(measure_of(row[3])))]
 
 
 def verdict(summary: Data) -> Markup:
     """The result in two sentences: the student, and whether it is better than its teacher.
 
-    "Better" and "behind" require that the 95 % intervals do not touch, which is stricter than a test.
+    Both are judged by success, or by the return where the task does not say what success is. "Better" and "behind"
+    require that the 95 % intervals do not touch, which is stricter than a test.
     """
     from markupsafe import Markup
 
     final = summary.get("final") or {}
-    student = as_interval(final.get("success"))
+    measure = measure_of(final)
+    student = as_interval(final.get(measure))
     if student is None:
         return _text_verdict(summary)
-    verdict = Markup(
-        "The student succeeds in <strong>{}</strong> of {} held-out episodes (95\u202f% interval {})."
-    ).format(percent(student.mean), final.get("episodes", "the"), span_percent(student))
-    teacher = as_interval(((summary.get("references") or {}).get("teacher") or {}).get("success"))
+    verdict = Markup(_JUDGED[measure]).format(rate(student.mean), final.get("episodes", "the"), span(student))
+    teacher = as_interval(((summary.get("references") or {}).get("teacher") or {}).get(measure))
     if teacher is not None:
         if student.low > teacher.high:
             word = Markup("the student is <strong>better than its teacher</strong>")
@@ -85,7 +82,7 @@ def verdict(summary: Data) -> Markup:
             word = Markup("the student is <strong>behind its teacher</strong>")
         else:
             word = Markup("the intervals overlap, <strong>no clear difference</strong>")
-        verdict += Markup(" The teacher itself reaches {}: {}.").format(percent(teacher.mean), word)
+        verdict += Markup(" The teacher itself reaches {}: {}.").format(rate(teacher.mean), word)
     questions = as_interval((final.get("asking") or {}).get("questions"))
     if questions is not None:
         verdict += Markup(
@@ -99,6 +96,13 @@ def verdict(summary: Data) -> Markup:
     return verdict
 
 
+_JUDGED = {
+    "success": "The student’s success is <strong>{}</strong> in {} held-out episodes (95\u202f% interval {}).",
+    "return": "The student’s return is <strong>{}</strong> in {} held-out episodes (95\u202f% interval {}); "
+    "this task does not say what success is.",
+}
+
+
 def _text_verdict(summary: Data) -> Markup:
     """The result of a fine-tuned student, which no held-out episodes have judged."""
     from markupsafe import Markup
@@ -108,7 +112,7 @@ def _text_verdict(summary: Data) -> Markup:
         return Markup("The student of this run has not been evaluated.")
     return Markup(
         "The student gives <strong>{}</strong> of the answers in {} demonstrations that were kept apart exactly."
-    ).format(percent(best["exact"]), count(summary.get("dev_demonstrations")))
+    ).format(rate(best["exact"]), count(summary.get("dev_demonstrations")))
 
 
 def scores(summary: Data) -> list[dict[str, Any]]:
@@ -118,11 +122,12 @@ def scores(summary: Data) -> list[dict[str, Any]]:
             "name": name,
             "remark": remark,
             "style": style,
-            "success": as_interval(result["success"]),
+            "success": as_interval(result.get("success")),
             "length": as_interval(result.get("length")),
             "return": as_interval(result.get("return")),
             "questions": as_interval((result.get("asking") or {}).get("questions")),
             "ms": result.get("ms_per_action"),
+            "per_second": result.get("actions_per_second"),
         }
         for name, remark, style, result in _policies(summary)
     ]
@@ -132,7 +137,9 @@ def score_note(summary: Data) -> str:
     """How to read the result table."""
     results = [result for *_, result in _policies(summary)]
     sizes = {(result.get("episodes"), result.get("seed")) for result in results}
-    note = "Intervals are 95\u202f%: Wilson for success, bootstrap for means. Lengths are in steps."
+    wilson = "Wilson for success, " if any(as_interval(result.get("success")) for result in results) else ""
+    note = f"Intervals are 95\u202f%: {wilson}bootstrap for means. Lengths are in steps."
+    note += " The time per action is that of one decision by itself."
     if len(sizes) == 1:
         episodes, seed = sizes.pop()
         note += f" Every policy acted in the same {episodes} episodes, seeds {seed} and up."
@@ -160,132 +167,6 @@ def facts(summary: Data) -> list[dict[str, str]]:
     add("Student", "student_parameters", "{:,}".format, "parameters")
     add("Weights", "student_bytes", lambda value: f"{value / 1000:,.0f} kB", "on disk")
     return found
-
-
-_COLUMNS = (
-    ("wall_seconds", "Seconds", "{:,.1f}"),
-    ("tokens", "Tokens", "{:,.0f}"),
-    ("success", "Success", "{:.3f}"),
-    ("exact", "Exactly right", "{:.3f}"),
-    ("loss", "Loss", "{:.3f}"),
-    ("return", "Return", "{:.3f}"),
-    ("length", "Length", "{:.1f}"),
-    ("teacher_weight", "Teacher’s weight", "{:.3f}"),
-)
-"""Columns of the learning curve's table behind its progress: key of a point, name, format."""
-
-
-def curve(summary: Data) -> dict[str, Any] | None:
-    """The learning curve, the teacher's weight and the episodes' length, as drawings and as a table.
-
-    A point with its number of `episodes` gets a Wilson interval.
-    """
-    unit = summary["unit"]
-    measured = [point for point in summary.get("curve") or [] if point.get(unit) is not None]
-    key, title = ("success", "Success") if _points(measured, "success", unit) else ("exact", "Exactly right answers")
-    rates = _points(measured, key, unit)
-    if len(rates) < 2:
-        return None
-    band = [
-        (point[unit], *_ends(wilson(round(point["success"] * point["episodes"]), point["episodes"])))
-        for point in measured
-        if point.get("episodes") and point.get("success") is not None
-    ]
-    main = _chart([Line("student", rates, "student", band)], _levels(summary, key), title, "", unit, rate=True)
-    first = steps_to(measured, 0.9, key, unit=unit)
-    reached = "never reached 90\u202f%" if first is None else f"first reached 90\u202f% after {first:,} {UNITS[unit]}"
-    if key == "success":
-        intro = f"Success of the {summary.get('acting') or 'trained'} student in held-out episodes while it was trained"
-        if len(main["legends"]) > 1:
-            intro += ", beside policies that do not learn (dashed, with their 95\u202f% intervals)"
-    else:
-        intro = "Share of the answers in demonstrations kept apart that the student gave exactly, while it was trained"
-    columns = [column for column in _COLUMNS if any(point.get(column[0]) is not None for point in measured)]
-    return {
-        "main": main,
-        "others": _other_charts(summary, measured, unit),
-        "intro": f"{intro}. It {reached}.",
-        "columns": [UNITS[unit].capitalize(), *(name for _, name, _ in columns)],
-        "rows": [
-            [f"{point[unit]:,.0f}"]
-            + ["–" if point.get(name) is None else form.format(point[name]) for name, _, form in columns]
-            for point in measured
-        ],
-    }
-
-
-def _other_charts(summary: Data, measured: Sequence[Data], unit: str) -> list[dict[str, Any]]:
-    """Up to two small charts beside the main one."""
-    charts = []
-    weight = _points(measured, "teacher_weight", unit)
-    if any(y > 0 for _, y in weight):
-        lines = [Line("weight", weight, "teacher", filled=True)]
-        charts.append(_chart(lines, [], "Teacher’s weight", "in the loss", unit, labels=False))
-    for key, title, remark in (
-        ("length", "Episode length", "steps"),
-        ("return", "Return", ""),
-        ("loss", "Loss", "of those answers"),
-    ):
-        points = _points(measured, key, unit)
-        # The charts start at 0: a return that can be negative is left to the table.
-        if len(points) > 1 and len(charts) < 2 and min(y for _, y in points) >= 0:
-            charts.append(_chart([Line("student", points, "student")], _levels(summary, key), title, remark, unit))
-    return charts
-
-
-def _points(curve: Sequence[Data], key: str, unit: str) -> list[tuple[float, float]]:
-    return [(point[unit], float(point[key])) for point in curve if point.get(key) is not None]
-
-
-def _ends(interval: Interval) -> tuple[float, float]:
-    return interval.low, interval.high
-
-
-def _levels(summary: Data, key: str) -> list[Level]:
-    levels = []
-    for name, result in (summary.get("references") or {}).items():
-        interval = as_interval((result or {}).get(key))
-        if interval is not None:
-            style = name if name == "teacher" else "random"
-            levels.append(Level(name.replace("-", " "), interval.mean, *_ends(interval), style))
-    return levels
-
-
-def _chart(
-    lines: list[Line],
-    levels: list[Level],
-    title: str,
-    remark: str,
-    unit: str,
-    rate: bool = False,
-    labels: bool = True,
-) -> dict[str, Any]:
-    """One chart in two drawings, of which the style sheet shows the one that fits: text must not shrink."""
-    from markupsafe import Markup
-
-    ends = ", ".join(f"{line.label} {line.points[-1][1]:.3g} at the end" for line in lines)
-    flat = "".join(f", {level.label} {level.mean:.3g}" for level in levels)
-    draw = partial(
-        line_chart,
-        lines,
-        levels,
-        description=f"{title} over {UNITS[unit]}: {ends}{flat}",
-        x_name=UNITS[unit],
-        y_max=1.0 if rate else None,
-        y_format=(lambda value: percent(value, 0)) if rate else short_count,
-        most_y_ticks=5 if rate else 4,
-    )
-    width, height, most = (960, 360, 8) if rate else (460, 210, 4)
-    legends = [(line.label, line.style) for line in lines] + [(level.label, level.style) for level in levels]
-    return {
-        "title": title,
-        "remark": remark,
-        "wide": Markup(draw(style="wide", labels=labels, width=width, height=height, most_x_ticks=most)),
-        "narrow": Markup(
-            draw(style="narrow", labels=False, hover=False, width=350, height=height - 50, most_x_ticks=4)
-        ),
-        "legends": legends if labels else [],
-    }
 
 
 def teacher(data: Data | None, unadvised: int | None = None, advice: Data | None = None) -> dict[str, Any] | None:
@@ -341,7 +222,7 @@ def episodes(data: Data | None) -> dict[str, Any] | None:
     for episode in (data or {}).get("episodes") or []:
         steps = [_step(step) for step in episode.get("steps") or []]
         if steps:
-            end = "success" if episode.get("success") else "failure"
+            end = {True: "success", False: "failure"}.get(episode.get("success"), f"return {episode.get('return')}")
             title = f"Seed {episode.get('seed')}: {end}, {len(steps)} steps"
             shown.append({"title": title, "steps": steps})
     if not shown:
