@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import pytest
 
+from small_tasks import Corridor
 from wean.errors import UsageError
 from wean.experiment.presets import METHODS, Method
 from wean.experiment.train import load, train
@@ -37,7 +38,11 @@ def lake(**kwargs: Any) -> gym.Env[Any, Any]:
 def test_an_environment_and_answers_of_ones_own(tmp_path: Path) -> None:
     out, heard = tmp_path / "run", []
     run = train("llm4teach", lake, teacher=ANSWERS, out=str(out), total_timesteps=128, progress=heard.append, **SMALL)
-    assert (run.folder, heard[-1].unit, heard[-1].done, heard[-1].total) == (out, "env_steps", 128, 128)
+    learnt = [now for now in heard if now.doing == "training"]
+    assert (run.folder, learnt[-1].unit, learnt[-1].done, learnt[-1].total) == (out, "env_steps", 128, 128)
+    assert all(now.done <= now.total for now in heard)
+    evaluated = [(now.doing, now.done, now.total) for now in heard if now.unit == "episodes"]
+    assert {("evaluating student (sampled)", 3, 3), ("evaluating teacher", 3, 3)} <= set(evaluated)
     assert run.summary == json.loads((out / "summary.json").read_text()) == read_summary(out)
     assert run.summary["references"]["teacher"]["episodes"] == 3
     rows = json.loads((out / "teacher.json").read_text())["rows"]
@@ -54,6 +59,27 @@ def test_an_environment_and_answers_of_ones_own(tmp_path: Path) -> None:
     assert run.policy("greedy").name == "student (greedy)"
     again = train("llm4teach", lake, teacher=ANSWERS, out=out, total_timesteps=128, resume=True, **SMALL)
     assert again.summary == run.summary
+
+
+def corridor(**kwargs: Any) -> gym.Env[Any, Any]:
+    """An environment that does not say what success is."""
+    return describe(Corridor(), lambda env: Situation("Walk right.", f"Cell {env.unwrapped.cell}.", ("left", "right")))  # type: ignore[attr-defined]
+
+
+def test_no_success_is_claimed_where_the_task_does_not_say_what_it_is(tmp_path: Path) -> None:
+    answers = {f"Cell {cell}.": {"right": 1.0} for cell in range(5)}
+    summary = train("llm4teach", corridor, teacher=answers, out=tmp_path / "run", total_timesteps=128, **SMALL).summary
+    results = [summary["final"], summary["final_other"], *summary["references"].values()]
+    assert [result["success"] for result in results] == [None] * 4
+    assert {point["success"] for point in summary["curve"]} == {None}
+    assert summary["references"]["teacher"]["return"]["mean"] == 1
+    assert json.loads((tmp_path / "run" / "episodes.json").read_text())["episodes"][0]["success"] is None
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "this task does not say what success is" in page
+    assert "reached 0.9" not in page
+    assert "| unknown |" in (tmp_path / "run" / "student" / "README.md").read_text()
+    with pytest.raises(UsageError, match=r"does not say what success is, which teacher\.kind=matching compares"):
+        train("llm4teach", corridor, teacher=answers, out=tmp_path / "no", **SMALL, **{"teacher.kind": "matching"})
 
 
 def test_a_student_of_ones_own_or_its_settings(tmp_path: Path) -> None:

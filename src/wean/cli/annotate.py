@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wean.cli.progress import showing
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -45,7 +47,6 @@ def annotate(
     import json
 
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from wean.annotation.pipeline import Pipeline, Plan
     from wean.data.annotations import AnnotationWriter
@@ -65,14 +66,8 @@ def annotate(
     plan = Plan(len(trajectories), 0.0, budget) if ask_all else Plan(per_task, confidence, budget)
     writer = AnnotationWriter(file)
     writer.write(annotation for annotation in known.values() if annotation.origin == "corrected")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("reading", total=None)
-
-        def show(stage: str, done: int, total: int) -> None:
-            progress.update(bar, description=stage, completed=done, total=total)
-
-        result = Pipeline(annotator, plan, writer, teaching, show).run(trajectories, known)
+    with showing() as progress:
+        result = Pipeline(annotator, plan, writer, teaching, progress.show).run(trajectories, known)
     if not result.annotations and result.stats.unanswered:
         raise UsageError(
             "nobody could say the sub-goals of any of these demonstrations: "

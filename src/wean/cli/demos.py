@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wean.cli.progress import showing
+
 if TYPE_CHECKING:
     from wean.agents.policy import Policy
     from wean.cli.players import Who
@@ -107,15 +109,9 @@ class _Writing:
     as_json: bool
 
     def run(self, total: int, write: Callable[[Callable[[int, str], None]], None]) -> None:
-        """Writes with a bar on a terminal; `write` is given what moves it, and a note beside it."""
-        from rich.console import Console
-        from rich.progress import Progress, TextColumn
-
-        console = Console(stderr=True)
-        columns = (*Progress.get_default_columns(), TextColumn("{task.fields[note]}"))
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            bar = progress.add_task("playing", total=total, note="")
-            write(lambda done, note: progress.update(bar, completed=done, note=note))
+        """Writes while progress is shown; `write` is given what shows it, with a note beside it."""
+        with showing() as progress:
+            write(lambda done, note: progress.show("playing", done, total, "episodes", note))
 
     def tell(self, schema: str, path: Path, result: Mapping[str, Any], words: str) -> None:
         """Prints what was written."""

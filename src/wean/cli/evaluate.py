@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 import typer
 
 from wean.cli.players import REFERENCES, TEXT_STUDENT, Kind, Who, kind_of, open_player, run_config
+from wean.cli.progress import showing
 
 if TYPE_CHECKING:
     from wean.agents.text_agent import Drawn
@@ -92,9 +93,6 @@ def evaluate(
     """Play held-out episodes; prints scores with 95 % intervals. A stopped evaluation with files goes on."""
     import json
 
-    from rich.console import Console
-    from rich.progress import Progress
-
     from wean.evaluation.evaluate import evaluate_plan
 
     kind = kind_of(who)
@@ -110,11 +108,11 @@ def evaluate(
     demonstrations = _Demonstrations(goals or "student", data, annotations)
     plan, folder = _plan(kind, player, _task_name(who, task), chosen, demonstrations)
     folder = out or folder
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("playing", total=len(plan.cases))
-        file = None if folder is None else folder / "episodes.jsonl"
-        scores = evaluate_plan(plan, workers, file, lambda done: progress.update(bar, completed=done))
+    file = None if folder is None else folder / "episodes.jsonl"
+    with showing() as progress:
+        scores = evaluate_plan(
+            plan, workers, file, lambda done: progress.show("playing", done, len(plan.cases), "episodes")
+        )
     result = scores.as_dict()
     page = None if folder is None else _write_files(folder, result, scores.episodes.played)
     if as_json:
@@ -319,9 +317,7 @@ def _print(result: dict[str, Any], page: Path | None) -> None:
 def _rows(result: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """Success, return and length."""
     for name, digits in (("success", 3), ("return", 3), ("length", 1)):
-        if (value := result[name]) is None:
-            yield name, "unknown", "the task does not say"
-        else:
+        if (value := result[name]) is not None:
             yield name, f"{value['mean']:.{digits}f}", f"{value['low']:.{digits}f} to {value['high']:.{digits}f}"
 
 
@@ -338,6 +334,8 @@ def _score_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 def _costs(result: Mapping[str, Any]) -> Iterator[str]:
     """Lines with what the episodes cost."""
+    from wean.report.report import asked_text, speed_text
+
     if "asking" in result:
         told = ", ".join(f"{value['mean']:,.2f} {name}" for name, value in result["asking"].items())
         yield f"In an episode: {told}."
@@ -346,20 +344,21 @@ def _costs(result: Mapping[str, Any]) -> Iterator[str]:
             f"In {found['unsupported']:,} of {found['moments']:,} decisions every best action lay outside the prior's "
             f"support; in {found['silent']:,} it proposed nothing."
         )
-    llm = result["llm"]
-    yield (
-        f"{result['episodes']} episodes from seed {result['seed']}; {result['ms_per_action']:.3f} ms an action; "
-        f"{llm['asked']} questions asked live, {llm['replayed']} replayed."
-    )
+    if result["success"] is None:
+        yield "The task does not say what success is."
+    asked = asked_text(result["llm"])
+    yield f"{result['episodes']} episodes from seed {result['seed']}; {speed_text(result)}; {asked}."
 
 
 def _words_costs(result: Mapping[str, Any]) -> str:
     """A line with what the episodes of a text task cost."""
     from wean.evaluation.scores import questions_text
+    from wean.report.report import asked_text, speed_text
 
     return (
-        f"{result['episodes']} episodes, {100 * result['solved']:.1f} % solved, {result['actions']:.1f} actions and "
-        f"{result['moves']:.1f} moves each; {result['ms_per_action']:.1f} ms an action, {questions_text(result)}; "
+        f"{result['episodes']} episodes, {result['solved']:.3f} of them solved, {result['actions']:.1f} actions and "
+        f"{result['moves']:.1f} moves each; {speed_text(result)}; {questions_text(result)}; "
+        f"{asked_text(result['llm'])}; "
         f"{100 * result['matched']:.1f} % of the actions matched to the admissible ones, "
         f"{result['loops']:.2f} loops an episode."
     )

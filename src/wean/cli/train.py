@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wean.cli.progress import showing
+
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress as ProgressBar
 
+    from wean.cli.progress import Progress as Shown
     from wean.experiment.runner import Progress
 
 
@@ -36,8 +38,6 @@ def train(
     from functools import partial
 
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as ProgressBar
 
     from wean.experiment.runner import Runner, default_folder
     from wean.experiment.settings import resolve
@@ -47,36 +47,31 @@ def train(
     config = resolve(method, short_name(task) if task else None, model, seed, overrides or ())
     folder = out or default_folder(config)
     budget = Budget(calls=max_calls, tokens=max_tokens, dollars=max_dollars)
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("training"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} {task.fields[unit]}"),
-        TextColumn("{task.fields[note]}"),
-        TimeRemainingColumn(),
-    )
-    with ProgressBar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        bar.add_task("training", total=1, unit="", note="")
+    with showing() as shown:
         summary = Runner(
             config,
             folder,
             resume=resume,
-            progress=partial(_show, bar),
-            say=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
+            progress=partial(_show, shown),
+            say=lambda note: shown.say(f"note: {note}"),
             strict=strict,
             budget=budget,
         ).run()
     _print_summary(Console(), summary, folder)
 
 
-def _show(bar: ProgressBar, progress: Progress) -> None:
-    """Moves the bar, in the run's own unit."""
+def _show(shown: Shown, progress: Progress) -> None:
+    """Shows how far a run has come, in its own unit."""
     from wean.report.run_files import UNITS
 
-    shown = {"success": "success {:.2f}", "loss": "loss {:.3f}", "exact": "{:.1%} of dev answers right"}
-    note = ", ".join(text.format(progress.metrics[name]) for name, text in shown.items() if name in progress.metrics)
-    unit = UNITS[progress.unit]
-    bar.update(bar.task_ids[0], completed=progress.done, total=progress.total, unit=unit, note=note)
+    told = {
+        "success": "success {:.3f}",
+        "return": "return {:.3f}",
+        "loss": "loss {:.3f}",
+        "exact": "exact answers {:.3f}",
+    }
+    note = ", ".join(text.format(progress.metrics[name]) for name, text in told.items() if name in progress.metrics)
+    shown.show(progress.doing, progress.done, progress.total, UNITS[progress.unit], note)
 
 
 def _print_summary(console: Console, summary: dict[str, Any], folder: Path) -> None:
@@ -91,19 +86,22 @@ def _played(console: Console, summary: dict[str, Any]) -> list[str]:
     """Prints the table of policies that played the held-out episodes; returns what is said below it."""
     from rich.table import Table
 
-    from wean.report.report import other_ways, trained_for
+    from wean.report.report import asked_text, other_ways, trained_for
+    from wean.report.run_files import warnings
 
     table = Table(title=f"{summary['method']} on {summary['task']}, seed {summary['seed']}", title_justify="left")
     table.add_column("policy")
-    asks = "asking" in summary["final"]
-    for name in ("success", "return", "length", *(("questions",) if asks else ()), "ms/action"):
+    asks, judged = "asking" in summary["final"], summary["final"]["success"] is not None
+    measures = [*([("success", 3)] if judged else []), ("return", 3), ("length", 1)]
+    for name in (*dict(measures), *(("questions",) if asks else ()), "ms/action"):
         table.add_column(name, justify="right")
     rows = [(result["policy"], result) for result in (summary["final"], *other_ways(summary))]
     for name, result in [*rows, *summary["references"].items()]:
-        cells = [_cell(result[key], digits) for key, digits in (("success", 3), ("return", 3), ("length", 1))]
+        cells = [_cell(result[key], digits) for key, digits in measures]
         if asks:
             cells.append(_cell(result["asking"]["questions"], 2))
-        table.add_row(name, *cells, f"{result['ms_per_action']:.3f}")
+        alone = result["ms_per_action"]
+        table.add_row(name, *cells, "" if alone is None else f"{alone:.3f}")
     console.print(table)
     final, llm, advice = summary["final"], summary["llm"], summary["advice"]
     sparingly = ""
@@ -113,10 +111,12 @@ def _played(console: Console, summary: dict[str, Any]) -> list[str]:
             "advised; "
         )
     return [
+        *([] if judged else ["The task does not say what success is."]),
+        *warnings(summary),
         f"{final['episodes']} held-out episodes from seed {final['seed']}, 95 % intervals. "
         f"{trained_for(summary)} at {summary['steps_per_second']:,.0f} a second; "
-        f"{llm['distinct']} distinct questions, {llm['asked']} asked live; {sparingly}"
-        f"{summary['student_bytes'] / 1e6:.2f} MB of weights."
+        f"{llm['distinct']:,} distinct questions; {asked_text(llm)}; {sparingly}"
+        f"{summary['student_bytes'] / 1e6:.2f} MB of weights.",
     ]
 
 
@@ -132,16 +132,18 @@ def _fine_tuned(summary: dict[str, Any]) -> list[str]:
     ]
     if "exact" in best:
         kinds = ", ".join(
-            f"{name} {100 * best[key]:.1f} %"
+            f"{name} {best[key]:.3f}"
             for name, key in (("actions", "exact_action"), ("sub-goals", "exact_goal"), ("done", "exact_done"))
             if key in best
         )
         lines.append(
-            f"best after {best['gradient_steps']:,} of {trained_for(summary)}: {100 * best['exact']:.1f} % of the "
+            f"best after {best['gradient_steps']:,} of {trained_for(summary)}: {best['exact']:.3f} of the "
             f"answers in {summary['dev_demonstrations']} dev demonstrations exactly right ({kinds})"
         )
     return lines
 
 
-def _cell(value: dict[str, float], digits: int) -> str:
+def _cell(value: dict[str, float] | None, digits: int) -> str:
+    if value is None:
+        return "unknown"
     return f"{value['mean']:.{digits}f}\n[dim]{value['low']:.{digits}f} to {value['high']:.{digits}f}[/dim]"

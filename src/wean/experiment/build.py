@@ -82,6 +82,7 @@ def build(config: RunConfig, resources: Resources | None = None) -> RLComponents
         played.reward_threshold,
         term,
         keeps_model=resources.teacher is not None,
+        watch=resources.watch,
     )
 
 

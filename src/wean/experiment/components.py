@@ -57,6 +57,7 @@ class Resources:
         folder: The run folder, for what building a run leaves there.
         answers: The state of teacher or prior from before the run was stopped; it is not asked that again.
         say: Called with what a person should be told.
+        watch: Called while a policy is evaluated: with its name, and how many of how many episodes are played.
     """
 
     make: MakeTask | None = None
@@ -68,6 +69,7 @@ class Resources:
     folder: Path = Path()
     answers: Mapping[str, Any] | None = None
     say: Callable[[str], None] = field(default=lambda note: None)
+    watch: Callable[[str, int, int], None] = field(default=lambda who, done, total: None)
 
 
 class Components(Protocol):
@@ -122,6 +124,7 @@ class RLComponents:
             where it declares none.
         term: The reward term beside the task's rewards, if any.
         keeps_model: Leaves the model open at the end: it is the caller's.
+        watch: See `Resources`.
     """
 
     config: RunConfig
@@ -137,7 +140,8 @@ class RLComponents:
     success_return: float | None
     term: RewardTerm | None = None
     keeps_model: bool = False
-    shown: Sequence[str] = ("success",)
+    watch: Callable[[str, int, int], None] = lambda who, done, total: None
+    shown: Sequence[str] = ("success", "return")
     _asked_before: Mapping[str, Any] = field(default_factory=dict)
     _teacher_success: float = 0.0
 
@@ -302,7 +306,10 @@ class RLComponents:
                 write_json(folder.path / f"{name}.json", table)
 
     def _play(self, policy: Policy, episodes: int, seed: int) -> Episodes:
-        return play_seeds(policy, self.judges, episodes, seed, self.success_return)
+        def watch(done: int) -> None:
+            self.watch(policy.name, done, episodes)
+
+        return play_seeds(policy, self.judges, episodes, seed, self.success_return, watch)
 
     def _judged(self, policy: Policy) -> dict[str, Any]:
         """The result of a policy on the held-out episodes."""

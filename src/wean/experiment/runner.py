@@ -6,7 +6,7 @@ import errno
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -26,16 +26,18 @@ class Progress(NamedTuple):
     """How far a run has come.
 
     Attributes:
-        unit: What is counted.
+        unit: What is counted: the algorithm's unit, and while somebody is evaluated `episodes`.
         done: How much of it is done.
-        total: How much of it the whole run has.
-        metrics: The latest ones by name, and those of the last evaluation.
+        total: How much of it there is, in the whole run or in this evaluation.
+        metrics: While it learns, the latest ones by name, and those of the last evaluation.
+        doing: What is being done: `training`, or `evaluating` and who.
     """
 
-    unit: Unit
+    unit: Unit | Literal["episodes"]
     done: int
     total: int
     metrics: dict[str, float]
+    doing: str = "training"
 
 
 class Runner:
@@ -45,7 +47,7 @@ class Runner:
         config: The settings.
         out: The run folder.
         resume: Continues an unfinished run.
-        progress: Called after every update.
+        progress: Called after every update, and after every episode of an evaluation.
         say: Called once with each note for the user, e.g. that no more may be asked.
         **resources: The fields of `Resources`.
     """
@@ -61,7 +63,7 @@ class Runner:
         **resources: Any,
     ) -> None:
         self.config, self.folder = config, RunFolder(Path(out))
-        self._resume, self._progress = resume, progress
+        self._resume, self._progress = resume, progress or (lambda now: None)
         self._say = say or (lambda note: None)
         self._resources = resources
         self._stop = GracefulStop()
@@ -108,9 +110,15 @@ class Runner:
             components.close()
 
     def _build(self, answers: dict[str, Any] | None) -> Components:
-        resources = Resources(**self._resources, folder=self.folder.path, answers=answers, say=self._say)
+        resources = Resources(
+            **self._resources, folder=self.folder.path, answers=answers, say=self._say, watch=self._watch
+        )
         components: Components = self.config.method.builder(self.config, resources)
         return components
+
+    def _watch(self, who: str, done: int, total: int) -> None:
+        """Tells how far an evaluation has come."""
+        self._progress(Progress("episodes", done, total, {}, f"evaluating {who}"))
 
     @property
     def _seconds(self) -> float:
@@ -135,9 +143,8 @@ class Runner:
                 for name, value in self._latest(components).items():
                     writer.add_scalar(f"evaluation/{name}", value, update.done)
                 self._checkpoint(components)
-            if self._progress is not None:
-                metrics = {**update.metrics, **self._latest(components)}
-                self._progress(Progress(algorithm.unit, update.done, algorithm.total, metrics))
+            metrics = {**update.metrics, **self._latest(components)}
+            self._progress(Progress(algorithm.unit, update.done, algorithm.total, metrics))
             if self._stop.wanted:
                 self._checkpoint(components)
                 raise WeanError(
@@ -166,7 +173,7 @@ class Runner:
     def _latest(self, components: Components) -> dict[str, float]:
         """The last point of the learning curve, as far as it is shown."""
         point = self._curve[-1] if self._curve else {}
-        return {name: point[name] for name in components.shown if name in point}
+        return {name: point[name] for name in components.shown if point.get(name) is not None}
 
     def _conclude(self, components: Components) -> dict[str, Any]:
         """Evaluates the trained student and writes the last files."""

@@ -11,7 +11,7 @@ import wean
 from wean.report import sections
 from wean.report.curves import run_curve
 from wean.report.pages import write_page
-from wean.report.run_files import read_json, read_summary, warnings
+from wean.report.run_files import count, price, read_json, read_summary, warnings
 
 TEACHER_SCHEMA = "wean-teacher/1"
 """Schema of `teacher.json`: the teacher's answer in each situation."""
@@ -84,10 +84,8 @@ def student_card(summary: Mapping[str, Any], reads: bool = False) -> str:
     asks = "asking" in final
     head = "| policy | success | return | length |" + (" questions | tokens |" if asks else "")
     table = "\n".join([head, "|---" * (head.count("|") - 1) + "|", *(_row(name, result) for name, result in rows)])
-    cost = "unknown" if llm["cost_usd"] is None else f"${llm['cost_usd']:.2f}"
     taught = (
-        f"Taught by `{llm['model']}`: {llm['asked']} questions asked live, {llm['replayed']} replayed, "
-        f"{llm['distinct']} distinct; {llm['tokens']} tokens, {cost}."
+        f"Taught by `{llm['model']}`: {asked_text(llm)}, {llm['distinct']:,} distinct."
         if llm["model"]
         else "Trained without a teacher."
     )
@@ -154,6 +152,15 @@ def speed_text(result: Mapping[str, Any]) -> str:
         *([] if together is None else [f"{together:,.0f} actions a second side by side"]),
     ]
     return ", ".join(told)
+
+
+def asked_text(llm: Mapping[str, Any]) -> str:
+    """What was asked of a language model, and its cost: "3 questions asked live (420 tokens, $0.0020), 5 replayed"."""
+    live = f"{llm['asked']:,} questions asked live"
+    if llm["asked"]:
+        cost = "price unknown" if llm["cost_usd"] is None else price(llm["cost_usd"])
+        live += f" ({count(llm['tokens'])} tokens, {cost})"
+    return f"{live}, {llm['replayed']:,} replayed"
 
 
 def other_ways(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:

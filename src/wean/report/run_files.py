@@ -15,7 +15,12 @@ RUN_SCHEMA = "wean-run/2"
 """Schema of `summary.json`."""
 OLD_SCHEMAS = ("wean-run/1", "wean-distillation/1")
 """Earlier schemas that `read_summary` upgrades."""
-UNITS = {"env_steps": "environment steps", "gradient_steps": "gradient steps", "tokens": "tokens"}
+UNITS = {
+    "env_steps": "environment steps",
+    "gradient_steps": "gradient steps",
+    "tokens": "tokens",
+    "episodes": "episodes",
+}
 """Names of what a run counts its progress in."""
 _OFFLINE = ("cql", "offline-bc")  # their gradient steps were called env_steps in `wean-run/1`
 _WORDS = {
