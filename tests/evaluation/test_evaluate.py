@@ -81,13 +81,14 @@ class Sleepy(Walker):
         return super().probabilities(tasks, which, observations, draws)
 
 
-@pytest.mark.parametrize("together", [1, 20])
-def test_the_time_of_an_action_is_that_of_one_call_for_one_observation(together: int) -> None:
-    episodes = play_seeds(Sleepy(1.0), SerialTasks([Corridor] * together), 20, 0)
-    told = Scores("Corridor", "sleepy", episodes).as_dict()
-    assert 5 <= told["ms_per_action"] < 10
+def test_the_time_of_an_action_is_that_of_one_call_for_one_observation() -> None:
+    alone, together = (
+        Scores("Corridor", "sleepy", play_seeds(Sleepy(1.0), SerialTasks([Corridor] * many), 20, 0)).as_dict()
+        for many in (1, 20)
+    )
+    assert min(alone["ms_per_action"], together["ms_per_action"]) >= 5, "not divided by those who play side by side"
     # Side by side 20 decisions are made in two calls, one of them for the one that is timed.
-    assert told["actions_per_second"] == pytest.approx(200 if together == 1 else 2000, rel=0.4)
+    assert together["actions_per_second"] > 3 * alone["actions_per_second"]
 
 
 def test_success_is_unknown_where_neither_the_task_nor_its_registration_says_it() -> None:
