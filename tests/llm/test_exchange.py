@@ -165,6 +165,7 @@ NO_ANSWER = {
     "blank": completion(" \n"),
     "null": completion(None),
     "thoughts alone": completion(None, reasoning_content="hmm"),
+    "thoughts in the text": completion("<think>a key, perhaps"),
     "parts without text": completion([{"type": "text", "text": None}]),
     "filtered": completion("half an ans", "content_filter"),
     "error": completion("half an ans", "error"),

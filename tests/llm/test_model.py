@@ -91,7 +91,7 @@ def test_recorded_model_with_a_ledger_notes_there_and_finds_there(ledger, tmp_pa
     open_model("recorded:doorkey", ledger=ledger).generate([ask("a")])
     path = tmp_path / "open.jsonl"
     with open_output(str(path)) as out:
-        assert export_lines(ledger, out, unanswered=True) == 1
+        assert export_lines(ledger, out, unanswered=True) == (1, 0)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"answer": "by hand"}))
     assert import_answers(ledger, path).added == 1
     model = open_model("recorded:doorkey", ledger=ledger, strict=True)

@@ -153,9 +153,11 @@ def export(
         written = export_lines(opened, out, model, unanswered=unanswered)
     what = "unanswered questions" if unanswered else "answers"
     if as_json:
-        typer.echo(json.dumps({"schema": SCHEMA, "file": file, "what": what, "written": written}))
-    else:
-        typer.echo(f"{written} {what} written" + ("" if file == "-" else f" to {file}"), err=file == "-")
+        typer.echo(json.dumps({"schema": SCHEMA, "file": file, "what": what, **written._asdict()}))
+        return
+    to = "" if file == "-" else f" to {file}"
+    left = f"; {written.damaged} damaged rows are left out" if written.damaged else ""
+    typer.echo(f"{written.written} {what} written{to}{left}", err=file == "-")
 
 
 @app.command("import")
@@ -225,6 +227,10 @@ def _print_stats(stats: dict[str, Any]) -> None:
         if len(entry["served"]) > 1:
             names = ", ".join(entry["served"])
             console.print(f"{entry['model']} was served as {names}: the model may have moved", highlight=False)
+        if entry["adapted"]:
+            console.print(f"{entry['model']} was asked otherwise: {'; '.join(entry['adapted'])}", highlight=False)
+    if stats["damaged"]:
+        console.print(f"{stats['damaged']} damaged rows are left out; they will be asked again", highlight=False)
     console.print(f"{stats['unanswered']} unanswered, {stats['being_asked']} being asked", highlight=False)
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 import sqlite3
+import struct
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from wean.errors import WeanError
+
+_log = logging.getLogger("wean")
 
 FORMAT = 1
 """Number of the file's format; a higher one was written by a newer wean and is refused."""
@@ -67,12 +74,18 @@ class Database:
 
     The file is created, with its folder, where it is missing.
 
+    Attributes:
+        path: The file, or ":memory:".
+        read_only: Whether it may not be written; it is read all the same.
+
     Raises:
         LedgerError: The file cannot be opened, is no ledger, or has a newer format.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.read_only = False
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
         self._inherited: list[sqlite3.Connection] = []
         self._open()
 
@@ -100,6 +113,8 @@ class Database:
         if self._pid == os.getpid():
             with self._lock:
                 self._connection.close()
+                if self._copy is not None:
+                    self._copy.cleanup()
 
     def __del__(self) -> None:
         # A forgotten close loses nothing; this only avoids the warning about an open connection.
@@ -118,10 +133,10 @@ class Database:
                 raise LedgerError(
                     f"cannot make the ledger's folder {folder} ({error.strerror}); set WEAN_LEDGER to another file"
                 ) from None
+        self.read_only = self.path != ":memory:" and _may_only_be_read(Path(self.path))
+        before = _Log.of(self.path)
         try:
-            self._connection = sqlite3.connect(
-                self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
+            self._connection = self._connect()
         except sqlite3.Error as error:
             raise explain(error, self.path) from None
         try:
@@ -131,9 +146,37 @@ class Database:
             if isinstance(error, sqlite3.Error):
                 raise explain(error, self.path) from None
             raise
+        if not self.read_only and before.lost_until(_Log.of(self.path)):
+            _log.warning(
+                "the ledger %s: its log (%s-wal) was cut or damaged, and the answers that were stored last are gone; "
+                "they will be asked again, unless you bring that file back from a copy",
+                self.path,
+                self.path,
+            )
+
+    def _connect(self) -> sqlite3.Connection:
+        if not self.read_only:
+            return sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        log = Path(f"{self.path}-wal")
+        path, mode = Path(self.path).absolute(), "mode=ro"
+        if not os.access(path.parent, os.W_OK, effective_ids=_EFFECTIVE):
+            # SQLite reads a log only beside an index, which it cannot make here.
+            mode = "mode=ro&immutable=1"
+            if log.exists() and log.stat().st_size:
+                self._copy = tempfile.TemporaryDirectory(prefix="wean-ledger-")
+                path = Path(shutil.copy(path, self._copy.name))
+                shutil.copy(log, self._copy.name)
+                mode = "mode=rw"
+        return sqlite3.connect(
+            f"{path.as_uri()}?{mode}", timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=True
+        )
 
     def _prepare(self) -> None:
+        # A text with damaged bytes is told from others by the half characters that this makes of them.
+        self._connection.text_factory = lambda content: content.decode("utf-8", "surrogateescape")
         self._check_format(self._connection)
+        if self.read_only:
+            return
         self._use_write_ahead_log()
         # NORMAL survives the death of the process at any moment; only a power cut may cost the last
         # transactions.
@@ -176,6 +219,68 @@ class Database:
                 if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
                     raise
                 time.sleep(0.02)
+
+
+_EFFECTIVE = os.access in os.supports_effective_ids
+
+
+def _may_only_be_read(path: Path) -> bool:
+    """Whether a file is there and cannot be written, or nothing can be written beside it."""
+    places = (path, path.parent)
+    return path.is_file() and not all(os.access(place, os.W_OK, effective_ids=_EFFECTIVE) for place in places)
+
+
+class _Log(NamedTuple):
+    """What the files beside a database say of its write-ahead log.
+
+    Attributes:
+        salts: Those of the log's header; another log has others.
+        frames: Frames in the log that belong to it, a torn one included.
+        committed: Frames up to the last commit, as the index has it; None without an index.
+        merged: Frames of which the database has got the content already.
+    """
+
+    salts: bytes = b""
+    frames: int = 0
+    committed: int | None = None
+    merged: int = 0
+
+    @classmethod
+    def of(cls, path: str) -> _Log:
+        """Reads them."""
+        try:
+            # The index first: meanwhile the log may only grow.
+            index = _beginning(f"{path}-shm", 100)
+            with open(f"{path}-wal", "rb") as stream:
+                header = stream.read(32)
+                page, salts = int.from_bytes(header[8:12], "big"), header[16:24]
+                frames = 0
+                while page and (frame := stream.read(24)):
+                    frames += frame[8:16] == salts or len(frame) < 16
+                    stream.seek(page, os.SEEK_CUR)
+        except OSError:
+            salts, frames = b"", 0
+        if len(index) < 100 or index[:48] != index[48:96] or not index[12]:
+            return cls(salts, frames)
+        (committed,), (merged,) = struct.unpack("=I", index[16:20]), struct.unpack("=I", index[96:100])
+        return cls(salts, frames, committed, merged)
+
+    def lost_until(self, opened: _Log) -> bool:
+        """Whether the database, once opened, knows less than this log held."""
+        if not self.salts:
+            return self.merged < (self.committed or 0)
+        if self.salts != opened.salts or opened.committed is None:
+            return False
+        held = self.frames if self.committed is None else self.committed
+        return opened.committed < held and self.merged < held
+
+
+def _beginning(path: str, size: int) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(size)
+    except OSError:
+        return b""
 
 
 @contextmanager

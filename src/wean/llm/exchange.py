@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from wean.llm.answers import Message, Question
+from wean.llm.reading import without_thoughts
 from wean.llm.retry import Refusal, TransientError, plain, read_refusal
 
 Body = dict[str, Any]
@@ -257,8 +258,10 @@ def read_completion(content: bytes) -> Completion | Refusal:
         return read._replace(fault="cut")
     if word not in _ENDED:
         return read._replace(fault=f"it ended with {finish!r}")
-    if not text.strip():
-        return read._replace(fault="thoughts without an answer" if thought else "an answer without text")
+    if not without_thoughts(text).strip():
+        return read._replace(
+            fault="thoughts without an answer" if thought or text.strip() else "an answer without text"
+        )
     return read
 
 

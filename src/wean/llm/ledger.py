@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import secrets
@@ -18,8 +19,24 @@ from typing import Any
 from wean.llm.answers import ANSWER_FIELDS, Answer, Key, Question, Sample, canonical_json, key_of
 from wean.llm.database import Database, LedgerError
 from wean.llm.records import answer_record, dump_line
+from wean.llm.retry import plain
 
-_FIND = f"SELECT answer, {', '.join(ANSWER_FIELDS)} FROM answers WHERE digest=? AND sample=?"
+_log = logging.getLogger("wean")
+
+_CLOCKS_APART = 5.0  # seconds that are nothing to speak of
+
+LATEST = 253_402_300_799
+"""The last second that a date can name (9999-12-31)."""
+
+SOUND = """typeof(answer) = 'text' AND typeof(prompt_tokens) = 'integer' AND typeof(completion_tokens) = 'integer'
+    AND prompt_tokens BETWEEN 0 AND 1000000000000 AND completion_tokens BETWEEN 0 AND 1000000000000
+    AND typeof(seconds) IN ('real', 'integer')
+    AND typeof(cost_usd) IN ('real', 'integer', 'null') AND typeof(finish_reason) IN ('text', 'null')"""
+"""Whether a row of answers is whole, as far as it is replayed; a damaged one counts as no answer."""
+
+_FIND = f"SELECT answer, {', '.join(ANSWER_FIELDS)} FROM answers WHERE digest=? AND sample=? AND {SOUND}"
+_CLAIM = """SELECT owner, expires FROM claims WHERE digest=? AND sample=?
+    AND typeof(owner) = 'text' AND owner LIKE '%:%:%' AND typeof(expires) IN ('real', 'integer')"""
 
 
 def default_ledger_path() -> Path:
@@ -70,6 +87,8 @@ class Ledger:
         self.replay_only = replay_only
         self.database = Database(self.path)
         self._claims = _Claims(self.database, claim_seconds)
+        self._said: set[str] = set()
+        self._waiting: dict[Key, tuple[tuple[str, float], float]] = {}  # claims of others, and since when unchanged
 
     def __enter__(self) -> Ledger:
         return self
@@ -93,13 +112,17 @@ class Ledger:
             for sample in samples:
                 key = key_of(sample)
                 row = connection.execute(_FIND, key).fetchone()
-                if row is not None:
+                if row is not None and _is_text(row[0]):
                     found[key] = _answer(row)
         return found
 
     def claim(self, samples: Sequence[Sample]) -> Claimed:
         """Claims samples, so that no other process asks them; the caller must commit or release those in `mine`."""
         result, free = self._sort_out(samples)
+        if self.database.read_only:
+            result.mine, result.theirs = [*free, *result.theirs], []
+            self._say(f"the ledger {self.path} may not be written: it is replayed, and new answers are not kept")
+            return result
         if not free:
             # The usual case while waiting for another process: no transaction needed to see that it is still
             # asking.
@@ -118,6 +141,8 @@ class Ledger:
     def release(self, samples: Sequence[Sample]) -> None:
         """Gives claims up without an answer; others may ask."""
         self._claims.drop(map(key_of, samples))
+        if self.database.read_only:
+            return
         with self.database.write() as connection:
             connection.executemany(
                 "DELETE FROM claims WHERE digest=? AND sample=? AND owner=?",
@@ -134,6 +159,8 @@ class Ledger:
             LedgerError: The file could not take them; the line names the JSONL file that has them.
         """
         self._claims.drop(map(key_of, samples))
+        if self.database.read_only:
+            return {key_of(sample): answer for sample, answer in zip(samples, answers, strict=True)}
         now, stored = time.time(), {}
         try:
             with self.database.write() as connection:
@@ -149,6 +176,8 @@ class Ledger:
 
     def note_unanswered(self, samples: Sequence[Sample], reason: str) -> None:
         """Notes unanswered questions, to be exported, answered elsewhere and imported."""
+        if self.database.read_only:
+            return
         with self.database.write() as connection:
             for sample in samples:
                 _insert_question(connection, sample[0])
@@ -164,17 +193,35 @@ class Ledger:
             for sample in samples:
                 key = key_of(sample)
                 row = connection.execute(_FIND, key).fetchone()
-                if row is not None:
+                if row is not None and _is_text(row[0]):
                     result.answered[key] = _answer(row)
                     continue
-                claim = connection.execute(
-                    "SELECT owner, expires FROM claims WHERE digest=? AND sample=?", key
-                ).fetchone()
-                if claim is None or is_void(claim[0], claim[1], now):
+                claim = connection.execute(_CLAIM, key).fetchone()
+                if claim is None or is_void(claim[0], claim[1], now) or self._is_stale(key, claim):
                     free.append(sample)
                 else:
                     result.theirs.append(sample)
         return result, free
+
+    def _is_stale(self, key: Key, claim: tuple[str, float]) -> bool:
+        """Whether a claim was not renewed while we waited for its lifetime, whatever its owner's clock says."""
+        if claim[1] <= time.time() + self._claims.lifetime + _CLOCKS_APART:
+            return False
+        seen, since = self._waiting.get(key, (None, 0.0))
+        if seen == claim:
+            return time.monotonic() - since > self._claims.lifetime
+        self._waiting[key] = claim, time.monotonic()
+        self._say(
+            "somebody whose clock is ahead of this one's asks a question of ours; without a sign of life from there, "
+            f"it is asked here after {self._claims.lifetime:g} s"
+        )
+        return False
+
+    def _say(self, line: str) -> None:
+        """Says something once."""
+        if line not in self._said:
+            self._said.add(line)
+            _log.warning(line)
 
 
 def insert(connection: sqlite3.Connection, sample: Sample, answer: Answer, recorded: float) -> bool:
@@ -182,15 +229,18 @@ def insert(connection: sqlite3.Connection, sample: Sample, answer: Answer, recor
     key = key_of(sample)
     assert answer.text is not None, "only answers are stored"
     _insert_question(connection, sample[0])
+    row = connection.execute(f"SELECT answer, {SOUND} FROM answers WHERE digest=? AND sample=?", key).fetchone()
+    if row is not None and not (row[1] and _is_text(row[0])):
+        connection.execute("DELETE FROM answers WHERE digest=? AND sample=?", key)
     cursor = connection.execute(
         "INSERT OR IGNORE INTO answers VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *key,
             # A model that was cut in the middle of an emoji may give half of it, which is no text to SQLite.
-            answer.text.encode("utf-8", "replace").decode(),
+            plain(answer.text),
             *(getattr(answer, name) for name in ANSWER_FIELDS),
             recorded,
-            canonical_json(answer.provenance),
+            plain(canonical_json(answer.provenance)),
         ),
     )
     connection.execute("DELETE FROM unanswered WHERE digest=? AND sample=?", key)
@@ -290,6 +340,11 @@ def _machine() -> str:
     except OSError:
         namespace = ""
     return platform.node() + namespace
+
+
+def _is_text(answer: str) -> bool:
+    """Whether no byte of a stored text is damaged."""
+    return answer.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in answer)
 
 
 def _answer(row: tuple[Any, ...]) -> Answer:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wean.errors import UsageError, WeanError
 from wean.files import read_lines
 from wean.llm.answers import ANSWER_FIELDS, Answer, Key, Question, Sample, canonical_json, key_of
+from wean.llm.retry import plain
 
 if TYPE_CHECKING:
     from wean.llm.ledger import Ledger
@@ -23,6 +24,9 @@ SCHEMA = "wean-ledger/1"
 
 _NUMBERS: dict[str, float | None] = {"prompt_tokens": 0, "completion_tokens": 0, "seconds": 0.0, "cost_usd": None}
 """Numbers of an answer, and what they are where a line lacks them."""
+
+_LARGEST = 10**12
+_MOST_SAMPLES = 10**9
 
 
 def question_record(sample: Sample, reason: str | None = None) -> dict[str, Any]:
@@ -72,8 +76,8 @@ def parse_question(record: Mapping[str, Any], model: str | None = None) -> Quest
 def parse_sample(record: Mapping[str, Any], default: int = 0) -> int:
     """The sample number of a line, a whole number from 0."""
     sample = record.get("sample", default)
-    if not isinstance(sample, int) or isinstance(sample, bool) or sample < 0:
-        raise UsageError(f'"sample" is a whole number from 0, not {sample!r}')
+    if not isinstance(sample, int) or isinstance(sample, bool) or not 0 <= sample < _MOST_SAMPLES:
+        raise UsageError(f'"sample" is a whole number from 0, not {sample!r:.40}')
     return sample
 
 
@@ -93,13 +97,16 @@ def parse_answer(record: Mapping[str, Any], question: Question | None = None) ->
     numbers: dict[str, Any] = {}
     for name, default in _NUMBERS.items():
         value = record.get(name, default)
-        if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or value < 0):
-            raise UsageError(f'"{name}" is a number from 0, not {value!r}')
+        if value is not None and (
+            not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _LARGEST
+        ):
+            raise UsageError(f'"{name}" is a number from 0 to {_LARGEST}, not {value!r:.40}')
         numbers[name] = default if value is None else value
     provenance = record.get("provenance") or {}
     if not isinstance(provenance, dict):
         raise UsageError('"provenance" must be an object')
     finish = record.get("finish_reason")
+    finish = plain(finish) if isinstance(finish, str) else None
     answer = Answer(
         text,
         int(numbers["prompt_tokens"]),
@@ -107,7 +114,7 @@ def parse_answer(record: Mapping[str, Any], question: Question | None = None) ->
         bool(record.get("tokens_estimated", True)),
         float(numbers["seconds"]),
         numbers["cost_usd"],
-        finish if isinstance(finish, str) else None,
+        finish,
         replayed=True,
         provenance={str(key): str(value) for key, value in provenance.items()},
     )
@@ -134,9 +141,13 @@ def _seconds_since_1970(date: Any) -> float:
         return time.time()
     try:
         when = datetime.fromisoformat(date)
-    except ValueError:
-        raise UsageError(f'"recorded" is a date in ISO 8601, not {date!r}') from None
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+        seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+        datetime.fromtimestamp(seconds, UTC)  # near the year 9999 a zone makes dates that cannot be written again
+    except (ValueError, OverflowError, OSError):
+        seconds = -1.0
+    if seconds < 0:
+        raise UsageError(f'"recorded" is a date in ISO 8601 from 1970 to 9999, not {date!r:.40}')
+    return seconds
 
 
 class RecordedAnswers:
