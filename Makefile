@@ -79,5 +79,5 @@ $(CORE): pyproject.toml constraints.txt | $(BIN)/python
 
 $(ALL): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing every extra that the tests need into $(VENV) (about two minutes) ..."
-	@$(PIP) --editable ".[llm,lm,textworld,scienceworld,dev]"
+	@$(PIP) --editable ".[llm,lm,textworld,scienceworld,export,dev]"
 	@touch $(CORE) $@

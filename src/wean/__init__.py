@@ -20,7 +20,7 @@ acts in well under a millisecond, offline, and can become better than its teache
 Tasks       make, describe, Situation, SerialTasks, check_task
 Teachers    Teacher, Prior, open_model, Ledger, Budget
 Learning    PPO, DQN, CQL, Imitation and their Config classes; Algorithm, Update; Student, make_student, check_student
-Working     train, evaluate, compare, load, Run, Policy, Scores, Method
+Working     train, evaluate, compare, load, export, Run, Policy, Scores, Method
 Errors      WeanError and its kind UsageError: one line that names a remedy
 
 `wean --help` is the command line. Everything that is not listed here or in a documented module is private.
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from wean.experiment.train import Run, evaluate, load, train
     from wean.llm import Budget, Ledger, open_model
     from wean.report.compare import compare
+    from wean.serving.export import export
     from wean.students.saving import make_student
     from wean.students.student import Student, check_student
     from wean.tasks.contract import check_task, describe
@@ -80,6 +81,7 @@ _HOMES = {
     "check_student": "students.student",
     "train": "experiment.train",
     "evaluate": "experiment.train",
+    "export": "serving.export",
     "compare": "report.compare",
     "load": "experiment.train",
     "Policy": "agents.policy",
@@ -119,6 +121,7 @@ __all__ = [
     "compare",
     "describe",
     "evaluate",
+    "export",
     "load",
     "make",
     "make_student",

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from small_tasks import Corridor
-from wean.agents.policy import NoRepeat, StudentPolicy, policy_of
+from wean.agents.policy import StudentPolicy, policy_of
 from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
+from wean.runtime.acting import NoRepeat
 from wean.students.action_values import TableValues
 from wean.students.config import StudentConfig
 from wean.students.student import DenseStudent

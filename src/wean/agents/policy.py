@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from wean.errors import UsageError
+from wean.runtime.acting import NoRepeat, one_hot, sample
 from wean.students.action_values import ActionValues
 from wean.students.config import Acting
 from wean.students.saving import load_student
@@ -94,39 +96,28 @@ class Policy:
         raise UsageError(f"{self.name} acts in wean's tasks only; play it with wean.evaluate or `wean eval`")
 
 
-def sample(probabilities: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Draws an action for each row by inverting the cumulative distribution: (N, A) and (N,) give (N,)."""
-    below: NDArray[np.int64] = (probabilities.cumsum(1) < draws[:, None]).sum(1)
-    drawn: NDArray[np.int64] = np.minimum(below, probabilities.shape[1] - 1)
-    return drawn
+class SeeingStudent(Protocol):
+    """What `StudentPolicy` needs of a student; see `wean.students.student.Student`."""
+
+    config: dict[str, Any]
+
+    def first_state(self, members: int) -> Tensor:
+        """See `Student.first_state`."""
+
+    def probabilities(
+        self, observations: NDArray[Any], state: Tensor, starts: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], Tensor]:
+        """See `Student.probabilities`."""
 
 
-def one_hot(actions: NDArray[np.int64], num_actions: int) -> NDArray[np.float64]:
-    """Returns all the probability of each row at its action: (N,) gives (N, A)."""
-    return np.eye(num_actions)[actions]
+class ReadingStudent(Protocol):
+    """What `ValuesPolicy` needs of a student; see `wean.students.action_values.ActionValues`."""
 
+    def meet(self, situations: Sequence[Situation]) -> NDArray[np.int64]:
+        """See `ActionValues.meet`."""
 
-class NoRepeat:
-    """Takes the most probable action that was not taken at the same observation before in this episode.
-
-    Where an observation holds all that an episode has shown so far, as a remembered map does, and the task is
-    deterministic, a greedy student that comes back to an observation comes back for ever; so the next most probable
-    action is taken then. When all have been taken it begins again. Where the task is stochastic, act greedily.
-    """
-
-    def __init__(self) -> None:
-        self._taken: dict[bytes, set[int]] = {}
-
-    def choose(self, observation: NDArray[np.generic], probabilities: NDArray[np.floating]) -> int:
-        """Chooses an action from its probabilities (A,), and remembers it."""
-        taken = self._taken.setdefault(observation.tobytes(), set())
-        possible = int((probabilities > 0).sum())
-        if len(taken) >= possible:
-            taken.clear()
-        order = np.argsort(-probabilities, kind="stable")
-        action = next(int(choice) for choice in order if int(choice) not in taken)
-        taken.add(action)
-        return action
+    def choose(self, states: NDArray[np.int64], greedy: bool, use_prior: bool = True) -> NDArray[np.float64]:
+        """See `ActionValues.choose`."""
 
 
 class StudentPolicy(Policy):
@@ -138,7 +129,7 @@ class StudentPolicy(Policy):
     ```
     """
 
-    def __init__(self, student: Student, acting: Acting = "sampled") -> None:
+    def __init__(self, student: SeeingStudent, acting: Acting = "sampled") -> None:
         self.name = f"student ({acting})"
         self.student, self.acting = student, acting
         self._random = np.random.default_rng()
@@ -199,7 +190,7 @@ class StudentPolicy(Policy):
 class ValuesPolicy(Policy):
     """A trained student of action values, on the actions that its prior proposes, or without it on all of them."""
 
-    def __init__(self, student: ActionValues, greedy: bool = True, use_prior: bool = True) -> None:
+    def __init__(self, student: ReadingStudent, greedy: bool = True, use_prior: bool = True) -> None:
         acting = "greedy" if greedy else "sampled"
         self.name = f"student ({acting})" if use_prior else f"student without its prior ({acting})"
         self.student, self.greedy, self.use_prior = student, greedy, use_prior

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.agents.policy import Policy, one_hot
+from wean.agents.policy import Policy
 from wean.errors import UsageError, did_you_mean
+from wean.runtime.acting import one_hot
 from wean.tasks.splits import Case
 from wean.tasks.vector import Tasks, has_numbered_actions, num_actions
 from wean.teachers.ask_or_act import ASK, NEVER_ASK, AskOrAct

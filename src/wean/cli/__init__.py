@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from wean import __version__
-from wean.cli import annotate, ask, compare, demos, evaluate, listing, train
+from wean.cli import annotate, ask, compare, demos, evaluate, export, listing, train
 from wean.errors import WeanError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app.command("ask")(ask.ask)
 app.command("demos")(demos.demos)
 app.command("annotate")(annotate.annotate)
 app.command("export-sft")(annotate.export_sft)
+app.command("export")(export.export)
 app.command("list")(listing.list_)
 app.add_typer(listing.app, name="models")
 app.add_typer(ask.app, name="ledger")

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from wean.agents.exported import is_exported, load_exported
 from wean.agents.policy import Policy, load_policy, policy_of
 from wean.agents.references import PriorPolicy, TeacherPolicy
 from wean.agents.text_agent import TextStudentPolicy
@@ -145,7 +146,7 @@ def load(path: str | Path, acting: Acting | None = None) -> Policy:
         True
 
     Args:
-        path: A run folder, or a student's folder.
+        path: A run folder, a student's folder, or one that `wean export` wrote.
         acting: How it acts; as its run ships it by default.
 
     Raises:
@@ -154,6 +155,8 @@ def load(path: str | Path, acting: Acting | None = None) -> Policy:
     """
     folder = Path(path)
     student = folder / "student" if (folder / "config.yaml").exists() else folder
+    if is_exported(student):
+        return load_exported(student, acting)
     if is_text_student(student):
         return TextStudentPolicy(load_ensemble([student]))
     if acting is None and (student.parent / "config.yaml").exists():

@@ -294,13 +294,15 @@ class SentenceEncoder:
         padded = self.tokenizer.pad({"input_ids": [list(row) for row in rows]}, return_tensors="pt")
         mask = padded["attention_mask"].to(self.model.device)
         states = self.model(input_ids=padded["input_ids"].to(self.model.device), attention_mask=mask).last_hidden_state
+        vectors: NDArray[np.float32] = self.pool(states, mask).float().cpu().numpy()
+        return vectors
+
+    def pool(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Vectors (N, size) of sentences from the states (N, T, size) of their tokens, of which `mask` has the real."""
         # The mean over real tokens only; the special ones at both ends count, as in training.
         weights = mask.unsqueeze(-1).to(states.dtype)
         pooled = (states * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1e-9)
-        if self._normalise:
-            pooled = torch.nn.functional.normalize(pooled, dim=-1)
-        vectors: NDArray[np.float32] = pooled.float().cpu().numpy()
-        return vectors
+        return torch.nn.functional.normalize(pooled, dim=-1) if self._normalise else pooled
 
 
 def load_encoder(name_or_path: str | Path = "minilm", *, device: str | None = None) -> SentenceEncoder:

@@ -286,6 +286,12 @@ class TextValues(ActionValues):
             ),
         )
 
+    def value_vectors(self, situations: Tensor, actions: Tensor, pairs: Tensor) -> Tensor:
+        """Values (B, A) of vectors as the encoder gives them, see `PairHead.forward`; what is exported."""
+        mean, matrix = self._whitening
+        values: Tensor = self.head((situations - mean) @ matrix, (actions - mean) @ matrix, pairs)
+        return values
+
     def settle(self) -> None:
         """Whitens by the texts met so far, from now on: mean 0, and alike in all directions in which they differ.
 

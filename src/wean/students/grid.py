@@ -240,6 +240,12 @@ class GridStudent(Student):
             raise UsageError(f"the task shows no sub-goals for student.goal={config.goal}; leave it out")
         return cls(shape[0], shape[1], num_actions, config, masked=observation == "map+actions")
 
+    def maps(self) -> gym.spaces.Box:
+        """The maps that it has tables for: every code in its range; see `features`."""
+        high = [_OBJECTS - 1, _COLORS - 1, _STATES - 1, _NO_AGENT, *([1] if self._masked else [])]
+        shape = (self.config["width"], self.config["height"], len(high))
+        return gym.spaces.Box(np.uint8(0), np.broadcast_to(np.array(high, np.uint8), shape), shape, np.uint8)
+
     def allowed(self, observations: Tensor) -> Tensor | None:
         """Reads the fifth channel, if it shows the admissible actions."""
         if not self._masked:

@@ -1,0 +1,201 @@
+"""Policies of exported students: on arrays and numbered states, and on situations in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .acting import NoRepeat, sample
+from .folder import ACTING, Folder, PolicyError
+from .observations import Observations
+from .values import Values
+
+
+def load(folder: str | Path, acting: str | None = None, threads: int = 1) -> ArrayPolicy | ValuesPolicy:
+    """Loads an exported student.
+
+    Args:
+        folder: What `wean export` wrote.
+        acting: `sampled`, `greedy` or `no_repeat`; as its run shipped it by default.
+        threads: Threads of a network; more than one pays for large batches only.
+
+    Raises:
+        ExportError: The folder holds no exported student, or a damaged one.
+        PolicyError: The student cannot act so.
+    """
+    found = Folder(Path(folder))
+    chosen = acting or found.field("acting", str)
+    in_words = found.field("observation", dict).get("words") is True
+    possible = ACTING[:2] if in_words else ACTING
+    if chosen not in possible:
+        raise PolicyError(f"this student cannot act {chosen!r}; choose {' or '.join(possible)}")
+    return ValuesPolicy(found, chosen, threads) if in_words else ArrayPolicy(found, chosen, threads)
+
+
+class _Policy:
+    """What both kinds of policy share.
+
+    Attributes:
+        task: The task that the student was trained on.
+        actions: Names of its actions, where they have names; of a student that values words none.
+        acting: `sampled`, `greedy` or `no_repeat`.
+    """
+
+    def __init__(self, folder: Folder, acting: str) -> None:
+        self.task: str = folder.field("task", str)
+        self.actions: tuple[str, ...] = tuple(folder.field("actions", list))
+        self.acting = acting
+        self._random = np.random.default_rng()
+
+    def _draws(self, members: int) -> NDArray[np.float64]:
+        """A uniform number for each member, where one is needed."""
+        return self._random.random(members) if self.acting == "sampled" else np.full(members, 0.5)
+
+
+class ArrayPolicy(_Policy):
+    """A student that sees arrays or numbered states, in one environment or in a batch of them.
+
+    ```python
+    policy = wean_runtime.load("exported")
+    policy.reset(seed=1)                          # one environment
+    action = policy.act(observation)
+    policy.reset(seed=1, members=8)               # eight side by side
+    actions = policy.act(observations, starts)    # starts[i]: with observations[i] an episode begins
+    ```
+    """
+
+    def __init__(self, folder: Folder, acting: str, threads: int = 1) -> None:
+        super().__init__(folder, acting)
+        self.memory_size: int = folder.field("memory", int)
+        self.num_actions: int = folder.field("num_actions", int)
+        self._observations = Observations(folder)
+        session = folder.session("model.onnx", threads)
+        inputs, outputs = (["observation"], ["probabilities"])
+        if self.memory_size:
+            inputs, outputs = ([*inputs, "memory", "start"], [*outputs, "memory_after"])
+        found = [one.name for one in session.get_inputs()], [one.name for one in session.get_outputs()]
+        if found != (inputs, outputs):
+            raise folder.damaged("model.onnx and config.json do not belong together")
+        self._session = session
+        self.reset()
+
+    def reset(self, seed: int | None = None, members: int | None = None) -> None:
+        """Begins an episode.
+
+        Args:
+            seed: Seeds the draws of `sampled`; without one they go on.
+            members: Environments side by side, of which `act` then takes a batch; None for one alone.
+        """
+        if seed is not None:
+            self._random = np.random.default_rng(seed)
+        count = 1 if members is None else members
+        if count < 1:
+            raise PolicyError(f"there cannot be {count} members; leave it out for one environment")
+        self._members = members
+        self._memory = self.first_memory(count)
+        self._fresh = np.ones(count, bool)
+        self._no_repeat = [NoRepeat() for _ in range(count)] if self.acting == "no_repeat" else []
+
+    def first_memory(self, members: int) -> NDArray[np.float32]:
+        """The memory (members, memory_size) at the start of an episode."""
+        return np.zeros((members, self.memory_size), np.float32)
+
+    def act(self, observation: Any, starts: NDArray[np.bool_] | None = None) -> Any:
+        """Returns the number of the action for an observation, or of a batch the numbers (members,).
+
+        Args:
+            observation: As the environment gives it: an array, a state's number, or a mapping with an `image`; of
+                members side by side all of theirs stacked.
+            starts: (members,) True where an episode begins with the observation; all after `reset`, none otherwise.
+
+        Raises:
+            PolicyError: The observation is none that this student sees.
+        """
+        batch = self._members is not None
+        seen = self._observations.checked(observation, self._members)
+        if starts is not None:
+            self._restart(np.asarray(starts))
+        probabilities, self._memory = self._run(seen, self._memory, self._fresh)
+        self._fresh = np.zeros_like(self._fresh)
+        actions = self._choose(seen, probabilities)
+        return actions if batch else int(actions[0])
+
+    def probabilities(
+        self, observations: NDArray[Any], memory: NDArray[np.float32], starts: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Action probabilities (N, A) of N observations, and the memory (N, memory_size) after them.
+
+        Raises:
+            PolicyError: The observations are none that this student sees.
+        """
+        return self._run(self._observations.checked(observations, len(observations)), memory, starts)
+
+    def _run(
+        self, observations: NDArray[Any], memory: NDArray[np.float32], starts: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        if not self.memory_size:
+            (probabilities,) = self._session.run(("probabilities",), {"observation": observations})
+            return probabilities, memory
+        given = {"observation": observations, "memory": memory, "start": starts}
+        probabilities, memory = self._session.run(("probabilities", "memory_after"), given)
+        return probabilities, memory
+
+    def _restart(self, starts: NDArray[Any]) -> None:
+        if starts.shape != self._fresh.shape or starts.dtype != np.bool_:
+            raise PolicyError(
+                f"starts must be {len(self._fresh)} truth values, one a member; give True where one begins"
+            )
+        self._fresh = self._fresh | starts
+        if self._no_repeat:
+            self._no_repeat = [NoRepeat() if start else one for one, start in zip(self._no_repeat, starts, strict=True)]
+
+    def _choose(self, seen: NDArray[Any], probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+        if self.acting == "sampled":
+            return sample(probabilities, self._draws(len(probabilities)))
+        if self.acting == "greedy":
+            best: NDArray[np.int64] = probabilities.argmax(1)
+            return best
+        rows = zip(self._no_repeat, seen, probabilities, strict=True)
+        return np.array([one.choose(sight, row) for one, sight, row in rows])
+
+
+class ValuesPolicy(_Policy):
+    """A student that values the actions of situations in words.
+
+    A situation has a `text` and its `choices`, as attributes or as the keys of a mapping.
+
+    ```python
+    action = policy.act({"text": "You stand on tile 4.", "choices": ["left", "down", "right", "up"]})
+    ```
+    """
+
+    def __init__(self, folder: Folder, acting: str, threads: int = 1) -> None:
+        super().__init__(folder, acting)
+        self.values = Values(folder, threads)
+
+    def reset(self, seed: int | None = None) -> None:
+        """Begins an episode; a seed seeds the draws of `sampled`. There is no memory."""
+        if seed is not None:
+            self._random = np.random.default_rng(seed)
+
+    def act(self, situation: Any) -> Any:
+        """Returns the place of an action among a situation's choices; of a list of situations an array of places.
+
+        Raises:
+            PolicyError: It is no situation.
+        """
+        many = isinstance(situation, list | tuple)
+        rows = self.probabilities(situation if many else [situation], self.acting == "greedy")
+        actions = sample(rows, self._draws(len(rows)))
+        return actions if many else int(actions[0])
+
+    def probabilities(self, situations: Any, greedy: bool) -> NDArray[np.float64]:
+        """Probabilities (B, A) of the actions of B situations, 0 beyond those of one with fewer.
+
+        Raises:
+            PolicyError: One is no situation.
+        """
+        return self.values.choose(situations, greedy)

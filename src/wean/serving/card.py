@@ -1,0 +1,90 @@
+"""What people find in an exported folder: its card, and an example that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wean.serving.parity import Parity
+
+_ARRAYS = '''"""Acts with the student of this folder, without PyTorch: python example.py"""
+
+from pathlib import Path
+
+import numpy as np
+import wean_runtime
+
+HERE = Path(__file__).parent
+
+policy = wean_runtime.load(HERE)
+observations = np.load(HERE / "example.npy")  # twenty held-out observations of the task
+
+# One environment: reset where an episode begins, then an action for each observation.
+policy.reset(seed=1)
+for observation in observations[:5]:
+    action = policy.act(observation)
+    print(action, policy.actions[action] if policy.actions else "")
+
+# Many side by side: one call for all of them; starts[i] is True where an episode of member i begins.
+policy.reset(seed=1, members=len(observations))
+print(policy.act(observations))
+'''
+
+_WORDS = '''"""Acts with the student of this folder, without PyTorch: python example.py"""
+
+import json
+from pathlib import Path
+
+import wean_runtime
+
+HERE = Path(__file__).parent
+
+policy = wean_runtime.load(HERE)
+kept = json.loads((HERE / "situations.json").read_text(encoding="utf-8"))  # situations that it met in training
+text, choices = kept["moments"][0]
+situation = {"text": kept["texts"][text], "choices": [kept["texts"][choice] for choice in choices]}
+
+policy.reset(seed=1)
+place = policy.act(situation)  # a place among the choices; a list of situations gives an array of places
+print(situation["text"])
+print("->", situation["choices"][place])
+'''
+
+
+def write_card(folder: Path, config: Mapping[str, Any], parity: Parity, success: tuple[float, float] | None) -> None:
+    """Writes `README.md` and `example.py`."""
+    in_words = config["observation"].get("words") is True
+    (folder / "example.py").write_text(_WORDS if in_words else _ARRAYS)
+    what = "situations" if in_words else "observations"
+    sees = "a situation's text and choices" if in_words else _sees(config["observation"])
+    measured = "values of actions" if in_words else "probabilities of actions"
+    needs = "wean-runtime[words]" if config.get("encoder") else "wean-runtime"
+    size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+    rows = [
+        ("task", config["task"]),
+        ("kind of student", config["type"]),
+        ("sees", sees),
+        ("actions", ", ".join(config["actions"]) or str(config.get("num_actions", "the choices of the situation"))),
+        ("acts", config["acting"]),
+        ("network", f"ONNX, opset {config['opset']}, {'8-bit weights' if config['int8'] else '32-bit'}, {size:.2f} MB"),
+        ("written by", ", ".join(f"{name} {value}" for name, value in config["versions"].items())),
+        (f"largest difference in {measured}", f"{parity.difference:.2g}, in {parity.observations:,} held-out {what}"),
+        ("same best action as in PyTorch", f"{100 * parity.agreement:.2f} %"),
+    ]
+    if success is not None:
+        before, after = success
+        rows.append(("success before and after 8 bits", f"{before:.3f}, {after:.3f} (200 held-out episodes)"))
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    (folder / "README.md").write_text(
+        f"# A student for {config['task']}\n\nA small policy, trained by [wean](https://pypi.org/project/wean) and "
+        f"exported: it acts with numpy and onnxruntime alone.\n\n| | |\n|---|---|\n{table}\n\n"
+        f"```\npip install '{needs}'\npython example.py\n```\n"
+    )
+
+
+def _sees(observation: Mapping[str, Any]) -> str:
+    shape = tuple(observation["shape"])
+    return (
+        f"{observation['dtype']} {shape}" if shape else f"a number from {observation['low']} to {observation['high']}"
+    )
