@@ -33,9 +33,19 @@ class UsageError(WeanError):
     exit_code = 2
 
 
+def shown(value: object, longest: int = 80) -> str:
+    """The value as Python writes it, in one line, its middle left out where it is long."""
+    try:
+        text = repr(value)
+    except Exception:  # numbers of thousands of digits, and objects of others
+        text = f"<{type(value).__name__}>"
+    text = " ".join(text.split())
+    return text if len(text) <= longest else f"{text[: longest // 2]}...{text[-longest // 4 :]}"
+
+
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
     """The remedy for an unknown name: the nearest known one, or `otherwise` where none is near."""
     import difflib
 
-    close = difflib.get_close_matches(name, list(known), n=1)
+    close = difflib.get_close_matches(name[:100], list(known), n=1)
     return f"did you mean {close[0]!r}?" if close else otherwise

@@ -1,4 +1,4 @@
-"""JSONL files, compressed or cut off, and files that are written whole or not at all."""
+"""JSON, YAML and JSONL that somebody may have damaged, and files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ import gzip
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from wean.errors import UsageError, WeanError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+TEXT = "utf-8-sig"
+"""How text is read: UTF-8, with or without the byte-order mark that some editors write."""
 
 
 class Lines(NamedTuple):
@@ -24,6 +31,94 @@ class Lines(NamedTuple):
 
     rows: list[tuple[int, dict[str, Any]]]
     cut: bool
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text; halves of characters (lone surrogates) in it become question marks.
+
+    Raises:
+        ValueError: It is none, is nested beyond reason, or has a number of thousands of digits; in a few words.
+    """
+    try:
+        value = json.loads(text)
+        if "\\ud" in text.lower():
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        return value
+    except json.JSONDecodeError as error:
+        raise ValueError(error.msg) from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except ValueError:
+        raise ValueError("a number with thousands of digits") from None
+
+
+def is_number(value: Any) -> TypeGuard[int | float]:
+    """Whether a value of JSON is a number, finite and below 2**63, that any format can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63
+
+
+def is_integer(value: Any) -> TypeGuard[int]:
+    """Whether a value of JSON is a whole number as in `is_number`."""
+    return isinstance(value, int) and is_number(value)
+
+
+def parse_yaml(text: str) -> Any:
+    """The value of a YAML text without tags and aliases, as wean writes it.
+
+    Raises:
+        ValueError: It is none, or beyond reason, as for `parse_json`; in a few words.
+    """
+    import yaml
+
+    class Plain(yaml.SafeLoader):
+        """Refuses aliases: a value that holds itself, or a thousand times another, would never end."""
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.YAMLError("an alias")
+            return super().compose_node(parent, index)
+
+    try:
+        return yaml.load(text, Plain)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except yaml.MarkedYAMLError as error:
+        raise ValueError(error.problem or "no YAML") from None
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        raise ValueError("a value that cannot be read") from None
+
+
+def read_text(path: Path, remedy: str) -> str:
+    """The text of a file.
+
+    Raises:
+        FileNotFoundError: There is none.
+        WeanError: It cannot be read, or is no text; the line ends with the remedy.
+    """
+    try:
+        return path.read_text(encoding=TEXT)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise WeanError(f"{path}: cannot be read ({error.strerror or error}); {remedy}") from None
+    except UnicodeDecodeError:
+        raise WeanError(f"{path} is damaged (it is no UTF-8 text); {remedy}") from None
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """The value of a JSON file; errors are those of `read_text`, and a `WeanError` where it is no JSON."""
+    try:
+        return parse_json(read_text(path, remedy))
+    except ValueError as error:
+        raise WeanError(f"{path} is damaged (no JSON: {error}); {remedy}") from None
+
+
+def read_yaml(path: Path, remedy: str) -> Any:
+    """The value of a YAML file; errors are those of `read_text`, and a `WeanError` where it is no YAML."""
+    try:
+        return parse_yaml(read_text(path, remedy))
+    except ValueError as error:
+        raise WeanError(f"{path} is damaged (no YAML: {error}); {remedy}") from None
 
 
 def read_lines(path: Path, *, complete: bool = False) -> Lines:
@@ -44,12 +139,12 @@ def read_lines(path: Path, *, complete: bool = False) -> Lines:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
+                row = parse_json(line)
+            except ValueError as error:
                 if not whole and not complete:
                     cut = True
                     break
-                raise UsageError(f"{path}:{number}: broken JSON ({error.msg}); mend or remove the line") from None
+                raise UsageError(f"{path}:{number}: broken JSON ({error}); mend or remove the line") from None
             if not isinstance(row, dict):
                 raise UsageError(f"{path}:{number}: a line must be a JSON object; mend or remove the line")
             rows.append((number, row))
@@ -66,9 +161,57 @@ def read_lines(path: Path, *, complete: bool = False) -> Lines:
     return Lines(rows, cut)
 
 
+def read_parquet(path: Path, schema: str, remedy: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """The columns of a Parquet file that are there, in the plain types of what they hold.
+
+    Text that is dictionary-encoded or large becomes plain text; a column of nothing but nulls stays one.
+
+    Args:
+        path: The file.
+        schema: What its metadata must name as its `schema`.
+        remedy: Ends the line about a damaged file.
+        columns: The wanted ones; all by default.
+
+    Raises:
+        WeanError: The file cannot be read, or is damaged.
+        UsageError: It has another schema.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            about = file.schema_arrow.metadata or {}
+            if about.get(b"schema") != schema.encode():
+                found = about.get(b"schema", b"none").decode(errors="replace")
+                raise UsageError(f"{path} holds something else (schema {found}, not {schema}); name another file")
+            names = file.schema_arrow.names
+            table = file.read(names if columns is None else [name for name in columns if name in names])
+        table.validate(full=True)
+        plain = [field.with_type(_plain(field.type)) for field in table.schema]
+        return table.cast(pa.schema(plain, about))
+    except FileNotFoundError:
+        raise WeanError(f"{path}: cannot be read (no such file); check the name") from None
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError):
+        raise WeanError(f"{path} is damaged or half-written; {remedy}") from None
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type of the values themselves, however a column of them is stored."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return _plain(kind.value_type)
+    if pa.types.is_large_string(kind):
+        return pa.string()
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return pa.list_(_plain(kind.value_type))
+    return kind
+
+
 def _text_lines(path: Path) -> Iterator[tuple[int, str, bool]]:
     """(number, text, whether it ends in a line feed) of every line."""
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+    with gzip.open(path, "rt", encoding=TEXT) if path.suffix == ".gz" else path.open(encoding=TEXT) as lines:
         for number, line in enumerate(lines, 1):
             yield number, line, line.endswith("\n")
 

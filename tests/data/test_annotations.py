@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from wean.data.annotations import (
@@ -18,7 +20,7 @@ from wean.data.annotations import (
     read_annotations,
 )
 from wean.data.shipped import shipped
-from wean.data.trajectories import check_versions, read_trajectories
+from wean.data.trajectories import PathStep, check_versions, read_trajectories, write_paths
 from wean.errors import UsageError, WeanError
 
 WALK = {"task": "walk", "description": "Walk.", "path": ["go north", {"action": "go south", "observation": "A hall."}]}
@@ -128,7 +130,7 @@ def test_what_is_written_is_read_and_the_last_one_counts(tmp_path: Path) -> None
         ({"variation": True}, 'an annotation needs "task", a text, and "variation", a whole number'),
         ({"schema": "wean-annotation/9"}, "this version of wean reads 'wean-annotation/1'"),
         ({"subgoals": []}, 'walk 0: "subgoals" must be a list of [sub-goal, number of actions]'),
-        ({"subgoals": [["go(north)", 0]]}, "walk 0: go(north) has 0 actions; a sub-goal has at least 1"),
+        ({"subgoals": [["go(north)", 0]]}, "walk 0: go(north) has 0 actions; a sub-goal has 1 to 100,000"),
         ({"subgoals": [["north", 2]]}, "walk 0: 'north' is no sub-goal"),
         ({"subgoals": ["go(north)"]}, "walk 0: 'go(north)' is not [sub-goal, number of actions]"),
         ({"origin": "guessed"}, "\"origin\" is one of asked, propagated, corrected, not 'guessed'"),
@@ -166,3 +168,55 @@ def test_what_comes_with_wean() -> None:
     assert all(annotations[one.key].digest == one.digest for one in trajectories)
     with pytest.raises(UsageError, match="there are scienceworld"):
         shipped("kitchen")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"task": "walk", "variation": ' + "9" * 5_000 + "}", "a number with thousands of digits"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"task": "walk", "variation": 1' + "0" * 300 + "}", '"task" and "description" must be texts'),
+    ],
+)
+def test_what_goes_beyond_reason_is_one_line(tmp_path: Path, line: str, said: str) -> None:
+    file = tmp_path / "paths.jsonl"
+    file.write_text(f"{json.dumps(WALK)}\n{line}\n")
+    with pytest.raises(UsageError) as raised:
+        read_trajectories(file)
+    assert str(raised.value).startswith(f"{file}:2: ")
+    assert said in str(raised.value)
+    assert len(str(raised.value)) < 300
+
+
+def test_a_byte_order_mark_is_no_damage(tmp_path: Path) -> None:
+    file = tmp_path / "paths.jsonl"
+    file.write_text(json.dumps(WALK) + "\n", encoding="utf-8-sig")
+    assert len(read_trajectories(file).found) == 1
+
+
+def test_half_a_character_becomes_a_question_mark(tmp_path: Path) -> None:
+    file = tmp_path / "paths.jsonl"
+    file.write_text(json.dumps(WALK | {"description": "Walk \ud800 there."}) + "\n")
+    assert read_trajectories(file).found[0].description == "Walk ? there."
+
+
+@pytest.mark.parametrize("how", ["dictionary", "large", "other order"])
+def test_paths_are_read_however_parquet_stores_them(tmp_path: Path, how: str) -> None:
+    file, path = tmp_path / "paths.parquet", [PathStep("north", "You walk.", "A hall.", "Nothing.", 1.0)._asdict()]
+    write_paths(file, [{"task": "walk", "variation": 3, "description": "Walk.", "path": path}], {"version": "2"})
+    table = pq.read_table(file)
+    for name in ("task", "action", "look") if how != "other order" else ():
+        column = table[name].combine_chunks()
+        stored = column.dictionary_encode() if how == "dictionary" else column.cast(pa.large_string())
+        table = table.set_column(table.column_names.index(name), name, stored)
+    pq.write_table(table.select(table.column_names[::-1]) if how == "other order" else table, file)
+    (found,) = read_trajectories(file).found
+    assert (found.task, found.variation, found.path[0]) == ("walk", 3, PathStep(**path[0]))
+
+
+def test_paths_that_lack_a_column_are_one_line(tmp_path: Path) -> None:
+    file, path = tmp_path / "paths.parquet", [PathStep("north")._asdict()]
+    write_paths(file, [{"task": "walk", "variation": 3, "description": "Walk.", "path": path}], {"version": "2"})
+    pq.write_table(pq.read_table(file).drop_columns(["look"]), file)
+    with pytest.raises(UsageError, match=r"paths.parquet lacks look; write it anew with wean demos"):
+        read_trajectories(file)

@@ -1,5 +1,6 @@
 """The file of demonstrations: what is written is read, subsets, and one clear line for every file that is not right."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +206,7 @@ def test_a_file_that_is_not_there_or_half_written(file: Path, tmp_path: Path) ->
     whole = file.read_bytes()
     for kept in (0, 3, len(whole) // 2, len(whole) - 4):
         file.write_bytes(whole[:kept])
-        with pytest.raises(WeanError, match="is damaged or was not written to its end; write it again"):
+        with pytest.raises(WeanError, match="is damaged or half-written; write it again"):
             read_demonstrations(file)
     file.write_bytes(whole[:200] + bytes(200) + whole[400:])
     with pytest.raises(WeanError, match="is damaged"):
@@ -219,3 +220,47 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(WeanError, match="cannot write"):
         write_demonstrations(tmp_path, walks(1), **ABOUT)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
+
+
+def test_columns_are_read_however_parquet_stores_them(file: Path) -> None:
+    wanted, table = read_demonstrations(file), pq.read_table(file)
+    stored = {
+        "text": table["text"].combine_chunks().dictionary_encode(),
+        "action": table["action"].cast(pa.large_string()),
+        "choices": table["choices"].cast(pa.large_list(pa.large_string())),
+        "next_text": table["next_text"].cast(pa.large_string()).combine_chunks().dictionary_encode(),
+        "step": table["step"].cast(pa.int16()),
+    }
+    for name, column in stored.items():
+        table = table.set_column(table.column_names.index(name), name, column)
+    pq.write_table(table.select(table.column_names[::-1]), file)
+    found = read_demonstrations(file)
+    assert (found.text, found.action, found.choices) == (wanted.text, wanted.action, wanted.choices)
+    assert (found.next_text, found.step.tolist()) == (wanted.next_text, wanted.step.tolist())
+
+
+def test_a_success_that_nobody_knows_may_be_a_column_of_nothing(file: Path) -> None:
+    table = pq.read_table(file)
+    place = table.column_names.index("success")
+    pq.write_table(table.set_column(place, "success", pa.nulls(len(table))), file)
+    assert np.isnan(read_demonstrations(file).success).all()
+
+
+@pytest.mark.parametrize("name", ["episode", "text", "choices", "success", "next_choices"])
+@pytest.mark.parametrize("other", [pa.array([{"a": 1}]), pa.array([b"\xff"]), pa.array([2.5]), pa.array([[[1]]])])
+def test_a_column_of_something_else_is_one_line(file: Path, name: str, other: pa.Array) -> None:
+    table = pq.read_table(file)
+    column = pa.concat_arrays([other] * len(table))
+    pq.write_table(table.set_column(table.column_names.index(name), name, column), file)
+    with pytest.raises(UsageError, match=f"the column {name} must hold"):
+        read_demonstrations(file)
+
+
+def test_a_flipped_bit_is_noticed_or_harmless(file: Path) -> None:
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 37):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        file.write_bytes(flipped)
+        with suppress(WeanError):
+            read_demonstrations(file)

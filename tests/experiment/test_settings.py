@@ -73,3 +73,33 @@ def test_a_method_of_ones_own() -> None:
     config = resolve(mine, gamma=0.5)
     assert (config.method, config.algorithm.total_timesteps, config.model) == (mine, 99, None)
     assert yaml.safe_load(config.as_yaml())["method"] == "mine"
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "threads=100000", "student.hidden=1000000000", "num_steps=100000000", "num_envs=1000000", "gamma=.nan",
+        "learning_rate=.inf", "num_envs=" + "9" * 5_000, "gamma=" + "[" * 10_000, "clip_coef=1e300", "gamma=&a [*a]",
+        "student.hidden=!!python/object:os.system", "seed=1", "gamma=2001-99-99", "=3", "gamma=\x07", "a" * 300,
+    ],
+)  # fmt: skip
+def test_what_goes_beyond_reason_is_refused_in_one_line(override: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        resolve("ppo", overrides=[override])
+    told = str(raised.value)
+    assert len(told) < 300 or "there are" in told
+    assert "\n" not in told
+
+
+def test_a_seed_fits_into_64_bits() -> None:
+    assert resolve("ppo", seed=2**61).seed == 2**61
+    with pytest.raises(UsageError, match="seed: input should be less than"):
+        resolve("ppo", seed=2**64)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "schema: [", "schema: wean-config/2", "- 1", "a: &a [*a]", "3", "\x00", "{schema: 1" + "0" * 5_000]
+)
+def test_damaged_settings_of_a_run_are_one_line(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^config.yaml is "):
+        from_yaml(text)

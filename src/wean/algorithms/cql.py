@@ -32,11 +32,11 @@ class CQLConfig(OfflineConfig):
 
     gamma: float = Field(0.97, ge=0, le=1)
     """Discount per step."""
-    cql_coef: float = Field(1.0, ge=0)
+    cql_coef: float = Field(1.0, ge=0, le=1e6)
     """Weight of the conservative term."""
-    target_network_frequency: int = Field(200, gt=0)
+    target_network_frequency: int = Field(200, gt=0, le=1_000_000_000)
     """Gradient steps between two copies of the network into its target."""
-    temperature: float = Field(0.0, ge=0)
+    temperature: float = Field(0.0, ge=0, le=1e6)
     """T of the posterior in the backups that need one."""
     backup: Backup = "max"
     """Next value: best proposed action, posterior's expectation, or T log sum p exp(Q / T) (LINVIT)."""

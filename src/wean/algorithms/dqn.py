@@ -40,7 +40,7 @@ Backup = Literal["max", "expectation", "kl"]
 class Exploration(BaseModel):
     """Share of the steps at which the prior alone acts (without one: the uniform distribution), falling linearly."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     start: float = Field(1.0, ge=0, le=1)
     """Share at the first step."""
@@ -69,36 +69,36 @@ class DQNConfig(BaseModel):
         'max'
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     total_timesteps: int = Field(100_000, gt=0)
     """Environment steps to train for, all members counted."""
-    num_envs: int = Field(8, gt=0)
+    num_envs: int = Field(8, gt=0, le=4_096)
     """Tasks stepped side by side."""
     guidance: ClassVar = "prior"
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=100)
     """Adam's step size."""
     gamma: float = Field(0.97, ge=0, le=1)
     """Discount per step."""
-    buffer_size: int = Field(50_000, gt=0)
+    buffer_size: int = Field(50_000, gt=0, le=10_000_000)
     """Transitions kept."""
     learning_starts: int = Field(500, ge=0)
     """Environment steps before the first gradient step."""
-    train_frequency: int = Field(4, gt=0)
+    train_frequency: int = Field(4, gt=0, le=1_000_000_000)
     """Environment steps for each gradient step."""
-    batch_size: int = Field(64, gt=0)
+    batch_size: int = Field(64, gt=0, le=1_000_000)
     """Transitions in a gradient step."""
-    target_network_frequency: int = Field(200, gt=0)
+    target_network_frequency: int = Field(200, gt=0, le=1_000_000_000)
     """Gradient steps between two copies of the network into its target."""
-    n_step: int = Field(1, gt=0)
+    n_step: int = Field(1, gt=0, le=10_000)
     """Steps whose rewards are summed before the target network values the rest."""
     prioritized: float = Field(0.0, ge=0, le=1)
     """How much the error of a transition decides how often it is drawn; 0 draws uniformly."""
-    max_grad_norm: float = Field(10.0, gt=0)
+    max_grad_norm: float = Field(10.0, gt=0, le=1e6)
     """Gradients are scaled down to this norm."""
     exploration: Exploration = Exploration()
     """When the prior alone acts (without one: the uniform distribution)."""
-    temperature: float = Field(0.0, ge=0)
+    temperature: float = Field(0.0, ge=0, le=1e6)
     """T of the posterior p exp(Q / T) that acts otherwise, and of the backups that need one; 0 takes the best."""
     backup: Backup = "max"
     """Next value: best proposed action, posterior's expectation, or T log sum p exp(Q / T) (LINVIT)."""

@@ -22,7 +22,7 @@ from wean.students.text.student import TextStudent, with_copies
 class FinetuneConfig(BaseModel):
     """Settings of sub-goal distillation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     data: str = "scienceworld-short"
     """Demonstrations: a JSONL (.gz too) or Parquet file, or wean's: `scienceworld-short`, `-train`, `scienceworld`."""
@@ -38,21 +38,21 @@ class FinetuneConfig(BaseModel):
     """Learns sub-goals; without them the flat baseline, which learns the actions alone."""
     feeding: Literal["sequence", "step"] = "sequence"
     """One sequence a demonstration, or (2405.02749) one prompt for each sub-goal and each action."""
-    actions: int = Field(100, gt=0)
+    actions: int = Field(100, gt=0, le=1_000_000)
     """Greatest number of a demonstration's actions that are learnt; an evaluation ends after a hundred moves."""
     model: str = "scratch"
     """A new small model with a tokenizer of its own, or `hf:NAME`: a pretrained one."""
-    lora_rank: int = Field(0, ge=0)
+    lora_rank: int = Field(0, ge=0, le=4_096)
     """Rank of the adapters (LoRA) that are trained on a pretrained model's matrices; 0 trains it as a whole."""
-    hidden: int = Field(256, gt=0)
+    hidden: int = Field(256, gt=0, le=8_192)
     """Width of a new model."""
-    layers: int = Field(4, gt=0)
+    layers: int = Field(4, gt=0, le=200)
     """Depth of a new model."""
-    heads: int = Field(4, gt=0)
+    heads: int = Field(4, gt=0, le=256)
     """Attention heads of a new model."""
-    vocabulary: int = Field(2048, ge=300)
+    vocabulary: int = Field(2048, ge=300, le=1_000_000)
     """Greatest number of tokens of a new tokenizer."""
-    context: int = Field(3072, ge=256)
+    context: int = Field(3072, ge=256, le=1_000_000)
     """Greatest number of tokens that the student reads; longer episodes open anew, see docs."""
     swap_entities: float = Field(0.5, ge=0, le=1)
     """Share of the demonstrations that are read with other names, drawn anew in each pass: teaches to look names up."""
@@ -62,21 +62,21 @@ class FinetuneConfig(BaseModel):
     """Chance before each action that the demonstration makes a mistake and corrects it; the correction is learnt."""
     drop_subgoals: float = Field(0.3, ge=0, lt=1)
     """Chance that a sub-goal is left out, drawn anew in each pass: teaches to act without one."""
-    told_weight: float = Field(0.3, ge=0)
+    told_weight: float = Field(0.3, ge=0, le=1e6)
     """Weight in the loss of the tokens that a causal student reads and does not generate."""
     num_epochs: int = Field(8, gt=0)
     """Passes of as many demonstrations as there are, those of long tasks less often."""
-    token_budget: int = Field(2048, gt=0)
+    token_budget: int = Field(2048, gt=0, le=10_000_000)
     """Greatest number of tokens of a gradient step, padding included."""
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: float = Field(2e-3, gt=0, le=100)
     """AdamW's greatest step size, about 1e-4 for pretrained models; a tenth of it is left at the end (cosine)."""
     warmup: float = Field(0.03, ge=0, lt=1)
     """Share of the run in which the step size rises from zero."""
-    weight_decay: float = Field(0.1, ge=0)
+    weight_decay: float = Field(0.1, ge=0, le=100)
     """AdamW's weight decay, of matrices only."""
-    max_grad_norm: float = Field(1.0, gt=0)
+    max_grad_norm: float = Field(1.0, gt=0, le=1e6)
     """Gradients are scaled down to this norm."""
-    measurements: int = Field(5, gt=0)
+    measurements: int = Field(5, gt=0, le=1_000_000)
     """How often the dev demonstrations are read in a run; a checkpoint is written each time."""
 
 

@@ -40,14 +40,14 @@ class ImitationConfig(BaseModel):
         1
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     total_timesteps: int = Field(100_000, gt=0)
     """Environment steps to label, all members and rounds counted: the number of teacher labels."""
-    num_envs: int = Field(64, gt=0)
+    num_envs: int = Field(64, gt=0, le=4_096)
     """Tasks stepped side by side."""
     guidance: ClassVar = "advice"
-    num_steps: int = Field(16, gt=0)
+    num_steps: int = Field(16, gt=0, le=65_536)
     """Steps of each member in one segment; a recurrent student learns over one segment at a time."""
     rounds: int = Field(20, gt=0)
     """Rounds of rollouts and learning; 1 is behaviour cloning."""
@@ -55,11 +55,11 @@ class ImitationConfig(BaseModel):
     """Share of the teacher's actions in rollouts, from the second round on; in the first the teacher alone acts."""
     updates: int = Field(8_000, gt=0)
     """Gradient steps, spread evenly over the rounds."""
-    minibatch_size: int = Field(256, gt=0)
+    minibatch_size: int = Field(256, gt=0, le=1_000_000)
     """Labelled steps in a gradient step."""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=100)
     """Adam's step size; lowered linearly to zero over the run."""
-    max_grad_norm: float = Field(0.5, gt=0)
+    max_grad_norm: float = Field(0.5, gt=0, le=1e6)
     """Gradients are scaled down to this norm."""
 
 

@@ -38,7 +38,7 @@ _UPDATES = 1000  # calls of `on_update` in a run
 class OfflineConfig(BaseModel):
     """What every method that learns from a file has in common."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     data: str = ""
     """The file of demonstrations; `wean demos TASK` writes one."""
@@ -46,13 +46,13 @@ class OfflineConfig(BaseModel):
     """Share of its episodes, drawn by the run's seed, that are learned from."""
     gradient_steps: int = Field(10_000, gt=0)
     """Gradient steps to train for; nothing is played."""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=100)
     """Adam's step size at the start."""
     anneal_lr: bool = True
     """Let the step size fall to zero linearly: a greedy student flips between all and nothing otherwise."""
-    batch_size: int = Field(64, gt=0)
+    batch_size: int = Field(64, gt=0, le=1_000_000)
     """Transitions in a gradient step."""
-    max_grad_norm: float = Field(10.0, gt=0)
+    max_grad_norm: float = Field(10.0, gt=0, le=1e6)
     """Gradients are scaled down to this norm."""
 
     guidance: ClassVar = "prior"

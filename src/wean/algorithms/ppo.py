@@ -43,15 +43,15 @@ class PPOConfig(BaseModel):
         0.9
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     total_timesteps: int = Field(200_000, gt=0)
     """Environment steps to train for, all members counted."""
-    num_envs: int = Field(32, gt=0)
+    num_envs: int = Field(32, gt=0, le=4_096)
     """Tasks stepped side by side."""
-    num_steps: int = Field(64, gt=0)
+    num_steps: int = Field(64, gt=0, le=65_536)
     """Steps of each member between two updates."""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=100)
     """Adam's step size."""
     anneal_lr: bool = True
     """Lowers the step size linearly to zero over the run."""
@@ -61,15 +61,15 @@ class PPOConfig(BaseModel):
     """Trades bias (0) against variance (1) in the advantages."""
     update_epochs: int = Field(4, gt=0)
     """Passes over each rollout."""
-    num_minibatches: int = Field(4, gt=0)
+    num_minibatches: int = Field(4, gt=0, le=100_000)
     """Minibatches in each pass."""
-    clip_coef: float = Field(0.2, gt=0)
+    clip_coef: float = Field(0.2, gt=0, le=1e6)
     """How far a probability ratio may leave 1 before its gradient stops."""
-    vf_coef: float = Field(0.5, ge=0)
+    vf_coef: float = Field(0.5, ge=0, le=1e6)
     """Weight of the value loss."""
-    ent_coef: float = Field(0.01, ge=0)
+    ent_coef: float = Field(0.01, ge=0, le=1e6)
     """Weight of the entropy bonus; higher keeps exploring for longer."""
-    max_grad_norm: float = Field(0.5, gt=0)
+    max_grad_norm: float = Field(0.5, gt=0, le=1e6)
     """Gradients are scaled down to this norm."""
     target_kl: float | None = Field(None, gt=0)
     """Ends the passes over a rollout early once the policy has moved this far; None never does."""

@@ -32,7 +32,7 @@ _PAID_EVERY_TIME = "explore"
 class RewardConfig(BaseModel):
     """Rewards that teach, beside the environment's."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     term: Literal["none", "beacons", "judge"] = "none"
     """Nothing; the sub-goals of the teacher's plans as they are reached; or a judge's rating of each action."""

@@ -51,13 +51,13 @@ def kl_to_prior(logits: Tensor, prior: Tensor, advised: Tensor) -> Tensor:
 class Schedule(BaseModel):
     """The weight of the teacher's loss over a training run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     kind: Literal["linear", "cosine", "exponential", "matching", "constant"] = "linear"
     """Shape: linear, cosine or exponential decay, constant, or matching (falls as the student nears the teacher)."""
-    start: float = Field(1.0, ge=0)
+    start: float = Field(1.0, ge=0, le=1e6)
     """Weight at the first step."""
-    end: float = Field(0.0, ge=0)
+    end: float = Field(0.0, ge=0, le=1e6)
     """Weight at `until` and after it; an exponential decay to 0 passes a thousandth of `start` and is cut there."""
     until: float = Field(0.5, gt=0, le=1)
     """Share of the training steps after which the weight has reached `end`."""

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 from wean.data.trajectories import Key, Trajectory
-from wean.errors import UsageError, WeanError
-from wean.files import read_lines, replacing
+from wean.errors import UsageError, WeanError, shown
+from wean.files import is_integer, is_number, read_lines, replacing
 
 SCHEMA = "wean-annotation/1"
 
 Origin = Literal["asked", "propagated", "corrected"]
+
+_MOST_ACTIONS = 100_000  # of a sub-goal
 
 _FORM = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*(?:[ _-]+[A-Za-z0-9]+)*)\s*\(([^()]*)\)\s*")
 
@@ -57,12 +59,12 @@ def parse_subgoal(text: str) -> SubGoal:
     """
     match = _FORM.fullmatch(text)
     if match is None:
-        raise UsageError(f"{text.strip()!r} is no sub-goal; write verb(argument, argument)")
+        raise UsageError(f"{shown(text.strip())} is no sub-goal; write verb(argument, argument)")
     verb = re.sub(r"[ _-]+", "_", match[1]).lower()
     inner = " ".join(match[2].split()).lower()
     arguments = tuple(argument.strip().strip("'\"") for argument in inner.split(",")) if inner else ()
     if not all(arguments):
-        raise UsageError(f"{text.strip()!r} has an empty argument; write verb(argument, argument)")
+        raise UsageError(f"{shown(text.strip())} has an empty argument; write verb(argument, argument)")
     return SubGoal(verb, arguments)
 
 
@@ -192,19 +194,17 @@ def parse_annotation(row: Mapping[str, Any]) -> Annotation:
         UsageError: Something is missing, has the wrong type or another form.
     """
     task, variation, listed = row.get("task"), row.get("variation"), row.get("subgoals")
-    if not isinstance(task, str) or not task or not isinstance(variation, int) or isinstance(variation, bool):
+    if not isinstance(task, str) or not task or not is_integer(variation):
         raise UsageError('an annotation needs "task", a text, and "variation", a whole number')
     if row.get("schema", SCHEMA) != SCHEMA:
-        raise UsageError(f'"schema" is {row["schema"]!r}, this version of wean reads {SCHEMA!r}')
+        raise UsageError(f'"schema" is {shown(row["schema"])}, this version of wean reads {SCHEMA!r}')
     if not isinstance(listed, list) or not listed:
         raise UsageError(f'{task} {variation}: "subgoals" must be a list of [sub-goal, number of actions]')
     origin, confidence = row.get("origin", "asked"), row.get("confidence")
     if origin not in get_args(Origin):
-        raise UsageError(f'{task} {variation}: "origin" is one of {", ".join(get_args(Origin))}, not {origin!r}')
-    if confidence is not None and (
-        not isinstance(confidence, int | float) or isinstance(confidence, bool) or not 0 <= confidence <= 1
-    ):
-        raise UsageError(f'{task} {variation}: "confidence" is a number from 0 to 1, not {confidence!r}')
+        raise UsageError(f'{task} {variation}: "origin" is one of {", ".join(get_args(Origin))}, not {shown(origin)}')
+    if confidence is not None and not (is_number(confidence) and 0 <= confidence <= 1):
+        raise UsageError(f'{task} {variation}: "confidence" is a number from 0 to 1, not {shown(confidence)}')
     texts = [row.get(name) or "" for name in ("model", "recorded", "digest")]
     if not all(isinstance(text, str) for text in texts):
         raise UsageError(f'{task} {variation}: "model", "recorded" and "digest" must be texts')
@@ -291,8 +291,8 @@ def _drop_half_line(file: Any) -> None:
 
 def _chunk(item: Any) -> Chunk:
     if not isinstance(item, list | tuple) or len(item) != 2 or not isinstance(item[0], str):
-        raise UsageError(f"{item!r} is not [sub-goal, number of actions]")
+        raise UsageError(f"{shown(item)} is not [sub-goal, number of actions]")
     text, actions = item
-    if not isinstance(actions, int) or isinstance(actions, bool) or actions < 1:
-        raise UsageError(f"{text} has {actions!r} actions; a sub-goal has at least 1")
+    if not is_integer(actions) or not 1 <= actions <= _MOST_ACTIONS:
+        raise UsageError(f"{text[:80]} has {shown(actions)} actions; a sub-goal has 1 to {_MOST_ACTIONS:,}")
     return Chunk(parse_subgoal(text), actions)

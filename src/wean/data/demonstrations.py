@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from pyarrow import types
 
 import wean
-from wean.errors import UsageError, WeanError
-from wean.files import writing
+from wean.errors import UsageError
+from wean.files import read_parquet, writing
 
 SCHEMA = "wean-demos/1"
 ROW_GROUP = 16_384
@@ -170,18 +170,9 @@ def read_demonstrations(path: Path) -> Demonstrations:
     """
     if not path.is_file():
         raise UsageError(f"there is no file {path}; `wean demos TASK --out {path}` writes one")
-    try:
-        file = pq.ParquetFile(path)
-        about = file.schema_arrow.metadata or {}
-        if about.get(b"schema") != SCHEMA.encode():
-            found = about.get(b"schema", b"none").decode(errors="replace")
-            raise UsageError(
-                f"{path} is no file of demonstrations (schema {found}, not {SCHEMA}); `wean demos` writes one"
-            )
-        table = file.read([name for name in COLUMNS if name in file.schema_arrow.names])
-    except (pa.ArrowException, OSError):
-        raise WeanError(f"{path} is damaged or was not written to its end; write it again") from None
-    told = {name: about.get(name.encode(), b"").decode() for name in ("task", "goal", "policy")}
+    table = read_parquet(path, SCHEMA, "write it again", list(COLUMNS))
+    about = table.schema.metadata
+    told = {name: about.get(name.encode(), b"").decode(errors="replace") for name in ("task", "goal", "policy")}
     return Demonstrations(**told, **columns_of(table, str(path)))
 
 
@@ -196,23 +187,23 @@ class _Kind(NamedTuple):
     fits: Callable[[pa.DataType], bool]
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(types.is_string(kind) or types.is_large_string(kind))
-
-
 def _is_texts(kind: pa.DataType) -> bool:
-    return bool((types.is_list(kind) or types.is_large_list(kind)) and _is_text(kind.value_type))
+    return bool(types.is_list(kind) and types.is_string(kind.value_type))
 
 
 def _is_number(kind: pa.DataType) -> bool:
     return bool(types.is_floating(kind) or types.is_integer(kind))
 
 
+def _is_flag_or_nothing(kind: pa.DataType) -> bool:
+    return bool(types.is_boolean(kind) or types.is_null(kind))
+
+
 _INTEGER = _Kind(pa.int64(), "integers", types.is_integer)
 _REAL = _Kind(pa.float64(), "numbers", _is_number)
 _FLAG = _Kind(pa.bool_(), "true or false", types.is_boolean)
-_MAYBE = _Kind(pa.bool_(), "true, false or nothing", types.is_boolean)
-_TEXT = _Kind(pa.string(), "text", _is_text)
+_MAYBE = _Kind(pa.bool_(), "true, false or nothing", _is_flag_or_nothing)
+_TEXT = _Kind(pa.string(), "text", types.is_string)
 _TEXTS = _Kind(pa.list_(pa.string()), "lists of text", _is_texts)
 
 COLUMNS: Mapping[str, _Kind] = {
@@ -243,7 +234,7 @@ def table_of(rows: Iterable[Step], *, task: str, goal: str, policy: str) -> pa.T
 
 def columns_of(table: pa.Table, where: str) -> dict[str, Any]:
     """Checks a table and turns it into the columns of `Demonstrations`; `where` begins the message of an error."""
-    lacking = [name for name in COLUMNS if name not in table.column_names]
+    lacking = [name for name in COLUMNS if table.column_names.count(name) != 1]
     if lacking:
         some = f"column{'s' * (len(lacking) > 1)} {', '.join(lacking)}"
         raise UsageError(f"{where} lacks the {some}; docs/data.md says what belongs there")
@@ -257,7 +248,10 @@ def columns_of(table: pa.Table, where: str) -> dict[str, Any]:
     if not len(table):
         raise UsageError(f"{where} holds no steps; at least one episode is needed")
     words: dict[Any, Any] = {}  # every text and every list once
-    columns = {name: _column(table[name], kind, words) for name, kind in COLUMNS.items()}
+    try:
+        columns = {name: _column(table[name], kind, words) for name, kind in COLUMNS.items()}
+    except pa.ArrowInvalid:
+        raise UsageError(f"{where}: a whole number is beyond 64 bits; docs/data.md says what belongs there") from None
     _check_rows(columns, where)
     numbers = np.zeros(len(table), np.int64)
     for row, (action, choices) in enumerate(zip(columns["action"], columns["choices"], strict=True)):
@@ -275,7 +269,7 @@ def _column(column: pa.ChunkedArray, kind: _Kind, words: dict[Any, Any]) -> Any:
     if kind is _TEXTS:
         return [choices for chunk in column.chunks for choices in _lists(chunk, words)]
     if kind is _MAYBE:
-        column = column.cast(pa.int8()).cast(pa.float64()).fill_null(np.nan)
+        column = column.cast(pa.bool_()).cast(pa.int8()).cast(pa.float64()).fill_null(np.nan)
     else:
         column = column.cast(kind.arrow)
     return column.to_numpy()

@@ -24,8 +24,9 @@ import pyarrow.parquet as pq
 
 from wean.data.demonstrations import COLUMNS, ROW_GROUP, SCHEMA, Step, table_of
 from wean.errors import UsageError, WeanError
-from wean.files import writing
+from wean.files import read_parquet, read_text, writing
 
+_REMEDY = "delete it and go on with --resume"
 BLOCK = 25  # episodes: the same however many processes play, since what runs side by side is the same then
 
 
@@ -65,7 +66,7 @@ class Parts:
         elif self._described.exists():
             if not resume:
                 raise UsageError(f"{self.folder} holds an unfinished file; add --resume to continue it, or delete it")
-            if self._described.read_text() != self.job:
+            if read_text(self._described, "delete it") != self.job:
                 raise UsageError(f"{self.folder} was begun with other settings; repeat them, or delete it")
 
     def begin(self) -> None:
@@ -99,7 +100,10 @@ class Blocks:
         block = self._block(number)
         if not block.exists():
             return None
-        outcomes: list[bool] = json.loads(_metadata(block)[b"outcomes"])
+        try:
+            outcomes: list[bool] = json.loads(_read(block, []).schema.metadata[b"outcomes"])
+        except (KeyError, ValueError):
+            raise WeanError(f"{block} is damaged; {_REMEDY}") from None
         return outcomes
 
     def add(self, number: int, rows: Sequence[Step], outcomes: Sequence[bool], **about: str) -> None:
@@ -128,7 +132,7 @@ class Blocks:
         """
         tables, about = [], {}
         for number in sorted({episode // BLOCK for episode in kept}):
-            table = _read(self._block(number))
+            table = _read(self._block(number), list(COLUMNS))
             about = {name: value for name, value in table.schema.metadata.items() if name != b"outcomes"}
             found = table["episode"].to_numpy()
             place = table.column_names.index("episode")
@@ -140,10 +144,10 @@ class Blocks:
 
     def report(self) -> dict[str, Any]:
         """What the finished file holds: episodes `played` and `kept`, how many `successful` (or None), and `steps`."""
-        table = pq.read_table(self.path, columns=["step", "success"])
+        table = _read(self.path, ["step", "success"])
         first = table.filter(pc.equal(table["step"], 0))
         return {
-            "played": int(_metadata(self.path)[b"played"]),
+            "played": int(table.schema.metadata[b"played"]),
             "kept": len(first),
             "successful": pc.sum(first["success"]).as_py(),
             "steps": len(table),
@@ -154,7 +158,7 @@ class Blocks:
 
 
 def _job_of(path: Path) -> tuple[str, str]:
-    return _metadata(path).get(b"job", b"").decode(), "and of other settings"
+    return _read(path, []).schema.metadata.get(b"job", b"").decode(errors="replace"), "and of other settings"
 
 
 def _write(path: Path, tables: Sequence[pa.Table], metadata: Mapping[Any, Any]) -> None:
@@ -162,16 +166,5 @@ def _write(path: Path, tables: Sequence[pa.Table], metadata: Mapping[Any, Any]) 
     pq.write_table(table, path, compression="zstd", row_group_size=ROW_GROUP)
 
 
-def _read(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path, columns=list(COLUMNS))
-    except (pa.ArrowException, OSError):
-        raise WeanError(f"{path} is damaged; delete it and go on with --resume") from None
-
-
-def _metadata(path: Path) -> dict[bytes, bytes]:
-    try:
-        metadata: dict[bytes, bytes] = pq.read_schema(path).metadata or {}
-    except (pa.ArrowException, OSError):
-        raise WeanError(f"{path} is damaged or was not written to its end; delete it and go on with --resume") from None
-    return metadata if metadata.get(b"schema") == SCHEMA.encode() else {}
+def _read(path: Path, columns: Sequence[str]) -> pa.Table:
+    return read_parquet(path, SCHEMA, _REMEDY, columns)

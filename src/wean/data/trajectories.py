@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wean.errors import UsageError, WeanError
-from wean.files import Lines, read_lines, writing
+from wean.errors import UsageError, shown
+from wean.files import Lines, is_integer, is_number, read_lines, read_parquet, writing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SCHEMA = "wean-trajectories/1"
 _TEXTS = ("task", "description", "action", "observation", "look", "inventory")
 COLUMNS = ("task", "variation", "step", "description", "action", "observation", "look", "inventory", "score")
+_REMEDY = "write it anew with wean demos"
 
 Key = tuple[str, int]
 """Names a demonstration: its task and variation."""
@@ -149,8 +153,8 @@ def _trajectory(row: Mapping[str, Any], counted: Counter[str]) -> Trajectory:
         raise UsageError('"path" must be a list of actions, at least one')
     variation = row.get("variation", counted[task])
     counted[task] += 1
-    if not isinstance(variation, int) or isinstance(variation, bool):
-        raise UsageError(f'"variation" is a whole number, not {variation!r}')
+    if not is_integer(variation):
+        raise UsageError(f'"variation" is a whole number, not {shown(variation)}')
     version = f"scienceworld {row['scienceworld']}" if "scienceworld" in row else str(row.get("version", ""))
     return Trajectory(task, variation, description, tuple(map(_moment, path)), version)
 
@@ -164,8 +168,8 @@ def _moment(step: Any) -> PathStep:
     score = step.get("score")
     if not all(isinstance(text, str) for text in texts):
         raise UsageError('"observation", "look" and "inventory" must be texts')
-    if score is not None and (not isinstance(score, int | float) or isinstance(score, bool)):
-        raise UsageError(f'"score" is a number, not {score!r}')
+    if score is not None and not is_number(score):
+        raise UsageError(f'"score" is a number, not {shown(score)}')
     return PathStep(step["action"].strip(), observation, look, inventory, score)
 
 
@@ -208,48 +212,38 @@ def path_metadata(path: Path) -> dict[str, str]:
     """The metadata of a file of trajectories.
 
     Raises:
-        WeanError: The file cannot be read, or is half-written.
+        WeanError: The file cannot be read, or is damaged or half-written.
         UsageError: It is of another format.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    return _metadata(read_parquet(path, SCHEMA, _REMEDY, []))
 
-    try:
-        found = pq.read_schema(path).metadata or {}
-    except FileNotFoundError:
-        raise WeanError(f"{path}: cannot be read (no such file); check the name") from None
-    except (pa.ArrowException, OSError):
-        raise WeanError(f"{path} is damaged or half-written; write it anew with wean demos") from None
-    metadata = {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
-    if metadata.get("schema") != SCHEMA:
-        raise UsageError(f"{path} holds {metadata.get('schema') or 'something else'}, not trajectories ({SCHEMA})")
-    return metadata
+
+def _metadata(table: pa.Table) -> dict[str, str]:
+    found = table.schema.metadata.items()
+    return {key.decode(errors="replace"): value.decode(errors="replace") for key, value in found}
 
 
 def read_paths(path: Path) -> list[dict[str, Any]]:
     """Reads a Parquet file of trajectories as the objects of JSONL lines.
 
     Raises:
-        WeanError: The file cannot be read, or is half-written.
-        UsageError: It is of another format.
+        WeanError: The file cannot be read, or is damaged or half-written.
+        UsageError: It is of another format, or lacks a column.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    metadata = path_metadata(path)
-    try:
-        table = pq.read_table(path, columns=list(COLUMNS)).to_pylist()
-    except (pa.ArrowException, OSError, KeyError):
-        raise WeanError(f"{path} is damaged or half-written; write it anew with wean demos") from None
+    table = read_parquet(path, SCHEMA, _REMEDY, COLUMNS)
+    lacking = [name for name in COLUMNS if table.column_names.count(name) != 1]
+    if lacking:
+        raise UsageError(f"{path} lacks {', '.join(lacking)}; write it anew with wean demos")
+    version = _metadata(table).get("version", "")
     rows = []
-    for (task, variation), steps in groupby(table, key=lambda step: (step["task"], step["variation"])):
+    for (task, variation), steps in groupby(table.to_pylist(), key=lambda step: (step["task"], step["variation"])):
         moments = list(steps)
         rows.append(
             {
                 "task": task,
                 "variation": variation,
                 "description": moments[0]["description"],
-                "version": metadata.get("version", ""),
+                "version": version,
                 "path": [{name: step[name] for name in COLUMNS[4:]} for step in moments],
             }
         )

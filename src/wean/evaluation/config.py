@@ -12,17 +12,17 @@ from wean.students.config import Acting
 class EvaluationConfig(BaseModel):
     """How the student is evaluated, during training and after it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     acting: Acting = "sampled"
     """How the shipped student acts: draws, takes the most probable action, or that without going in circles."""
-    curve_points: int = Field(20, ge=0)
+    curve_points: int = Field(20, ge=0, le=10_000)
     """Evaluations along the run (and checkpoints, which are taken then)."""
     curve_spacing: Literal["linear", "geometric"] = "linear"
     """Evenly, or ever farther apart from a two-hundredth of the run on: shows what learns fast."""
-    curve_episodes: int = Field(100, gt=0)
+    curve_episodes: int = Field(100, gt=0, le=1_000_000)
     """Episodes in each of them, on seeds from 5000: never those of the final figures."""
-    episodes: int = Field(500, gt=0)
+    episodes: int = Field(500, gt=0, le=1_000_000)
     """Held-out episodes of the final figures, on seeds from 10000."""
-    recorded_episodes: int = Field(3, ge=0)
+    recorded_episodes: int = Field(3, ge=0, le=1_000)
     """How many of them the report shows step by step."""

@@ -12,9 +12,10 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, ValidationError
 
 from wean.algorithms.rewards import RewardConfig
-from wean.errors import UsageError, did_you_mean
+from wean.errors import UsageError, did_you_mean, shown
 from wean.evaluation.config import EvaluationConfig
 from wean.experiment.presets import Method, find_method
+from wean.files import parse_yaml
 from wean.students.config import StudentConfig
 from wean.teachers.elicitation import AdviceConfig, PriorConfig
 
@@ -41,7 +42,7 @@ _GONE = ("num_envs",)  # settings that earlier versions wrote for algorithms whi
 class RunConfig(BaseModel):
     """Everything that determines a run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     method: Annotated[InstanceOf[Method], BeforeValidator(find_method), PlainSerializer(lambda method: method.name)]
     """The preset."""
@@ -49,9 +50,9 @@ class RunConfig(BaseModel):
     """Short name or registered id of the task."""
     model: str | None
     """The teacher's language model; None for a method without teacher."""
-    seed: int = Field(1, ge=0)
+    seed: int = Field(1, ge=0, lt=2**62)
     """Seeds the student's first weights, its actions and its episodes."""
-    threads: int = Field(1, gt=0)
+    threads: int = Field(1, gt=0, le=1024)
     """PyTorch's threads; small students are no faster with more."""
     algorithm: Any
     """Settings of the learning algorithm, of its class `Config`."""
@@ -130,14 +131,14 @@ def from_yaml(text: str) -> RunConfig:
         UsageError: A later version wrote it, or it was edited into something wrong.
     """
     try:
-        values = yaml.safe_load(text)
+        values = parse_yaml(text)
         schema = values.pop("schema")
         if schema not in (SCHEMA, OLD_SCHEMA):
-            raise UsageError(f"config.yaml is of schema {schema}, not {SCHEMA}; use the wean that wrote it")
+            raise UsageError(f"config.yaml is of schema {str(schema)[:80]}, not {SCHEMA}; use the wean that wrote it")
         if schema == OLD_SCHEMA:
             values = _upgraded(values)
         return _checked(values)
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError):
+    except (ValueError, AttributeError, KeyError, TypeError):
         raise UsageError("config.yaml is damaged (it cannot be read); start a new run") from None
 
 
@@ -233,11 +234,13 @@ def _read(item: str) -> tuple[str, Any]:
     """Key and value of a `key=value` string."""
     key, sign, text = item.partition("=")
     if not sign:
-        raise UsageError(f"{item!r} is not key=value; write e.g. total_timesteps=60000")
+        raise UsageError(f"{shown(item)} is not key=value; write e.g. total_timesteps=60000")
     try:
-        return key, yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UsageError(f"the value of {key} cannot be read: {text!r}; quote it for your shell") from None
+        return key, parse_yaml(text)
+    except ValueError as error:
+        raise UsageError(
+            f"the value of {shown(key)} cannot be read ({error}): {shown(text)}; quote it for your shell"
+        ) from None
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -271,7 +274,7 @@ def _check(key: str, value: Any, known: Sequence[str]) -> None:
             raise UsageError(f"{old} is now called {RENAMED[old]}")
     if key not in known:
         hint = did_you_mean(key, known, f"there are {', '.join(known)}")
-        raise UsageError(f"unknown key {key!r}; {hint}")
+        raise UsageError(f"unknown key {shown(key)}; {hint}")
 
 
 def _keys(config_type: type[BaseModel]) -> list[str]:
@@ -283,7 +286,7 @@ def _keys(config_type: type[BaseModel]) -> list[str]:
 def _first_error(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}, not {first['input']!r}"
+    return f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}, not {shown(first['input'])}"
 
 
 def describe_fields(config_type: type[BaseModel]) -> dict[str, tuple[str, Any]]:

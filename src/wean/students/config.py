@@ -16,15 +16,15 @@ Goal = Literal["none", "position", "object", "language"]
 class StudentConfig(BaseModel):
     """What kind of network a student is, and how large."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     kind: str = "auto"
     """Network: `grid` on a remembered map, `dense` on a flattened array; `auto` takes what the task declares."""
-    hidden: int = Field(128, gt=0)
+    hidden: int = Field(128, gt=0, le=8192)
     """Width of the hidden layers."""
     recurrent: bool = False
     """Gives the student a memory (a GRU)."""
-    view_radius: int | None = Field(None, gt=0)
+    view_radius: int | None = Field(None, gt=0, le=100)
     """Cells of a grid map that the student sees to each side; none: all of a small map, at most 9."""
     border_distances: bool = False
     """Gives a student of a grid map its distances to the map's four borders."""

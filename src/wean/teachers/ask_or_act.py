@@ -31,7 +31,7 @@ Sight = Literal["words", "frames"]
 class AskingCost(BaseModel):
     """The cost of a question, subtracted from the reward; When2Ask's release has 0.01, 0.0 and 0.06."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     first: float = Field(0.0, ge=0)
     """Of an episode's first question, which cannot be avoided."""

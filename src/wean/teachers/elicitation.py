@@ -25,7 +25,7 @@ Elicitation = Literal["verbalized", "samples", "logprobs"]
 class AdviceConfig(BaseModel):
     """How a teacher is asked for plans, how its answers are used, and when a learning student asks it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     mode: Mode = "soft"
     """All plans with their probabilities, one drawn plan a step, or the most probable action."""
@@ -56,7 +56,7 @@ class AdviceConfig(BaseModel):
 class PriorConfig(BaseModel):
     """How a language model is asked for a prior over the actions, and how its answers are used."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     elicitation: Elicitation = "verbalized"
     """The model states probabilities, proposes `k` actions in free words, or scores all actions."""
