@@ -311,3 +311,33 @@ def test_fine_tuned_students_are_compared_by_their_answers(tmp_path: Path) -> No
     assert html.count('<svg class="chart wide"') == 2
     assert "exact answers" in html
     assert write_curves(found, tmp_path / "curves.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"method": None}, "method: Input should be a valid string, not None"),
+        ({"unit": "days"}, "unit: Input should be 'env_steps'"),
+        ({"env_steps": "many"}, "env_steps: Input should be a valid integer, not 'many'"),
+        ({"env_steps": None}, "env_steps is missing"),
+        ({"curve": [{"env_steps": 1, "success": {}}]}, "curve.0.success: Input should be a valid number"),
+        ({"references": ["teacher"]}, "references: Input should be a valid dictionary"),
+        ({"final": {"episodes": 2**63, "success": {"mean": 1.0, "low": 1.0, "high": 1.0}}}, "final.episodes: "),
+        ({"wall_seconds": 10**400}, "wall_seconds: "),
+        ({"time": {"learning": "long"}}, "time.learning: "),
+    ],
+)
+def test_a_summary_of_other_types_is_one_line(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    folder = runs.write_run(tmp_path / "run", summary=runs.summary(schema="wean-run/2", unit="env_steps") | change)
+    with pytest.raises(WeanError) as raised:
+        compare([folder])
+    assert str(raised.value).startswith(f"{folder / 'summary.json'} is damaged ({said}")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["", "[" * 100_000, "9" * 5_000, '{"schema": ' + "9" * 5_000 + "}", "\x00"])
+def test_a_summary_that_is_no_json_is_one_line(tmp_path: Path, text: str) -> None:
+    folder = runs.write_run(tmp_path / "run", summary=runs.summary())
+    (folder / "summary.json").write_text(text)
+    with pytest.raises(WeanError, match=r"summary.json is damaged \(no JSON: .*; train the run again"):
+        compare([folder])

@@ -8,10 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import wean
+from wean.files import read_text
 from wean.report import sections
 from wean.report.curves import run_curve
 from wean.report.pages import write_page
-from wean.report.run_files import count, price, read_json, read_summary, warnings
+from wean.report.run_files import (
+    RecordedEpisodes,
+    TeacherTable,
+    check_shape,
+    count,
+    price,
+    read_json,
+    read_summary,
+    warnings,
+)
 
 TEACHER_SCHEMA = "wean-teacher/1"
 """Schema of `teacher.json`: the teacher's answer in each situation."""
@@ -41,6 +51,9 @@ def write_report(run_folder: Path) -> Path:
     """
     summary = read_summary(run_folder)
     teacher = read_json(run_folder / "teacher.json", TEACHER_SCHEMA)
+    check_shape(teacher or {}, TeacherTable, run_folder / "teacher.json")
+    episodes = read_json(run_folder / "episodes.json", EPISODES_SCHEMA)
+    check_shape(episodes or {}, RecordedEpisodes, run_folder / "episodes.json")
     config = run_folder / "config.yaml"
     page = {
         "version": wean.__version__,
@@ -56,10 +69,10 @@ def write_report(run_folder: Path) -> Path:
         "facts": sections.facts(summary),
         "curve": run_curve(summary),
         "teacher": sections.teacher(teacher, summary.get("unadvised"), summary.get("advice")),
-        "episodes": sections.episodes(read_json(run_folder / "episodes.json", EPISODES_SCHEMA)),
+        "episodes": sections.episodes(episodes),
         "cost": sections.cost(summary),
         "time": sections.time(summary),
-        "config": config.read_text(encoding="utf-8") if config.exists() else None,
+        "config": read_text(config, "train the run again") if config.exists() else None,
         "folder": str(run_folder),
         "finished": _date(run_folder / "summary.json"),
         **sections.commands(summary, run_folder),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from wean.errors import UsageError, WeanError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from wean.errors import UsageError, WeanError, shown
 from wean.evaluation.statistics import Interval
+from wean.files import read_json as any_json
+from wean.files import read_yaml
 
 RUN_SCHEMA = "wean-run/2"
 """Schema of `summary.json`."""
@@ -31,6 +34,175 @@ _WORDS = {
 }
 
 
+# --- what the files hold, as far as it is read; everything else in them is left alone ---------------------------
+
+
+def _of_reason(number: float) -> float:
+    if abs(number) >= 2**63:
+        raise ValueError("a number beyond 64 bits")
+    return number
+
+
+_Number = Annotated[float, AfterValidator(_of_reason)] | None
+_Count = Annotated[int, Field(ge=0, lt=2**63)] | None
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class _Mean(_Shape):
+    mean: _Number = None
+    low: _Number = None
+    high: _Number = None
+
+
+class _Asked(_Shape):
+    model: str | None = None
+    asked: _Count = None
+    replayed: _Count = None
+    distinct: _Count = None
+    unanswered: _Count = None
+    tokens: _Count = None
+    cost_usd: _Number = None
+
+
+class _Asking(_Shape):
+    questions: _Mean | None = None
+    tokens: _Mean | None = None
+
+
+class _Result(_Shape):
+    policy: str | None = None
+    episodes: _Count = None
+    seed: _Count = None
+    success: _Mean | None = None
+    returns: _Mean | None = Field(None, alias="return")
+    length: _Mean | None = None
+    ms_per_action: _Number = None
+    actions_per_second: _Number = None
+    llm: _Asked | None = None
+    asking: _Asking | None = None
+
+
+class _Point(_Shape):
+    env_steps: _Count = None
+    gradient_steps: _Count = None
+    tokens: _Count = None
+    episodes: _Count = None
+    wall_seconds: _Number = None
+    success: _Number = None
+    returns: _Number = Field(None, alias="return")
+    length: _Number = None
+    exact: _Number = None
+    loss: _Number = None
+    teacher_weight: _Number = None
+
+
+class _Advice(_Shape):
+    moments: _Count = None
+    advised: _Count = None
+    questions: _Count = None
+    not_asked: _Count = None
+
+
+class Summary(_Shape):
+    """The shape of `summary.json` (`wean-run/2`)."""
+
+    method: str
+    task: str
+    unit: Literal["env_steps", "gradient_steps", "tokens", "episodes"]
+    seed: int | None = Field(None, ge=0, lt=2**63)
+    command: str | None = None
+    acting: str | None = None
+    env_steps: _Count = None
+    gradient_steps: _Count = None
+    tokens: _Count = None
+    wall_seconds: _Number = None
+    seconds: _Number = None
+    steps_per_second: _Number = None
+    tokens_per_second: _Number = None
+    student_parameters: _Count = None
+    student_bytes: _Count = None
+    demonstrations: _Count = None
+    dev_demonstrations: _Count = None
+    unadvised: _Count = None
+    curve: list[_Point] | None = None
+    final: _Result | None = None
+    final_other: _Result | None = None
+    final_no_repeat: _Result | None = None
+    references: dict[str, _Result | None] | None = None
+    best: _Point | None = None
+    llm: _Asked | None = None
+    advice: _Advice | None = None
+    time: dict[str, _Number] | None = None
+
+    @model_validator(mode="after")
+    def _counts_its_unit(self) -> Summary:
+        if self.model_dump().get(self.unit) is None:
+            raise ValueError(f"{self.unit} is missing")
+        return self
+
+
+class _Plan(_Shape):
+    skills: list[str] | None = None
+    probability: _Number = None
+
+
+class _Row(_Shape):
+    text: str = ""
+    plans: list[_Plan] | None = None
+    met: _Count = None
+    answer: str | None = None
+    advised: bool | None = None
+
+
+class TeacherTable(_Shape):
+    """The shape of `teacher.json` (`wean-teacher/1`)."""
+
+    goal: str | None = None
+    rows: list[_Row] | None = None
+
+
+class _Step(_Shape):
+    frame: str | None = None
+    text: str | None = None
+    action: str | int | None = None
+    probabilities: dict[str, _Number] | None = None
+    reward: _Number = None
+
+
+class _Episode(_Shape):
+    seed: int | str | None = None
+    success: bool | float | None = None
+    steps: list[_Step] | None = None
+
+
+class RecordedEpisodes(_Shape):
+    """The shape of `episodes.json` (`wean-episodes/1`)."""
+
+    episodes: list[_Episode] | None = None
+
+
+def check_shape(data: Mapping[str, Any], shape: type[BaseModel], path: Path) -> None:
+    """Checks that a file holds what is read of it.
+
+    Raises:
+        WeanError: Something in it has another type, is missing or is beyond reason; the line names it.
+    """
+    try:
+        shape.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
+        told = f"{where}: {said}, not {shown(first['input'], 40)}" if where else said
+        raise WeanError(f"{path} is damaged ({told}); train the run again") from None
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
 def read_summary(folder: Path) -> dict[str, Any]:
     """The `summary.json` of a finished run, upgraded if an earlier version wrote it.
 
@@ -40,9 +212,11 @@ def read_summary(folder: Path) -> dict[str, Any]:
     """
     if not folder.is_dir():
         raise UsageError(f"there is no run folder {folder}; name one that `wean train ... --out` wrote")
-    summary = read_json(folder / "summary.json", RUN_SCHEMA, *OLD_SCHEMAS)
-    if summary is not None:
-        return upgrade(summary)
+    found = read_json(folder / "summary.json", RUN_SCHEMA, *OLD_SCHEMAS)
+    if found is not None:
+        summary = upgrade(found)
+        check_shape(summary, Summary, folder / "summary.json")
+        return summary
     if (folder / "config.yaml").exists():
         raise WeanError(f"the run in {folder} is not finished; continue it with `wean train ... --resume`")
     raise UsageError(f"{folder} is not a run folder (no summary.json); name one that `wean train` wrote")
@@ -80,17 +254,13 @@ def read_json(path: Path, schema: str, *older: str) -> dict[str, Any] | None:
         WeanError: The file cannot be read, is no JSON object, or has another schema.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = any_json(path, "train the run again")
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise WeanError(f"cannot read {path}: {error.strerror}; check its permissions") from error
-    except ValueError as error:
-        raise WeanError(f"{path} is torn or no JSON ({error}); train the run again") from error
     found = data.get("schema") if isinstance(data, Mapping) else None
     if found not in (schema, *older):
         raise WeanError(
-            f"{path} has schema {found!r}, this version of wean reads {schema!r}; "
+            f"{path} has schema {shown(found)}, this version of wean reads {schema!r}; "
             "use the version that wrote it, or train the run again"
         )
     return dict(data)
@@ -102,15 +272,11 @@ def read_settings(folder: Path) -> dict[str, str]:
     Raises:
         WeanError: The file is no YAML mapping.
     """
-    import yaml
-
     path = folder / "config.yaml"
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = read_yaml(path, "train the run again")
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise WeanError(f"cannot read {path} as YAML; train the run again") from error
     if not isinstance(data, Mapping):
         raise WeanError(f"{path} holds no settings; train the run again")
     return dict(_flat(data, ""))
