@@ -1,12 +1,15 @@
-"""JSON, YAML and JSONL that somebody may have damaged, and files that are written whole or not at all."""
+"""JSON, YAML and JSONL that somebody may have damaged, files that are written whole or not at all, and checksums."""
 
 from __future__ import annotations
 
+import errno
+import glob
 import gzip
+import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
@@ -15,10 +18,16 @@ from wean.errors import UsageError, WeanError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from torch import Tensor
 
 
 TEXT = "utf-8-sig"
 """How text is read: UTF-8, with or without the byte-order mark that some editors write."""
+CANNOT_WRITE = tuple(getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO"))
+"""Errors of a disk that is full, read-only or broken."""
+SUMS = "SHA256SUMS"
+"""Checksums of a folder's files, as `sha256sum --check` reads them."""
+_UNFINISHED = ".{name}.{process}.part"
 
 
 class Lines(NamedTuple):
@@ -219,7 +228,7 @@ def _text_lines(path: Path) -> Iterator[tuple[int, str, bool]]:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields the path of an unfinished file, renamed to `path` at the end and removed after an error."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    unfinished = path.with_name(_UNFINISHED.format(name=path.name, process=os.getpid()))
     try:
         yield unfinished
         unfinished.replace(path)
@@ -243,3 +252,45 @@ def writing(path: Path) -> Iterator[Path]:
                 os.fsync(file.fileno())
     except OSError as error:
         raise WeanError(f"cannot write {path} ({error.strerror or error}); free some space or choose another") from None
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a path is one of `replacing`'s unfinished files."""
+    return path.name.startswith(".") and path.suffix == ".part"
+
+
+def remove_unfinished(folder: Path, name: str | None = None) -> None:
+    """Removes what killed processes have left of files, or of one, in a folder that nobody else writes now."""
+    for unfinished in folder.glob(_UNFINISHED.format(name=glob.escape(name) if name else "*", process="*")):
+        unfinished.unlink(missing_ok=True)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Writes tensors as safetensors, with the mode of any other file."""
+    from safetensors.torch import save
+
+    path.write_bytes(save({name: value.contiguous() for name, value in tensors.items()}))
+
+
+def write_sums(folder: Path, names: Sequence[str]) -> None:
+    """Writes the checksums of files of a folder beside them."""
+    lines = [f"{_digest(folder / name)}  {name}\n" for name in names]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def is_whole(folder: Path, names: Sequence[str]) -> bool:
+    """Whether files of a folder have their checksums; true where none were written, as by earlier versions.
+
+    Raises:
+        OSError: A file is missing or cannot be read.
+    """
+    sums = folder / SUMS
+    if not sums.exists():
+        return True
+    known = set(sums.read_text(encoding="utf-8", errors="replace").splitlines())
+    return all(f"{_digest(folder / name)}  {name}" in known for name in names)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,28 +1,33 @@
-"""Worker processes, which end when their parent ends, and how Ctrl-C or SIGTERM stops long work gracefully."""
+"""Worker processes, which end when their parent ends, signals that stop long work gracefully, and locks."""
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 from wean.errors import WeanError
+from wean.files import remove_unfinished
 
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
 
+_PATIENCE = 15.0  # seconds; who asks a process to end often kills it after 30
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
@@ -63,17 +68,23 @@ def work(
             if worker is not None:
                 worker.close()
         return
+    others = set(multiprocessing.active_children())
     pool = executor(workers, _set_maker, (make,))
     ahead: deque[Future[Result]] = deque()
+    finished = False
     try:
         while True:
             ahead.extend(pool.submit(_do, piece) for piece in islice(pieces, 2 * workers - len(ahead)))
             if not ahead:
                 break
             yield ahead.popleft().result()
+        finished = True
     except BrokenProcessPool:
         raise WeanError(f"a worker process died; {remedy}") from None
     finally:
+        if not finished:  # what they are at may take long, or for ever
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
         pool.shutdown(cancel_futures=True)
 
 
@@ -142,8 +153,9 @@ def _run(target: Callable[..., object], args: tuple[Any, ...]) -> None:
 
 
 def _begin_worker(initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:
-    # Ctrl-C reaches every process of a terminal; whether to stop is decided by the parent.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and the end of a terminal reach all of its processes; whether to stop is decided by the parent.
+    for number in stop_signals():
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if initializer is not None:
         initializer(*initargs)
@@ -160,25 +172,137 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
+def stop_signals() -> list[int]:
+    """The signals that ask a process to end, without those that its parent has it ignore (as `nohup` does)."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    known = [getattr(signal, name) for name in names if hasattr(signal, name)]  # Windows has no SIGHUP
+    return [number for number in known if signal.getsignal(number) != signal.SIG_IGN]
+
+
 class GracefulStop:
-    """Context in which the first SIGINT or SIGTERM sets `wanted`, and the second one raises KeyboardInterrupt."""
+    """Context in which a stop signal raises KeyboardInterrupt; within `held` the first one sets `wanted` instead."""
 
     def __init__(self) -> None:
         self.wanted = False
+        self._held = False
         self._before: dict[int, Any] = {}
+        self._timer: threading.Timer | None = None
 
     def __enter__(self) -> GracefulStop:
         """Installs the signal handlers; does nothing outside the main thread, where Python forbids it."""
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._on) for number in (signal.SIGINT, signal.SIGTERM)}
+            self._before = {number: signal.signal(number, self._on) for number in stop_signals()}
         return self
 
     def __exit__(self, *_: object) -> None:
         """Restores the previous signal handlers."""
+        if self._timer is not None:
+            self._timer.cancel()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def held(self, held: bool = True) -> Iterator[None]:
+        """Context whose code looks at `wanted` itself; it is interrupted all the same where that takes too long.
+
+        `held(False)` is for a part of it that does not.
+        """
+        before, self._held = self._held, held
+        try:
+            if self.wanted and not held:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._held = before
+
     def _on(self, number: int, frame: FrameType | None) -> None:
-        if self.wanted:
+        again, self.wanted = self.wanted, True
+        if again or not self._held:
             raise KeyboardInterrupt
-        self.wanted = True
+        self._timer = threading.Timer(_PATIENCE, os.kill, (os.getpid(), number))
+        self._timer.daemon = True
+        self._timer.start()
+
+
+# --- one process at a time --------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def locked(lock: Path, what: str) -> Iterator[None]:
+    """Holds a lock file, which ends with the process; folders that it had to make go with it where they stay empty.
+
+    Raises:
+        WeanError: Another process holds it, or it cannot be made; the message names `what` is written.
+    """
+    made = [folder for folder in lock.parents if not folder.exists()]
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = _take(lock)
+    except OSError as error:
+        _remove_empty(made)
+        raise WeanError(f"{what}: cannot be written ({error.strerror}); choose another --out") from None
+    if file is None:
+        raise WeanError(f"another process is writing {what}; wait for it, or choose another --out")
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            lock.unlink()  # while it is held: who has opened it meanwhile sees that it is gone
+        os.close(file)
+        _remove_empty(made)
+
+
+@contextmanager
+def file_locked(path: Path) -> Iterator[None]:
+    """Keeps a file for this process to write; what killed ones have left of it unfinished is removed.
+
+    Raises:
+        WeanError: Another process writes it, or its folder cannot be written.
+    """
+    with locked(path.with_name(f".{path.name}.lock"), str(path)):
+        remove_unfinished(path.parent, path.name)
+        yield
+
+
+def _take(lock: Path) -> int | None:
+    """Opens and locks a file; None if another process has it."""
+    while True:
+        file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            if not _lock(file):
+                os.close(file)
+                return None
+            if os.path.samestat(os.fstat(file), os.stat(lock)):
+                return file
+        except FileNotFoundError:
+            pass  # its last holder has removed it since it was opened
+        os.close(file)
+
+
+def _lock(file: int) -> bool:
+    """Whether this process could lock an open file; file systems without locks let everybody."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+            raise
+    return True
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Removes folders, the innermost first, as far as they are empty."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()

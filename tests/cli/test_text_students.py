@@ -176,7 +176,7 @@ def test_demonstrations_longer_than_the_context_are_refused(tmp_path: Path) -> N
     [
         (lambda folder: (folder / "tokenizer.json").unlink(), "has no tokenizer.json; copy the whole student folder"),
         (lambda folder: (folder / "tokenizer.json").write_text("{"), "tokenizer.json is damaged"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b""), "do not belong together"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b""), "is damaged; train it again or copy it anew"),
         (
             lambda folder: (folder / "config.json").write_text(
                 re.sub("wean-prompt/5", "wean-prompt/0", (folder / "config.json").read_text())

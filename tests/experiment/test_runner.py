@@ -4,20 +4,24 @@ import errno
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from wean.errors import UsageError, WeanError
-from wean.experiment.run_folder import RunFolder
+from wean.experiment.components import RLComponents
 from wean.experiment.runner import Progress, Runner
 from wean.experiment.settings import from_yaml, resolve
+from wean.files import write_sums
 from wean.students.saving import load_student
 
 SMALL = (
@@ -32,6 +36,18 @@ SMALL = (
 )
 FEW = ("total_timesteps=2048", "evaluation.curve_episodes=1", "evaluation.episodes=2")
 UNTIMED = ("env_steps", "rewards", "final", "final_other", "curve", "llm", "unadvised", "references")
+
+
+LAKE = (
+    "total_timesteps=768",
+    "num_envs=4",
+    "num_steps=16",
+    "student.hidden=8",
+    "evaluation.curve_points=3",
+    "evaluation.curve_episodes=4",
+    "evaluation.episodes=4",
+    "evaluation.recorded_episodes=0",
+)
 
 
 class Killed(Exception):
@@ -54,6 +70,17 @@ def _train(out: Path, method: str, *extra: str, kill_at: int | None = None, resu
 
     config = resolve(method, "SimpleDoorKey", seed=3, overrides=[*small, *extra])
     return Runner(config, out, resume=resume, progress=progress).run()
+
+
+def _lake(out: Path, kill_at: int | None = None, resume: bool = False, **options: Any) -> dict[str, Any]:
+    """A tiny run on a lake; 12 updates, a point of the curve after every fourth."""
+
+    def progress(now: Progress) -> None:
+        if kill_at is not None and now.done >= kill_at:
+            raise Killed
+
+    config = resolve("ppo", "FrozenLake4x4", seed=3, overrides=LAKE)
+    return Runner(config, out, resume=resume, progress=progress, **options).run()
 
 
 @pytest.mark.parametrize(
@@ -141,28 +168,147 @@ def test_foreign_folders_are_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.tex").read_text() == "important"
 
 
-@pytest.mark.parametrize("damage", ["truncate", "foreign", "other"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_still_works(tmp_path: Path, damage: str) -> None:
+def _flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip weights", "flip values", "flip sums", "gone"])
+def test_after_damage_a_run_goes_on_from_the_checkpoint_before_and_says_so(tmp_path: Path, damage: str) -> None:
+    whole = _lake(tmp_path / "whole")
     out = tmp_path / "run"
     with pytest.raises(Killed):
-        _train(out, "ppo", kill_at=1800)
-    newest = sorted((out / "checkpoints").iterdir())[-1]
-    if damage == "truncate":
-        weights = newest / "state.safetensors"
-        weights.write_bytes(weights.read_bytes()[:100])
-    elif damage == "foreign":
-        (newest / "state.json").write_text('{"epoch": 3}')
-    else:
-        values = json.loads((newest / "state.json").read_text())
-        del values["algorithm"]["histories"]
-        (newest / "state.json").write_text(json.dumps(values))
-    with pytest.raises(WeanError, match=r"checkpoint.*delete it") as caught:
-        _train(out, "ppo", resume=True)
+        _lake(out, kill_at=600)
+    before, newest = sorted((out / "checkpoints").iterdir())
+    weights, values = newest / "state.safetensors", newest / "state.json"
+    match damage:
+        case "cut":
+            weights.write_bytes(weights.read_bytes()[:100])
+        case "flip weights":
+            _flip(weights, -100)
+        case "flip values":
+            _flip(values, 200)
+        case "flip sums":
+            _flip(newest / "SHA256SUMS", 3)
+        case _:
+            values.unlink()
+    said: list[str] = []
+    config = resolve("ppo", "FrozenLake4x4", seed=3, overrides=LAKE)
+    resumed = Runner(config, out, resume=True, say=said.append).run()
+    assert said == [f"{newest} is damaged; going on from {before.name}"]
+    assert {k: _untimed(whole[k]) for k in UNTIMED} == {k: _untimed(resumed[k]) for k in UNTIMED}
+
+
+def test_without_a_whole_checkpoint_the_remedy_works(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(Killed):
+        _lake(out, kill_at=600)
+    for checkpoint in (out / "checkpoints").iterdir():
+        (checkpoint / "state.json").write_text("{")
+    with pytest.raises(WeanError, match=r"damaged; delete .*checkpoints to begin anew with --resume") as caught:
+        _lake(out, resume=True)
     assert "\n" not in str(caught.value)
-    for file in newest.iterdir():
-        file.unlink()
-    newest.rmdir()
-    assert _train(out, "ppo", resume=True)["env_steps"] == 3072
+    shutil.rmtree(out / "checkpoints")
+    assert _lake(out, resume=True)["env_steps"] == 768
+
+
+@pytest.mark.parametrize("values", [{"epoch": 3}, {"schema": "wean-checkpoint/2"}])
+def test_a_checkpoint_of_something_else_is_named(tmp_path: Path, values: dict[str, object]) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(Killed):
+        _lake(out, kill_at=600)
+    newest = sorted((out / "checkpoints").iterdir())[-1]
+    (newest / "state.json").write_text(json.dumps(values))
+    write_sums(newest, ["state.safetensors", "state.json"])
+    with pytest.raises(WeanError, match=r"checkpoint.*delete it") as caught:
+        _lake(out, resume=True)
+    assert "\n" not in str(caught.value)
+    shutil.rmtree(newest)
+    assert _lake(out, resume=True)["env_steps"] == 768
+
+
+# --- the first moments of a run ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left", [[], ["checkpoints/"], ["checkpoints/", ".config.yaml.77.part"], [".lock"]])
+def test_what_a_kill_in_the_first_moment_leaves_is_no_hindrance(tmp_path: Path, left: list[str]) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    for name in left:
+        (out / name).mkdir() if name.endswith("/") else (out / name).write_text("half")
+    assert _lake(out)["env_steps"] == 768
+    assert not [path for path in out.rglob("*") if path.name.startswith(".")]
+
+
+def test_settings_may_change_while_nothing_has_been_learned(tmp_path: Path) -> None:
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    other = resolve("dagger", "SimpleDoorKey", seed=3)
+    (tmp_path / "run" / "config.yaml").write_text(other.as_yaml())
+    assert _lake(tmp_path / "run")["method"] == "ppo"
+    assert from_yaml((tmp_path / "run" / "config.yaml").read_text()).method.name == "ppo"
+
+
+def test_unfinished_files_of_a_killed_process_go_on_resume(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(Killed):
+        _lake(out, kill_at=600)
+    (out / "checkpoints" / ".writing-77").mkdir()
+    (out / "student").mkdir()
+    for name in (".summary.json.77.part", "student/.README.md.77.part"):
+        (out / name).write_text("half")
+    _lake(out, resume=True)
+    assert not [path for path in out.rglob("*") if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("method", "task", "model", "overrides", "problem"),
+    [
+        ("offline-bc", None, None, ["data=nowhere.parquet"], "there is no file nowhere.parquet"),
+        ("offline-bc", None, None, [], "name them with data=FILE"),
+        ("dqn", None, None, ["student.encoder=/nowhere"], "no sentence encoder"),
+        ("llm4teach", None, "recorded:/nowhere.jsonl", [], "no such file"),
+        ("llm4teach", None, "openai:gpt-5", [], "OPENAI_API_KEY"),
+        ("llm4teach", None, "http://127.0.0.1:9/v1#m", [], "cannot be reached"),
+        ("llm4teach", "CartPole-v1", None, [], "has no words"),
+        ("ppo", "Pendulum-v1", None, [], "a Discrete action space is needed"),
+    ],
+)
+def test_a_failed_start_leaves_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    task: str | None,
+    model: str | None,
+    overrides: list[str],
+    problem: str,
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(WeanError, match=problem):
+        Runner(resolve(method, task, model, 3, overrides), tmp_path / "runs" / "new").run()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(WeanError, match=problem):
+        Runner(resolve(method, task, model, 3, overrides), tmp_path / "mine").run()
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
+
+
+def test_of_two_runs_in_one_folder_the_second_stops_in_a_line(tmp_path: Path) -> None:
+    config = resolve("ppo", "FrozenLake4x4", seed=3, overrides=LAKE)
+    caught: list[str] = []
+
+    def second(now: Progress) -> None:
+        for resume in (False, True):
+            with pytest.raises(WeanError, match=r"another process is writing .*run; wait for it") as stopped:
+                Runner(config, tmp_path / "run", resume=resume).run()
+            caught.append(str(stopped.value))
+        raise Killed
+
+    with pytest.raises(Killed):
+        Runner(config, tmp_path / "run", progress=second).run()
+    assert len(caught) == 2
+    assert not (tmp_path / "run" / ".lock").exists()
+    assert Runner(config, tmp_path / "run", resume=True).run()["env_steps"] == 768
 
 
 def test_resume_without_a_checkpoint_starts_fresh(tmp_path: Path) -> None:
@@ -177,24 +323,69 @@ def test_resume_without_a_checkpoint_starts_fresh(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(WeanError, match=r"cannot write to .* choose another --out"):
+    with pytest.raises(WeanError, match=r"cannot be written .* choose another --out"):
         _train(tmp_path / "run", "ppo")
 
 
-def test_a_full_disk_is_one_line_and_what_is_written_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at", ["metrics.jsonl", "state.safetensors", "SHA256SUMS", "model.safetensors", "summary"])
+def test_a_full_disk_is_one_line_and_what_is_written_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
     with pytest.raises(Killed):
-        _train(tmp_path / "run", "ppo", kill_at=1800)
+        _lake(tmp_path / "run", kill_at=600)
     kept = sorted((tmp_path / "run" / "checkpoints").iterdir())
+    opened = Path.open
 
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def full(path: Path, mode: str = "r", *rest: Any, **options: Any) -> Any:
+        if at in path.name and mode[0] in "wa":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return opened(path, mode, *rest, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(RunFolder, "append_metrics", full)
-        with pytest.raises(WeanError, match=r"cannot write to .*No space left.*make room and add --resume"):
-            _train(tmp_path / "run", "ppo", resume=True)
-    assert sorted((tmp_path / "run" / "checkpoints").iterdir()) == kept
-    assert _train(tmp_path / "run", "ppo", resume=True)["env_steps"] == 3072
+        patched.setattr(Path, "open", full)
+        with pytest.raises(WeanError, match=r"cannot write to .*No space left.*make room and add --resume") as caught:
+            _lake(tmp_path / "run", resume=True)
+    assert "\n" not in str(caught.value)
+    assert sorted((tmp_path / "run" / "checkpoints").iterdir())[0] in kept or at in ("model.safetensors", "summary")
+    assert _lake(tmp_path / "run", resume=True)["env_steps"] == 768
+
+
+def test_files_have_the_mode_of_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        _lake(tmp_path / "run")
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert {"model.safetensors", "state.safetensors", "report.html", "summary.json"} <= set(modes)
+    assert set(modes.values()) == {0o640}, modes
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("within", ["learning", "an evaluation"])
+def test_a_signal_stops_a_run_in_one_line_and_it_goes_on_to_the_same_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, within: str
+) -> None:
+    whole = _lake(tmp_path / "whole")
+    measure = RLComponents.measure
+
+    def stopped(components: RLComponents, curve: Sequence[Any]) -> Any:
+        if within == "an evaluation" and len(curve) == 2:
+            os.kill(os.getpid(), number)
+        return measure(components, curve)
+
+    def progress(now: Progress) -> None:
+        if within == "learning" and now.done == 512 - 64:  # at the next update the curve has a point
+            os.kill(os.getpid(), number)
+
+    config = resolve("ppo", "FrozenLake4x4", seed=3, overrides=LAKE)
+    with monkeypatch.context() as patched:
+        patched.setattr(RLComponents, "measure", stopped)
+        with pytest.raises(WeanError, match=r"^stopped.*--resume goes on") as caught:
+            Runner(config, tmp_path / "run", progress=progress).run()
+    assert "\n" not in str(caught.value)
+    resumed = _lake(tmp_path / "run", resume=True)
+    assert {k: _untimed(whole[k]) for k in UNTIMED} == {k: _untimed(resumed[k]) for k in UNTIMED}
 
 
 @pytest.mark.slow

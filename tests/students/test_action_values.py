@@ -127,6 +127,23 @@ def test_settling_whitens() -> None:
     assert 0.8 < covariance.diagonal().min() <= covariance.diagonal().max() < 1.01
 
 
+def test_texts_met_one_by_one_and_all_at_once_have_the_same_values_to_the_bit(tmp_path: Path) -> None:
+    rooms = [Situation("Get out.", f"You are in room {n}.", ("north", "south")) for n in range(40)]
+    student = _text()
+    student.meet(rooms[:10])
+    student.settle()
+    for number in range(10, 40):  # as in a run, where new texts come now and then
+        student(student.meet(rooms[number : number + 1]))
+    save_student(student, tmp_path)
+    resumed = _text()
+    resumed.load_state_dict(student.state_dict())
+    states = student.meet(rooms)
+    assert torch.equal(student(states), resumed(resumed.meet(rooms)))
+    loaded = load_student(tmp_path)
+    assert isinstance(loaded, TextValues)
+    assert torch.equal(student(states), loaded(loaded.meet(rooms)))
+
+
 def test_the_head_by_hand() -> None:
     head = PairHead(1, 1)
     weights = {

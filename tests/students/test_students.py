@@ -243,6 +243,52 @@ def test_a_damaged_folder_is_one_line(tmp_path: Path, damage: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "SHA256SUMS"])
+def test_every_flipped_bit_of_a_student_is_noticed(tmp_path: Path, name: str) -> None:
+    save_student(DenseStudent(4, 2, config=StudentConfig(hidden=2)), tmp_path)
+    whole = (tmp_path / name).read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 40)):
+        (tmp_path / name).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(WeanError, match="is damaged; train it again or copy it anew"):
+            load_student(tmp_path)
+    (tmp_path / name).write_bytes(whole)
+    load_student(tmp_path)
+
+
+def test_a_student_tells_what_it_was_trained_for_and_acts_as_it_was_saved(tmp_path: Path) -> None:
+    about = {"task": "Cart", "actions": ["left", "right"], "acting": "greedy"}
+    save_student(DenseStudent(4, 2), tmp_path, about=about)
+    assert json.loads((tmp_path / "config.json").read_text())["run"] == about
+    assert load_policy(tmp_path).name == "student (greedy)"
+    assert load_policy(tmp_path, "sampled").name == "student (sampled)"
+    save_student(DenseStudent(4, 2), tmp_path)
+    assert load_policy(tmp_path).name == "student (sampled)"
+
+
+@pytest.mark.parametrize(
+    "observation",
+    [
+        [0.0, np.nan, 0.0, 0.0],
+        [np.inf] * 4,
+        [0.0] * 3,
+        [0.0] * 5,
+        [[0.0] * 4] * 2,
+        [],
+        "north",
+        None,
+        {"a": 1},
+        [[1], []],
+    ],
+)
+def test_an_observation_of_another_kind_is_refused_in_one_line(tmp_path: Path, observation: object) -> None:
+    save_student(DenseStudent(4, 2), tmp_path)
+    policy = load_policy(tmp_path)
+    with pytest.raises(WeanError) as caught:
+        policy.act(np.array(observation) if isinstance(observation, list) and len(observation) != 2 else observation)
+    assert "\n" not in str(caught.value)
+    assert policy.act(np.zeros(4)) in (0, 1)
+
+
 def test_spaces_without_a_student_are_named() -> None:
     with pytest.raises(UsageError, match="Discrete action space is needed"):
         make_student(gym.spaces.Discrete(2), gym.spaces.Box(0, 1, (2,)))
@@ -345,6 +391,7 @@ def test_a_folder_of_the_version_before_is_read(tmp_path: Path) -> None:
     old = {"view_radius": "reach", "border_distances": "edges", "object_set": "census", "reflection": "mirror"}
     saved = json.loads((tmp_path / "config.json").read_text())
     assert set(old) < set(saved)
+    (tmp_path / "SHA256SUMS").unlink()
     (tmp_path / "config.json").write_text(json.dumps({old.get(name, name): value for name, value in saved.items()}))
     weights = load_file(tmp_path / "model.safetensors")
     for name in ("border_distances", "object_set"):

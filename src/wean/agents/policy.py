@@ -15,7 +15,7 @@ from wean.errors import UsageError
 from wean.runtime.acting import NoRepeat, one_hot, sample
 from wean.students.action_values import ActionValues
 from wean.students.config import Acting
-from wean.students.saving import load_student
+from wean.students.saving import load_student, shipped_acting
 from wean.students.student import Student
 from wean.tasks.situation import Situation
 from wean.tasks.splits import Case
@@ -161,13 +161,34 @@ class StudentPolicy(Policy):
         """
         if isinstance(observation, Situation):
             raise UsageError("this student sees observations, not situations; give it what env.step returned")
-        seen = student_observation(observation)[None]
+        try:
+            seen = student_observation(observation)[None]
+        except (KeyError, ValueError):
+            raise UsageError(
+                f"this student sees arrays of numbers, not {type(observation).__name__}s like this"
+            ) from None
         if self.student.config.get("goal", "none") != "none" and seen.shape[-1] != 5:
             raise UsageError(
                 "this student sees sub-goals; show it the task through wean.experiment.build.seen_by_run(RUN)"
             )
-        probabilities = self._probabilities([0], seen)
+        probabilities = self._of_one(seen)
         return int(sample(probabilities, np.array([self._draw()]))[0])
+
+    def _of_one(self, seen: NDArray[Any]) -> NDArray[np.float64]:
+        """Probabilities for an observation (1, ...) that comes from outside.
+
+        Raises:
+            UsageError: It is not made of finite numbers, or has another shape than the student sees.
+        """
+        what = f"an observation of shape {seen.shape[1:]} and type {seen.dtype}"
+        if seen.dtype.kind not in "biuf" or not np.isfinite(seen).all():
+            raise UsageError(f"{what} is not made of finite numbers; mend the environment, or fill in what is missing")
+        try:
+            return self._probabilities([0], seen)
+        except (RuntimeError, IndexError, TypeError, ValueError):
+            raise UsageError(
+                f"{what} is none that this student sees; give it what its own task's reset() and step() return"
+            ) from None
 
     def _draw(self) -> float:
         """A uniform number where one is needed."""
@@ -239,11 +260,12 @@ def policy_of(student: Student | ActionValues, acting: Acting) -> Policy:
 def load_policy(folder: str | Path, acting: Acting | None = None) -> Policy:
     """Loads the student of a folder, e.g. `runs/simple/student`.
 
-    By default it acts `sampled`, and `greedy` if it is a student of action values.
+    By default it acts as its folder says, else `sampled`, and `greedy` if it is a student of action values.
 
     Raises:
         WeanError: It is no student's folder, or damaged.
         UsageError: The student cannot act so.
     """
     student = load_student(Path(folder))
+    acting = acting or shipped_acting(Path(folder))
     return policy_of(student, acting or ("greedy" if isinstance(student, ActionValues) else "sampled"))

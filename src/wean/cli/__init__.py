@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated
 
@@ -20,6 +21,14 @@ app = typer.Typer(
     rich_markup_mode=None,  # importing what it needs takes longer than all of `wean --help`
     context_settings={"max_content_width": 120},
 )
+
+
+_GOING_ON = {
+    "demos": "the same command with --resume goes on",
+    "annotate": "the same command goes on, what was answered is kept",
+    "eval": "what was played is kept where there is an --out, and the same command goes on",
+}
+"""How a command goes on that was stopped."""
 
 
 def _show_version(wanted: bool) -> None:
@@ -52,6 +61,10 @@ def _options(
 
 def main() -> None:
     """Runs the command line; an error that the user can mend is one line, and sets the exit code."""
+    for name in ("SIGTERM", "SIGHUP"):  # as Ctrl-C: what is begun is ended, and so are its processes
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as under `nohup`
+            signal.signal(number, signal.default_int_handler)
     try:
         # Without its "standalone mode" Typer hands its own errors on instead of printing them over several lines.
         sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
@@ -60,11 +73,18 @@ def main() -> None:
     except TyperException as error:
         _fail(f"{error.format_message().rstrip('.')}; --help shows what there is", error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("stopped", 1)
+        going_on = _GOING_ON.get(sys.argv[1]) if len(sys.argv) > 1 else None
+        _fail(f"stopped; {going_on}" if going_on else "stopped", 1)
     except BrokenPipeError:
         # The reader of our output went away (`wean list | head`): nothing is wrong.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        from wean.files import CANNOT_WRITE
+
+        if error.errno not in CANNOT_WRITE:
+            raise
+        _fail(f"{error.filename or 'cannot write'}: {error.strerror}; make room or check permissions, and try again", 1)
 
 
 def _fail(message: str, exit_code: int) -> None:

@@ -53,6 +53,7 @@ def annotate(
     from wean.data.shipped import shipped
     from wean.data.trajectories import check_versions
     from wean.errors import UsageError
+    from wean.processes import file_locked
     from wean.report.pages import write_annotation_page
 
     console = Console(stderr=True)
@@ -62,11 +63,11 @@ def annotate(
     name = Path(data).name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".parquet")
     file = out or Path(f"{name}.subgoals.jsonl")
     annotator = _annotator(model)
-    known = _known(file, corrections, trajectories, console)
     plan = Plan(len(trajectories), 0.0, budget) if ask_all else Plan(per_task, confidence, budget)
-    writer = AnnotationWriter(file)
-    writer.write(annotation for annotation in known.values() if annotation.origin == "corrected")
-    with showing() as progress:
+    with file_locked(file), showing() as progress:
+        known = _known(file, corrections, trajectories, console)
+        writer = AnnotationWriter(file)
+        writer.write(annotation for annotation in known.values() if annotation.origin == "corrected")
         result = Pipeline(annotator, plan, writer, teaching, progress.show).run(trajectories, known)
     if not result.annotations and result.stats.unanswered:
         raise UsageError(

@@ -164,12 +164,14 @@ def _task_name(who: str, task: str | None) -> str:
         UsageError: There is none.
     """
     from wean.errors import UsageError
+    from wean.experiment.build import task_at_work
     from wean.tasks.registration import short_name, task_names
 
     if task is None and who in REFERENCES:
         raise UsageError(f"{who} plays no task of its own; name one with --task")
-    wanted = task or run_config(Path(who)).task
-    return short_name({name.lower(): name for name in task_names()}.get(wanted.lower(), wanted))
+    if task is None:
+        return task_at_work(run_config(Path(who)), who)
+    return short_name({name.lower(): name for name in task_names()}.get(task.lower(), task))
 
 
 def _plan(

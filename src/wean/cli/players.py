@@ -115,7 +115,7 @@ def _student(who: Who, tasks: SerialTasks) -> Player:
     from wean.agents.policy import policy_of
     from wean.errors import UsageError
     from wean.evaluation.evaluate import Player
-    from wean.experiment.build import asks_at_work, view_of
+    from wean.experiment.build import asks_at_work, model_at_work, view_of
     from wean.llm import open_model
     from wean.students.action_values import ActionValues
     from wean.students.saving import load_student
@@ -131,7 +131,7 @@ def _student(who: Who, tasks: SerialTasks) -> Player:
         raise UsageError(f"--model is for what asks a language model; the student of {folder} needs none")
     if isinstance(student, ActionValues):
         return Player(policy, tasks)
-    model = open_model(who.model or config.model or "", strict=who.strict) if asks else None
+    model = open_model(model_at_work(config, folder, who.model), strict=who.strict) if asks else None
     seen = view_of(config, Teacher(model, config.advice, config.seed) if model else None, tasks)
     actions = num_actions(seen.action_space)
     if student.num_actions != actions:

@@ -244,8 +244,9 @@ class AnnotationWriter:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab+") as file:
-                _drop_half_line(file)
+            if path.exists():
+                with path.open("rb+") as file:
+                    _drop_half_line(file)
         except OSError as error:
             raise WeanError(f"{path}: cannot be written ({error.strerror}); name another file") from None
 
@@ -255,7 +256,8 @@ class AnnotationWriter:
         Raises:
             WeanError: The file cannot be written.
         """
-        text = "".join(map(_line, annotations))
+        if not (text := "".join(map(_line, annotations))):
+            return
         try:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(text)
@@ -270,9 +272,12 @@ class AnnotationWriter:
         Raises:
             WeanError: The file cannot be written.
         """
+        text = "".join(map(_line, annotations))
+        if not text and not self._path.exists():
+            return
         try:
             with replacing(self._path) as draft:
-                draft.write_text("".join(map(_line, annotations)), encoding="utf-8")
+                draft.write_text(text, encoding="utf-8")
         except OSError as error:
             raise WeanError(
                 f"{self._path}: cannot be written ({error.strerror}); free space and run again, what was there is kept"

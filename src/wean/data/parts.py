@@ -46,6 +46,7 @@ class Parts:
     Attributes:
         path: The file.
         folder: Where its parts lie.
+        described: The file there that says what they are of.
         job: The job as one text.
         finished: Whether the file is there already, of this very job.
     """
@@ -55,7 +56,7 @@ class Parts:
     ) -> None:
         self.path, self.folder = path, path.with_name(f"{path.name}.parts")
         self.job = json.dumps(job, sort_keys=True)
-        self._described = self.folder / "job.json"
+        self.described = self.folder / "job.json"
         self.finished = path.exists()
         if self.finished:
             if not resume:
@@ -63,16 +64,16 @@ class Parts:
             found, told = read(path)
             if found != self.job:
                 raise UsageError(f"{path} is there already, {told}; choose another --out")
-        elif self._described.exists():
+        elif self.described.exists():
             if not resume:
                 raise UsageError(f"{self.folder} holds an unfinished file; add --resume to continue it, or delete it")
-            if read_text(self._described, "delete it") != self.job:
+            if read_text(self.described, "delete it") != self.job:
                 raise UsageError(f"{self.folder} was begun with other settings; repeat them, or delete it")
 
     def begin(self) -> None:
         """Writes down what the file will be of, unless that was done."""
-        if not self._described.exists():
-            with writing(self._described) as unfinished:
+        if not self.described.exists():
+            with writing(self.described) as unfinished:
                 unfinished.write_text(self.job)
 
     def remove(self) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from wean.evaluation.playing import Episode, Observer, play
 from wean.evaluation.scores import Episodes, Scores, llm_counts
 from wean.files import read_lines, replacing
 from wean.llm.model import LanguageModel
-from wean.processes import work
+from wean.processes import file_locked, work
 from wean.tasks.registration import make_task, short_name
 from wean.tasks.splits import FINAL_SEED, Case
 from wean.tasks.vector import MakeTask, SerialTasks, Steps, Tasks, has_numbered_actions
@@ -134,8 +135,13 @@ def evaluate_plan(plan: Plan, workers: int = 1, out: Path | None = None, progres
 
     Raises:
         UsageError: `out` holds something else.
-        WeanError: `out` cannot be written, or a process died.
+        WeanError: `out` cannot be written, another process writes it, or a process died.
     """
+    with nullcontext() if out is None else file_locked(out):
+        return _evaluate(plan, workers, out, progress)
+
+
+def _evaluate(plan: Plan, workers: int, out: Path | None, progress: Progress | None) -> Scores:
     found = {} if out is None else _read(out)
     kept = {_key(case): found[_key(case)] for case in plan.cases if _key(case) in found}
     wanted = [case for case in plan.cases if _key(case) not in found]

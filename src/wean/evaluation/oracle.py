@@ -28,7 +28,7 @@ from wean.data.trajectories import Trajectory, path_metadata, write_paths
 from wean.errors import UsageError, WeanError
 from wean.evaluation.playing import Observer, play
 from wean.files import writing
-from wean.processes import work
+from wean.processes import file_locked, work
 from wean.tasks.registration import make_task
 from wean.tasks.scienceworld import TASKS, ScienceWorld, find_task
 from wean.tasks.scienceworld_server import VERSION, ServerLost
@@ -219,20 +219,43 @@ def write_oracle_paths(
 
     Raises:
         UsageError: The file, or an unfinished one, is there without `resume`, or is of another job.
-        WeanError: A file is damaged, a process died, or nothing reached the full score; what was played stays.
+        WeanError: A file is damaged, a process died, nothing reached the full score, or another process writes the
+            file; what was played stays.
     """
-    parts = Parts(out, {**job, "wanted": [list(item) for item in wanted]}, resume, _job_of)
-    if parts.finished:
-        finished: dict[str, int] = json.loads(path_metadata(out)["report"])
-        return finished
-    parts.begin()
-    folder = parts.folder
+    with file_locked(out):
+        parts = Parts(out, {**job, "wanted": [list(item) for item in wanted]}, resume, _job_of)
+        if parts.finished:
+            finished: dict[str, int] = json.loads(path_metadata(out)["report"])
+            return finished
+        parts.begin()
+        try:
+            _play_all(make, parts.folder, wanted, workers, progress)
+        except WeanError:
+            if list(parts.folder.iterdir()) == [parts.described]:
+                parts.remove()  # it could not begin: nothing is in the way of the corrected command
+            raise
+        return _put_together(parts, wanted, job)
+
+
+def _play_all(
+    make: Callable[[], Oracle],
+    folder: Path,
+    wanted: Sequence[Wanted],
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Plays the paths that are not there yet."""
     successes = 0
     played = work(partial(_PathPlayer, make, folder), wanted, workers, "go on with --resume and fewer --workers")
     for tried, success in enumerate(played, 1):
         successes += success
         if progress is not None:
             progress(successes, tried)
+
+
+def _put_together(parts: Parts, wanted: Sequence[Wanted], job: Mapping[str, Any]) -> dict[str, int]:
+    """Writes the file of the paths that reach the full score, and removes its parts; returns the report."""
+    folder = parts.folder
     rows = [_read(_part(folder, item)) for item in wanted]
     kept = [row for row in rows if row["score"] >= 100]
     if not kept:
@@ -245,7 +268,7 @@ def write_oracle_paths(
         "steps": sum(len(row["path"]) for row in kept),
     }
     about = {name: str(job[name]) for name in ("version", "simplification") if name in job}
-    write_paths(out, kept, {**about, "job": parts.job, "report": json.dumps(report)})
+    write_paths(parts.path, kept, {**about, "job": parts.job, "report": json.dumps(report)})
     parts.remove()
     return report
 

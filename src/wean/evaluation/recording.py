@@ -80,7 +80,7 @@ class _Recorder(Observer):
 
     def __init__(self, tasks: ShownTasks, policy: _NotingPolicy) -> None:
         self._tasks, self._policy = tasks, policy
-        self._names = _action_names(tasks)
+        self._names = action_names(tasks)
         self.episodes: list[list[dict[str, Any]]] = []
 
     def begin(self, tasks: Tasks, cases: Sequence[Case]) -> None:
@@ -131,8 +131,8 @@ def _text(tasks: Tasks) -> str:
         return ""
 
 
-def _action_names(tasks: ShownTasks) -> list[str]:
-    """Names of the numbered actions; none for a text task, where every situation names its own."""
+def action_names(tasks: ShownTasks) -> list[str]:
+    """Names of the numbered actions, their numbers where there are none; none for a text task, which names its own."""
     if not has_numbered_actions(tasks):
         return []
     named, count = tasks.action_names(), num_actions(tasks.action_space)

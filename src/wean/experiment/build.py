@@ -20,7 +20,7 @@ from wean.students.action_values import ActionValues, TableValues, TextValues
 from wean.students.saving import make_student
 from wean.students.student import Student
 from wean.tasks.options import OptionTasks
-from wean.tasks.registration import make_task
+from wean.tasks.registration import check_named_in_file, make_task, short_name
 from wean.tasks.vector import MakeTask, SerialTasks, ShownTasks
 from wean.teachers.elicitation import rate
 from wean.teachers.gated_teacher import GatedTeacher
@@ -145,19 +145,65 @@ def _with_goals(config: RunConfig, teacher: Teacher | GatedTeacher | None, tasks
     return SubgoalTasks(tasks, teacher.advise, "position" if config.student.goal == "position" else "words")
 
 
-def seen_by_run(folder: str | Path, make: MakeTask | None = None) -> ShownTasks:
+def seen_by_run(folder: str | Path, make: MakeTask | None = None, model: str | None = None) -> ShownTasks:
     """One task as the student of a finished run sees it, with the language model that it asks, if any.
 
     Args:
         folder: The run folder.
         make: Makes the task; by default the run's own.
+        model: The language model; by default the run's own.
 
     Raises:
-        UsageError: The folder holds no run, or its student cannot see this task.
+        UsageError: The folder holds no run, names code of a module, or its student cannot see this task.
     """
     config = read_config(Path(folder))
-    teacher = Teacher(config.model or "", config.advice, config.seed) if asks_at_work(config) else None
-    return view_of(config, teacher, SerialTasks([make or partial(make_task, config.task)]))
+    teacher = None
+    if asks_at_work(config):
+        teacher = Teacher(model_at_work(config, folder, model), config.advice, config.seed)
+    if make is None:
+        make = partial(make_task, task_at_work(config, folder))
+    return view_of(config, teacher, SerialTasks([make]))
+
+
+def task_at_work(config: RunConfig, folder: str | Path, named: str | None = None) -> str:
+    """The task that the student of a run plays: the one that the user named, else the run's own.
+
+    Raises:
+        UsageError: There is none, or the run's own is code of a module or was made in Python.
+    """
+    if named is not None:
+        return short_name(named)
+    python = f", or give the function that makes it to wean.evaluate({str(folder)!r}, make)"
+    check_named_in_file(config.task, str(folder), python)
+    try:
+        return short_name(config.task)
+    except UsageError:
+        module, _, function = config.task.rpartition(".")
+        if not module:
+            raise
+        path = f"{module}:{function}" if importable(config.task) else "NAME"
+        raise UsageError(
+            f"the task of {folder} was made in Python by {config.task}; name one with --task {path}{python}"
+        ) from None
+
+
+def importable(name: str) -> bool:
+    """Whether the qualified name of a function leads to it in another process."""
+    return "<" not in name and not name.startswith("__main__.")
+
+
+def model_at_work(config: RunConfig, folder: str | Path, named: str | None = None) -> str:
+    """The language model that the student of a run asks: the one that the user named, else the run's own.
+
+    Raises:
+        UsageError: The run's own is code of a module.
+    """
+    if named is None and (config.model or "").startswith("scripted:"):
+        raise UsageError(
+            f"{folder} names the model {config.model!r}, whose module is imported only if you name it yourself: "
+            f"--model {config.model}"
+        )
+    return named or config.model or ""
 
 
 def read_config(folder: Path) -> RunConfig:

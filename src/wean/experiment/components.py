@@ -17,7 +17,7 @@ from wean.algorithms.algorithm import Algorithm
 from wean.algorithms.rewards import RewardTerm
 from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
-from wean.evaluation.recording import record
+from wean.evaluation.recording import action_names, record
 from wean.evaluation.scores import Episodes, Scores, add_counts, chosen_share, llm_counts, paired, query_stats_report
 from wean.experiment.run_folder import RunFolder, write_json, write_text
 from wean.experiment.settings import RunConfig
@@ -258,11 +258,12 @@ class RLComponents:
     def conclude(self, folder: RunFolder, so_far: Mapping[str, Any]) -> dict[str, Any]:
         """See `Components.conclude`; evaluates the student and its references on held-out episodes."""
         config, student, algorithm = self.config, self.student, self.algorithm
-        save_student(student, folder.student)
+        acting = config.evaluation.acting
+        about = {"task": config.task, "actions": self._action_names(), "acting": acting}
+        save_student(student, folder.student, about=about)
         # Taken before the teacher meets situations in its own evaluation.
         table, unadvised = (self.teacher.table(), self.teacher.unadvised) if self.teacher else ([], 0)
         ratings = self.term.table() if self.term else []
-        acting = config.evaluation.acting
         shipped = self.policy(acting)
         played = self._play(shipped, config.evaluation.episodes, FINAL_SEED)
         final = self._result(shipped, played)
@@ -294,6 +295,20 @@ class RLComponents:
         shown = record(shipped, self.make, seeds, self.success_return, self.view)
         write_json(folder.path / "episodes.json", shown)
         return summary
+
+    def _action_names(self) -> list[str]:
+        """Names of the actions that the student chooses among: a situation's choices where those are the actions."""
+        names = action_names(self.judges)
+        one = SerialTasks([self.make])
+        try:
+            one.reset([0], [FINAL_SEED])
+            choices = one.situations([0])[0].choices
+            begun = one.first_actions([0], [[(choice,) for choice in choices]])[0]
+        except UsageError:  # a task without words
+            return names
+        finally:
+            one.close()
+        return list(choices) if names and begun == list(range(len(names))) else names
 
     def _write_answers(self, folder: RunFolder, tables: Mapping[str, Any]) -> None:
         """Writes the language model's answers in the situations of the run."""

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from wean.errors import UsageError, WeanError
 from wean.experiment.settings import RunConfig, from_yaml
-from wean.files import replacing
+from wean.files import is_unfinished, is_whole, remove_unfinished, replacing, write_sums, write_tensors
+from wean.processes import locked
 
 CHECKPOINT_SCHEMA = "wean-checkpoint/2"
 _KEPT = 2  # checkpoints
+_LOCK = ".lock"
+_STATE = ("state.safetensors", "state.json")
 
 
 class RunFolder:
@@ -41,91 +46,112 @@ class RunFolder:
         self.summary = path / "summary.json"
         self.student = path / "student"
         self.checkpoints = path / "checkpoints"
-        self._fresh = False
 
-    def create(self, config: RunConfig, resume: bool) -> None:
-        """Makes the folder, or opens it to resume its run.
+    @contextmanager
+    def opened(self, config: RunConfig, resume: bool) -> Iterator[None]:
+        """Keeps the folder for this process, after checking that the run may begin or go on in it; writes nothing yet.
 
         Raises:
             UsageError: It holds something else, another run's settings, or a run without `resume`.
-            WeanError: It cannot be written.
+            WeanError: Another process works in it, or it cannot be written.
         """
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path} is a file; choose another --out")
-        if self.config.exists():
-            if not resume:
-                raise UsageError(
-                    f"{self.path} already holds a run; add --resume to continue it or choose another --out"
-                )
-            text = self.config.read_text()
-            if text != config.as_yaml() and from_yaml(text) != config:
-                raise UsageError(f"{self.path} was started with other settings; repeat them, or choose another --out")
-        elif self.path.exists() and any(self.path.iterdir()):
+        if not self._holds_nothing() and not self.config.exists():
             raise UsageError(f"{self.path} is not empty and holds no run; choose another --out")
-        try:
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
-            if not self.config.exists():
-                write_text(self.config, config.as_yaml())
-                self._fresh = True
-            elif not os.access(self.path, os.W_OK):
-                raise PermissionError(13, "Permission denied")
-        except OSError as error:
-            raise WeanError(f"cannot write to {self.path} ({error.strerror}); choose another --out") from None
+        with locked(self.path / _LOCK, str(self.path)):
+            if not self._holds_nothing():
+                self._check(config, resume)
+            yield
+
+    def _holds_nothing(self) -> bool:
+        """Whether there is no more than what a run leaves that was killed before its first update."""
+        if not self.path.exists():
+            return True
+        left_over = {self.config.name, self.checkpoints.name, _LOCK}
+        there = [path for path in self.path.iterdir() if path.name not in left_over and not is_unfinished(path)]
+        return not there and not self._steps()
+
+    def _check(self, config: RunConfig, resume: bool) -> None:
+        """Checks that the run that is there is the one that is to go on."""
+        if not self.config.exists():
+            raise UsageError(f"{self.path} is not empty and holds no run; choose another --out")
+        if not resume:
+            raise UsageError(f"{self.path} already holds a run; add --resume to continue it or choose another --out")
+        text = self.config.read_text(encoding="utf-8", errors="replace")
+        if text != config.as_yaml() and from_yaml(text) != config:
+            raise UsageError(f"{self.path} was started with other settings; repeat them, or choose another --out")
+
+    def begin(self, config: RunConfig) -> bool:
+        """Writes the settings and removes what a killed process has left unfinished; returns whether the run is new."""
+        new = self._holds_nothing()
+        self.checkpoints.mkdir(exist_ok=True)
+        for folder in (self.path, self.student):
+            remove_unfinished(folder)
+        for left_over in (*self.checkpoints.glob(".writing-*"), *self.path.glob(".*.writing")):
+            shutil.rmtree(left_over, ignore_errors=True)
+        if new:
+            write_text(self.config, config.as_yaml())
+        return new
 
     def discard(self) -> None:
-        """Removes what `create` has made, for a run that cannot begin; a folder that held a run before is kept."""
-        if self._fresh:
-            shutil.rmtree(self.path, ignore_errors=True)
+        """Removes everything that `begin` and learning have made, for a run that could not begin."""
+        for path in self.path.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != _LOCK:
+                path.unlink(missing_ok=True)
 
     def save_checkpoint(self, step: int, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Writes a checkpoint beside the others and renames it into place; the last two are kept."""
         final = self.checkpoints / f"step-{step:010d}"
         temporary = self.checkpoints / f".writing-{os.getpid()}"
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        save_file({name: value.contiguous() for name, value in tensors.items()}, temporary / "state.safetensors")
-        write_text(temporary / "state.json", json.dumps({"schema": CHECKPOINT_SCHEMA, "step": step, **values}))
+        try:
+            temporary.mkdir()
+            write_tensors(temporary / "state.safetensors", tensors)
+            write_text(temporary / "state.json", json.dumps({"schema": CHECKPOINT_SCHEMA, "step": step, **values}))
+            write_sums(temporary, _STATE)
+        except OSError:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
         for old in self._steps()[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
-    def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """Reads the newest checkpoint; None if there is none.
+    def load_checkpoint(self, say: Callable[[str], None]) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Reads the newest checkpoint that is whole; None if there is none. `say` is told of damaged ones.
 
         Raises:
-            WeanError: If it is damaged or was written by something else.
+            WeanError: If all are damaged, or were written by something else.
         """
-        for left_over in self.checkpoints.glob(".writing-*"):
-            shutil.rmtree(left_over, ignore_errors=True)
-        steps = self._steps()
-        if not steps:
-            return None
-        try:
-            values = json.loads((steps[-1] / "state.json").read_text())
-            tensors = load_file(steps[-1] / "state.safetensors")
-        except (OSError, ValueError, SafetensorError):
-            raise WeanError(f"the checkpoint {steps[-1]} is damaged; delete it to go on from the one before") from None
-        schema = values.get("schema") if isinstance(values, dict) else None
-        if schema != CHECKPOINT_SCHEMA:
-            raise WeanError(
-                f"{steps[-1]} is no checkpoint of this wean ({schema}, not {CHECKPOINT_SCHEMA}); delete it, or finish "
-                "the run with the wean that wrote it"
-            )
-        return tensors, values
+        damaged = []
+        for folder in reversed(self._steps()):
+            try:
+                found = _read_checkpoint(folder)
+            except (OSError, ValueError, SafetensorError):
+                damaged.append(str(folder))
+                continue
+            if damaged:
+                say(f"{' and '.join(damaged)} is damaged; going on from {folder.name}")
+            return found
+        if damaged:
+            raise WeanError(f"{' and '.join(damaged)}: damaged; delete {self.checkpoints} to begin anew with --resume")
+        return None
 
     def rewind_metrics(self, unit: str, done: int) -> None:
         """Drops the metrics after `done` units, and a torn last line: a resumed run does not write them twice."""
         if not self.metrics.exists():
             return
         kept = []
-        for line in self.metrics.read_text().splitlines():
+        for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 row = json.loads(line)
-            except ValueError:
+                if row[unit] <= done:
+                    kept.append(line + "\n")
+            except (ValueError, TypeError, KeyError):
                 continue
-            if row[unit] <= done:
-                kept.append(line + "\n")
         write_text(self.metrics, "".join(kept))
 
     def append_metrics(self, row: dict[str, Any]) -> None:
@@ -135,6 +161,25 @@ class RunFolder:
 
     def _steps(self) -> list[Path]:
         return sorted(self.checkpoints.glob("step-*"))
+
+
+def _read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and values of a checkpoint.
+
+    Raises:
+        OSError, ValueError, SafetensorError: It is damaged.
+        WeanError: Another version of wean, or something else, wrote it.
+    """
+    if not is_whole(folder, _STATE):
+        raise ValueError(f"{folder} differs from its checksums")
+    values = json.loads((folder / "state.json").read_text())
+    schema = values.get("schema") if isinstance(values, dict) else None
+    if schema != CHECKPOINT_SCHEMA:
+        raise WeanError(
+            f"{folder} is no checkpoint of this wean ({schema}, not {CHECKPOINT_SCHEMA}); delete it, or finish the run "
+            "with the wean that wrote it"
+        )
+    return load_file(folder / "state.safetensors"), values
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 
 from wean.algorithms.algorithm import Unit, Update
-from wean.errors import UsageError, WeanError
+from wean.errors import WeanError
 from wean.experiment.components import Components, Point, Resources
 from wean.experiment.run_folder import RunFolder, write_json
 from wean.experiment.settings import RunConfig, command_line, python_call
+from wean.files import CANNOT_WRITE
 from wean.processes import GracefulStop
 from wean.report.report import write_report
 from wean.report.run_files import RUN_SCHEMA, UNITS, read_summary
 
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
 class Progress(NamedTuple):
@@ -68,6 +69,7 @@ class Runner:
         self._resources = resources
         self._stop = GracefulStop()
         self._curve: list[Point] = []
+        self._unmeasured = False
         self._seconds_before = 0.0
         self._said = 0
 
@@ -78,34 +80,39 @@ class Runner:
             UsageError: The settings, the task, the data or the folder are wrong.
             WeanError: Something fails or the user stops it; what is written stays and can be resumed.
         """
-        self.folder.create(self.config, self._resume)
-        if self.folder.summary.exists():
-            write_report(self.folder.path)
-            return read_summary(self.folder.path)
-        try:
-            with self._stop:
-                return self._run()
-        except OSError as error:
-            if error.errno not in _DISK:
-                raise
-            raise WeanError(
-                f"cannot write to {self.folder.path} ({error.strerror}); make room and add --resume"
-            ) from error
+        with self.folder.opened(self.config, self._resume):
+            if self.folder.summary.exists():
+                write_report(self.folder.path)
+                return read_summary(self.folder.path)
+            try:
+                with self._stop:
+                    return self._run()
+            except KeyboardInterrupt:
+                raise WeanError(
+                    "stopped; the same command with --resume goes on from the last checkpoint, if there is one"
+                ) from None
+            except OSError as error:
+                if error.errno not in CANNOT_WRITE:
+                    raise
+                raise WeanError(
+                    f"cannot write to {self.folder.path} ({error.strerror}); make room and add --resume"
+                ) from error
 
     def _run(self) -> dict[str, Any]:
         torch.set_num_threads(self.config.threads)
         torch.manual_seed(self.config.seed)
         self._started = time.perf_counter()
-        found = self.folder.load_checkpoint()
-        try:
-            components = self._build(found[1].get("teacher") if found else None)
-        except UsageError:
-            self.folder.discard()
-            raise
+        found = self.folder.load_checkpoint(self._say)
+        components = self._build(found[1].get("teacher") if found else None)
+        new = self.folder.begin(self.config)
         try:
             self._continue(components, found)
             self._learn(components)
             return self._conclude(components)
+        except (WeanError, OSError):
+            if new and not self.folder.metrics.exists():
+                self.folder.discard()  # it could not begin: the corrected command finds no folder in its way
+            raise
         finally:
             components.close()
 
@@ -130,7 +137,7 @@ class Runner:
     def _learn(self, components: Components) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        algorithm, points = components.algorithm, components.points
+        algorithm = components.algorithm
         writer = SummaryWriter(str(self.folder.path), purge_step=algorithm.done)
 
         def on_update(update: Update) -> None:
@@ -138,24 +145,25 @@ class Runner:
             for name, value in update.metrics.items():
                 writer.add_scalar(name, value, update.done)
             self._tell(components)
-            if len(self._curve) < len(points) and update.done >= points[len(self._curve)]:
-                self._measure(components)
-                for name, value in self._latest(components).items():
-                    writer.add_scalar(f"evaluation/{name}", value, update.done)
-                self._checkpoint(components)
-            metrics = {**update.metrics, **self._latest(components)}
-            self._progress(Progress(algorithm.unit, update.done, algorithm.total, metrics))
+            points = components.points
+            due = len(self._curve) < len(points) and update.done >= points[len(self._curve)]
             if self._stop.wanted:
-                self._checkpoint(components)
+                self._checkpoint(components, unmeasured=due)
                 raise WeanError(
                     f"stopped after {update.done} {UNITS[algorithm.unit]}; the same command with --resume goes on "
                     "from there"
                 )
+            if due:
+                with self._stop.held(False):
+                    self._measure(components, writer)
+            metrics = {**update.metrics, **self._latest(components)}
+            self._progress(Progress(algorithm.unit, update.done, algorithm.total, metrics))
 
         try:
-            if not self._curve and points and points[0] == 0:
-                self._measure(components)
-            algorithm.learn(on_update)
+            if self._unmeasured or (not self._curve and components.points and components.points[0] == 0):
+                self._measure(components, writer)
+            with self._stop.held():
+                algorithm.learn(on_update)
         finally:
             writer.close()
 
@@ -165,10 +173,14 @@ class Runner:
             self._said += 1
             self._say(note)
 
-    def _measure(self, components: Components) -> None:
-        """Adds a point to the learning curve."""
-        point = components.measure(self._curve)
-        self._curve.append({**point, "wall_seconds": self._seconds})
+    def _measure(self, components: Components, writer: SummaryWriter) -> None:
+        """Adds a point to the learning curve, and writes a checkpoint."""
+        done = components.algorithm.done
+        self._curve.append({**components.measure(self._curve), "wall_seconds": self._seconds})
+        for name, value in self._latest(components).items():
+            writer.add_scalar(f"evaluation/{name}", value, done)
+        if done:
+            self._checkpoint(components)
 
     def _latest(self, components: Components) -> dict[str, float]:
         """The last point of the learning curve, as far as it is shown."""
@@ -199,9 +211,10 @@ class Runner:
 
     # --- stopping and going on -----------------------------------------------------------------------------------
 
-    def _checkpoint(self, components: Components) -> None:
+    def _checkpoint(self, components: Components, unmeasured: bool = False) -> None:
+        """Writes a checkpoint; `unmeasured` is one that a stop kept from being a point of the learning curve."""
         tensors, values = components.state()
-        values |= {"curve": self._curve, "wall_seconds": self._seconds}
+        values |= {"curve": self._curve, "wall_seconds": self._seconds, "unmeasured": unmeasured}
         self.folder.save_checkpoint(components.algorithm.done, tensors, values)
 
     def _continue(self, components: Components, found: tuple[dict[str, torch.Tensor], dict[str, Any]] | None) -> None:
@@ -213,6 +226,7 @@ class Runner:
         try:
             components.restore(tensors, values)
             self._curve, self._seconds_before = values["curve"], values["wall_seconds"]
+            self._unmeasured = bool(values.get("unmeasured"))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise WeanError(
                 f"the newest checkpoint in {self.folder.checkpoints} does not fit this run ({type(error).__name__}); "

@@ -24,6 +24,7 @@ from wean.llm import Budget, Ledger
 from wean.llm.model import LanguageModel
 from wean.students.action_values import ActionValues
 from wean.students.config import Acting
+from wean.students.saving import shipped_acting
 from wean.students.student import Student
 from wean.students.text.student import is_text_student, load_ensemble
 from wean.tasks.registration import short_name
@@ -159,8 +160,8 @@ def load(path: str | Path, acting: Acting | None = None) -> Policy:
         return load_exported(student, acting)
     if is_text_student(student):
         return TextStudentPolicy(load_ensemble([student]))
-    if acting is None and (student.parent / "config.yaml").exists():
-        acting = read_config(student.parent).evaluation.acting
+    if acting is None and shipped_acting(student) is None and (student.parent / "config.yaml").exists():
+        acting = read_config(student.parent).evaluation.acting  # of a student of an earlier version
     return load_policy(student, acting)
 
 

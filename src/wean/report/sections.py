@@ -303,7 +303,10 @@ def commands(summary: Data, folder: Path) -> dict[str, str]:
     """The commands that made the run (`command`) and that measure its student anew (`again`)."""
     final, where, task = summary.get("final") or {}, quote(str(folder)), summary.get("task", "TASK")
     made = f"wean train {summary.get('method', 'METHOD')} --task {task} --seed {summary.get('seed', 0)} --out {where}"
-    again = f"wean eval {where} --episodes {final.get('episodes', 500)} --seed {final.get('seed', 10000)}"
+    episodes, seed = final.get("episodes", 500), final.get("seed", 10000)
+    again = f"wean eval {where}{f' --task {quote(task)}' if ':' in task else ''} --episodes {episodes} --seed {seed}"
+    if "make=make, #" in summary.get("command", ""):  # its task was made in Python
+        again = f"wean.evaluate({str(folder)!r}, make, episodes={episodes}, seed={seed})"
     if not final and "best" in summary:
         again = f"wean eval {where} --task {task} --variations 10"
     return {"command": summary.get("command") or made, "again": again}

@@ -308,8 +308,17 @@ class TextValues(ActionValues):
             variances, directions = torch.linalg.eigh(centred.T @ centred / len(known))
             matrix = directions / (variances.clamp(min=0) + _RIDGE).sqrt()
             self._whitening = known.mean(0), matrix.float()
+        self._white = self._whitened(self.vectors)
+
+    def _whitened(self, vectors: Tensor) -> Tensor:
+        """White vectors of texts."""
         mean, matrix = self._whitening
-        self._white = (self.vectors - mean) @ matrix
+        white = torch.empty_like(vectors)
+        # One by one: the last digits of a product depend on its number of rows, and a resumed run whitens at once what
+        # came little by little.
+        for number, vector in enumerate(vectors):
+            torch.mv(matrix.T, vector - mean, out=white[number])
+        return white
 
     def _encode_new(self) -> None:
         known, texts = len(self.vectors), self.situations.texts
@@ -319,9 +328,8 @@ class TextValues(ActionValues):
             self._encoder = CachedEncoder(self.config["encoder"])
         # Their length is 1: scaled so that each number is about 1.
         new = torch.from_numpy(self._encoder.encode(texts[known:])) * math.sqrt(self.config["size"])
-        mean, matrix = self._whitening
         self.vectors = torch.cat([self.vectors, new])
-        self._white = torch.cat([self._white, (new - mean) @ matrix])
+        self._white = torch.cat([self._white, self._whitened(new)])
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         self.vectors = torch.zeros_like(state_dict[f"{prefix}vectors"])  # it grows with the texts met

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import gymnasium as gym
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from wean.errors import UsageError, WeanError, did_you_mean
 from wean.extras import entry_points
+from wean.files import is_whole, write_sums, write_tensors
 from wean.students.action_values import ActionValues, TableValues, TextValues
-from wean.students.config import StudentConfig
+from wean.students.config import Acting, StudentConfig
 from wean.students.grid import GridStudent
 from wean.students.student import DenseStudent, Student
 from wean.tasks.vector import num_actions
 
 SCHEMA = "wean-student/1"
+FILES = ("config.json", "model.safetensors")
+"""The files of a student's folder that have checksums."""
 _RENAMED = {
     "reach": "view_radius",
     "edges": "border_distances",
@@ -75,15 +79,22 @@ def make_student(
     return student
 
 
-def save_student(student: Student | ActionValues, folder: Path, card: str = "") -> None:
-    """Writes a student's folder: weights, `config.json`, and its card as `README.md` if there is one."""
+def save_student(
+    student: Student | ActionValues, folder: Path, card: str = "", about: Mapping[str, Any] | None = None
+) -> None:
+    """Writes a student's folder: weights, `config.json`, their checksums, and its card as `README.md` if there is one.
+
+    Args:
+        student: The student.
+        folder: Its folder.
+        card: What people read about it.
+        about: What it was trained for, JSON values: `task`, `actions` (their names), and `acting`, as it is loaded.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {name: value.contiguous() for name, value in student.state_dict().items()},
-        folder / "model.safetensors",
-    )
-    config = {"schema": SCHEMA, "type": student.kind, **student.config}
+    write_tensors(folder / "model.safetensors", student.state_dict())
+    config = {"schema": SCHEMA, "type": student.kind, **({"run": about} if about else {}), **student.config}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    write_sums(folder, FILES)
     if card:
         (folder / "README.md").write_text(card)
 
@@ -94,26 +105,55 @@ def load_student(folder: Path) -> Student | ActionValues:
     Raises:
         WeanError: If it is no student's folder, is damaged, or was written by another version.
     """
-    for name in ("config.json", "model.safetensors"):
+    for name in FILES:
         if not (folder / name).exists():
             raise WeanError(f"{folder} holds no student ({name} is missing); train one first")
+    config = _read_config(folder)
     try:
-        config = json.loads((folder / "config.json").read_text())
         weights = load_file(folder / "model.safetensors")
     except (SafetensorError, ValueError):
-        raise WeanError(f"the student in {folder} is damaged; train it again or copy it anew") from None
+        raise _damaged(folder) from None
+    config.pop("run", None)
     kind, schema = config.pop("type", None), config.pop("schema", None)
     types = networks() | {TableValues.kind: TableValues, TextValues.kind: TextValues}
-    if schema != SCHEMA or kind not in types:
+    if schema != SCHEMA or not isinstance(kind, str) or kind not in types:
         raise WeanError(f"{folder} holds a student of another kind ({kind}, {schema}); use the wean that wrote it")
     config = {_RENAMED.get(name, name): value for name, value in config.items()}
     weights = {_renamed_tensor(name): value for name, value in weights.items()}
     try:
         student: Student | ActionValues = types[kind].from_config(config)
         student.load_state_dict(weights)
-    except (TypeError, RuntimeError, ValidationError):
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError, ValidationError):
         raise WeanError(f"weights and config.json in {folder} do not belong together; copy both anew") from None
     return student.eval()
+
+
+def shipped_acting(folder: Path) -> Acting | None:
+    """How a student's folder says that it acts; None where it does not, as in those of earlier versions.
+
+    Raises:
+        WeanError: If it is damaged.
+    """
+    run = _read_config(folder).get("run")
+    acting = run.get("acting") if isinstance(run, dict) else None
+    return acting if acting in get_args(Acting) else None
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    """The values in `config.json`, of a folder whose files have their checksums."""
+    try:
+        config = json.loads((folder / "config.json").read_text()) if is_whole(folder, FILES) else None
+    except FileNotFoundError:
+        raise WeanError(f"{folder} holds no student (config.json is missing); train one first") from None
+    except (OSError, ValueError):
+        config = None
+    if not isinstance(config, dict):
+        raise _damaged(folder)
+    return config
+
+
+def _damaged(folder: Path) -> WeanError:
+    return WeanError(f"the student in {folder} is damaged; train it again or copy it anew")
 
 
 def _renamed_tensor(name: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import gymnasium as gym
@@ -123,6 +124,8 @@ TASKS: Mapping[str, Listed] = {
 }
 
 
+_MAKERS: dict[str, Callable[..., Any]] = {}  # by `module:function`, as far as they were named in this process
+
 ROOMS = tuple(name for name, task in TASKS.items() if task.entry == _ROOM)
 """The door-key rooms."""
 
@@ -158,8 +161,9 @@ def task_names() -> tuple[str, ...]:
 def task_id(name: str) -> str:
     """The registered id of a task: `SimpleDoorKey` is `wean/SimpleDoorKey-v0`; registered ids pass through.
 
-    As in Gymnasium, `module:id` imports the module that registers the id first; it may lie in the current folder. A
-    task of an installed package is registered under its own name.
+    As in Gymnasium, `module:id` imports the module that registers the id first; it may lie in the current folder.
+    `module:function` (or a class) that makes an environment works, too. A task of an installed package is registered
+    under its own name.
 
     Raises:
         UsageError: If there is no such task.
@@ -169,7 +173,10 @@ def task_id(name: str) -> str:
         importlib.import_module("minigrid")  # registers its ids
     module, sign, rest = name.rpartition(":")
     if sign:
-        _import(module, name)
+        maker = getattr(_import(module, name), rest, None)
+        if rest not in gym.registry and callable(maker):
+            _MAKERS[name] = maker
+            return name
         name = rest
     if name in gym.registry:
         return name
@@ -231,13 +238,16 @@ def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
         'The robot has seen nothing. It holds nothing.'
 
     Args:
-        name: Short name, registered id or `module:id`.
+        name: Short name, registered id, `module:id` or `module:function`.
         **kwargs: Passed to the environment, e.g. `render_mode="rgb_array"`.
 
     Raises:
         UsageError: If there is no such task, or the package that adds it fails.
     """
     registered = task_id(name)
+    if registered in _MAKERS:
+        made: gym.Env[Any, Any] = _MAKERS[registered](**kwargs)
+        return made
     if registered.startswith(_STOCK_IDS):
         from wean.tasks.grid.env import make_stock
 
@@ -246,13 +256,31 @@ def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
     return env.env if isinstance(env, gym.wrappers.OrderEnforcing) else env
 
 
-def _import(module: str, name: str) -> None:
+def check_named_in_file(name: str, where: str, otherwise: str = "") -> None:
+    """Checks that a name which was read from a file imports no module: files that others wrote never run code.
+
+    Args:
+        name: The task's name.
+        where: What names it.
+        otherwise: A second remedy.
+
+    Raises:
+        UsageError: It names a module; the message says how a user can name it.
+    """
+    if ":" in name:
+        raise UsageError(
+            f"{where} names the task {name!r}, whose module is imported only if you name it yourself: --task {name}"
+            f"{otherwise}"
+        )
+
+
+def _import(module: str, name: str) -> ModuleType:
     """Imports the module that registers a task, from the current folder too."""
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
     try:
-        importlib.import_module(module)
+        return importlib.import_module(module)
     except Exception as error:  # the module is the user's own, and may fail in any way
         raise UsageError(
             f"cannot import the module of task {name!r} ({type(error).__name__}: {error}); mend or install it"

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from wean.errors import UsageError, WeanError
 from wean.extras import quiet, require
+from wean.files import is_whole, write_sums, write_tensors
 from wean.students.text.prompt import ACT, DONE, END, GOAL, PROMPT_VERSION, Encode, EpisodeEncoder, PromptConfig
 from wean.students.text.rules import DemonstratedPatterns
 
+_FILES = ("config.json", "tokenizer.json", "model.safetensors")
 _COPY_HEAD, _MIXED_KEYS = "copies", "mixed_keys"  # flags in the model's config
 
 
@@ -217,8 +219,6 @@ def save_text_student(student: TextStudent, folder: Path) -> None:
     """Writes a student's folder: `config.json`, `model.safetensors`, `tokenizer.json`; whole or not at all."""
     import shutil
 
-    from safetensors.torch import save_model
-
     scratch = folder.with_name(f".{folder.name}.writing")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
@@ -232,7 +232,8 @@ def save_text_student(student: TextStudent, folder: Path) -> None:
     }
     (scratch / "config.json").write_text(json.dumps(values, indent=1) + "\n")
     student.tokenizer.save(str(scratch / "tokenizer.json"))
-    save_model(student.model, str(scratch / "model.safetensors"))
+    write_tensors(scratch / "model.safetensors", student.tensors())
+    write_sums(scratch, _FILES)
     shutil.rmtree(folder, ignore_errors=True)
     scratch.rename(folder)
 
@@ -253,6 +254,12 @@ def load_text_student(folder: Path) -> TextStudent:
     """
     values = _read_config(folder)
     tokenizer = load_tokenizer(folder)
+    try:
+        whole = is_whole(folder, _FILES)
+    except OSError as error:
+        raise WeanError(f"{error.filename} cannot be read ({error.strerror}); copy the student folder anew") from None
+    if not whole:
+        raise WeanError(f"the student in {folder} is damaged; train it again or copy it anew")
     try:
         prompt, patterns = PromptConfig(**values["prompt"]), DemonstratedPatterns(**values["patterns"])
         model = _load_model(values["model"], folder / "model.safetensors")
