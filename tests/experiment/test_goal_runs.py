@@ -46,7 +46,9 @@ def _train(out: Path, goal: str, kill_at: int | None = None, resume: bool = Fals
 def _untimed(value: object) -> object:
     """Drops what a clock wrote."""
     if isinstance(value, dict):
-        return {k: _untimed(v) for k, v in value.items() if k not in ("wall_seconds", "ms_per_action")}
+        return {
+            k: _untimed(v) for k, v in value.items() if k not in ("wall_seconds", "ms_per_action", "actions_per_second")
+        }
     return [_untimed(item) for item in value] if isinstance(value, list) else value
 
 
