@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wean.cli.players import Asking, MaxDollars, MaxTokens, ModelOptions, asking
 from wean.cli.progress import showing
 
 if TYPE_CHECKING:
@@ -28,11 +29,14 @@ def annotate(
         typer.Option(help="The annotations; what is in the file stays. DATA.subgoals.jsonl by default."),
     ] = None,
     model: Annotated[str, typer.Option(help="Who is asked, e.g. openai:gpt-5.")] = "recorded:scienceworld",
+    option: ModelOptions = None,
     per_task: Annotated[int, typer.Option(min=1, help="Demonstrations of each task that are asked about first.")] = 3,
     confidence: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Propagated sub-goals that are less certain are asked about.")
     ] = 0.7,
     budget: Annotated[int | None, typer.Option(min=0, help="Most questions of this call; 0 only propagates.")] = None,
+    max_tokens: MaxTokens = None,
+    max_dollars: MaxDollars = None,
     ask_all: Annotated[bool, typer.Option("--ask-all", help="Ask about every demonstration.")] = False,
     examples: Annotated[
         str | None, typer.Option(help="Annotated demonstrations that teach beside these: scienceworld.")
@@ -62,7 +66,8 @@ def annotate(
     check_versions(trajectories, [trajectory for trajectory, _ in teaching])
     name = Path(data).name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".parquet")
     file = out or Path(f"{name}.subgoals.jsonl")
-    annotator = _annotator(model)
+    asked = asking(model, option, budget=(None, max_tokens, max_dollars))
+    annotator = _annotator(asked)
     plan = Plan(len(trajectories), 0.0, budget) if ask_all else Plan(per_task, confidence, budget)
     with file_locked(file), showing() as progress:
         known = _known(file, corrections, trajectories, console)
@@ -72,7 +77,7 @@ def annotate(
     if not result.annotations and result.stats.unanswered:
         raise UsageError(
             "nobody could say the sub-goals of any of these demonstrations: "
-            f"{model} has none of them; name another --model"
+            f"{asked.model} has none of them; name another --model"
         )
     html = page or file.with_name(f"{file.name.removesuffix('.jsonl')}.html")
     write_annotation_page(html, trajectories, result.annotations, confidence)
@@ -114,17 +119,20 @@ def _known(
     return {key: annotation for key, annotation in known.items() if annotation.origin != "propagated"}
 
 
-def _annotator(name: str) -> Annotates:
+def _annotator(asked: Asking) -> Annotates:
     """The language model that annotates; for `recorded:`, annotations that are looked up by demonstration."""
     from wean.annotation.annotator import Annotator, RecordedAnnotator
     from wean.data.shipped import RECORDED, shipped
-    from wean.llm import open_model
+    from wean.errors import UsageError
 
+    name = asked.model or ""
     kind, _, rest = name.partition(":")
     if kind == "recorded" and rest in RECORDED:
+        if asked.options:
+            raise UsageError(f"{name} takes no option {', '.join(asked.options)}; it takes none")
         demonstrations = shipped(rest)
         return RecordedAnnotator(name, demonstrations.annotations, demonstrations.trajectories)
-    return Annotator(open_model(name))
+    return Annotator(asked.open(name))
 
 
 def _tell(console: Console, problems: list[str]) -> None:

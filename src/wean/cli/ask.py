@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wean.cli.players import MaxCalls, MaxDollars, MaxTokens, ModelOptions, asking
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 def ask(
     task: Annotated[str, typer.Argument(help="Short name or registered id of the task.")],
     model: Annotated[str, typer.Option(help="The language model to ask.")] = "recorded:doorkey",
+    option: ModelOptions = None,
     elicitation: Annotated[
         str, typer.Option(help="How uncertainty is obtained: verbalized, samples, logprobs.")
     ] = "verbalized",
@@ -29,6 +32,9 @@ def ask(
         Path | None, typer.Option(help="Write the questions that a recorded model lacks to this JSONL file.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at a question that recorded answers lack.")] = False,
+    max_calls: MaxCalls = None,
+    max_tokens: MaxTokens = None,
+    max_dollars: MaxDollars = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-ask/1).")] = False,
 ) -> None:
     """Ask a teacher about every situation that random skills meet in a task."""
@@ -36,18 +42,17 @@ def ask(
 
     from wean.evaluation.scores import llm_counts
     from wean.experiment.settings import advice_settings
-    from wean.llm import open_model
     from wean.teachers.teacher import Teacher
 
     advice = advice_settings(elicitation=elicitation, temperature=temperature)
-    found = _situations(task, episodes)
-    opened = open_model(model, strict=strict)
-    teacher = Teacher(opened, advice)
-    teacher.advise([situation for situation, count in found.values() for _ in range(count)])
-    rows = teacher.table()
-    result = {"schema": "wean-ask/1", "task": task, "rows": rows, "llm": llm_counts(opened)}
-    if unanswered is not None:
-        opened.save_unanswered(unanswered)
+    with asking(model, option, strict, (max_calls, max_tokens, max_dollars)).open(model) as opened:
+        found = _situations(task, episodes)
+        teacher = Teacher(opened, advice)
+        teacher.advise([situation for situation, count in found.values() for _ in range(count)])
+        if unanswered is not None:
+            opened.save_unanswered(unanswered)
+    result: dict[str, Any] = {"schema": "wean-ask/1", "task": task, "rows": teacher.table(), "llm": llm_counts(opened)}
+    result["ledger"] = None if opened.ledger is None else opened.ledger.path
     if as_json:
         typer.echo(json.dumps(result))
     else:
@@ -81,6 +86,8 @@ def _print(result: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from wean.report.report import asked_text
+
     title = f"Advice of {result['llm']['model']} in {result['task']}"
     table = Table(title=title, title_justify="left", show_lines=True)
     table.add_column("situation", ratio=2)
@@ -92,11 +99,10 @@ def _print(result: dict[str, Any]) -> None:
     console = Console()
     console.print(table)
     llm = result["llm"]
-    console.print(
-        f"{llm['distinct']} distinct questions: {llm['asked']} asked live, {llm['replayed']} replayed, "
-        f"{llm['unanswered']} unanswered.",
-        highlight=False,
-    )
+    told = f"{llm['distinct']} distinct questions: {asked_text(llm)}, {llm['unanswered']:,} unanswered."
+    console.print(told, highlight=False)
+    if result["ledger"]:
+        console.print(f"ledger: {result['ledger']}", highlight=False, soft_wrap=True)
 
 
 app = typer.Typer(
@@ -199,7 +205,10 @@ def _open(path: Path | None) -> Ledger:
 
     file = path or default_ledger_path()
     if not file.exists():
-        raise UsageError(f"there is no ledger {file} yet; ask a model first, or name another with --ledger")
+        raise UsageError(
+            f"there is no ledger {file} yet: only answers that are asked live are kept, and recorded ones stay in "
+            "their own file; ask a live model, or name another with --ledger"
+        )
     return Ledger(file)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wean.cli.players import ModelOptions
 from wean.cli.progress import showing
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _SCIENCEWORLD = "ScienceWorld"
 
 
-_OF_EPISODES = ("settings", "policy", "episodes", "successful", "epsilon", "seed", "model", "limit")
+_OF_EPISODES = ("settings", "policy", "episodes", "successful", "epsilon", "seed", "model", "option", "limit")
 _OF_PATHS = ("split", "per_task", "tasks", "sample")
 _OF_SHORTER_PATHS = ("annotations",)
 
@@ -41,6 +42,7 @@ def demos(
     epsilon: Annotated[float, typer.Option(min=0, max=1, help="Probability of a random action, in every step.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Reset seed of the first; below 5000 for training.")] = 0,
     model: Annotated[str | None, typer.Option(help="The teacher's language model.")] = None,
+    option: ModelOptions = None,
     out: Annotated[Path | None, typer.Option(help="The file; demos/TASK-POLICY.parquet by default.")] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Most episodes to play for --successful; 50 times --episodes by default.")
@@ -64,7 +66,7 @@ def demos(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-demos-written/1).")] = False,
 ) -> None:
     """Play a task and write every step to a Parquet file (wean-demos/1, paths wean-trajectories/1)."""
-    from wean.cli.players import Who, kind_of
+    from wean.cli.players import Who, asking, kind_of
     from wean.tasks.registration import short_name
 
     name = _SCIENCEWORLD if task.lower() == _SCIENCEWORLD.lower() else short_name(task)
@@ -77,9 +79,9 @@ def demos(
         _write_paths(writing, split, per_task, tasks, sample)
     else:
         _refuse(context, (*_OF_PATHS, *_OF_SHORTER_PATHS), "for paths in words (--trajectories, --shorten)")
-        uses = kind_of(policy).uses
-        _refuse(context, [name for name in ("settings", "model") if name not in uses], f"of no use to {policy}")
-        who = Who(policy, tuple(settings or ()), model)
+        unused = {"settings", "model", "option"} - kind_of(policy).uses
+        _refuse(context, sorted(unused), f"of no use to {policy}")
+        who = Who(policy, tuple(settings or ()), asking(model, option))
         _write_episodes(writing, who, episodes, successful, epsilon, seed, limit)
 
 
@@ -137,7 +139,7 @@ def _write_episodes(
     from wean.tasks.vector import SerialTasks
 
     task = writing.task
-    told = who.name if who.name != "teacher" else f"teacher {who.model or 'recorded:doorkey'}"
+    told = who.name if who.name != "teacher" else f"teacher {who.asking.model or 'recorded:doorkey'}"
     told = told if epsilon == 0 else f"{told}, epsilon {epsilon:g}"
     path = writing.out or Path("demos") / f"{task.split('/')[-1].removesuffix('-v0')}-{Path(who.name).name}.parquet"
     make_policy = partial(_make_policy, who)

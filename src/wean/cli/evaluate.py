@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import typer
 
-from wean.cli.players import REFERENCES, TEXT_STUDENT, Kind, Who, kind_of, open_player, run_config
+from wean.cli.players import (
+    REFERENCES,
+    TEXT_STUDENT,
+    Kind,
+    MaxCalls,
+    MaxDollars,
+    MaxTokens,
+    ModelOptions,
+    Who,
+    asking,
+    kind_of,
+    open_player,
+    run_config,
+)
 from wean.cli.progress import showing
 
 if TYPE_CHECKING:
@@ -26,6 +39,10 @@ _FOR = {
     "settings": "teacher (advice.*), prior (prior.*) and llm-agent (advice.temperature)",
     "model": "what asks a language model",
     "strict": "what asks a language model",
+    "option": "what asks a language model",
+    "max-calls": "what asks a language model",
+    "max-tokens": "what asks a language model",
+    "max-dollars": "what asks a language model",
     "acting": "a run's student that takes numbered actions",
     "history": "llm-agent",
     "support": "a prior: wean eval prior --support",
@@ -51,6 +68,7 @@ def evaluate(
     ] = None,
     task: Annotated[str | None, typer.Option(help="The task; a run's own by default.")] = None,
     model: Annotated[str | None, typer.Option(help="The language model that is asked.")] = None,
+    option: ModelOptions = None,
     episodes: Annotated[int | None, typer.Option(min=1, help="Episodes to play; 500 by default.")] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Reset seed of the first; 10000 by default, the first held-out one.")
@@ -88,21 +106,35 @@ def evaluate(
         Path | None, typer.Option(help="Folder of the finished episodes; of a split RUN/evaluations by default.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at a question that recorded answers lack.")] = False,
+    max_calls: MaxCalls = None,
+    max_tokens: MaxTokens = None,
+    max_dollars: MaxDollars = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-eval/2).")] = False,
 ) -> None:
     """Play held-out episodes; prints scores with 95 % intervals. A stopped evaluation with files goes on."""
     import json
 
+    from wean.errors import UsageError
     from wean.evaluation.evaluate import evaluate_plan
 
     kind = kind_of(who)
     given = {
         "settings": settings, "model": model, "strict": strict, "acting": acting, "history": history,
         "support": support, "with": others, "goals": goals, "data": data, "annotations": annotations,
+        "option": option, "max-calls": max_calls, "max-tokens": max_tokens, "max-dollars": max_dollars,
     }  # fmt: skip
     _check_options(who, kind, given)
+    budget = max_calls, max_tokens, max_dollars
+    if workers > 1 and budget != (None, None, None):
+        raise UsageError("a budget holds in one process; leave --workers or the budget out")
     player = Who(
-        who, tuple(settings or ()), model, strict, cast("Acting | None", acting), history, support, tuple(others or ())
+        who,
+        tuple(settings or ()),
+        asking(model, option, strict, budget),
+        cast("Acting | None", acting),
+        history,
+        support,
+        tuple(others or ()),
     )
     chosen = _Chosen(episodes, seed, split, variations, only, max_moves)
     demonstrations = _Demonstrations(goals or "student", data, annotations)
@@ -211,7 +243,7 @@ def _plan(
         "goals": demonstrations.goals,
         **({"with": list(who.others)} if who.others else {}),
         **({"subgoals": who.plans_subgoals} if kind is TEXT_STUDENT else {}),
-        **({"model": who.model} if who.model else {}),
+        **({"model": str(model)} if (model := who.asking.model) else {}),
     }
     plan = Plan(task, cases, partial(open_player, who, task), 1, success_return, max_moves, about)
     home = Path("runs") / who.name if who.name in REFERENCES else Path(who.name)
@@ -248,7 +280,7 @@ def _folder_name(kind: Kind, who: Who, task: str, about: Mapping[str, Any]) -> s
 
     name = f"{task}-{about['split']}-{about['variations']}-{about['max_moves']}"
     name += f"-{about['goals']}-goals" if about["goals"] != "student" else ""
-    name += f"-{re.sub(r'[^A-Za-z0-9.]+', '-', who.model)}" if who.model else ""
+    name += f"-{re.sub(r'[^A-Za-z0-9.]+', '-', who.asking.model)}" if who.asking.model else ""
     students = who.students if kind is TEXT_STUDENT else []
     return name + "".join(f"-{identity_of(student).rpartition(':')[2][:8]}" for student in students)
 

@@ -2,20 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
 
 if TYPE_CHECKING:
     from wean.agents.text_agent import Drawn, SubgoalSource
     from wean.evaluation.evaluate import Player
     from wean.experiment.settings import RunConfig
+    from wean.llm import LanguageModel
     from wean.students.config import Acting
     from wean.tasks.splits import Case
     from wean.tasks.vector import SerialTasks
 
 _TEACHER_MODEL, _AGENT_MODEL = "recorded:doorkey", "recorded:react"
+
+
+ModelOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        metavar="KEY=VALUE",
+        help="Of the language model: max_tokens, temperature, timeout, any_model, extra_body, price, ...",
+    ),
+]
+MaxCalls = Annotated[int | None, typer.Option(help="Budget: answers asked live; 0 asks nothing.")]
+MaxTokens = Annotated[int | None, typer.Option(help="Budget: tokens read and written by live answers.")]
+MaxDollars = Annotated[float | None, typer.Option(help="Budget: dollars for live answers.")]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a command's language model is asked."""
+
+    model: str | None = None
+    """Its name; what is asked decides on the default."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Its options."""
+    strict: bool = False
+    """Whether a question that recorded answers lack is an error."""
+    calls: int | None = None
+    """Budget: most answers."""
+    tokens: int | None = None
+    """Budget: most tokens."""
+    dollars: float | None = None
+    """Budget: most dollars."""
+
+    def open(self, default: str, **options: Any) -> LanguageModel:
+        """Opens the model, or `default` where none was named; `options` are of the default alone."""
+        from wean.llm import Budget, open_model
+
+        budget = Budget(calls=self.calls, tokens=self.tokens, dollars=self.dollars)
+        chosen = {**({} if self.model else options), **self.options}
+        return open_model(self.model or default, strict=self.strict, budget=budget, **chosen)
+
+
+def asking(
+    model: str | None,
+    options: Sequence[str] | None = None,
+    strict: bool = False,
+    budget: tuple[int | None, int | None, float | None] = (None, None, None),
+) -> Asking:
+    """Reads how a command's language model is asked; the budget is of answers, tokens and dollars."""
+    from wean.errors import UsageError
+    from wean.llm.address import ModelName
+    from wean.llm.options import read_options
+
+    if model is not None and not model.strip():
+        raise UsageError("--model is empty; name a language model, or leave it out")
+    return Asking(None if model is None else ModelName(model), read_options(options or ()), strict, *budget)
 
 
 @dataclass(frozen=True)
@@ -26,10 +84,8 @@ class Who:
     """A run folder, or one of `REFERENCES`."""
     settings: tuple[str, ...] = ()
     """Settings as `key=value`, of a teacher or a prior."""
-    model: str | None = None
-    """The language model."""
-    strict: bool = False
-    """Whether a question that recorded answers lack is an error."""
+    asking: Asking = Asking()
+    """How a language model is asked."""
     acting: Acting | None = None
     """How a run's student acts; as the run ships it by default."""
     history: int | None = None
@@ -115,8 +171,7 @@ def _student(who: Who, tasks: SerialTasks) -> Player:
     from wean.agents.policy import policy_of
     from wean.errors import UsageError
     from wean.evaluation.evaluate import Player
-    from wean.experiment.build import asks_at_work, model_at_work, view_of
-    from wean.llm import open_model
+    from wean.experiment.build import asks_at_work, view_of
     from wean.students.action_values import ActionValues
     from wean.students.saving import load_student
     from wean.tasks.vector import num_actions
@@ -127,11 +182,11 @@ def _student(who: Who, tasks: SerialTasks) -> Player:
     student = load_student(folder / "student")
     policy = policy_of(student, who.acting or config.evaluation.acting)
     asks = asks_at_work(config)
-    if who.model and not asks:
-        raise UsageError(f"--model is for what asks a language model; the student of {folder} needs none")
+    if who.asking != Asking() and not asks:
+        raise UsageError(f"--model and its options are for what asks; the student of {folder} needs no language model")
     if isinstance(student, ActionValues):
         return Player(policy, tasks)
-    model = open_model(model_at_work(config, folder, who.model), strict=who.strict) if asks else None
+    model = who.asking.open(config.model or "", named_in=folder / "config.yaml", **config.options) if asks else None
     seen = view_of(config, Teacher(model, config.advice, config.seed) if model else None, tasks)
     actions = num_actions(seen.action_space)
     if student.num_actions != actions:
@@ -169,11 +224,10 @@ def _teacher(who: Who, tasks: SerialTasks) -> Player:
     from wean.agents.references import TeacherPolicy
     from wean.evaluation.evaluate import Player
     from wean.experiment.settings import read_section
-    from wean.llm import open_model
     from wean.teachers.teacher import Teacher
 
     advice = read_section("advice", who.settings)
-    model = open_model(who.model or _TEACHER_MODEL, strict=who.strict)
+    model = who.asking.open(_TEACHER_MODEL)
     return Player(TeacherPolicy(Teacher(model, advice)), tasks, model)
 
 
@@ -182,13 +236,12 @@ def _prior(who: Who, tasks: SerialTasks) -> Player:
     from wean.errors import UsageError
     from wean.evaluation.evaluate import Player
     from wean.experiment.settings import read_section
-    from wean.llm import open_model
     from wean.teachers.priors import Prior
 
     settings = read_section("prior", who.settings)
-    if who.model is None:
+    if who.asking.model is None:
         raise UsageError("name the prior's language model with --model, e.g. recorded:kitchen")
-    model = open_model(who.model, strict=who.strict)
+    model = who.asking.open(who.asking.model)
     return Player(PriorPolicy(Prior(model, settings), ExpertPolicy() if who.support else None), tasks, model)
 
 
@@ -197,15 +250,14 @@ def _agent(who: Who, tasks: SerialTasks) -> Player:
     from wean.errors import UsageError
     from wean.evaluation.evaluate import Player
     from wean.experiment.settings import read_section
-    from wean.llm import open_model
     from wean.tasks.vector import has_numbered_actions
 
     advice: Any = read_section("advice", who.settings)
     if advice != type(advice)(temperature=advice.temperature):
         raise UsageError("of the settings llm-agent uses advice.temperature alone; leave the others out")
-    if who.model is None and not has_numbered_actions(tasks):
+    if who.asking.model is None and not has_numbered_actions(tasks):
         raise UsageError("name the language model with --model, e.g. openai:NAME or recorded:FILE")
-    model = open_model(who.model or _AGENT_MODEL, strict=who.strict)
+    model = who.asking.open(_AGENT_MODEL)
     return Player(ReactPolicy(model, who.history, advice.temperature), tasks, model)
 
 
@@ -216,7 +268,7 @@ def _oracle(who: Who, tasks: SerialTasks) -> Player:
     return Player(ReplayPolicy(who.actions or {}), tasks)
 
 
-_ASKS = frozenset({"model", "strict"})
+_ASKS = frozenset({"model", "strict", "option", "max-calls", "max-tokens", "max-dollars"})
 STUDENT = Kind(_student, _ASKS | {"acting"})
 TEXT_STUDENT = Kind(_text_student, frozenset({"with", "goals", "data", "annotations"}), plays_words=True)
 REFERENCES: Mapping[str, Kind] = {

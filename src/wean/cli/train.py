@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wean.cli.players import MaxCalls, MaxDollars, MaxTokens, ModelOptions
 from wean.cli.progress import showing
 
 if TYPE_CHECKING:
@@ -24,15 +25,16 @@ def train(
     ] = None,
     task: Annotated[str | None, typer.Option(help="Short name or registered id; the preset's own by default.")] = None,
     model: Annotated[str | None, typer.Option(help="The teacher's language model, e.g. recorded:doorkey.")] = None,
+    option: ModelOptions = None,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 1,
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/METHOD-TASK-SEED by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out if there is one.")] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at a question that recorded answers lack, instead of no advice.")
     ] = False,
-    max_calls: Annotated[int | None, typer.Option(help="Budget: answers asked live; 0 asks nothing.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Budget: tokens read and written by live answers.")] = None,
-    max_dollars: Annotated[float | None, typer.Option(help="Budget: dollars for live answers.")] = None,
+    max_calls: MaxCalls = None,
+    max_tokens: MaxTokens = None,
+    max_dollars: MaxDollars = None,
 ) -> None:
     """Train a student; writes a run folder with the student, its scores and a report."""
     from functools import partial
@@ -42,9 +44,12 @@ def train(
     from wean.experiment.runner import Runner, default_folder
     from wean.experiment.settings import resolve
     from wean.llm import Budget
+    from wean.llm.options import read_options
     from wean.tasks.registration import short_name
 
-    config = resolve(method, short_name(task) if task else None, model, seed, overrides or ())
+    options = read_options(option or ())
+    chosen = {"options": options} if options else {}
+    config = resolve(method, short_name(task) if task else None, model, seed, overrides or (), **chosen)
     folder = out or default_folder(config)
     budget = Budget(calls=max_calls, tokens=max_tokens, dollars=max_dollars)
     with showing() as shown:

@@ -42,7 +42,15 @@ def build(config: RunConfig, resources: Resources | None = None) -> RLComponents
     make = resources.make or partial(make_task, config.task)
     source: Any = resources.teacher
     if source is None and config.model:
-        source = open_model(config.model, ledger=resources.ledger, strict=resources.strict, budget=resources.budget)
+        source = open_model(
+            config.model,
+            ledger=resources.ledger,
+            strict=resources.strict,
+            budget=resources.budget,
+            **config.options,
+        )
+    elif config.options:
+        raise UsageError("options are for a language model that is opened by its name; give them to what you opened")
     prior = teacher = asking = None
     if source is not None and settings.guidance == "prior":
         prior = source if isinstance(source, Prior) else Prior(source, config.prior, config.seed)
@@ -159,7 +167,11 @@ def seen_by_run(folder: str | Path, make: MakeTask | None = None, model: str | N
     config = read_config(Path(folder))
     teacher = None
     if asks_at_work(config):
-        teacher = Teacher(model_at_work(config, folder, model), config.advice, config.seed)
+        if model is None:
+            opened = open_model(config.model or "", named_in=Path(folder) / "config.yaml", **config.options)
+        else:
+            opened = open_model(model)
+        teacher = Teacher(opened, config.advice, config.seed)
     if make is None:
         make = partial(make_task, task_at_work(config, folder))
     return view_of(config, teacher, SerialTasks([make]))
@@ -190,20 +202,6 @@ def task_at_work(config: RunConfig, folder: str | Path, named: str | None = None
 def importable(name: str) -> bool:
     """Whether the qualified name of a function leads to it in another process."""
     return "<" not in name and not name.startswith("__main__.")
-
-
-def model_at_work(config: RunConfig, folder: str | Path, named: str | None = None) -> str:
-    """The language model that the student of a run asks: the one that the user named, else the run's own.
-
-    Raises:
-        UsageError: The run's own is code of a module.
-    """
-    if named is None and (config.model or "").startswith("scripted:"):
-        raise UsageError(
-            f"{folder} names the model {config.model!r}, whose module is imported only if you name it yourself: "
-            f"--model {config.model}"
-        )
-    return named or config.model or ""
 
 
 def read_config(folder: Path) -> RunConfig:

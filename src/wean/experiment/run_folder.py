@@ -79,7 +79,7 @@ class RunFolder:
         if not resume:
             raise UsageError(f"{self.path} already holds a run; add --resume to continue it or choose another --out")
         text = self.config.read_text(encoding="utf-8", errors="replace")
-        if text != config.as_yaml() and from_yaml(text) != config:
+        if text != config.as_yaml() and not config.goes_on(from_yaml(text)):
             raise UsageError(f"{self.path} was started with other settings; repeat them, or choose another --out")
 
     def begin(self, config: RunConfig) -> bool:

@@ -9,13 +9,24 @@ from pathlib import PurePath
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    ValidationError,
+)
 
 from wean.algorithms.rewards import RewardConfig
 from wean.errors import UsageError, did_you_mean, shown
 from wean.evaluation.config import EvaluationConfig
 from wean.experiment.presets import Method, find_method
 from wean.files import parse_yaml
+from wean.llm.address import ModelName
+from wean.llm.options import ModelOptions
 from wean.students.config import StudentConfig
 from wean.teachers.elicitation import AdviceConfig, PriorConfig
 
@@ -39,6 +50,21 @@ RENAMED = {
 _GONE = ("num_envs",)  # settings that earlier versions wrote for algorithms which had no use for them
 
 
+def _model_name(name: Any) -> ModelName | None:
+    if name is not None and not isinstance(name, str):
+        raise ValueError("the name of a model is a text")
+    return None if name is None else ModelName(name)
+
+
+def _model_text(name: ModelName | None) -> str | None:
+    return None if name is None else str(name)
+
+
+def _options(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given, checked."""
+    return ModelOptions(**options).model_dump(exclude_unset=True)
+
+
 class RunConfig(BaseModel):
     """Everything that determines a run."""
 
@@ -48,8 +74,10 @@ class RunConfig(BaseModel):
     """The preset."""
     task: str
     """Short name or registered id of the task."""
-    model: str | None
-    """The teacher's language model; None for a method without teacher."""
+    model: Annotated[InstanceOf[ModelName] | None, BeforeValidator(_model_name), PlainSerializer(_model_text)]
+    """The teacher's language model, without secrets of its address; None for a method without teacher."""
+    options: Annotated[dict[str, Any], AfterValidator(_options)] = Field({})
+    """Options of the language model, as fields of `ModelOptions`; they may change when a run goes on."""
     seed: int = Field(1, ge=0, lt=2**62)
     """Seeds the student's first weights, its actions and its episodes."""
     threads: int = Field(1, gt=0, le=1024)
@@ -71,8 +99,13 @@ class RunConfig(BaseModel):
         """The resolved settings as `config.yaml`."""
         return yaml.safe_dump({"schema": SCHEMA, **self.model_dump()}, sort_keys=False)
 
+    def goes_on(self, begun: RunConfig) -> bool:
+        """Whether a run that was begun with the other settings may go on with these."""
+        return self.model_copy(update={"options": begun.options}) == begun
+
 
 SECTIONS: dict[str, type[BaseModel]] = {
+    "options": ModelOptions,
     "student": StudentConfig,
     "advice": AdviceConfig,
     "prior": PriorConfig,
@@ -80,6 +113,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "evaluation": EvaluationConfig,
 }
 _TOP = ("threads",)
+_OPEN = ("options.price.", "options.extra_body.")  # sections whose keys are not listed
 
 
 def resolve(
@@ -107,12 +141,17 @@ def resolve(
         UsageError: A name, key or value is wrong; the message names the nearest right one.
     """
     preset = find_method(method)
+    for what, name in (("model", model), ("task", task)):
+        if name is not None and not name.strip():
+            raise UsageError(f"the name of the {what} is empty; give one, or leave it out")
     task = task or preset.home
     short = task.removeprefix("wean/").removesuffix("-v0")
     wanted = {**preset.settings, **preset.per_task.get(short, {}), **dict(map(_read, overrides)), **_flat(values)}
     tree: dict[str, Any] = {"algorithm": {}}
     for key, value in wanted.items():
         _put(tree, key, value, preset.learner.Config)
+    if "options" in tree and not preset.teaches:
+        raise UsageError(f"{preset.name} asks no language model; leave its options out ({', '.join(tree['options'])})")
     return _checked(
         {
             "method": preset,
@@ -198,7 +237,7 @@ def changed(config: RunConfig) -> dict[str, Any]:
         _flat(one.model_dump(include={*SECTIONS, *_TOP}) | one.algorithm.model_dump())
         for one in (config, resolve(config.method, config.task, seed=config.seed))
     )
-    return {key: value for key, value in wanted.items() if value != given[key]}
+    return {key: value for key, value in wanted.items() if key not in given or value != given[key]}
 
 
 def advice_settings(**values: Any) -> AdviceConfig:
@@ -272,7 +311,7 @@ def _check(key: str, value: Any, known: Sequence[str]) -> None:
     for old in (f"{key}={value}", key):
         if RENAMED.get(old, "").partition("=")[0] in known and (old != key or key not in known):
             raise UsageError(f"{old} is now called {RENAMED[old]}")
-    if key not in known:
+    if key not in known and not key.startswith(_OPEN):
         hint = did_you_mean(key, known, f"there are {', '.join(known)}")
         raise UsageError(f"unknown key {shown(key)}; {hint}")
 

@@ -30,6 +30,7 @@ from wean.llm.retry import (
 
 T = TypeVar("T")
 
+_CLOSING_SECONDS = 5.0
 _MOST_BYTES = 64 * 2**20  # of a response
 
 
@@ -105,6 +106,11 @@ class EndpointBackend:
             connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    def __del__(self) -> None:
+        # A forgotten close loses nothing; this only avoids open connections.
+        with suppress(Exception):
+            self.close()
 
     def _attempt(self, question: Question, number: int, failures: list[Refusal]) -> Answer:
         """One attempt; `failures` keeps how the server failed at this sample before."""
@@ -244,7 +250,7 @@ class _Connection:
         self.pid = os.getpid()
         self._client = client
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="wean-endpoint", daemon=True)
+        self._thread = threading.Thread(target=_serve, args=(self._loop,), name="wean-endpoint", daemon=True)
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
@@ -272,10 +278,18 @@ class _Connection:
 
     def close(self) -> None:
         """Closes the connections and ends the thread."""
-        if self.pid != os.getpid():
+        if self.pid != os.getpid() or self._loop.is_closed():
             return
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_CLOSING_SECONDS)
+
+    async def _end(self) -> None:
         with suppress(Exception):
-            self.run(self._client.close(), 5.0)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+            await asyncio.wait_for(self._client.close(), _CLOSING_SECONDS)
+        self._loop.stop()
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()

@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from wean.errors import UsageError
+from wean.files import parse_yaml
 from wean.llm.answers import Price
 
 
@@ -40,11 +40,11 @@ class ModelOptions(BaseModel):
     )
 
     max_tokens: int | None = Field(None, ge=1, le=10_000_000)
-    """Longest answer, thoughts included, in place of what the questions say; none leaves it to the model."""
+    """Longest answer, thoughts included, in place of what the questions say; null leaves it to the model."""
     temperature: float | None = Field(None, ge=0)
-    """Sampling temperature in place of what the questions say; none leaves it to the model."""
+    """Sampling temperature in place of what the questions say; null leaves it to the model."""
     top_p: float | None = Field(None, gt=0, le=1)
-    """Nucleus in place of what the questions say; none leaves it to the model."""
+    """Nucleus in place of what the questions say; null leaves it to the model."""
     revision: str | None = None
     """Of an endpoint: added to the model's identity, for servers whose weights change under one name."""
     concurrency: int = Field(8, ge=1, le=1000)
@@ -56,7 +56,7 @@ class ModelOptions(BaseModel):
     retry_base: float = Field(0.5, ge=0, le=3600)
     """Of an endpoint: seconds of the first pause; doubles each time."""
     requests_per_minute: float | None = Field(None, gt=0)
-    """Of an endpoint: limit; none for none."""
+    """Of an endpoint: limit; null for none."""
     price: Annotated[Price, AfterValidator(_price)] | None = None
     """Of an endpoint: dollars per million tokens as input and output; the price table's by default."""
     any_model: bool = False
@@ -118,9 +118,9 @@ def read_options(items: Sequence[str]) -> dict[str, Any]:
         if key == "api_key":
             raise UsageError("a key on a command line can be read by everybody on the machine; set OPENAI_API_KEY")
         try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError):
-            raise UsageError(f"the value of --option {key} cannot be read; quote it for your shell") from None
+            value = parse_yaml(text)
+        except ValueError as error:
+            raise UsageError(f"the value of --option {key} cannot be read ({error}); quote it for your shell") from None
         first, *path = key.split(".")
         if path and first in ("price", "extra_body"):
             for name in reversed(path):

@@ -170,9 +170,11 @@ def speed_text(result: Mapping[str, Any]) -> str:
 def asked_text(llm: Mapping[str, Any]) -> str:
     """What was asked of a language model, and its cost: "3 questions asked live (420 tokens, $0.0020), 5 replayed"."""
     live = f"{llm['asked']:,} questions asked live"
-    if llm["asked"]:
+    refused = llm.get("refused", 0)
+    if llm["asked"] or refused:
         cost = "price unknown" if llm["cost_usd"] is None else price(llm["cost_usd"])
-        live += f" ({count(llm['tokens'])} tokens, {cost})"
+        wasted = f", {refused:,} refused answers among them" if refused else ""
+        live += f" ({count(llm['tokens'])} tokens, {cost}{wasted})"
     return f"{live}, {llm['replayed']:,} replayed"
 
 
