@@ -328,7 +328,8 @@ def _open_backend(name: str, options: Mapping[str, Any], refused: Refused, named
         case "scripted":
             if named_in is not None:
                 raise UsageError(
-                    f"{named_in} names the module of {name}, which runs code; name it with --model yourself"
+                    f"{named_in} names the model {name!r}, whose module is imported only if you name it yourself: "
+                    f"--model {name}"
                 )
             check_options(name, options, SCRIPTED)
             return ScriptedBackend(import_function(rest), rest, **own)
