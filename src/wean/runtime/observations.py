@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .folder import Folder, PolicyError
 
 _KINDS = "biuf"
+_NO_AGENT = "the map must show the agent once; give what the task returns"
 
 
 class Observations:
@@ -37,14 +38,39 @@ class Observations:
         self._high = None if np.isposinf(high).all() else high.astype(self.dtype if self.dtype.kind != "b" else np.int8)
         agent = declared.get("agent_below")
         self._agent_below = None if agent is None else int(agent)
-        self._floating = self.dtype.kind == "f"
+        codes = self.dtype == np.uint8 and self._low is None and high.shape == self.shape[-1:] and high.max() < 256
+        self._legal = [bytes(range(int(one) + 1)) for one in high] if codes else None
 
-    def checked(self, observation: Any, members: int | None) -> NDArray[Any]:
-        """The observations (N, ...) as the network takes them; `members` is None for one that comes alone.
+    def one(self, observation: Any) -> NDArray[Any]:
+        """An observation that comes alone, as the network takes it: (1, ...).
+
+        Raises:
+            PolicyError: It is none that the student sees.
+        """
+        array = self._array(observation)
+        if array.shape != self.shape:
+            batch = "; for a batch name the members to reset()" if array.shape[1:] == self.shape else ""
+            raise self._misshapen(array, self.shape, batch)
+        if self._legal is None:
+            self._check(array[None])
+        else:
+            self._check_bytes(array.tobytes())
+        return array[None]
+
+    def many(self, observations: Any, members: int) -> NDArray[Any]:
+        """The observations (members, ...) of a batch as the network takes them.
 
         Raises:
             PolicyError: One of them is none that the student sees.
         """
+        array = self._array(observations)
+        if array.shape != (members, *self.shape):
+            raise self._misshapen(array, (members, *self.shape), "")
+        self._check(array)
+        return array
+
+    def _array(self, observation: Any) -> NDArray[Any]:
+        """What comes from outside as an array of the right type."""
         if isinstance(observation, Mapping):
             observation = observation.get("image")
         if not self.shape and not isinstance(observation, np.ndarray):
@@ -59,17 +85,13 @@ class Observations:
                     f"this student sees {self.dtype}, not {observation.dtype}; give what its task returns"
                 )
             observation = observation.astype(self.dtype)
-        wanted = self.shape if members is None else (members, *self.shape)
-        if observation.shape != wanted:
-            raise PolicyError(
-                f"this student sees arrays of shape {wanted}, not {observation.shape}; give what its task returns"
-                + ("" if members is not None else ", or name the members to reset() for a batch")
-            )
-        if members is None:
-            observation = observation[None]
-        self._check_values(observation)
-        checked: NDArray[Any] = observation
-        return checked
+        array: NDArray[Any] = observation
+        return array
+
+    def _misshapen(self, array: NDArray[Any], wanted: tuple[int, ...], remedy: str) -> PolicyError:
+        return PolicyError(
+            f"this student sees arrays of shape {wanted}, not {array.shape}; give what its task returns{remedy}"
+        )
 
     def _numbers(self, observation: Any) -> NDArray[Any]:
         """State numbers as an array; truth values and fractions are none."""
@@ -78,19 +100,33 @@ class Observations:
             raise PolicyError(f"this student sees the numbers of states, not {type(observation).__name__}; give an int")
         return array
 
-    def _check_values(self, observations: NDArray[Any]) -> None:
-        if self._floating and not np.isfinite(observations).all():
+    def _check(self, observations: NDArray[Any]) -> None:
+        if self.dtype.kind == "f" and not np.isfinite(observations).all():
             raise PolicyError("the observation has a NaN or infinite value; mend where it comes from")
         below = self._low is not None and (observations < self._low).any()
         if below or (self._high is not None and (observations > self._high).any()):
-            raise PolicyError(
-                f"the observation has values outside what the student was trained on ({self._range()}); give what its "
-                "task returns"
-            )
+            raise self._out_of_range()
         if self._agent_below is not None:
             agents = (observations[..., 3] < self._agent_below).reshape(len(observations), -1).sum(1)
             if (agents != 1).any():
-                raise PolicyError("the map must show the agent once; give what the task returns")
+                raise PolicyError(_NO_AGENT)
+
+    def _check_bytes(self, raw: bytes) -> None:
+        """Checks a single map as `_check` does; its numpy calls would take as long as the network."""
+        channels = len(self._legal or ())
+        for channel, legal in enumerate(self._legal or ()):
+            if raw[channel::channels].translate(None, legal):
+                raise self._out_of_range()
+        if self._agent_below is not None:
+            elsewhere = raw[3::channels].translate(None, bytes(range(self._agent_below)))
+            if len(raw) - channels * len(elsewhere) != channels:
+                raise PolicyError(_NO_AGENT)
+
+    def _out_of_range(self) -> PolicyError:
+        return PolicyError(
+            f"the observation has values outside what the student was trained on ({self._range()}); give what its task "
+            "returns"
+        )
 
     def _range(self) -> str:
         low, high = ("any" if one is None else np.unique(one).tolist() for one in (self._low, self._high))

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .acting import NoRepeat, sample
+from .acting import NoRepeat, sample, sample_one
 from .folder import ACTING, Folder, PolicyError
 from .observations import Observations
 from .values import Values
+
+_NOT_FRESH = np.zeros(1, bool)
 
 
 def load(folder: str | Path, acting: str | None = None, threads: int = 1) -> ArrayPolicy | ValuesPolicy:
@@ -49,10 +51,6 @@ class _Policy:
         self.actions: tuple[str, ...] = tuple(folder.field("actions", list))
         self.acting = acting
         self._random = np.random.default_rng()
-
-    def _draws(self, members: int) -> NDArray[np.float64]:
-        """A uniform number for each member, where one is needed."""
-        return self._random.random(members) if self.acting == "sampled" else np.full(members, 0.5)
 
 
 class ArrayPolicy(_Policy):
@@ -114,14 +112,27 @@ class ArrayPolicy(_Policy):
         Raises:
             PolicyError: The observation is none that this student sees.
         """
-        batch = self._members is not None
-        seen = self._observations.checked(observation, self._members)
         if starts is not None:
             self._restart(np.asarray(starts))
+        if self._members is None:
+            return self._act_alone(self._observations.one(observation))
+        seen = self._observations.many(observation, self._members)
         probabilities, self._memory = self._run(seen, self._memory, self._fresh)
         self._fresh = np.zeros_like(self._fresh)
-        actions = self._choose(seen, probabilities)
-        return actions if batch else int(actions[0])
+        if self.acting == "sampled":
+            return sample(probabilities, self._random.random(self._members))
+        if self.acting == "greedy":
+            return probabilities.argmax(1)
+        rows = zip(self._no_repeat, seen, probabilities, strict=True)
+        return np.array([one.choose(sight, row) for one, sight, row in rows])
+
+    def _act_alone(self, seen: NDArray[Any]) -> int:
+        probabilities, self._memory = self._run(seen, self._memory, self._fresh)
+        self._fresh = _NOT_FRESH
+        row = probabilities[0]
+        if self.acting == "sampled":
+            return sample_one(row.tolist(), self._random.random())
+        return int(row.argmax()) if self.acting == "greedy" else self._no_repeat[0].choose(seen[0], row)
 
     def probabilities(
         self, observations: NDArray[Any], memory: NDArray[np.float32], starts: NDArray[np.bool_]
@@ -131,7 +142,7 @@ class ArrayPolicy(_Policy):
         Raises:
             PolicyError: The observations are none that this student sees.
         """
-        return self._run(self._observations.checked(observations, len(observations)), memory, starts)
+        return self._run(self._observations.many(observations, len(observations)), memory, starts)
 
     def _run(
         self, observations: NDArray[Any], memory: NDArray[np.float32], starts: NDArray[np.bool_]
@@ -151,15 +162,6 @@ class ArrayPolicy(_Policy):
         self._fresh = self._fresh | starts
         if self._no_repeat:
             self._no_repeat = [NoRepeat() if start else one for one, start in zip(self._no_repeat, starts, strict=True)]
-
-    def _choose(self, seen: NDArray[Any], probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
-        if self.acting == "sampled":
-            return sample(probabilities, self._draws(len(probabilities)))
-        if self.acting == "greedy":
-            best: NDArray[np.int64] = probabilities.argmax(1)
-            return best
-        rows = zip(self._no_repeat, seen, probabilities, strict=True)
-        return np.array([one.choose(sight, row) for one, sight, row in rows])
 
 
 class ValuesPolicy(_Policy):
@@ -189,7 +191,8 @@ class ValuesPolicy(_Policy):
         """
         many = isinstance(situation, list | tuple)
         rows = self.probabilities(situation if many else [situation], self.acting == "greedy")
-        actions = sample(rows, self._draws(len(rows)))
+        draws = self._random.random(len(rows)) if self.acting == "sampled" else np.full(len(rows), 0.5)
+        actions = sample(rows, draws)
         return actions if many else int(actions[0])
 
     def probabilities(self, situations: Any, greedy: bool) -> NDArray[np.float64]:

@@ -255,8 +255,8 @@ class GridStudent(Student):
     def features(self, observations: Tensor) -> Tensor:
         """Maps uint8 maps (B, W, H, 4 or 5) to features (B, hidden); with reflection (B, 2 * hidden)."""
         flat = observations.flatten(1, 2)  # (B, W * H, 4 or 5)
-        own = (flat[..., 3] != _NO_AGENT).to(torch.uint8).argmax(1)  # (B,) the agent's cell
-        pose = own * 4 + flat[torch.arange(len(flat)), own, 3]
+        direction, own = flat[..., 3].min(1)  # (B,) the agent's, and its cell: _NO_AGENT is above every direction
+        pose = own * 4 + direction
         codes = (flat[..., 0].int() * _COLORS + flat[..., 1]) * _STATES + flat[..., 2]
         present = self.object_set(_present(codes)) if self.object_set is not None else 0.0
         codes = nn.functional.pad(codes, (0, 1))
@@ -266,7 +266,9 @@ class GridStudent(Student):
         table = torch.cat([torch.zeros_like(table[:1]), table[1:]])  # code 0 is "unseen"
         sides = []
         for number, index in enumerate(self._views):
-            embedded = nn.functional.embedding(codes.gather(1, index[pose]), table, padding_idx=0)  # (B, window, ...)
+            embedded = nn.functional.embedding(
+                codes.gather(1, index.index_select(0, pose)), table, padding_idx=0
+            )  # (B, window, ...)
             hidden = present + self.trunk[0](embedded.flatten(1))
             if self.border_distances is not None:
                 hidden = hidden + self.border_distances(self._distances[number][pose])
