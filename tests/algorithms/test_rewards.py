@@ -17,6 +17,7 @@ from wean.algorithms.teacher_loss import Schedule
 from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
 from wean.experiment.build import build
+from wean.experiment.components import Resources
 from wean.experiment.settings import resolve
 from wean.students.config import StudentConfig
 from wean.students.student import DenseStudent
@@ -139,7 +140,7 @@ def test_tasks_without_sub_goals_say_so() -> None:
         "evaluation.episodes=1",
         "evaluation.curve_episodes=1",
     ]
-    parts = build(resolve("beacons", "FrozenLake", overrides=overrides))
+    parts = build(resolve("beacons", "FrozenLake", overrides=overrides), Resources(teacher=lambda situations: {}))
     with pytest.raises(UsageError, match=r"has no sub-goals \(no achieved\(\)\)"):
         parts.algorithm.learn()
     parts.close()

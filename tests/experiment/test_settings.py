@@ -1,6 +1,8 @@
 """Settings: values and strings mean the same, old names are answered with the new ones, old files are read."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -30,9 +32,7 @@ def test_every_preset_is_read_back_from_its_file_and_its_command(method: str) ->
 
 
 def test_the_command_names_a_text_students_model() -> None:
-    assert command_line(resolve("subgoals", model="hf:x", overrides=["model=hf:y"]), "out").endswith(
-        "--out out model=hf:y"
-    )
+    assert command_line(resolve("subgoals", overrides=["model=hf:y"]), "out").endswith("--out out model=hf:y")
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,42 @@ def test_a_seed_fits_into_64_bits() -> None:
 def test_damaged_settings_of_a_run_are_one_line(text: str) -> None:
     with pytest.raises(UsageError, match=r"^config.yaml is "):
         from_yaml(text)
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "says"),
+    [
+        ("ppo", {"overrides": ["advice.mode=argmax"]}, "ppo has no use for advice.mode; leave it out"),
+        ("ppo", {"overrides": ["teacher.until=0.3"]}, "ppo has no use for teacher.until"),
+        ("dqn", {"overrides": ["prior.k=3"]}, "dqn has no use for prior.k"),
+        ("llm4teach", {"overrides": ["prior.k=3"]}, "llm4teach has no use for prior.k"),
+        ("dqn-prior", {"overrides": ["advice.mode=argmax"]}, "dqn-prior has no use for advice.mode"),
+        ("subgoals", {"overrides": ["student.hidden=3"]}, "subgoals has no use for student.hidden"),
+        ("subgoals", {"overrides": ["evaluation.episodes=3"]}, "subgoals has no use for evaluation.episodes"),
+        ("ppo", {"model": "recorded:doorkey"}, "ppo asks no language model; leave the model out"),
+        ("llm4teach", {"model": ""}, "the name of the"),
+        ("llm4teach", {"task": ""}, "the name of the"),
+        ("ppo", {"seed": 2**64}, "seed: input should be less than"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(method: str, given: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(says)):
+        resolve(method, **given)
+
+
+def test_defaults_of_a_config_object_do_no_harm() -> None:
+    assert resolve("ppo", advice=AdviceConfig()) == resolve("ppo")
+
+
+def test_the_teacher_of_a_task_is_what_was_recorded_for_it() -> None:
+    found = {task: resolve("llm4teach", task).model for task in ("KeyInBox", "KeyCorridorS3R3", "MiniGrid-Unlock-v0")}
+    assert found == {
+        "KeyInBox": "recorded:doorkey",
+        "KeyCorridorS3R3": "recorded:minigrid",
+        "MiniGrid-Unlock-v0": "recorded:minigrid",
+    }
+    assert resolve("dqn-prior", "FrozenLake").model == "recorded:frozenlake"
+    assert resolve("llm4teach", "KitchenThree", "hf:x").model == "hf:x"
+    for task in ("KitchenThree", "FrozenLakeDry", "CartPole-v1"):
+        with pytest.raises(UsageError, match=f"no recorded answers about {task} come with wean; name who is asked"):
+            resolve("llm4teach", task)

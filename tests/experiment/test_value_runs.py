@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from wean.cli import app
+from wean.data.demonstrations import Step, write_demonstrations
 from wean.errors import UsageError, WeanError
 from wean.experiment.run_folder import RunFolder
 from wean.experiment.runner import Progress, Runner
@@ -226,6 +227,40 @@ def test_wrong_use_is_one_line(tmp_path: Path, method: str, task: str, extra: tu
     assert "\n" not in str(error.value)
 
 
+def test_a_file_is_learned_from_and_judged_on_its_own_task(tmp_path: Path, walks: Path) -> None:
+    assert resolve("offline-bc", data=walks).task == TASK
+    with pytest.raises(UsageError, match=f"walks.parquet is of {TASK} and not of FrozenLake; leave the task out"):
+        _train(tmp_path / "run", "cql", f"data={walks}", "student.values=table", task="FrozenLake")
+    step = Step(0, 0, 0, "At the door.", ("open", "leave"), "open", 1.0, True, False, True, "Inside.", ())
+    write_demonstrations(tmp_path / "own.parquet", [step], task="Tickets", goal="Get in.", policy="me")
+    with pytest.raises(UsageError, match=r"own\.parquet is of Tickets, which is no task here"):
+        resolve("offline-bc", data=tmp_path / "own.parquet")
+    with pytest.raises(UsageError, match=r"own\.parquet is of Tickets and not of KitchenRandom"):
+        _train(
+            tmp_path / "run", "cql", f"data={tmp_path / 'own.parquet'}", "student.values=table", task="KitchenRandom"
+        )
+
+
+@pytest.mark.parametrize(
+    ("method", "task", "model", "says"),
+    [
+        ("llm4teach", "SimpleDoorKey", "recorded:kitchen", "recorded:kitchen has no plan in 200 of the first 200 "
+         "moments of SimpleDoorKey; name recorded:doorkey with --model"),
+        ("llm4teach", "MiniGrid-Empty-8x8-v0", None, "answer the questions that `wean ask MiniGrid-Empty-8x8-v0 "
+         "--model recorded:minigrid --unanswered FILE` writes"),
+        ("ppo-prior", "FrozenLake4x4", "recorded:kitchen", "; name recorded:frozenlake with --model"),
+        ("lmgt", "KeyInBox", None, "recorded:minigrid has no rating in .* name a model that can be asked"),
+    ],
+)  # fmt: skip
+def test_a_teacher_without_answers_stops_a_run_before_it_trains(
+    tmp_path: Path, method: str, task: str, model: str | None, says: str
+) -> None:
+    with pytest.raises(UsageError, match=says) as error:
+        Runner(resolve(method, task, model, overrides=["student.hidden=8"]), tmp_path / "run").run()
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_prior_is_judged_by_its_own_success_and_its_support() -> None:
     words = [
         "eval",
@@ -252,7 +287,7 @@ def test_the_prior_is_judged_by_its_own_success_and_its_support() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["eval", "prior", "--task", TASK], "name the prior's language model with --model"),
+        (["eval", "prior", "--task", "FrozenLakeDry"], "no recorded answers about FrozenLakeDry come with wean"),
         (["eval", "random", "--task", TASK, "--support"], "--support is for a prior"),
     ],
 )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import signal
 import sys
+import unicodedata
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -11,13 +15,12 @@ from typer.exceptions import TyperException
 
 from wean import __version__
 from wean.cli import annotate, ask, compare, demos, evaluate, export, listing, train
-from wean.errors import WeanError
+from wean.errors import UsageError, WeanError
 
 app = typer.Typer(
     name="wean",
     help="Train small agents that no longer need their language model.",
     pretty_exceptions_enable=False,
-    add_completion=False,
     rich_markup_mode=None,  # importing what it needs takes longer than all of `wean --help`
     context_settings={"max_content_width": 120},
 )
@@ -61,11 +64,13 @@ def _options(
 
 def main() -> None:
     """Runs the command line; an error that the user can mend is one line, and sets the exit code."""
+    _write_anywhere()
     for name in ("SIGTERM", "SIGHUP"):  # as Ctrl-C: what is begun is ended, and so are its processes
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as under `nohup`
             signal.signal(number, signal.default_int_handler)
     try:
+        _refuse_empty(sys.argv[1:])
         # Without its "standalone mode" Typer hands its own errors on instead of printing them over several lines.
         sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
     except WeanError as error:
@@ -85,6 +90,37 @@ def main() -> None:
         if error.errno not in CANNOT_WRITE:
             raise
         _fail(f"{error.filename or 'cannot write'}: {error.strerror}; make room or check permissions, and try again", 1)
+
+
+_PLAIN = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "→": "->", "…": "..."})
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """What stands for characters that the terminal's encoding lacks."""
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = unicodedata.normalize("NFKD", error.object[error.start : error.end].translate(_PLAIN))
+    return "".join(char if char.isascii() else "?" for char in lacking if not unicodedata.combining(char)), error.end
+
+
+def _write_anywhere() -> None:
+    """Lets what is printed reach terminals of every encoding, in place of an error in the midst of a table."""
+    codecs.register_error("wean", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="wean")
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Refuses values that are empty, as of a shell variable that is not set: they would count as left out.
+
+    Raises:
+        UsageError: There is one.
+    """
+    for place, argument in enumerate(arguments):
+        before = arguments[place - 1] if place else ""
+        if argument == "" or (argument.startswith("--") and argument.endswith("=")):
+            named = argument.removesuffix("=") or (before if before.startswith("-") else "an argument")
+            raise UsageError(f"{named} is empty; give it a value, or leave it out")
 
 
 def _fail(message: str, exit_code: int) -> None:

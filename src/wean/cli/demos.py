@@ -40,7 +40,7 @@ def demos(
         float | None, typer.Option(min=0, max=1, help="Share of successes among them; as it comes by default.")
     ] = None,
     epsilon: Annotated[float, typer.Option(min=0, max=1, help="Probability of a random action, in every step.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Reset seed of the first; below 5000 for training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Reset seed of the first; below 5000 for training.")] = 0,
     model: Annotated[str | None, typer.Option(help="The teacher's language model.")] = None,
     option: ModelOptions = None,
     out: Annotated[Path | None, typer.Option(help="The file; demos/TASK-POLICY.parquet by default.")] = None,
@@ -66,7 +66,7 @@ def demos(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-demos-written/1).")] = False,
 ) -> None:
     """Play a task and write every step to a Parquet file (wean-demos/1, paths wean-trajectories/1)."""
-    from wean.cli.players import Who, asking, kind_of
+    from wean.cli.players import Who, asking, kind_of, with_model
     from wean.tasks.registration import short_name
 
     name = _SCIENCEWORLD if task.lower() == _SCIENCEWORLD.lower() else short_name(task)
@@ -81,7 +81,7 @@ def demos(
         _refuse(context, (*_OF_PATHS, *_OF_SHORTER_PATHS), "for paths in words (--trajectories, --shorten)")
         unused = {"settings", "model", "option"} - kind_of(policy).uses
         _refuse(context, sorted(unused), f"of no use to {policy}")
-        who = Who(policy, tuple(settings or ()), asking(model, option))
+        who = with_model(Who(policy, tuple(settings or ()), asking(model, option)), name)
         _write_episodes(writing, who, episodes, successful, epsilon, seed, limit)
 
 
@@ -139,7 +139,7 @@ def _write_episodes(
     from wean.tasks.vector import SerialTasks
 
     task = writing.task
-    told = who.name if who.name != "teacher" else f"teacher {who.asking.model or 'recorded:doorkey'}"
+    told = who.name if who.name != "teacher" else f"teacher {who.asking.model}"
     told = told if epsilon == 0 else f"{told}, epsilon {epsilon:g}"
     path = writing.out or Path("demos") / f"{task.split('/')[-1].removesuffix('-v0')}-{Path(who.name).name}.parquet"
     make_policy = partial(_make_policy, who)

@@ -22,6 +22,7 @@ from wean.cli.players import (
     kind_of,
     open_player,
     run_config,
+    with_model,
 )
 from wean.cli.progress import showing
 
@@ -71,7 +72,8 @@ def evaluate(
     option: ModelOptions = None,
     episodes: Annotated[int | None, typer.Option(min=1, help="Episodes to play; 500 by default.")] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Reset seed of the first; 10000 by default, the first held-out one.")
+        int | None,
+        typer.Option(min=0, max=2**62, help="Reset seed of the first; 10000 by default, the first held-out one."),
     ] = None,
     acting: Annotated[
         str | None, typer.Option(help="sampled, greedy or no_repeat; as the run ships it by default.")
@@ -220,6 +222,7 @@ def _plan(
     one = SerialTasks([partial(make_task, task)])
     in_words, success_return = not has_numbered_actions(one), one.reward_threshold
     one.close()
+    who = with_model(who, task)
     if not _in_split(kind, who.name, task, chosen, in_words):
         seed = FINAL_SEED if chosen.seed is None else chosen.seed
         cases = seed_cases(task, chosen.episodes or _EPISODES, seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wean.tasks.splits import Case
     from wean.tasks.vector import SerialTasks
 
-_TEACHER_MODEL, _AGENT_MODEL = "recorded:doorkey", "recorded:react"
+_AGENT_MODEL = "recorded:react"
 
 
 ModelOptions = Annotated[
@@ -227,21 +227,42 @@ def _teacher(who: Who, tasks: SerialTasks) -> Player:
     from wean.teachers.teacher import Teacher
 
     advice = read_section("advice", who.settings)
-    model = who.asking.open(_TEACHER_MODEL)
+    model = who.asking.open(_model_of(who))
     return Player(TeacherPolicy(Teacher(model, advice)), tasks, model)
+
+
+def with_model(who: Who, task: str) -> Who:
+    """A teacher or a prior with what was recorded for the task, unless a model is named.
+
+    Raises:
+        UsageError: Nothing was recorded for the task, or it does not answer half of the moments.
+    """
+    from functools import partial
+
+    from wean.experiment.build import check_recording
+    from wean.experiment.settings import resolve
+    from wean.tasks.registration import make_task
+
+    if who.asking.model is not None or who.name not in _RECORDED:
+        return who
+    config = resolve(_RECORDED[who.name], task)
+    check_recording(config, partial(make_task, task))
+    return replace(who, asking=replace(who.asking, model=config.model))
+
+
+def _model_of(who: Who) -> str:
+    assert who.asking.model is not None, "see `with_model`"
+    return who.asking.model
 
 
 def _prior(who: Who, tasks: SerialTasks) -> Player:
     from wean.agents.references import ExpertPolicy, PriorPolicy
-    from wean.errors import UsageError
     from wean.evaluation.evaluate import Player
     from wean.experiment.settings import read_section
     from wean.teachers.priors import Prior
 
     settings = read_section("prior", who.settings)
-    if who.asking.model is None:
-        raise UsageError("name the prior's language model with --model, e.g. recorded:kitchen")
-    model = who.asking.open(who.asking.model)
+    model = who.asking.open(_model_of(who))
     return Player(PriorPolicy(Prior(model, settings), ExpertPolicy() if who.support else None), tasks, model)
 
 
@@ -250,12 +271,12 @@ def _agent(who: Who, tasks: SerialTasks) -> Player:
     from wean.errors import UsageError
     from wean.evaluation.evaluate import Player
     from wean.experiment.settings import read_section
-    from wean.tasks.vector import has_numbered_actions
+    from wean.tasks.registration import ROOMS, task_id
 
     advice: Any = read_section("advice", who.settings)
     if advice != type(advice)(temperature=advice.temperature):
         raise UsageError("of the settings llm-agent uses advice.temperature alone; leave the others out")
-    if who.asking.model is None and not has_numbered_actions(tasks):
+    if who.asking.model is None and tasks.name not in map(task_id, ROOMS):
         raise UsageError("name the language model with --model, e.g. openai:NAME or recorded:FILE")
     model = who.asking.open(_AGENT_MODEL)
     return Player(ReactPolicy(model, who.history, advice.temperature), tasks, model)
@@ -268,6 +289,8 @@ def _oracle(who: Who, tasks: SerialTasks) -> Player:
     return Player(ReplayPolicy(who.actions or {}), tasks)
 
 
+_RECORDED = {"teacher": "llm4teach", "prior": "ppo-prior"}
+"""Who has recorded answers for some tasks, with a method that asks for the same."""
 _ASKS = frozenset({"model", "strict", "option", "max-calls", "max-tokens", "max-dollars"})
 STUDENT = Kind(_student, _ASKS | {"acting"})
 TEXT_STUDENT = Kind(_text_student, frozenset({"with", "goals", "data", "annotations"}), plays_words=True)

@@ -26,7 +26,7 @@ def train(
     task: Annotated[str | None, typer.Option(help="Short name or registered id; the preset's own by default.")] = None,
     model: Annotated[str | None, typer.Option(help="The teacher's language model, e.g. recorded:doorkey.")] = None,
     option: ModelOptions = None,
-    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the run, of at most 62 bits.")] = 1,
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/METHOD-TASK-SEED by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out if there is one.")] = False,
     strict: Annotated[
@@ -41,6 +41,7 @@ def train(
 
     from rich.console import Console
 
+    from wean.errors import UsageError
     from wean.experiment.runner import Runner, default_folder
     from wean.experiment.settings import resolve
     from wean.llm import Budget
@@ -51,6 +52,9 @@ def train(
     chosen = {"options": options} if options else {}
     config = resolve(method, short_name(task) if task else None, model, seed, overrides or (), **chosen)
     folder = out or default_folder(config)
+    limits = {"--strict": strict, "--max-calls": max_calls, "--max-tokens": max_tokens, "--max-dollars": max_dollars}
+    if (given := [name for name, value in limits.items() if value not in (None, False)]) and not config.method.teaches:
+        raise UsageError(f"{', '.join(given)}: {method} asks no language model; leave that out")
     budget = Budget(calls=max_calls, tokens=max_tokens, dollars=max_dollars)
     with showing() as shown:
         summary = Runner(

@@ -176,6 +176,15 @@ def read_demonstrations(path: Path) -> Demonstrations:
     return Demonstrations(**told, **columns_of(table, str(path)))
 
 
+def task_of(path: Path) -> str | None:
+    """The task that a file of demonstrations names; None for a file that cannot be read, or names none."""
+    try:
+        about = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException):
+        return None
+    return about.get(b"task", b"").decode(errors="replace") or None
+
+
 # --- the columns of the file ----------------------------------------------------------------------------------------
 
 

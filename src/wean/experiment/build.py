@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 
+from wean.agents.policy import Policy
+from wean.agents.references import PriorPolicy, RandomSkillsPolicy, TeacherPolicy
 from wean.algorithms.algorithm import Given
 from wean.algorithms.rewards import ActionRating, RewardTerm, SubgoalReward
 from wean.data.demonstrations import Demonstrations, read_demonstrations
 from wean.errors import UsageError
+from wean.evaluation.evaluate import seed_cases
+from wean.evaluation.playing import Observer, play
 from wean.experiment.components import Resources, RLComponents
 from wean.experiment.settings import RunConfig, from_yaml
 from wean.llm import open_model
@@ -20,8 +25,9 @@ from wean.students.action_values import ActionValues, TableValues, TextValues
 from wean.students.saving import make_student
 from wean.students.student import Student
 from wean.tasks.options import OptionTasks
-from wean.tasks.registration import check_named_in_file, make_task, short_name
-from wean.tasks.vector import MakeTask, SerialTasks, ShownTasks
+from wean.tasks.registration import RECORDINGS, check_named_in_file, make_task, short_name
+from wean.tasks.situation import Situation
+from wean.tasks.vector import MakeTask, SerialTasks, ShownTasks, Tasks
 from wean.teachers.elicitation import rate
 from wean.teachers.gated_teacher import GatedTeacher
 from wean.teachers.priors import Prior
@@ -29,6 +35,7 @@ from wean.teachers.subgoal_tasks import SubgoalTasks
 from wean.teachers.teacher import Teacher
 
 _JUDGES = 100  # episodes of an evaluation that are played side by side
+_TRIED, _MOVES = 4, 50  # episodes, and the first moves of each, in which a recording is tried before a run
 
 
 def build(config: RunConfig, resources: Resources | None = None) -> RLComponents:
@@ -41,6 +48,7 @@ def build(config: RunConfig, resources: Resources | None = None) -> RLComponents
     learner, settings = config.method.learner, config.algorithm
     make = resources.make or partial(make_task, config.task)
     source: Any = resources.teacher
+    recorded = source is None and str(config.model).startswith("recorded:") and resources.answers is None
     if source is None and config.model:
         source = open_model(
             config.model,
@@ -69,10 +77,12 @@ def build(config: RunConfig, resources: Resources | None = None) -> RLComponents
     tasks = view(played, learning=True, asking=asking)
     if settings.guidance == "prior":
         _check_choices(config.task, tasks)
+    if recorded:
+        check_recording(config, make)
     student = resources.student
     if student is None:
         student = make_values(config, tasks) if learner.needs.values else make_network(config, tasks)
-    demonstrations = _demonstrations(settings) if learner.needs.demonstrations else None
+    demonstrations = _demonstrations(config, resources.make) if learner.needs.demonstrations else None
     algorithm = learner.make(Given(settings, student, tasks, asking or prior, demonstrations, term, config.seed))
     judging = min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes))
     judges = view(SerialTasks([make] * judging))
@@ -92,6 +102,72 @@ def build(config: RunConfig, resources: Resources | None = None) -> RLComponents
         keeps_model=resources.teacher is not None,
         watch=resources.watch,
     )
+
+
+class _Moments(Observer):
+    """Keeps the situation of every moment."""
+
+    def __init__(self) -> None:
+        self.situations: list[Situation] = []
+
+    def before(self, tasks: Tasks, which: Sequence[int]) -> None:
+        """See `Observer.before`."""
+        self.situations += tasks.situations(which)
+
+
+def check_recording(config: RunConfig, make: MakeTask) -> None:
+    """Checks that recorded answers answer in half of the moments of a few episodes that they decide themselves.
+
+    Raises:
+        UsageError: They do not: the student would learn without a teacher, and nobody would notice.
+    """
+    model, told = str(config.model), RECORDINGS.get(config.task, "")
+    lacking, moments = _unanswered(config, model, make)
+    if _answers_half(lacking, moments):
+        return
+    what = "rating" if config.rewards.term == "judge" else "prior" if config.algorithm.guidance == "prior" else "plan"
+    if told not in ("", model) and _answers_half(*_unanswered(config, told, make)):
+        remedy = f"name {told} with --model"
+    elif what == "plan":
+        remedy = f"answer the questions that `wean ask {config.task} --model {model} --unanswered FILE` writes"
+    else:
+        remedy = "name a model that can be asked with --model, e.g. openai:NAME"
+    raise UsageError(f"{model} has no {what} in {lacking} of the first {moments} moments of {config.task}; {remedy}")
+
+
+def _answers_half(lacking: int, moments: int) -> bool:
+    return 2 * lacking <= moments
+
+
+def _unanswered(config: RunConfig, name: str, make: MakeTask) -> tuple[int, int]:
+    """In how many moments of a few episodes a recording has no answer, and the number of moments."""
+    noted = _Moments()
+    with open_model(name) as model:
+        policy, answers = _asked(config, model)
+        tasks = SerialTasks([make] * _TRIED)
+        try:
+            for _ in play(policy, tasks, seed_cases("", _TRIED, 0), max_moves=_MOVES, observers=[noted]):
+                pass
+            found = answers(noted.situations)
+        except UsageError:  # a prior gives up where nothing is proposed at all
+            if model.counts.unanswered < model.counts.distinct:
+                raise
+            found = [False] * len(noted.situations)
+        finally:
+            tasks.close()
+    return found.count(False), len(found)
+
+
+def _asked(config: RunConfig, model: LanguageModel) -> tuple[Policy, Callable[[Sequence[Situation]], list[bool]]]:
+    """Who follows a model's answers, and a function that says in which situations there is one."""
+    if config.rewards.term == "judge":
+        ask = partial(rate, model, temperature=config.advice.temperature)
+        return RandomSkillsPolicy(), lambda situations: [bool(one.answer) for one in ask(situations)]
+    if config.algorithm.guidance == "prior":
+        prior = Prior(model, config.prior, config.seed)
+        return PriorPolicy(prior), lambda situations: [any(one.answers) for one in prior.propose(situations)]
+    teacher = Teacher(model, config.advice, config.seed)
+    return TeacherPolicy(teacher), lambda situations: [any(one.answers) for one in teacher.advise(situations)]
 
 
 def view_of(
@@ -221,15 +297,23 @@ def asks_at_work(config: RunConfig) -> bool:
     return config.method.learner.needs.view is not None or config.student.goal != "none"
 
 
-def _demonstrations(config: Any) -> Demonstrations:
+def _demonstrations(config: RunConfig, make: MakeTask | None) -> Demonstrations:
     """Reads the file that an offline method learns from.
 
     Raises:
-        UsageError: If no file is named, or it holds no demonstrations.
+        UsageError: If no file is named, it holds no demonstrations, or those of another task.
     """
-    if not config.data:
+    data = config.algorithm.data
+    if not data:
         raise UsageError("no demonstrations to learn from; write some with `wean demos` and name them with data=FILE")
-    return read_demonstrations(Path(config.data))
+    found = read_demonstrations(Path(data))
+    if make is None and config.task not in (found.task, _short(found.task)):
+        raise UsageError(f"{data} is of {found.task} and not of {config.task}; leave the task out, or name its own")
+    return found
+
+
+def _short(task: str) -> str:
+    return task.removeprefix("wean/").removesuffix("-v0")
 
 
 def make_network(config: RunConfig, tasks: ShownTasks) -> Student:

@@ -43,8 +43,7 @@ class Method:
         settings: Dotted keys and values, as on the command line.
         per_task: Further ones for a task, by short name.
         teaches: Whether it asks a teacher.
-        model: The teacher's language model unless the user names one.
-        models: Other ones for a task, by short name.
+        model: The teacher's language model unless the user names one; by default what was recorded for the task.
         home: The task unless the user names one.
         expected: For each task, the success (lower end of the 95 % interval, seeds pooled) that it must reach.
         build: The function, or `module:function`, that builds the components of its runs.
@@ -57,8 +56,7 @@ class Method:
     settings: Mapping[str, Any] = field(default_factory=dict)
     per_task: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     teaches: bool = True
-    model: str = "recorded:doorkey"
-    models: Mapping[str, str] = field(default_factory=dict)
+    model: str | None = None
     home: str = "SimpleDoorKey"
     expected: Mapping[str, float] = field(default_factory=dict)
     build: str | Callable[..., Any] = "wean.experiment.build:build"
@@ -125,7 +123,6 @@ _STOCK: dict[str, dict[str, Any]] = {
     "MultiRoomN2S4": {"total_timesteps": 200_000},
     "ObstructedMaze1Dlh": {**_CHAIN, "total_timesteps": 500_000},
 }
-_STOCK_MODEL = dict.fromkeys(_STOCK, "recorded:minigrid")
 # A question costs as much as five or six steps: few are asked, and seldom too late.
 _ASKING = {
     "total_timesteps": 150_000,
@@ -153,7 +150,6 @@ _UNGUIDED = {"teacher.kind": "constant", "teacher.start": 0.0, "ent_coef": 0.01}
 
 _KITCHENS = ("Kitchen", "KitchenTomato", "KitchenThree", "KitchenRandom", "KitchenRandomTomato", "KitchenRandomThree")
 _LAKES = ("FrozenLake", "FrozenLakeDry", "FrozenLakeRandom", "FrozenLake4x4", "FrozenLake4x4Dry")
-_PRIOR_MODELS = dict.fromkeys(_KITCHENS, "recorded:kitchen") | dict.fromkeys(_LAKES, "recorded:frozenlake")
 # Values are judged greedily, and early: what a prior saves is steps at the beginning.
 _VALUED = {
     "student.hidden": 64,
@@ -201,7 +197,6 @@ METHODS = {
             PPO,
             {**_PPO, **_ANNEALED},
             {**_GUIDED, **_STOCK_GUIDED},
-            models=_STOCK_MODEL,
             expected={"SimpleDoorKey": 0.97, "ColoredDoorKey": 0.95, "LavaDoorKey": 0.93},
         ),
         Method(
@@ -239,8 +234,6 @@ METHODS = {
                 "teacher.until": 0.5,
             },
             _PPO_KITCHENS,
-            model="recorded:kitchen",
-            models=_PRIOR_MODELS,
             home="KitchenRandom",
         ),
         Method(
@@ -260,8 +253,6 @@ METHODS = {
             DQN,
             _DQN,
             _DQN_TASKS,
-            model="recorded:kitchen",
-            models=_PRIOR_MODELS,
             home="KitchenRandom",
         ),
         Method(
@@ -279,8 +270,6 @@ METHODS = {
             "LLM priors, 2410.07927",
             CQL,
             _CQL | {"prior.k": 5},
-            model="recorded:kitchen",
-            models=_PRIOR_MODELS,
             home="KitchenRandom",
         ),
         Method(
@@ -299,7 +288,6 @@ METHODS = {
             PPO,
             {**_PPO, **_UNGUIDED, "rewards.term": "beacons", "shaping.kind": "constant", "shaping.start": 0.2},
             {"ColoredDoorKey": _LONG, "LavaDoorKey": _LONGER, **_STOCK},
-            models=_STOCK_MODEL,
             expected={"KeyCorridorS3R3": 0.9},
         ),
         Method(

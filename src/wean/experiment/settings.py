@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Annotated, Any
 
 import yaml
@@ -21,13 +21,15 @@ from pydantic import (
 )
 
 from wean.algorithms.rewards import RewardConfig
+from wean.data.demonstrations import task_of
 from wean.errors import UsageError, did_you_mean, shown
 from wean.evaluation.config import EvaluationConfig
-from wean.experiment.presets import Method, find_method
+from wean.experiment.presets import BUILD_TEXT, Method, find_method
 from wean.files import parse_yaml
 from wean.llm.address import ModelName
 from wean.llm.options import ModelOptions
 from wean.students.config import StudentConfig
+from wean.tasks.registration import RECORDINGS, check_named_in_file, recording_of, short_name
 from wean.teachers.elicitation import AdviceConfig, PriorConfig
 
 SCHEMA = "wean-config/2"
@@ -131,8 +133,8 @@ def resolve(
 
     Args:
         method: The preset, or its name.
-        task: The task; the preset's first one by default.
-        model: The teacher's model; the preset's by default.
+        task: The task; by default that of the file of demonstrations, or the preset's first one.
+        model: The teacher's model; the preset's by default, or what was recorded for the task.
         seed: The run's seed.
         overrides: `key=value` strings, as on the command line; values are read as YAML.
         **values: Overrides as values; of a section a mapping or its config object (`advice={"mode": "argmax"}`).
@@ -144,23 +146,72 @@ def resolve(
     for what, name in (("model", model), ("task", task)):
         if name is not None and not name.strip():
             raise UsageError(f"the name of the {what} is empty; give one, or leave it out")
+    if model is not None and not preset.teaches:
+        raise UsageError(f"{preset.name} asks no language model; leave the model out, or take a method that does")
+    own = {**dict(map(_read, overrides)), **_flat(values)}
+    if task is None and preset.learner.needs.demonstrations and own.get("data"):
+        task = _task_of(Path(str(own["data"])))
     task = task or preset.home
     short = task.removeprefix("wean/").removesuffix("-v0")
-    wanted = {**preset.settings, **preset.per_task.get(short, {}), **dict(map(_read, overrides)), **_flat(values)}
+    wanted = {**preset.settings, **preset.per_task.get(short, {}), **own}
     tree: dict[str, Any] = {"algorithm": {}}
     for key, value in wanted.items():
         _put(tree, key, value, preset.learner.Config)
     if "options" in tree and not preset.teaches:
         raise UsageError(f"{preset.name} asks no language model; leave its options out ({', '.join(tree['options'])})")
-    return _checked(
+    config = _checked(
         {
             "method": preset,
             "task": task,
-            "model": (model or preset.models.get(short, preset.model)) if preset.teaches else None,
+            "model": (model or preset.model or recording_of(task)) if preset.teaches else None,
             "seed": seed,
             **tree,
         }
     )
+    _check_used(config, own)
+    return config
+
+
+def _task_of(data: Path) -> str | None:
+    """The task of a file of demonstrations; None for a file that is not there, or damaged.
+
+    Raises:
+        UsageError: There is no such task.
+    """
+    task = task_of(data)
+    if task is None:
+        return None
+    check_named_in_file(task, str(data))
+    try:
+        return short_name(task)
+    except UsageError:
+        raise UsageError(
+            f"{data} is of {task}, which is no task here; give the function that makes it in Python "
+            "(wean.train(..., make=...)), or write the file anew with the name of a task that is registered"
+        ) from None
+
+
+def _check_used(config: RunConfig, own: Mapping[str, Any]) -> None:
+    """Checks that the method has a use for the user's settings; defaults of a config object do no harm.
+
+    Raises:
+        UsageError: It has none for one.
+    """
+    preset, learner = config.method, config.method.learner
+    unused = {"advice", "prior", "teacher", "teacher_share"}
+    if preset.build == BUILD_TEXT:
+        unused |= SECTIONS.keys()
+    elif preset.teaches:
+        unused = {"advice" if config.algorithm.guidance == "prior" else "prior"}
+    defaults = {f"{name}.{key}": one for name, section in SECTIONS.items() for key, one in _defaults(section)}
+    defaults |= dict(_defaults(learner.Config))
+    for key, value in own.items():
+        if key.partition(".")[0] in unused and "." in key and value != defaults.get(key):
+            raise UsageError(f"{preset.name} has no use for {key}; leave it out, or take a method that has")
+
+
+def _defaults(config_type: type[BaseModel]) -> list[tuple[str, Any]]:
+    return [(key, default) for key, (_, default) in describe_fields(config_type).items()]
 
 
 def from_yaml(text: str) -> RunConfig:
@@ -210,7 +261,8 @@ def _checked(values: dict[str, Any]) -> RunConfig:
 def command_line(config: RunConfig, out: str) -> str:
     """The `wean train` command that makes a run with these settings in the folder `out`."""
     words = ["wean", "train", config.method.name, "--task", config.task, "--seed", str(config.seed), "--out", out]
-    if config.model != resolve(config.method, config.task).model:
+    usual = config.method.model or RECORDINGS.get(config.task)
+    if config.model not in (None, usual):
         words += ["--model", str(config.model)]
     for key, value in changed(config).items():
         words.append(f"{key}={json.dumps(value)}" if not isinstance(value, str) else f"{key}={value}")
@@ -235,7 +287,7 @@ def changed(config: RunConfig) -> dict[str, Any]:
     """The settings by dotted key that differ from the preset's; task, model and seed aside."""
     wanted, given = (
         _flat(one.model_dump(include={*SECTIONS, *_TOP}) | one.algorithm.model_dump())
-        for one in (config, resolve(config.method, config.task, seed=config.seed))
+        for one in (config, resolve(config.method, config.task, config.model, seed=config.seed))
     )
     return {key: value for key, value in wanted.items() if key not in given or value != given[key]}
 

@@ -130,6 +130,31 @@ ROOMS = tuple(name for name, task in TASKS.items() if task.entry == _ROOM)
 """The door-key rooms."""
 
 
+RECORDINGS: Mapping[str, str] = {
+    **dict.fromkeys(ROOMS, "recorded:doorkey"),
+    **{name: "recorded:minigrid" for name, task in TASKS.items() if task.entry == _STOCK},
+    **dict.fromkeys(("Kitchen", "KitchenTomato", "KitchenRandom"), "recorded:kitchen"),
+    **dict.fromkeys(("FrozenLake", "FrozenLake4x4"), "recorded:frozenlake"),
+}
+"""The recorded answers that come with wean, by the short names of the tasks that they are about."""
+
+
+def recording_of(name: str) -> str:
+    """The name of the recorded answers that come with wean and are about a task; those about MiniGrid are about many.
+
+    Raises:
+        UsageError: If there are none, or no such task.
+    """
+    if (short := short_name(name)) in RECORDINGS:
+        return RECORDINGS[short]
+    if task_id(name).startswith(_STOCK_IDS):
+        return "recorded:minigrid"
+    raise UsageError(
+        f"no recorded answers about {name} come with wean; name who is asked with --model (teacher= in Python): "
+        "openai:NAME, an address, hf:NAME or recorded:FILE"
+    )
+
+
 def register_tasks() -> None:
     """Registers every task of wean as `wean/<name>-v0`; safe to call again."""
     for name, task in TASKS.items():
