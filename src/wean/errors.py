@@ -43,6 +43,12 @@ def shown(value: object, longest: int = 80) -> str:
     return text if len(text) <= longest else f"{text[: longest // 2]}...{text[-longest // 4 :]}"
 
 
+def shown_error(error: BaseException, longest: int = 200) -> str:
+    """An error of somebody else's code in one line: its kind and the first words of its message."""
+    words = " ".join(str(error).split())
+    return type(error).__name__ if not words else f"{type(error).__name__}: {words}"[:longest]
+
+
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
     """The remedy for an unknown name: the nearest known one, or `otherwise` where none is near."""
     import difflib

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wean.errors import UsageError, WeanError
+from wean.errors import UsageError, WeanError, shown_error
 from wean.extras import quiet, require
 from wean.files import replacing
 
@@ -118,8 +118,10 @@ def loading(name: str | Path, kind: str) -> Iterator[None]:
     try:
         with quiet():
             yield
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    except WeanError:
+        raise
+    except Exception as error:  # of damaged files transformers, tokenizers, safetensors and Jinja raise anything
+        reason = shown_error(error)
         raise WeanError(f"{name} cannot be loaded ({reason}): is it a {kind}?") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from wean.errors import UsageError, WeanError
 from wean.extras import quiet, require
+from wean.files import read_json
 from wean.lm import cache, packages
 from wean.lm.generation import GeneratedText, Sampling, batches, generate_ids
 from wean.lm.prompts import Messages, PromptWriter
@@ -183,12 +183,19 @@ def load_model(name_or_path: str | Path, *, device: str | None = None, dtype: st
         kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         model = kind.from_pretrained(folder, dtype=_DTYPES[dtype])
+        loaded = LocalModel(model, tokenizer, identity if dtype == "float32" else f"{identity}+{dtype}")
+        _check_works(loaded)
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        model = model.to(place)
+        loaded.model = model.to(place)
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"device {place!r} cannot be used ({str(error).splitlines()[0]}): try device='cpu'") from error
-    return LocalModel(model, tokenizer, identity if dtype == "float32" else f"{identity}+{dtype}")
+    return loaded
+
+
+def _check_works(loaded: LocalModel) -> None:
+    """Answers a word with a word; what is damaged in a model that loads raises here."""
+    loaded.generate([[{"role": "user", "content": "a"}]], temperature=0.0, max_tokens=1)
 
 
 def _locate(name: str) -> tuple[Path, str]:
@@ -344,4 +351,4 @@ def _encoder_folder(name: str) -> Path:
 
 
 def _setting(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read_json(path, "get the model again") if path.is_file() else None
