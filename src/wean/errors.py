@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class WeanError(Exception):
@@ -47,6 +48,21 @@ def shown_error(error: BaseException, longest: int = 200) -> str:
     """An error of somebody else's code in one line: its kind and the first words of its message."""
     words = " ".join(str(error).split())
     return type(error).__name__ if not words else f"{type(error).__name__}: {words}"[:longest]
+
+
+@contextmanager
+def own_code(what: str, remedy: str = "mend it") -> Iterator[None]:
+    """Turns whatever somebody's own code raises into one line that names it, with the error itself as its cause.
+
+    Raises:
+        WeanError: The code failed; what is a `WeanError` already is passed on.
+    """
+    try:
+        yield
+    except WeanError:
+        raise
+    except Exception as error:
+        raise WeanError(f"{what} failed ({shown_error(error)}); {remedy}") from error
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:

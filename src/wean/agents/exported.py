@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +14,7 @@ from torch import Tensor
 from wean.agents.policy import Policy, StudentPolicy, ValuesPolicy
 from wean.errors import UsageError, WeanError
 from wean.extras import require
+from wean.files import parse_json
 from wean.runtime.folder import SCHEMA, ExportError, PolicyError
 from wean.runtime.policy import ArrayPolicy, load
 from wean.runtime.policy import ValuesPolicy as RuntimeValues
@@ -78,7 +78,7 @@ class ExportedValues:
 def is_exported(folder: Path) -> bool:
     """Whether a folder holds an exported student, of any version."""
     try:
-        schema = json.loads((folder / "config.json").read_text())["schema"]
+        schema = parse_json((folder / "config.json").read_text())["schema"]
     except (OSError, ValueError, TypeError, KeyError):
         return False
     return str(schema).startswith(SCHEMA.partition("/")[0] + "/")

@@ -13,7 +13,7 @@ from wean.agents.exported import is_exported, load_exported
 from wean.agents.policy import Policy, load_policy, policy_of
 from wean.agents.references import PriorPolicy, TeacherPolicy
 from wean.agents.text_agent import TextStudentPolicy
-from wean.errors import UsageError
+from wean.errors import UsageError, shown
 from wean.evaluation.evaluate import evaluate as play_episodes
 from wean.evaluation.scores import Scores
 from wean.experiment.build import read_config
@@ -232,7 +232,14 @@ def _teacher(preset: Method, teacher: Any) -> tuple[str | None, Any]:
 
 
 def _name(function: Any) -> str:
-    """The qualified name of a function, for settings and reports."""
+    """The qualified name of a function, or of the class of what can be called, for settings and reports.
+
+    Raises:
+        UsageError: It cannot be called.
+    """
+    if not callable(function):
+        raise UsageError(f"{shown(function)} is neither a name nor a function; give one of both")
     while hasattr(function, "func"):  # functools.partial
         function = function.func
-    return f"{function.__module__}.{function.__qualname__}"
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"

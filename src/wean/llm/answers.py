@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, cast
 
 from wean.errors import UsageError
+from wean.files import parse_yaml
 
 Kind = Literal["generate", "score"]
 
@@ -239,11 +240,9 @@ def read_prices(file: Path) -> dict[str, Price]:
     Raises:
         UsageError: The file cannot be read, or an entry is not a price; the line names the entry.
     """
-    import yaml
-
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = parse_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{file}: cannot read the price table ({reason}); mend or remove it") from None
     models = content.get("models") if isinstance(content, dict) else None

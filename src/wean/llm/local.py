@@ -14,7 +14,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from wean.errors import UsageError
+from wean.errors import UsageError, own_code, shown_error
 from wean.llm.answers import FREE, Answer, Message, Price, Question, Sample, estimate_tokens
 
 if TYPE_CHECKING:
@@ -133,8 +133,13 @@ class ScriptedBackend:
         self._takes_sample = _takes_two(function)
 
     def ask(self, samples: Sequence[Sample]) -> list[Answer]:
-        """Answers each sample; what the function raises is passed on."""
-        return [self._answer(*sample) for sample in samples]
+        """Answers each sample.
+
+        Raises:
+            WeanError: The function fails, or gives something else.
+        """
+        with own_code(f"the function behind {self.name}"):
+            return [self._answer(*sample) for sample in samples]
 
     def close(self) -> None:
         """Does nothing: there is nothing to release."""
@@ -165,8 +170,8 @@ def import_function(path: str) -> Callable[..., str]:
         )
     try:
         function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"scripted:{path}: {error}; name a function that can be imported") from None
+    except Exception as error:  # the module is somebody's own
+        raise UsageError(f"scripted:{path}: {shown_error(error)}; name a function that can be imported") from None
     if not callable(function):
         raise UsageError(f"scripted:{path}: {attribute} is not a function; name one")
     found: Callable[..., str] = function

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wean.errors import UsageError, WeanError
-from wean.files import read_lines
+from wean.files import parse_json, read_lines
 from wean.llm.answers import ANSWER_FIELDS, Answer, Key, Question, Sample, canonical_json, key_of
 from wean.llm.retry import plain
 
@@ -128,7 +128,7 @@ def dump_line(record: Mapping[str, Any]) -> str:
 
 def _check_scores(text: str, candidates: Any) -> None:
     try:
-        scores = json.loads(text)
+        scores = parse_json(text)
     except ValueError:
         scores = None
     matching = isinstance(scores, list) and isinstance(candidates, list) and len(scores) == len(candidates)

@@ -24,7 +24,7 @@ from typing import Any
 
 from wean.errors import UsageError, WeanError, shown_error
 from wean.extras import quiet, require
-from wean.files import replacing
+from wean.files import parse_json, read_json, replacing
 
 MANIFEST = "manifest.json"
 MANIFEST_SCHEMA = "wean-model/1"
@@ -58,7 +58,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
@@ -179,7 +179,8 @@ def identity_of(folder: Path, name: str | None = None) -> str:
     for path in [*weights, *texts]:
         total.update(f"{path.name}:{_digest(path)}\n".encode())
     if name is None:
-        name = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type", "model")
+        config = read_json(folder / "config.json", "get the model again")
+        name = config.get("model_type", "model") if isinstance(config, dict) else "model"
     return f"{name}@sha256:{total.hexdigest()[:16]}"
 
 
@@ -198,7 +199,7 @@ def _digest(path: Path) -> str:
     key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
     known: dict[str, str] = {}
     with contextlib.suppress(OSError, ValueError):
-        loaded = json.loads(book.read_text(encoding="utf-8"))
+        loaded = parse_json(book.read_text(encoding="utf-8"))
         known = loaded if isinstance(loaded, dict) else {}
     if key not in known:
         known[key] = sha256(path)

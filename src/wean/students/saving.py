@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from wean.errors import UsageError, WeanError, did_you_mean
 from wean.extras import entry_points
-from wean.files import is_whole, write_sums, write_tensors
+from wean.files import is_whole, parse_json, write_sums, write_tensors
 from wean.students.action_values import ActionValues, TableValues, TextValues
 from wean.students.config import Acting, StudentConfig
 from wean.students.grid import GridStudent
@@ -142,7 +142,7 @@ def shipped_acting(folder: Path) -> Acting | None:
 def _read_config(folder: Path) -> dict[str, Any]:
     """The values in `config.json`, of a folder whose files have their checksums."""
     try:
-        config = json.loads((folder / "config.json").read_text()) if is_whole(folder, FILES) else None
+        config = parse_json((folder / "config.json").read_text()) if is_whole(folder, FILES) else None
     except FileNotFoundError:
         raise WeanError(f"{folder} holds no student (config.json is missing); train one first") from None
     except (OSError, ValueError):

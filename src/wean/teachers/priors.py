@@ -22,7 +22,7 @@ from wean.teachers.elicitation import (
     scored_choices,
     verbalized_choices,
 )
-from wean.teachers.teacher import AnswerMemory, Ask, Guidance, Written, place_of, source_of
+from wean.teachers.teacher import AnswerMemory, Ask, Guidance, Written, place_of, source_of, weights_of
 
 _PATIENCE = 20  # situations without a single proposal, after which a model is given up
 
@@ -182,7 +182,7 @@ def _look_up(answers: Written, situations: Sequence[Situation]) -> list[Proposal
     found = []
     for situation in situations:
         weights = np.zeros(len(situation.choices))
-        for name, weight in answers.get(situation.text, {}).items():
+        for name, weight in weights_of(situation, answers.get(situation.text, {})).items():
             weights[place_of(situation, name)] += weight
         found.append(Proposals(scaled(weights)))
     return found

@@ -10,19 +10,29 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.errors import UsageError, WeanError
+from wean.errors import UsageError, WeanError, own_code, shown
+from wean.files import is_number
 from wean.llm.model import LanguageModel, open_model
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Tasks
-from wean.teachers.elicitation import Advice, AdviceConfig, plan_question, sampled_plans, scored_plans, verbalized_plans
+from wean.teachers.elicitation import (
+    Advice,
+    AdviceConfig,
+    Proposals,
+    plan_question,
+    sampled_plans,
+    scored_plans,
+    verbalized_plans,
+)
 from wean.teachers.reading import Plan
 
 Answer = TypeVar("Answer")
+_SOURCES = "give the name of a language model, a mapping from situations' texts to answers, or a function"
 Words = tuple[Any, ...]
 Ask = Callable[[Sequence[Situation]], Sequence[Answer]]
 Written = Mapping[str, Mapping[str, float]]
@@ -48,10 +58,28 @@ def source_of(
         return opened, partial(elicit, opened)
     if isinstance(opened, Mapping):
         return None, partial(look_up, opened)
+    if not callable(opened):
+        raise UsageError(f"{shown(opened)} answers nothing; {_SOURCES}")
 
     def ask(situations: Sequence[Situation]) -> list[Answer]:
-        found = zip(situations, opened(situations), strict=True)
-        return [look_up({s.text: one}, [s])[0] if isinstance(one, Mapping) else one for s, one in found]
+        with own_code("the function that answers"):
+            given = opened(situations)
+        if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != len(situations):
+            raise WeanError(
+                f"the function that answers gave {shown(given)} for {len(situations)} situations; let it return a list "
+                "with one answer each"
+            )
+        return [answer_of(situation, one) for situation, one in zip(situations, given, strict=True)]
+
+    def answer_of(situation: Situation, given: Any) -> Answer:
+        if isinstance(given, Mapping):
+            return look_up({situation.text: given}, [situation])[0]
+        if not isinstance(given, Advice | Proposals):
+            raise WeanError(
+                f"the function that answers gave {shown(given)} for {shown(situation.text)}; let it be a mapping from "
+                "choices to probabilities, empty for no advice"
+            )
+        return cast("Answer", given)
 
     return None, ask
 
@@ -266,11 +294,27 @@ def _plans(situation: Situation, weighted: Mapping[str, float]) -> dict[Plan, fl
         UsageError: See `write_answers`.
     """
     plans: dict[Plan, float] = {}
-    for plan, probability in weighted.items():
+    for plan, probability in weights_of(situation, weighted).items():
         skills = tuple(skill.strip() for skill in plan.split(","))
         place_of(situation, skills[0])
         plans[skills] = probability
     return plans
+
+
+def weights_of(situation: Situation, answer: Any) -> Mapping[str, float]:
+    """An answer from texts to weights, checked.
+
+    Raises:
+        UsageError: It is another thing, or a weight is no number from 0.
+    """
+    right = isinstance(answer, Mapping) and all(isinstance(name, str) for name in answer)
+    if not right or not all(is_number(weight) and weight >= 0 for weight in answer.values()):
+        raise UsageError(
+            f"the answer for {shown(situation.text)} is {shown(answer)}; let it be a mapping from choices to "
+            "probabilities, numbers from 0"
+        )
+    found: Mapping[str, float] = answer
+    return found
 
 
 def place_of(situation: Situation, name: str) -> int:
@@ -282,5 +326,5 @@ def place_of(situation: Situation, name: str) -> int:
     names = [choice.lower() for choice in situation.choices]
     if name.lower() not in names:
         choices = ", ".join(situation.choices)
-        raise UsageError(f"{name!r} is no choice in {situation.text!r}; there are {choices}")
+        raise UsageError(f"{name!r} is no choice in {shown(situation.text)}; there are {choices}")
     return names.index(name.lower())

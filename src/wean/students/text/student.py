@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from wean.errors import UsageError, WeanError
 from wean.extras import quiet, require
-from wean.files import is_whole, write_sums, write_tensors
+from wean.files import is_whole, parse_json, write_sums, write_tensors
 from wean.students.text.prompt import ACT, DONE, END, GOAL, PROMPT_VERSION, Encode, EpisodeEncoder, PromptConfig
 from wean.students.text.rules import DemonstratedPatterns
 
@@ -241,7 +241,7 @@ def save_text_student(student: TextStudent, folder: Path) -> None:
 def is_text_student(folder: Path) -> bool:
     """Whether a folder holds a text student."""
     try:
-        return bool(json.loads((folder / "config.json").read_text()).get("type") == KIND)
+        return bool(parse_json((folder / "config.json").read_text()).get("type") == KIND)
     except (OSError, ValueError, AttributeError):
         return False
 
@@ -305,7 +305,7 @@ def load_tokenizer(folder: Path) -> Any:
 def _read_config(folder: Path) -> dict[str, Any]:
     """The values in `config.json`, if they are of this version."""
     try:
-        values = json.loads((folder / "config.json").read_text())
+        values = parse_json((folder / "config.json").read_text())
     except OSError:
         raise WeanError(f"{folder} holds no student (config.json is missing); name a folder that was saved") from None
     except ValueError:
