@@ -145,7 +145,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         content = self.rfile.read(int(self.headers["content-length"]))
-        if self.path != "/v1/chat/completions":
+        path, _, query = self.path.partition("?")
+        self.headers["x-query"] = query
+        if path != "/v1/chat/completions":
             self.send(404, "<html>nothing here</html>", kind="text/html")
             return
         body = json.loads(content)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit, urlunsplit
 
 from wean.errors import UsageError
 
@@ -37,7 +38,7 @@ class ModelName(str):
 
 def _public(name: str) -> str:
     """A model's name without user, password, and those parameters of its address that may be a key."""
-    if not name.lower().startswith(("http://", "https://")):
+    if not re.match(r"[A-Za-z][\w+.-]*://", name):
         return name
     try:
         parts = urlsplit(name)
@@ -97,7 +98,7 @@ def read_address(url: str) -> Address:
         host,
         query,
         headers,
-        tuple(secret for secret in secrets if len(secret) > 2),
+        tuple(sorted({form for text in secrets for form in (text, quote(text), quote_plus(text)) if len(form) > 2})),
     )
 
 
@@ -121,6 +122,33 @@ def key_for(address: Address, api_key: str | None, named_in: str | None) -> str:
                 "model yourself with --model, or unset the key"
             )
     return key
+
+
+class _Hiding(logging.Filter):
+    """Takes secrets out of what other libraries log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.secrets: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Lets every record pass, without the secrets."""
+        text = record.getMessage()
+        if any(secret in text for secret in self.secrets):
+            for secret in self.secrets:
+                text = text.replace(secret, "***")
+            record.msg, record.args = text, ()
+        return True
+
+
+_HIDING = _Hiding()
+
+
+def keep_out_of_logs(secrets: Iterable[str]) -> None:
+    """Keeps secrets out of the logs of the libraries that send requests: they log whole addresses."""
+    _HIDING.secrets |= {secret for secret in secrets if len(secret) > 2}
+    for name in ("openai", "openai._base_client", "httpx", "httpx2"):
+        logging.getLogger(name).addFilter(_HIDING)
 
 
 def _parts(url: str) -> SplitResult:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from wean.errors import UsageError, WeanError
-from wean.llm.address import OPENAI_URL, ModelName, key_for, read_address
+from wean.llm.address import OPENAI_URL, ModelName, keep_out_of_logs, key_for, read_address
 from wean.llm.answers import Answer, Question, Sample, estimate_tokens, find_price
 from wean.llm.budget import Refused, Spending
 from wean.llm.exchange import Completion, Request, Requests, read_completion, served_something_else, token_counts
@@ -217,6 +217,7 @@ class EndpointBackend:
             raise UsageError(f"{self.name} needs a key; set OPENAI_API_KEY")
         if not self._key.isascii() or not self._key.isprintable():
             raise UsageError("the API key has characters that no key has (a line break, an umlaut?); copy it again")
+        keep_out_of_logs(self._secrets)
         try:
             # Retries are ours alone: two layers would multiply attempts and not know each other's pauses.
             client = openai.AsyncOpenAI(

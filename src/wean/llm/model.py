@@ -336,8 +336,9 @@ def _open_backend(name: str, options: Mapping[str, Any], refused: Refused, named
     if importer := entry_points("wean.models").get(prefix):
         backend: Backend = importer()(rest, **own)
         return backend
+    shown = str(ModelName(name)).rpartition("@")[2].partition("?")[0]  # what is misspelt may be an address with secrets
     raise UsageError(
-        f"{ModelName(name)!r} names no model; the forms are openai:NAME, http://HOST:PORT/v1#NAME, "
+        f"{shown!r} names no model; the forms are openai:NAME, http://HOST:PORT/v1#NAME, "
         "hf:NAME-OR-PATH, recorded:NAME-OR-FILE"
     )
 
