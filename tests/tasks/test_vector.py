@@ -13,9 +13,10 @@ import pytest
 
 from small_tasks import Corridor
 from wean.errors import WeanError
+from wean.tasks.member import student_observation, student_space
 from wean.tasks.registration import make_task
 from wean.tasks.situation import Situation
-from wean.tasks.vector import SerialTasks, Tasks, student_observation, student_space
+from wean.tasks.vector import SerialTasks, Tasks
 from wean.tasks.workers import WorkerTasks
 
 NAMES = ("SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey", "ColoredDoorKey", "SimpleDoorKey")

@@ -17,9 +17,10 @@ from wean.students.action_values import ActionValues
 from wean.students.config import Acting
 from wean.students.saving import load_student, shipped_acting
 from wean.students.student import Student
+from wean.tasks.member import student_observation
 from wean.tasks.situation import Situation
 from wean.tasks.splits import Case
-from wean.tasks.vector import Steps, Tasks, chosen, student_observation
+from wean.tasks.vector import Steps, Tasks, chosen
 
 SILENT = 40
 """Actions and answers in a row that cost no move, after which an agent in words gives an episode up."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol, SupportsFloat, runtime_checkable
 import gymnasium as gym
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
-from wean.errors import UsageError
+from wean.errors import UsageError, WeanError
 from wean.tasks.situation import Situation
 from wean.tasks.splits import FINAL_SEED
 
@@ -90,8 +90,11 @@ Describe = Callable[[gym.Env[Any, Any]], Situation]
 class DescribedTask(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
     """A Gymnasium environment whose `situation()` calls a function, only when it is read.
 
-    The situation's `choices` name the actions 0, 1, 2, ... of a `Discrete` action space in order; the first item of a
-    plan becomes an action number by its place in that list.
+    The situation's `choices` name the actions of a `Discrete` action space in their order; the first item of a plan
+    becomes an action number by its place in that list.
+
+    Attributes:
+        reward_threshold: The wrapped environment's return from which an episode counts as success; None for none.
 
     Raises:
         UsageError: If the action space is not `Discrete`.
@@ -104,11 +107,29 @@ class DescribedTask(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
         gym.utils.RecordConstructorArgs.__init__(self, _disable_deepcopy=True, describe=describe)
         gym.Wrapper.__init__(self, env)
         self._describe = describe
-        self._actions = int(env.action_space.n)
+        self._space = env.action_space
+        # Registered anew, this task gets another `spec`, and Gymnasium puts that into the wrapped environment too.
+        self.reward_threshold = None if env.spec is None else env.spec.reward_threshold
 
     def situation(self) -> Situation:
-        """The current situation."""
-        return self._describe(self.env)
+        """The current situation.
+
+        Raises:
+            WeanError: The describing function fails.
+            UsageError: It returns something else.
+        """
+        name = getattr(self._describe, "__qualname__", repr(self._describe))
+        try:
+            told: Any = self._describe(self.env)
+        except Exception as error:  # it is the user's own
+            detail = " ".join(f"{type(error).__name__}: {error}".split())
+            raise WeanError(f"{name}() fails to describe {self._name()} ({detail}); mend it") from error
+        if not isinstance(told, Situation):
+            raise UsageError(f"{name}() describes {self._name()} by {told!r:.60}; return a wean.Situation")
+        return told
+
+    def _name(self) -> str:
+        return self.env.spec.id if self.env.spec is not None else type(self.env.unwrapped).__name__
 
     def first_action(self, plan: Sequence[str]) -> int | None:
         """The number of the action that a plan's first item names; None if it names none.
@@ -117,12 +138,12 @@ class DescribedTask(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
             UsageError: If the description does not name every action.
         """
         names = [name.lower() for name in self.situation().choices]
-        if len(names) != self._actions:
+        if len(names) != self._space.n:
             raise UsageError(
-                f"the description names {len(names)} choices for {self._actions} actions; name every action, in order"
+                f"the description names {len(names)} choices for {self._space.n} actions; name every action, in order"
             )
         wanted = plan[0].strip().lower() if plan else ""
-        return names.index(wanted) if wanted in names else None
+        return int(self._space.start) + names.index(wanted) if wanted in names else None
 
 
 def describe(env: gym.Env[Any, Any], words: Describe) -> DescribedTask:

@@ -13,8 +13,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.errors import UsageError, WeanError
+from wean.errors import UsageError
 from wean.tasks.contract import TextTask, text_task
+from wean.tasks.member import Member
 from wean.tasks.situation import Situation
 
 MakeTask = Callable[[], gym.Env[Any, Any]]
@@ -27,7 +28,7 @@ class Steps(NamedTuple):
     """One step of N members.
 
     Attributes:
-        observations: (N, ...) as `student_observation` extracts them; the last ones where an episode ended.
+        observations: (N, ...) what a student sees; the last ones where an episode ended.
         rewards: (N,) float64.
         terminated: (N,) bool.
         truncated: (N,) bool.
@@ -129,23 +130,6 @@ class ShownTasks(Tasks, Protocol):
         """A picture (H, W, 3) of one member, which must have been made with `render_mode="rgb_array"`."""
 
 
-def student_observation(observation: Any) -> NDArray[Any]:
-    """The student's part of an observation: the `image` of a dict, else all of it."""
-    return np.asarray(observation["image"] if isinstance(observation, dict) else observation)
-
-
-def student_space(space: gym.Space[Any]) -> gym.Space[Any]:
-    """The space of `student_observation`."""
-    if isinstance(space, gym.spaces.Dict):
-        if "image" not in space.spaces:
-            raise WeanError(
-                f"a student cannot see a Dict observation without the key 'image' ({', '.join(space.spaces)}); "
-                "wrap the environment in gymnasium.wrappers.FlattenObservation"
-            )
-        return space["image"]
-    return space
-
-
 def num_actions(space: gym.Space[Any]) -> int:
     """The number of actions of a `Discrete` action space.
 
@@ -193,12 +177,13 @@ class SerialTasks:
     query_stats: ClassVar[Mapping[int, Any]] = {}
 
     def __init__(self, makers: Sequence[MakeTask]) -> None:
-        self._envs = [make() for make in makers]
+        self._members = [Member(make) for make in makers]
         self._histories: list[tuple[int, list[Any]]] = [(0, []) for _ in makers]
-        self.num = len(self._envs)
-        self.observation_space = student_space(self._envs[0].observation_space)
-        self.action_space = self._envs[0].action_space
-        self.observation = str(self._envs[0].metadata.get("observation", "array"))
+        self.num = len(self._members)
+        first = self._members[0]
+        self.observation_space = first.observation_space
+        self.action_space = first.env.action_space
+        self.observation = str(first.env.metadata.get("observation", "array"))
 
     def reset(
         self, which: Sequence[int], seeds: Sequence[int], options: Sequence[Options] | None = None
@@ -206,58 +191,54 @@ class SerialTasks:
         """See `Tasks.reset`."""
         observations = []
         for index, seed, option in zip(which, seeds, options or [None] * len(which), strict=True):
-            given = {} if option is None else {"options": dict(option)}
-            observation, _ = self._envs[index].reset(seed=int(seed), **given)
+            observations.append(self._members[index].reset(int(seed), option))
             self._histories[index] = (int(seed), [])
-            observations.append(student_observation(observation))
         return np.stack(observations)
 
     def step(self, which: Sequence[int], actions: Sequence[Any]) -> Steps:
         """See `Tasks.step`."""
-        observations = []
-        rewards = np.zeros(len(which))
-        terminated = np.zeros(len(which), bool)
-        truncated = np.zeros(len(which), bool)
-        successes = np.full(len(which), np.nan)
-        primitive_steps = np.ones(len(which), np.int64)
-        infos: list[Mapping[str, Any]] = []
-        for place, (index, action) in enumerate(zip(which, actions, strict=True)):
-            observation, reward, terminated[place], truncated[place], info = self._envs[index].step(action)
+        taken = []
+        for index, action in zip(which, actions, strict=True):
+            taken.append(self._members[index].step(action))
             self._histories[index][1].append(action)
-            rewards[place] = float(reward)
-            successes[place] = info.get("is_success", np.nan)
-            primitive_steps[place] = info.get("primitive_steps", 1)
-            infos.append({key: value for key, value in info.items() if isinstance(value, str | int | float)})
-            observations.append(student_observation(observation))
-        return Steps(np.stack(observations), rewards, terminated, truncated, successes, primitive_steps, infos)
+        return Steps(
+            np.stack([one.observation for one in taken]),
+            np.array([one.reward for one in taken]),
+            np.array([one.terminated for one in taken], bool),
+            np.array([one.truncated for one in taken], bool),
+            np.array([one.success for one in taken]),
+            np.array([one.primitive_steps for one in taken], np.int64),
+            [one.info for one in taken],
+        )
 
     def situations(self, which: Sequence[int]) -> list[Situation]:
         """See `Tasks.situations`."""
-        return [self._method(index, "situation")() for index in which]
+        return [self._call(index, "situation") for index in which]
 
     def first_actions(self, which: Sequence[int], plans: Sequence[Sequence[Plan]]) -> list[list[int | None]]:
         """See `Tasks.first_actions`."""
-        found: list[list[int | None]] = []
-        for index, of_member in zip(which, plans, strict=True):
-            first_action = self._method(index, "first_action")
-            found.append([first_action(plan) for plan in of_member])
-        return found
+        return [
+            [self._members[index].place_of(self._call(index, "first_action", plan)) for plan in of_member]
+            for index, of_member in zip(which, plans, strict=True)
+        ]
 
     def best_actions(self, which: Sequence[int]) -> list[list[Any]]:
         """See `Tasks.best_actions`."""
-        return [list(self._method(index, "best_actions")()) for index in which]
+        return [
+            [self._members[index].place_of(action) for action in self._call(index, "best_actions")] for index in which
+        ]
 
     def scripted_actions(self, which: Sequence[int]) -> list[int]:
         """See `Tasks.scripted_actions`."""
-        return [self._method(index, "scripted_action")() for index in which]
+        return [self._members[index].place_of(self._call(index, "scripted_action")) for index in which]
 
     def achieved(self, which: Sequence[int]) -> list[tuple[str, ...]]:
         """See `Tasks.achieved`."""
-        return [self._method(index, "achieved")() for index in which]
+        return [self._call(index, "achieved") for index in which]
 
     def text_task(self, index: int) -> TextTask:
         """See `Tasks.text_task`."""
-        return text_task(self._envs[index])
+        return text_task(self._members[index].env)
 
     def named_cells(self, which: Sequence[int]) -> list[tuple[tuple[str, int], ...]]:
         """For each named member, the things that its agent has seen, as (name, cell `x * height + y` of the map).
@@ -265,35 +246,29 @@ class SerialTasks:
         Raises:
             UsageError: If the task has no such map (no `known_map()`).
         """
-        return [self._method(index, "known_map")().named for index in which]
+        return [self._call(index, "known_map").named for index in which]
 
-    def _method(self, index: int, name: str) -> Callable[..., Any]:
-        """A task's own method, wherever among its wrappers it is."""
-        try:
-            method: Callable[..., Any] = self._envs[index].get_wrapper_attr(name)
-        except AttributeError:
+    def _call(self, index: int, name: str, *arguments: Any) -> Any:
+        """Calls a task's own method."""
+        member = self._members[index]
+        if not member.env.has_wrapper_attr(name):
             lacks, remedy = _LACKING.get(name, ("has no words", "wrap it in wean.tasks.DescribedTask"))
-            raise UsageError(f"{self._name(index)} {lacks} (no {name}()); {remedy}") from None
-        return method
-
-    def _name(self, index: int) -> str:
-        spec = self._envs[index].spec
-        return str(spec.id if spec is not None else self._envs[index])
+            raise UsageError(f"{member.name} {lacks} (no {name}()); {remedy}")
+        return member.call(name, *arguments)
 
     @property
     def name(self) -> str:
         """The registered id of the first task, or what it calls itself."""
-        return self._name(0)
+        return self._members[0].name
 
     @property
     def reward_threshold(self) -> float | None:
-        """The registered return from which an episode of the first task counts as success; None for none."""
-        spec = self._envs[0].spec
-        return None if spec is None else spec.reward_threshold
+        """The return from which an episode of the first task counts as success; see `Member.reward_threshold`."""
+        return self._members[0].reward_threshold
 
     def action_names(self) -> list[str]:
         """The names of the actions, where the first task has an `actions` enumeration as MiniGrid's do; else none."""
-        first = self._envs[0]
+        first = self._members[0].env
         actions = first.get_wrapper_attr("actions") if first.has_wrapper_attr("actions") else ()
         return [action.name for action in actions]
 
@@ -304,15 +279,15 @@ class SerialTasks:
             UsageError: If it lists none.
         """
         try:
-            return tuple(self._envs[0].get_wrapper_attr("skill_names"))
+            return tuple(self._members[0].env.get_wrapper_attr("skill_names"))
         except AttributeError:
             raise UsageError(
-                f"{self._name(0)} does not list its skills; give it `skill_names`, all that its situations name"
+                f"{self.name} does not list its skills; give it `skill_names`, all that its situations name"
             ) from None
 
     def render(self, index: int) -> NDArray[np.uint8]:
         """A picture (H, W, 3) of one member, which must have been made with `render_mode="rgb_array"`."""
-        frame: NDArray[np.uint8] = np.asarray(self._envs[index].render(), np.uint8)
+        frame: NDArray[np.uint8] = np.asarray(self._members[index].env.render(), np.uint8)
         return frame
 
     def histories(self) -> list[tuple[int, list[Any]]]:
@@ -331,8 +306,8 @@ class SerialTasks:
 
     def close(self) -> None:
         """See `Tasks.close`."""
-        for env in self._envs:
-            env.close()
+        for member in self._members:
+            member.env.close()
 
 
 class TaskView:
