@@ -173,7 +173,8 @@ class StudentPolicy(Policy):
                 "this student sees sub-goals; show it the task through wean.experiment.build.seen_by_run(RUN)"
             )
         probabilities = self._of_one(seen)
-        return int(sample(probabilities, np.array([self._draw()]))[0])
+        place = int(sample(probabilities, np.array([self._draw()]))[0])
+        return place + int(self.student.config.get("first_action", 0))
 
     def _of_one(self, seen: NDArray[Any]) -> NDArray[np.float64]:
         """Probabilities for an observation (1, ...) that comes from outside.

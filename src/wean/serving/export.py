@@ -198,6 +198,10 @@ def _check_fit(student: Student | ActionValues, tasks: ShownTasks, folder: Path)
             f"the student of {folder} has {student.num_actions} actions, the task {actions}; name its own "
             "task with --task"
         )
+    if actions.start:
+        raise UsageError(
+            f"the actions of {folder}'s task are numbered from {actions.start}; number them from 0 to export"
+        )
     if isinstance(student, GridStudent) and tasks.observation_space.shape != student.maps().shape:
         raise UsageError(
             f"the student of {folder} sees maps {student.maps().shape}, the task shows "

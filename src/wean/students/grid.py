@@ -246,6 +246,10 @@ class GridStudent(Student):
         shape = (self.config["width"], self.config["height"], len(high))
         return gym.spaces.Box(np.uint8(0), np.broadcast_to(np.array(high, np.uint8), shape), shape, np.uint8)
 
+    def sees(self, observations: NDArray[Any]) -> bool:
+        """See `Student.sees`."""
+        return observations.shape[1:3] == (self.config["width"], self.config["height"])
+
     def allowed(self, observations: Tensor) -> Tensor | None:
         """Reads the fifth channel, if it shows the admissible actions."""
         if not self._masked:

@@ -76,6 +76,8 @@ def make_student(
         hint = did_you_mean(kind, known, f"there are auto, {', '.join(known)}")
         raise UsageError(f"no student.kind={kind}; {hint}")
     student: Student = known[kind].for_task(observation_space, num_actions(action_space), config, observation)
+    if isinstance(action_space, gym.spaces.Discrete) and action_space.start:
+        student.config["first_action"] = int(action_space.start)
     return student
 
 
@@ -119,10 +121,12 @@ def load_student(folder: Path) -> Student | ActionValues:
     if schema != SCHEMA or not isinstance(kind, str) or kind not in types:
         raise WeanError(f"{folder} holds a student of another kind ({kind}, {schema}); use the wean that wrote it")
     config = {_RENAMED.get(name, name): value for name, value in config.items()}
+    first_action = config.pop("first_action", 0)
     weights = {_renamed_tensor(name): value for name, value in weights.items()}
     try:
         student: Student | ActionValues = types[kind].from_config(config)
         student.load_state_dict(weights)
+        student.config |= {"first_action": int(first_action)} if first_action else {}
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError, ValidationError):
         raise WeanError(f"weights and config.json in {folder} do not belong together; copy both anew") from None
     return student.eval()

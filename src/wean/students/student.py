@@ -73,6 +73,10 @@ class Student(nn.Module):
         """Which actions are admissible, (B, A) bool, read from the observations (B, ...); None where all are."""
         return None
 
+    def sees(self, observations: NDArray[Any]) -> bool:
+        """Whether observations (N, ...) are such as it was made for; here all are."""
+        return True
+
     def forward(self, observations: Tensor, state: Tensor, starts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Runs the student over T steps of N members.
 
@@ -109,7 +113,19 @@ class Student(nn.Module):
     def probabilities(
         self, observations: NDArray[Any], state: Tensor, starts: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], Tensor]:
-        """Action probabilities (N, A) for one step of N members, and their memory after it."""
+        """Action probabilities (N, A) for one step of N members, and their memory after it.
+
+        Raises:
+            UsageError: The observations are none that it was made for.
+        """
+        if not self.sees(observations):
+            shown = f"an observation of shape {observations.shape[1:]} and type {observations.dtype}"
+            made = ", ".join(
+                f"{name} {self.config[name]}" for name in ("width", "height", "size") if name in self.config
+            )
+            raise UsageError(
+                f"{shown} is none that this student sees (it was made for {made}); let it play its own task"
+            )
         logits, _, state = self(
             torch.from_numpy(observations).unsqueeze(0), state, torch.from_numpy(starts).unsqueeze(0)
         )
@@ -127,17 +143,19 @@ class DenseStudent(Student):
         size: Length of the flattened observation, or number of states.
         num_actions: Size of the action space.
         discrete: True where the observation is a state's number.
+        start: The number of the first state.
         config: `hidden` and `recurrent` are used.
     """
 
     kind: ClassVar[str] = "dense"
 
     def __init__(
-        self, size: int, num_actions: int, discrete: bool = False, config: StudentConfig | None = None
+        self, size: int, num_actions: int, discrete: bool = False, config: StudentConfig | None = None, start: int = 0
     ) -> None:
         config = config or StudentConfig(hidden=64)
         hidden, recurrent = config.hidden, config.recurrent
-        saved = {"size": size, "num_actions": num_actions, "discrete": discrete}
+        saved = {"size": size, "num_actions": num_actions, "discrete": discrete, **({"start": start} if start else {})}
+        self._start = start
         super().__init__(saved | config.model_dump(include={"hidden", "recurrent"}), hidden, num_actions, recurrent)
         self.trunk = nn.Sequential(nn.Linear(size, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh())
 
@@ -156,15 +174,22 @@ class DenseStudent(Student):
             names = ", ".join(f"student.{name}" for name in config.map_options)
             raise UsageError(f"{names}: only for tasks that show a grid map; leave it out")
         if isinstance(observation_space, gym.spaces.Discrete):
-            return cls(int(observation_space.n), num_actions, True, config)
+            return cls(int(observation_space.n), num_actions, True, config, int(observation_space.start))
         if not isinstance(observation_space, gym.spaces.Box):
             raise UsageError(f"no student sees {observation_space}; wrap the task in gymnasium's FlattenObservation")
         return cls(int(np.prod(observation_space.shape)), num_actions, False, config)
 
+    def sees(self, observations: NDArray[Any]) -> bool:
+        """See `Student.sees`."""
+        if not self.config["discrete"]:
+            return bool(np.prod(observations.shape[1:]) == self.config["size"])
+        places = observations - self._start
+        return observations.ndim == 1 and bool(((places >= 0) & (places < self.config["size"])).all())
+
     def features(self, observations: Tensor) -> Tensor:
         """Maps observations (B, ...) or state numbers (B,) to features (B, hidden)."""
         if self.config["discrete"]:
-            seen = nn.functional.one_hot(observations.long(), self.config["size"]).float()
+            seen = nn.functional.one_hot(observations.long() - self._start, self.config["size"]).float()
         else:
             seen = observations.flatten(1).float()
         out: Tensor = self.trunk(seen)

@@ -80,7 +80,7 @@ class Member:
         if not isinstance(made, gym.Env):
             raise UsageError(f"a task is a gymnasium.Env, not {made!r}; give a function that returns one")
         self.env: gym.Env[Any, Any] = made
-        self.name = str(made.spec.id if made.spec is not None else made)
+        self.name = made.spec.id if made.spec is not None else type(made.unwrapped).__name__
         for what in ("observation_space", "action_space"):
             space = getattr(made, what, None)
             if not isinstance(space, gym.Space):
@@ -90,6 +90,11 @@ class Member:
         except UsageError as error:
             raise UsageError(f"{self.name}: {error}") from None
         space = made.action_space
+        if not isinstance(space, gym.spaces.Discrete | gym.spaces.Text):
+            raise UsageError(
+                f"{self.name}: its actions are {space}, and neither numbered (Discrete) nor texts; "
+                "number some of them with gymnasium.wrappers.TransformAction"
+            )
         self._first_action = int(space.start) if isinstance(space, gym.spaces.Discrete) else None
 
     @property
@@ -186,7 +191,7 @@ class Member:
         if seen.dtype.kind not in "biuf" or seen.shape != space.shape:
             self._fail(f"its observation is {_told(given)}", f"let it be one of {space}, as its space says")
         if seen.dtype.kind == "f" and not np.isfinite(seen).all():
-            self._fail("its observation is not finite (NaN or infinite)", "mend it")
+            self._fail("its observation is not finite (NaN or infinite)", "mend the environment")
         if isinstance(space, gym.spaces.Discrete) and not space.start <= int(seen) < space.start + space.n:
             self._fail(f"its observation is {seen}", f"let it be one of {space}, as its space says")
         return seen
