@@ -181,8 +181,9 @@ class StockGrid(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs
         gym.utils.RecordConstructorArgs.__init__(self, _disable_deepcopy=True)
         gym.Wrapper.__init__(self, env)
         self._grid, self._memory = grid, AgentMemory(grid, lava=skills.OBSTACLE)
-        grid.gen_obs = self._look  # MiniGrid's step and reset get their observation here
         self.observation_space = spaces.Dict({"image": self._memory.space(), "mission": space["mission"]})
+        # MiniGrid's step and reset get their observation here, and Gymnasium's checker, between it and this, its space.
+        grid.gen_obs, grid.observation_space = self._look, self.observation_space
         self.metadata = {**env.metadata, "observation": "map"}
 
     # --- Gymnasium's contract ------------------------------------------------------------------------------------
