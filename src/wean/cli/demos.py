@@ -135,6 +135,7 @@ def _write_episodes(
     """Writes episodes that a policy plays."""
     from wean.data.parts import Blocks
     from wean.evaluation.demonstrations import DemoPlan, demonstrate
+    from wean.processes import file_locked
     from wean.tasks.registration import make_task
     from wean.tasks.vector import SerialTasks
 
@@ -147,15 +148,16 @@ def _write_episodes(
     threshold = SerialTasks([make]).reward_threshold
     plan = DemoPlan(task, make, told, make_policy, epsilon, seed, threshold)
     job = {"task": task, "policy": told, "episodes": episodes, "share": successful, "seed": seed}
-    blocks = Blocks(path, job, writing.resume)
-    if not blocks.finished:
-        writing.run(
-            episodes,
-            lambda show: demonstrate(
-                plan, blocks, episodes, successful, limit, writing.workers,
-                lambda kept, played: show(kept, f"{played:,} played"),
-            ),
-        )  # fmt: skip
+    with file_locked(path):
+        blocks = Blocks(path, job, writing.resume)
+        if not blocks.finished:
+            writing.run(
+                episodes,
+                lambda show: demonstrate(
+                    plan, blocks, episodes, successful, limit, writing.workers,
+                    lambda kept, played: show(kept, f"{played:,} played"),
+                ),
+            )  # fmt: skip
     found = blocks.report()
     of_them = "" if found["successful"] is None else f" ({found['successful']:,} successful)"
     kept = f"{found['kept']:,} episodes{of_them} of {found['played']:,} played"

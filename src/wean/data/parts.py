@@ -64,6 +64,7 @@ class Parts:
             found, told = read(path)
             if found != self.job:
                 raise UsageError(f"{path} is there already, {told}; choose another --out")
+            self.remove()  # a kill may have come just before it
         elif self.described.exists():
             if not resume:
                 raise UsageError(f"{self.folder} holds an unfinished file; add --resume to continue it, or delete it")

@@ -16,7 +16,7 @@ from wean.data.parts import BLOCK, Blocks
 from wean.errors import UsageError, WeanError
 from wean.evaluation.playing import Observer, play
 from wean.evaluation.scores import Episodes
-from wean.processes import file_locked, work
+from wean.processes import work
 from wean.tasks.situation import Situation
 from wean.tasks.splits import CHOOSING_SEED, FINAL_SEED, Case
 from wean.tasks.vector import MakeTask, SerialTasks, Steps, Tasks, has_numbered_actions, num_actions
@@ -98,21 +98,8 @@ def demonstrate(
 
     Raises:
         UsageError: If a share of successes is wanted of a task that does not say what success is.
-        WeanError: If `limit` is reached; what was played stays for another try. Or another process writes the file.
+        WeanError: If `limit` is reached; what was played stays for another try.
     """
-    with file_locked(blocks.path):
-        _demonstrate(plan, blocks, episodes, successful, limit, workers, progress)
-
-
-def _demonstrate(
-    plan: DemoPlan,
-    blocks: Blocks,
-    episodes: int,
-    successful: float | None,
-    limit: int | None,
-    workers: int,
-    progress: Callable[[int, int], None] | None,
-) -> None:
     quota = Quota(episodes, successful)
     wanted = quota.successes, quota.failures
     most = episodes if successful is None else limit or 50 * episodes

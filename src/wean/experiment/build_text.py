@@ -29,6 +29,8 @@ from wean.students.text.prompt import PromptConfig
 from wean.students.text.rules import mine_patterns
 from wean.students.text.student import TextStudent, load_tokenizer, save_text_student
 
+_TOKENIZER = "tokenizer.json"
+
 
 @dataclass
 class TextComponents:
@@ -54,6 +56,12 @@ class TextComponents:
         """See `Components`."""
         every = math.ceil(self.algorithm.total / self.config.algorithm.measurements)
         return [*range(every, self.algorithm.total, every), self.algorithm.total]
+
+    def begin(self) -> None:
+        """See `Components.begin`; keeps the tokenizer of a new student."""
+        path = self.folder.path / _TOKENIZER
+        if self.config.algorithm.model == "scratch" and not path.exists():
+            write_text(path, self.algorithm.student.tokenizer.to_str())
 
     def measure(self, curve: Sequence[Point]) -> Point:
         """See `Components.measure`; on the dev demonstrations. Keeps the student if it is the best so far."""
@@ -113,7 +121,7 @@ class TextComponents:
 
 
 def build(config: RunConfig, resources: Resources) -> TextComponents:
-    """Reads the demonstrations and makes the student and its trainer; the run folder keeps a new student's tokenizer.
+    """Reads the demonstrations and makes the student and its trainer.
 
     Raises:
         UsageError: The settings or the data are wrong.
@@ -131,7 +139,7 @@ def build(config: RunConfig, resources: Resources) -> TextComponents:
 def _student(
     config: RunConfig, learn: Sequence[Trajectory], annotations: Mapping[Key, Annotation], folder: Path
 ) -> TextStudent:
-    """A pretrained student, or a new one whose tokenizer is trained once and kept in the run folder."""
+    """A pretrained student, or a new one, whose tokenizer is trained unless the run folder has it."""
     settings: FinetuneConfig = config.algorithm
     prompt = PromptConfig(settings.feeding, settings.subgoals, settings.context)
     optional = settings.subgoals and settings.drop_subgoals > 0
@@ -140,11 +148,12 @@ def _student(
         return pretrained_student(settings.model, prompt, config.seed, patterns, settings.lora_rank)
     if settings.lora_rank:
         raise UsageError("adapters are for a pretrained model; name one with model=hf:NAME, or leave lora_rank out")
-    path = folder / "tokenizer.json"
-    if not path.exists():
-        write_text(path, train_tokenizer(prompt_texts(learn, annotations), settings.vocabulary).to_str())
+    if (folder / _TOKENIZER).exists():
+        tokenizer = load_tokenizer(folder)
+    else:
+        tokenizer = train_tokenizer(prompt_texts(learn, annotations), settings.vocabulary)
     size = Size(settings.hidden, settings.layers, settings.heads)
-    return new_student(load_tokenizer(folder), size, prompt, config.seed, patterns)
+    return new_student(tokenizer, size, prompt, config.seed, patterns)
 
 
 def _examples(

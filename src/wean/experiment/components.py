@@ -86,6 +86,9 @@ class Components(Protocol):
     points: Sequence[float]
     shown: Sequence[str]
 
+    def begin(self) -> None:
+        """Writes what a resumed run needs beside its checkpoints, into the run folder, which was not there before."""
+
     def measure(self, curve: Sequence[Point]) -> Point:
         """The next point of the learning curve, given those before it."""
 
@@ -186,6 +189,9 @@ class RLComponents:
         self.judges.close()
         if self.model is not None and not self.keeps_model:
             self.model.close()
+
+    def begin(self) -> None:
+        """See `Components.begin`; there is nothing of the kind."""
 
     # --- while it learns -----------------------------------------------------------------------------------------
 

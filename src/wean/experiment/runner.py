@@ -106,6 +106,7 @@ class Runner:
         components = self._build(found[1].get("teacher") if found else None)
         new = self.folder.begin(self.config)
         try:
+            components.begin()
             self._continue(components, found)
             self._learn(components)
             return self._conclude(components)
