@@ -6,16 +6,18 @@ python benchmarks/kitchen.py --demos          makes the recorded episodes, and n
 python benchmarks/kitchen.py --from-runs DIR  tabulates the finished runs of DIR
 
 Run folders go to --runs, recorded episodes to runs/kitchen-demos. Success is the right dish served, greedily, in 500
-held-out kitchens; steps are macro-actions.
+held-out kitchens; steps are macro-actions. What learns from recorded episodes has the settings that baseline_grid.py
+chose for each number of them, on other seeds and kitchens.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
-from harness import finish
+from harness import RESULTS, finish
 from prior_tables import collect, markdown, ratio, row, told
 from runs import Line, chosen_lines, runs_of, train_all, training_options
 from tables import curves
@@ -26,6 +28,7 @@ THRESHOLD = 0.9
 DEMOS = Path(__file__).resolve().parents[1] / "runs" / "kitchen-demos" / "mixed.parquet"
 EPISODES = 1000
 SIZES = (3, 10, 30, 100, 300)
+OFFLINE_METHODS = ("cql", "cql-prior", "offline-bc")
 
 SLOWER = ("learning_rate=0.0005",)
 SOONER = ("exploration.until=0.25",)
@@ -39,16 +42,30 @@ ONLINE = (
     Line("ppo-prior", "ppo-prior", "PPO with KL to the prior, which plays along at first", (TASK,), seeds=10),
     Line("ppo-prior-kl", "ppo-prior", "the KL term alone", (TASK,), seeds=5, overrides=("teacher_share.start=0",)),
 )
+
+
+def part_name(method: str, size: int) -> str:
+    """What the grid calls its table of a method that learns from `size` recorded episodes."""
+    return f"{TASK}, {method}, {size} recorded episodes"
+
+
+def chosen_settings(method: str, size: int) -> tuple[str, ...]:
+    """The settings that the saved grid chose; none where it has no such table."""
+    grid = RESULTS / "baseline_grid.json"
+    parts = json.loads(grid.read_text())["results"].get("parts", []) if grid.exists() else []
+    return next((tuple(part["chosen"].split()) for part in parts if part["name"] == part_name(method, size)), ())
+
+
 OFFLINE = tuple(
     Line(
         f"{method}-{size}",
         method,
-        f"{size} episodes",
+        f"{size} episodes, {' '.join(chosen_settings(method, size)) or 'as the preset'}",
         (TASK,),
-        seeds=seeds,
-        overrides=(f"data={DEMOS}", f"share={size / EPISODES}"),
+        seeds=10,
+        overrides=(f"data={DEMOS}", f"share={size / EPISODES}", *chosen_settings(method, size)),
     )
-    for method, seeds in (("cql", 10), ("cql-prior", 10), ("offline-bc", 3))
+    for method in OFFLINE_METHODS
     for size in SIZES
 )
 LINES = ONLINE + OFFLINE

@@ -36,6 +36,12 @@ class Line(NamedTuple):
     seeds: int = 3
     overrides: tuple[str, ...] = ()
     model: str | None = None
+    first_seed: int = 1
+
+    @property
+    def training_seeds(self) -> range:
+        """The seeds of its runs."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
     def config(self, task: str, seed: int) -> RunConfig:
         """The settings of one of its runs."""
@@ -83,14 +89,14 @@ class Runs:
 
     def of(self, task: str, line: Line) -> list[dict[str, Any]]:
         """The summaries of a line's finished runs, by seed."""
-        found = [self._one(task, line, seed) for seed in range(1, line.seeds + 1)]
+        found = [self._one(task, line, seed) for seed in line.training_seeds]
         return [summary for summary in found if summary]
 
     def keep(self, lines: Iterable[Line]) -> None:
         """Keeps the summaries of these lines' runs, beside those of other lines that were kept before."""
         for line in lines:
             for task in line.tasks:
-                for seed in range(1, line.seeds + 1):
+                for seed in line.training_seeds:
                     path = self.path(line, task, seed)
                     if (path / "summary.json").exists():
                         settings = _placeless(yaml.safe_load((path / "config.yaml").read_text()))
@@ -220,13 +226,12 @@ def train(task: str, line: Line, seed: int, out: Path) -> str:
 
 def train_all(lines: Sequence[Line], runs: Runs, workers: int) -> None:
     """Trains what is missing, seed by seed: a benchmark that is stopped early has whole tables of fewer seeds."""
-    most = max(line.seeds for line in lines)
     jobs = [
         (task, line, seed, runs.path(line, task, seed))
-        for seed in range(1, most + 1)
+        for number in range(max(line.seeds for line in lines))
         for line in lines
         for task in line.tasks
-        if seed <= line.seeds
+        for seed in line.training_seeds[number : number + 1]
     ]
     with executor(workers) as pool:
         waiting = [pool.submit(train, *job) for job in jobs]
