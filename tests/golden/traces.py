@@ -197,10 +197,10 @@ def replayed_transitions(steps: Sequence[tuple[float, bool]], n: int, alpha: flo
     return [places.tolist(), *(column.tolist() for column in drawn)]
 
 
-def settings(method: str, task: str) -> dict[str, Any]:
+def settings(method: str, task: str, model: str | None = None) -> dict[str, Any]:
     """The resolved settings of a method on a task, by dotted name."""
     found: dict[str, Any] = {}
-    todo = list(resolve(method, task).model_dump(mode="json").items())
+    todo = list(resolve(method, task, model=model).model_dump(mode="json").items())
     while todo:
         name, value = todo.pop()
         if isinstance(value, dict):
@@ -422,7 +422,8 @@ def presets() -> dict[str, Any]:
     """The settings of every method on every light task: hashes, and those of its own task in full."""
     found = {}
     for name, method in METHODS.items():
-        by_task = {task: digest(settings(name, task)) for task in light_tasks()}
+        model = "recorded:FILE" if method.teaches else None  # few of the tasks have a recording of their own
+        by_task = {task: digest(settings(name, task, model)) for task in light_tasks()}
         found[name] = {"full": settings(name, method.home), "hashes": by_task}
     return found
 
