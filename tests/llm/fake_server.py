@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import socket
 import struct
@@ -35,7 +36,7 @@ Behaviour = Callable[[dict[str, Any], int], str | Reply | None]
 
 def question_of(body: dict[str, Any]) -> str:
     """What tells questions apart here: the last message."""
-    return body["messages"][-1]["content"]
+    return body["messages"][-1]["content"].rpartition("\n\n")[2]
 
 
 def completion(content: Any, finish: str | None = "stop", model: str = "fake-1", **message: Any) -> dict[str, Any]:
@@ -135,7 +136,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/counts":
             with self.fake.lock:
-                counts = {"answered": dict(self.fake.answered), "requests": sum(self.fake.attempts.values())}
+                faults = sum(self.fake.attempts.values()) - sum(self.fake.answered.values())
+                counts = {"answered": dict(self.fake.answered), "requests": len(self.fake.bodies), "faults": faults}
             self.send(200, json.dumps(counts))
         elif self.path == "/v1/models":
             models = [{"id": self.fake.model, "object": "model", "created": 0, "owned_by": "us"}]
@@ -263,13 +265,47 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
 
-def random_faults(rate: float, seed: int, faults: tuple[str, ...] = FAULTS) -> Behaviour:
-    """Faults at this rate, by chance."""
-    generator, lock = random.Random(seed), threading.Lock()
+_ODD_BRACKETS = "[" * 100_000
 
-    def behave(body: dict[str, Any], attempt: int) -> str | None:
+
+def all_faults(rate: float, seed: int, key: str) -> Behaviour:
+    """A server that does not take everything, and fails at this rate in every way that is known of real ones."""
+    generator, lock = random.Random(seed), threading.Lock()
+    usage = {"usage": {"prompt_tokens": 2**63, "completion_tokens": -1}}
+    replies = [
+        *(
+            Reply(completion(content))
+            for content in (None, "", [{"type": "text", "text": None}], "<think>cut in thoug")
+        ),
+        *(Reply(completion("half an ans", finish)) for finish in ("content_filter", "error", "abort")),
+        Reply(completion("half an ans", "error") | usage),
+        Reply({"error": {"message": f"Provider returned error for {key}", "code": 502}}),
+        Reply({"error": {"message": "slow down", "code": "rate_limit_exceeded"}}),
+        Reply({"error": f"key {key} is busy"}, 503),
+        Reply({"detail": "nobody at home"}),
+        Reply(_ODD_BRACKETS),
+        Reply("<html>welcome</html>"),
+    ]
+    seldom = [
+        Reply(completion("late"), drip=0.5),
+        Reply(completion("half an ans", "length")),
+        Reply({"error": {"message": "Insufficient credits", "code": 402}}),
+        "timeout",
+    ]
+
+    def behave(body: dict[str, Any], attempt: int) -> str | Reply | None:
+        for field in ("max_tokens", "temperature"):
+            if field in body:
+                return Reply({"error": {"message": f"Unsupported parameter: '{field}' is not supported."}}, 400)
+        if body["messages"][0]["role"] == "system":
+            return Reply({"error": {"message": "System role not supported"}}, 400)
+        if "response_format" in body:
+            return Reply({"error": {"message": "failed to parse grammar"}}, 500)
         with lock:
-            return generator.choice(faults) if generator.random() < rate else None
+            if generator.random() >= rate:
+                return None
+            kinds = seldom if generator.random() < 0.03 else [*replies, *(f for f in FAULTS if f != "timeout")]
+            return generator.choice(kinds)
 
     return behave
 
@@ -282,8 +318,9 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--hang", type=float, default=1.0)
     options = parser.parse_args()
-    behave = random_faults(options.fault_rate, options.seed)
-    with FakeServer(behave, delay=options.delay, hang=options.hang) as server:
+    key = os.environ.get("OPENAI_API_KEY", "")
+    behave = all_faults(options.fault_rate, options.seed, key)
+    with FakeServer(behave, key=key or None, delay=options.delay, hang=options.hang) as server:
         print(server.url, flush=True)
         sys.stdin.read()
 

@@ -93,7 +93,8 @@ def test_a_refused_system_message_is_merged_into_the_users(ledger, status, messa
         return Reply(message, status) if body["messages"][0]["role"] == "system" else None
 
     with FakeServer(behave) as server, open_(server, ledger) as model:
-        assert model.generate([CHAT])[0][0].text == "echo: rules\n\nhello"
+        assert model.generate([CHAT])[0][0].text == "echo: hello"
+        assert server.bodies[-1]["messages"] == [{"role": "user", "content": "rules\n\nhello"}]
         sent = len(server.bodies)
         model.generate([CHAT], first_sample=1)
         assert len(server.bodies) == sent + 1

@@ -10,6 +10,7 @@ import struct
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -82,6 +83,9 @@ class Database:
         LedgerError: The file cannot be opened, is no ledger, or has a newer format.
     """
 
+    _connection: sqlite3.Connection
+    _closed: bool
+
     def __init__(self, path: str) -> None:
         self.path = path
         self.read_only = False
@@ -113,18 +117,21 @@ class Database:
         if self._pid == os.getpid():
             with self._lock:
                 self._connection.close()
+                if not self._closed:
+                    self._closed = True
+                    _count(self.path, -1)
                 if self._copy is not None:
                     self._copy.cleanup()
 
     def __del__(self) -> None:
         # A forgotten close loses nothing; this only avoids the warning about an open connection.
         with suppress(Exception):
-            if self._pid == os.getpid():
-                self._connection.close()
+            self.close()
 
     def _open(self) -> None:
         self._lock = threading.RLock()
         self._pid = os.getpid()
+        self._closed = False
         if self.path != ":memory:":
             folder = Path(self.path).parent
             try:
@@ -134,19 +141,22 @@ class Database:
                     f"cannot make the ledger's folder {folder} ({error.strerror}); set WEAN_LEDGER to another file"
                 ) from None
         self.read_only = self.path != ":memory:" and _may_only_be_read(Path(self.path))
-        before = _Log.of(self.path)
+        log = _Log.of(self.path) if _count(self.path, 1) == 1 else _Log()
         try:
             self._connection = self._connect()
         except sqlite3.Error as error:
+            _count(self.path, -1)
             raise explain(error, self.path) from None
         try:
             self._prepare()
+            lost = not self.read_only and log.lost(self._connection, self.path)
         except BaseException as error:
             self._connection.close()
+            _count(self.path, -1)
             if isinstance(error, sqlite3.Error):
                 raise explain(error, self.path) from None
             raise
-        if not self.read_only and before.lost_until(_Log.of(self.path)):
+        if lost:
             _log.warning(
                 "the ledger %s: its log (%s-wal) was cut or damaged, and the answers that were stored last are gone; "
                 "they will be asked again, unless you bring that file back from a copy",
@@ -230,57 +240,67 @@ def _may_only_be_read(path: Path) -> bool:
     return path.is_file() and not all(os.access(place, os.W_OK, effective_ids=_EFFECTIVE) for place in places)
 
 
+_open_here: Counter[str] = Counter()
+_counting = threading.Lock()
+
+
+def _count(path: str, change: int) -> int:
+    """Counts the connections of this process to a file."""
+    with _counting:
+        _open_here[path] += change
+        return _open_here[path]
+
+
 class _Log(NamedTuple):
-    """What the files beside a database say of its write-ahead log.
+    """What the files beside a database say of its write-ahead log before it is opened.
+
+    They may only be read where this process has no connection to it: closing a file ends all locks that the process
+    holds on it, and other processes would take the index away under the connection.
 
     Attributes:
         salts: Those of the log's header; another log has others.
+        held: Frames up to the last commit, as the index has it; without an index all that belong to the log.
         frames: Frames in the log that belong to it, a torn one included.
-        committed: Frames up to the last commit, as the index has it; None without an index.
         merged: Frames of which the database has got the content already.
     """
 
     salts: bytes = b""
+    held: int = 0
     frames: int = 0
-    committed: int | None = None
     merged: int = 0
 
     @classmethod
     def of(cls, path: str) -> _Log:
         """Reads them."""
-        try:
-            # The index first: meanwhile the log may only grow.
-            index = _beginning(f"{path}-shm", 100)
-            with open(f"{path}-wal", "rb") as stream:
-                header = stream.read(32)
-                page, salts = int.from_bytes(header[8:12], "big"), header[16:24]
-                frames = 0
-                while page and (frame := stream.read(24)):
-                    frames += frame[8:16] == salts or len(frame) < 16
-                    stream.seek(page, os.SEEK_CUR)
-        except OSError:
-            salts, frames = b"", 0
+        # The index first: meanwhile the log may only grow.
+        index = _beginning(f"{path}-shm", 100)
+        salts, frames = b"", 0
+        with suppress(OSError), open(f"{path}-wal", "rb") as stream:
+            header = stream.read(32)
+            page, salts = int.from_bytes(header[8:12], "big"), header[16:24]
+            while page and (frame := stream.read(24)):
+                frames += frame[8:16] == salts or len(frame) < 16
+                stream.seek(page, os.SEEK_CUR)
         if len(index) < 100 or index[:48] != index[48:96] or not index[12]:
-            return cls(salts, frames)
-        (committed,), (merged,) = struct.unpack("=I", index[16:20]), struct.unpack("=I", index[96:100])
-        return cls(salts, frames, committed, merged)
+            return cls(salts, frames, frames)
+        if salts and index[32:40] != salts:  # another process began the log anew just now
+            return cls()
+        (held,), (merged,) = struct.unpack("=I", index[16:20]), struct.unpack("=I", index[96:100])
+        return cls(salts, held, frames, merged)
 
-    def lost_until(self, opened: _Log) -> bool:
-        """Whether the database, once opened, knows less than this log held."""
-        if not self.salts:
-            return self.merged < (self.committed or 0)
-        if self.salts != opened.salts or opened.committed is None:
-            return False
-        held = self.frames if self.committed is None else self.committed
-        return opened.committed < held and self.merged < held
+    def lost(self, connection: sqlite3.Connection, path: str) -> bool:
+        """Whether the database, now that it is open, knows less than its log held."""
+        if self.held <= self.merged or self.frames < self.held:
+            return self.held > self.merged
+        _, known, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        # Another process may have begun the log anew meanwhile.
+        return 0 <= known < self.held and _beginning(f"{path}-wal", 32)[16:24] == self.salts
 
 
 def _beginning(path: str, size: int) -> bytes:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(size)
-    except OSError:
-        return b""
+    with suppress(OSError), open(path, "rb") as stream:
+        return stream.read(size)
+    return b""
 
 
 @contextmanager
