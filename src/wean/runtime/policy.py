@@ -75,9 +75,10 @@ class ArrayPolicy(_Policy):
         if self.memory_size:
             inputs, outputs = ([*inputs, "memory", "start"], [*outputs, "memory_after"])
         found = [one.name for one in session.get_inputs()], [one.name for one in session.get_outputs()]
-        if found != (inputs, outputs):
+        if found != (inputs, outputs) or session.get_outputs()[0].shape[1:] != [self.num_actions]:
             raise folder.damaged("model.onnx and config.json do not belong together")
         self._session = session
+        self._step = _Step(session, self._observations, self.memory_size, self.num_actions)
         self.reset()
 
     def reset(self, seed: int | None = None, members: int | None = None) -> None:
@@ -93,7 +94,8 @@ class ArrayPolicy(_Policy):
         if count < 1:
             raise PolicyError(f"there cannot be {count} members; leave it out for one environment")
         self._members = members
-        self._memory = self.first_memory(count)
+        self._memory = self._step.memory if members is None else self.first_memory(count)
+        self._memory[:] = 0
         self._fresh = np.ones(count, bool)
         self._no_repeat = [NoRepeat() for _ in range(count)] if self.acting == "no_repeat" else []
 
@@ -127,9 +129,8 @@ class ArrayPolicy(_Policy):
         return np.array([one.choose(sight, row) for one, sight, row in rows])
 
     def _act_alone(self, seen: NDArray[Any]) -> int:
-        probabilities, self._memory = self._run(seen, self._memory, self._fresh)
+        row = self._step.run(seen, bool(self._fresh[0]))
         self._fresh = _NOT_FRESH
-        row = probabilities[0]
         if self.acting == "sampled":
             return sample_one(row.tolist(), self._random.random())
         return int(row.argmax()) if self.acting == "greedy" else self._no_repeat[0].choose(seen[0], row)
@@ -162,6 +163,41 @@ class ArrayPolicy(_Policy):
         self._fresh = self._fresh | starts
         if self._no_repeat:
             self._no_repeat = [NoRepeat() if start else one for one, start in zip(self._no_repeat, starts, strict=True)]
+
+
+class _Step:
+    """One step of one environment, in buffers that are bound to the network once: for small ones a fifth of the time.
+
+    Attributes:
+        memory: (1, memory_size) the memory, before a step and after it.
+    """
+
+    def __init__(self, session: Any, observations: Observations, memory_size: int, num_actions: int) -> None:
+        self.memory = np.zeros((1, memory_size), np.float32)
+        self._session = session
+        self._observation = np.zeros((1, *observations.shape), observations.dtype)
+        self._start, self._after = np.zeros(1, bool), np.zeros_like(self.memory)
+        self._probabilities = np.zeros((1, num_actions), np.float64)
+        self._binding = session.io_binding()
+        inputs: dict[str, NDArray[Any]] = {"observation": self._observation}
+        outputs: dict[str, NDArray[Any]] = {"probabilities": self._probabilities}
+        if memory_size:
+            inputs |= {"memory": self.memory, "start": self._start}
+            outputs |= {"memory_after": self._after}
+        for name, buffer in inputs.items():
+            self._binding.bind_input(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
+        for name, buffer in outputs.items():
+            self._binding.bind_output(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
+
+    def run(self, observation: NDArray[Any], start: bool) -> NDArray[np.float64]:
+        """Probabilities (A,) of the actions for an observation (1, ...), valid until the next step."""
+        self._observation[:] = observation
+        self._start[0] = start
+        self._session.run_with_iobinding(self._binding)
+        if self.memory.size:
+            self.memory[:] = self._after
+        row: NDArray[np.float64] = self._probabilities[0]
+        return row
 
 
 class ValuesPolicy(_Policy):
