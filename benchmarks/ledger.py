@@ -1,4 +1,4 @@
-"""Measures the ledger: replayed look-ups, identical questions from many processes, faults, kills.
+"""Measures the ledger: replayed look-ups, identical questions from many processes, start-up.
 
     python benchmarks/ledger.py [--quick] [--json] [--save]
 
@@ -90,15 +90,6 @@ def identical(folder: Path) -> dict[str, int]:
         }
 
 
-def killed(folder: Path, total: int) -> dict[str, Any]:
-    """Mixed questions, a fifth of the requests failing, the asker killed twice."""
-    from test_killed import run_with_kills
-
-    start = time.perf_counter()
-    numbers: dict[str, Any] = run_with_kills(folder, total, [total * 3 // 10, total * 13 // 20], fault_rate=0.2)
-    return numbers | {"fault_rate": 0.2, "seconds": round(time.perf_counter() - start, 1)}
-
-
 def start_up() -> dict[str, float]:
     """Seconds above bare Python, median of alternating runs."""
     commands = {
@@ -150,7 +141,6 @@ def main() -> None:
             "replay": lambda: replay(folder, questions),
             "identical": lambda: identical(folder),
             "start_up": start_up,
-            "faults_and_kills": lambda: killed(folder, questions),
         }
         for part, measure in parts.items():
             tell(f"measuring {part} ...")

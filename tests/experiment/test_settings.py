@@ -142,3 +142,18 @@ def test_the_teacher_of_a_task_is_what_was_recorded_for_it() -> None:
     for task in ("KitchenThree", "FrozenLakeDry", "CartPole-v1"):
         with pytest.raises(UsageError, match=f"no recorded answers about {task} come with wean; name who is asked"):
             resolve("llm4teach", task)
+
+
+def test_options_of_the_model_are_settings() -> None:
+    given = ("options.max_tokens=4000", "options.extra_body.reasoning_effort=low", "options.temperature=null")
+    config = resolve("llm4teach", model="openai:gpt-5", overrides=given)
+    assert config.options == {"max_tokens": 4000, "extra_body": {"reasoning_effort": "low"}, "temperature": None}
+    assert resolve("llm4teach", model="openai:gpt-5", options=config.options) == config
+    assert from_yaml(config.as_yaml()) == config
+    assert "options.max_tokens=4000" in command_line(config, "out")
+    assert config.goes_on(resolve("llm4teach", model="openai:gpt-5"))
+    assert not config.goes_on(resolve("llm4teach", model="openai:gpt-4"))
+    with pytest.raises(UsageError, match="ppo asks no language model"):
+        resolve("ppo", overrides=("options.timeout=3",))
+    with pytest.raises(UsageError, match="options.timeout"):
+        resolve("llm4teach", overrides=("options.timeout=0",))

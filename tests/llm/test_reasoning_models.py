@@ -100,7 +100,10 @@ def wean(monkeypatch, capsys, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("name", SERVERS)
+_QUICK = ("gpt-5", "llama.cpp")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in _QUICK else pytest.mark.slow) for n in SERVERS])
 def test_they_teach_from_the_command_line(wean, name):
     behave, model, options = SERVERS[name]
     with FakeServer(behave, model=model) as server:
@@ -114,7 +117,11 @@ def test_they_teach_from_the_command_line(wean, name):
         assert code == 0, line
         rows = json.loads(out)["rows"]
         assert all(row["plans"] == [{"skills": ["explore"], "probability": 1.0}] for row in rows)
-        code, _, line = wean("train", "llm4teach", "--task", "SimpleDoorKey", "--out", "run", *enough, *TINY)
+        train = ("train", "llm4teach", "--task", "SimpleDoorKey", "--out", "run", "--resume", *TINY)
+        code, _, line = wean(*train, *asked)
+        assert (code, line.count("\n")) == (1, 1)
+        assert "cut off at max_tokens=512" in line
+        code, _, line = wean(*train, *enough)
         assert code == 0, line
         summary = json.loads(Path("run/summary.json").read_text())
         assert summary["llm"]["asked"] + summary["llm"]["replayed"] > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 import time
 from collections.abc import Coroutine, Sequence
@@ -279,7 +280,8 @@ class _Connection:
 
     def close(self) -> None:
         """Closes the connections and ends the thread."""
-        if self.pid != os.getpid() or self._loop.is_closed():
+        # At the interpreter's end the thread does not run any more; the system closes what is open.
+        if self.pid != os.getpid() or self._loop.is_closed() or sys.is_finalizing():
             return
         asyncio.run_coroutine_threadsafe(self._end(), self._loop)
         if threading.current_thread() is not self._thread:
