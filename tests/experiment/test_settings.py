@@ -155,5 +155,5 @@ def test_options_of_the_model_are_settings() -> None:
     assert not config.goes_on(resolve("llm4teach", model="openai:gpt-4"))
     with pytest.raises(UsageError, match="ppo asks no language model"):
         resolve("ppo", overrides=("options.timeout=3",))
-    with pytest.raises(UsageError, match="options.timeout"):
+    with pytest.raises(UsageError, match=r"options\.timeout"):
         resolve("llm4teach", overrides=("options.timeout=0",))
