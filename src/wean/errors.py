@@ -40,6 +40,11 @@ def shown(value: object, longest: int = 80) -> str:
         text = repr(value)
     except Exception:  # numbers of thousands of digits, and objects of others
         text = f"<{type(value).__name__}>"
+    return in_one_line(text, longest)
+
+
+def in_one_line(text: str, longest: int = 1_000) -> str:
+    """The text without line breaks, its middle left out where it is long."""
     text = " ".join(text.split())
     return text if len(text) <= longest else f"{text[: longest // 2]}...{text[-longest // 4 :]}"
 

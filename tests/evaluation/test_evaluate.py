@@ -239,5 +239,25 @@ def test_the_papers_episodes_are_271_of_the_test_variations() -> None:
 
 
 def test_a_policy_says_what_it_lacks() -> None:
-    with pytest.raises(TypeError, match=r"Policy must implement probabilities\(\) or decide\(\)"):
+    with pytest.raises(
+        WeanError, match=r"the policy policy failed \(TypeError: Policy must implement probabilities\(\) or decide\(\)"
+    ):
         list(play(Policy(), SerialTasks([partial(Corridor)]), seed_cases("", 1, 0)))
+
+
+class _Told(Policy):
+    name = "told"
+
+    def __init__(self, decided: Any) -> None:
+        self._decided = decided
+
+    def decide(self, tasks: Any, which: Any, observations: Any, draws: Any) -> Any:
+        return self._decided
+
+
+@pytest.mark.parametrize("decided", [None, 3, "right", [], [7], [-1], ["right"], [0.5], [float("nan")], [[1]], [0, 1]])
+def test_what_is_no_decision_is_one_line(decided: Any) -> None:
+    with pytest.raises(
+        WeanError, match=r"^the policy told decided .* for 1 members; let it return a list of numbers from"
+    ):
+        list(play(_Told(decided), SerialTasks([partial(Corridor)]), seed_cases("", 1, 0)))

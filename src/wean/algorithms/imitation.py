@@ -146,7 +146,7 @@ class Imitation:
         config = self.config
         while self._round < config.rounds:
             share = 1.0 if self._round == 0 else config.teacher_share
-            goal = config.total_timesteps * (self._round + 1) // config.rounds
+            goal = max(1, config.total_timesteps * (self._round + 1) // config.rounds)
             while self.done < goal:
                 self._store(self.collector.collect(config.num_steps, self.teacher, share))
             first = config.updates * self._round // config.rounds

@@ -15,7 +15,7 @@ from typer.exceptions import TyperException
 
 from wean import __version__
 from wean.cli import annotate, ask, compare, demos, evaluate, export, listing, train
-from wean.errors import UsageError, WeanError
+from wean.errors import UsageError, WeanError, in_one_line
 
 app = typer.Typer(
     name="wean",
@@ -124,5 +124,5 @@ def _refuse_empty(arguments: Sequence[str]) -> None:
 
 
 def _fail(message: str, exit_code: int) -> None:
-    typer.echo(f"wean: {' '.join(message.split())}", err=True)
+    typer.echo(f"wean: {in_one_line(message)}", err=True)
     sys.exit(exit_code)

@@ -30,11 +30,15 @@ def annotate(
     ] = None,
     model: Annotated[str, typer.Option(help="Who is asked, e.g. openai:gpt-5.")] = "recorded:scienceworld",
     option: ModelOptions = None,
-    per_task: Annotated[int, typer.Option(min=1, help="Demonstrations of each task that are asked about first.")] = 3,
+    per_task: Annotated[
+        int, typer.Option(min=1, max=10**9, help="Demonstrations of each task that are asked about first.")
+    ] = 3,
     confidence: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Propagated sub-goals that are less certain are asked about.")
     ] = 0.7,
-    budget: Annotated[int | None, typer.Option(min=0, help="Most questions of this call; 0 only propagates.")] = None,
+    budget: Annotated[
+        int | None, typer.Option(min=0, max=10**9, help="Most questions of this call; 0 only propagates.")
+    ] = None,
     max_tokens: MaxTokens = None,
     max_dollars: MaxDollars = None,
     ask_all: Annotated[bool, typer.Option("--ask-all", help="Ask about every demonstration.")] = False,
@@ -66,6 +70,8 @@ def annotate(
     check_versions(trajectories, [trajectory for trajectory, _ in teaching])
     name = Path(data).name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".parquet")
     file = out or Path(f"{name}.subgoals.jsonl")
+    if file.is_dir():
+        raise UsageError(f"{file} is a folder; name a file in it with --out")
     asked = asking(model, option, budget=(None, max_tokens, max_dollars))
     annotator = _annotator(asked)
     plan = Plan(len(trajectories), 0.0, budget) if ask_all else Plan(per_task, confidence, budget)
@@ -186,7 +192,7 @@ def export_sft(
     annotations: Annotated[Path | None, typer.Option(help="Their sub-goals.")] = None,
     flat: Annotated[bool, typer.Option("--flat", help="Without sub-goals.")] = False,
     chat: Annotated[bool, typer.Option("--chat", help="Messages instead of prompt and completion.")] = False,
-    actions: Annotated[int, typer.Option(min=1, help="Greatest number of a demonstration's actions.")] = 100,
+    actions: Annotated[int, typer.Option(min=1, max=10**9, help="Greatest number of a demonstration's actions.")] = 100,
 ) -> None:
     """Write the prompts and answers of planner and executor as JSONL for supervised fine-tuning."""
     import json

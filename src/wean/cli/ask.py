@@ -26,7 +26,7 @@ def ask(
     ] = "verbalized",
     temperature: Annotated[float | None, typer.Option(help="Sampling temperature; the model's own by default.")] = None,
     episodes: Annotated[
-        int, typer.Option(min=1, help="Episodes of random skills whose situations are asked about.")
+        int, typer.Option(min=1, max=1_000_000, help="Episodes of random skills whose situations are asked about.")
     ] = 50,
     unanswered: Annotated[
         Path | None, typer.Option(help="Write the questions that a recorded model lacks to this JSONL file.")

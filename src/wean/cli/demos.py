@@ -35,7 +35,7 @@ def demos(
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Of a teacher, e.g. advice.mode=argmax.")
     ] = None,
     policy: Annotated[str, typer.Option(metavar="RUN", help="A run folder, or expert, random or teacher.")] = "expert",
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes to keep.")] = 1000,
+    episodes: Annotated[int, typer.Option(min=1, max=10_000_000, help="Episodes to keep.")] = 1000,
     successful: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of successes among them; as it comes by default.")
     ] = None,
@@ -45,15 +45,20 @@ def demos(
     option: ModelOptions = None,
     out: Annotated[Path | None, typer.Option(help="The file; demos/TASK-POLICY.parquet by default.")] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Most episodes to play for --successful; 50 times --episodes by default.")
+        int | None,
+        typer.Option(min=1, max=10**9, help="Most episodes to play for --successful; 50 times --episodes by default."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that play; the file does not depend on it.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=1_024, help="Processes that play; the file does not depend on it.")
+    ] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the file in --out if it was begun.")] = False,
     trajectories: Annotated[
         bool, typer.Option("--trajectories", help="Paths of the task's own solution in words; always for scienceworld.")
     ] = False,
     split: Annotated[str, typer.Option(help="Paths: train, dev or test.")] = "train",
-    per_task: Annotated[int | None, typer.Option(min=1, help="Paths: how many of each task; all by default.")] = None,
+    per_task: Annotated[
+        int | None, typer.Option(min=1, max=10**6, help="Paths: how many of each task; all by default.")
+    ] = None,
     tasks: Annotated[str | None, typer.Option(help="Paths: ScienceWorld's tasks, with commas; all by default.")] = None,
     sample: Annotated[
         str | None, typer.Option(help="Paths: `first` variations, as `wean eval` plays; `paper` draws as the paper.")

@@ -70,7 +70,9 @@ def evaluate(
     task: Annotated[str | None, typer.Option(help="The task; a run's own by default.")] = None,
     model: Annotated[str | None, typer.Option(help="The language model that is asked.")] = None,
     option: ModelOptions = None,
-    episodes: Annotated[int | None, typer.Option(min=1, help="Episodes to play; 500 by default.")] = None,
+    episodes: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Episodes to play; 500 by default.")
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, max=2**62, help="Reset seed of the first; 10000 by default, the first held-out one."),
@@ -80,7 +82,7 @@ def evaluate(
     ] = None,
     split: Annotated[str | None, typer.Option(help="In place of seeds, of a text task: train, dev or test.")] = None,
     variations: Annotated[
-        int | None, typer.Option(min=1, help="Variations of each task in the split; 10 by default.")
+        int | None, typer.Option(min=1, max=1_000_000, help="Variations of each task in the split; 10 by default.")
     ] = None,
     only: Annotated[str | None, typer.Option(help="Of ScienceWorld: these tasks, with commas between.")] = None,
     goals: Annotated[
@@ -94,16 +96,20 @@ def evaluate(
     data: Annotated[str | None, typer.Option(help="Demonstrations, for RUN=oracle and --goals.")] = None,
     annotations: Annotated[Path | None, typer.Option(help="Their sub-goals.")] = None,
     max_moves: Annotated[
-        int | None, typer.Option(min=1, help="Of an episode of a text task; 100 by default in a split.")
+        int | None, typer.Option(min=1, max=2**31, help="Of an episode of a text task; 100 by default in a split.")
     ] = None,
     history: Annotated[
         int | None,
-        typer.Option(min=0, help="For llm-agent: last decisions that a question tells; 0, in words 10, by default."),
+        typer.Option(
+            min=0,
+            max=1_000_000,
+            help="For llm-agent: last decisions that a question tells; 0, in words 10, by default.",
+        ),
     ] = None,
     support: Annotated[
         bool, typer.Option("--support", help="Of a prior: count where it leaves out every best action.")
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that play.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=1_024, help="Processes that play.")] = 1,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the finished episodes; of a split RUN/evaluations by default.")
     ] = None,

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
 from wean.agents.policy import SILENT, Policy
+from wean.errors import WeanError, own_code, shown
 from wean.tasks.splits import Case
 from wean.tasks.vector import Steps, Tasks, has_numbered_actions
 
@@ -148,7 +150,9 @@ class _Batch:
             if not (together := members[some]):
                 continue
             started = time.perf_counter()
-            actions += self._policy.decide(self._tasks, together, observations[some], draws[some])
+            with own_code(f"the policy {self._policy.name}"):
+                decided = self._policy.decide(self._tasks, together, observations[some], draws[some])
+            actions += self._checked(decided, len(together))
             seconds = time.perf_counter() - started
             if len(together) == 1:
                 self._alone[together[0]].append(seconds)
@@ -156,6 +160,28 @@ class _Batch:
             for member in together:
                 self._episodes[member].seconds += seconds / len(together)
         return actions
+
+    def _checked(self, decided: Any, wanted: int) -> list[Any]:
+        """The decisions of the policy, if there is one that can be taken for each member.
+
+        Raises:
+            WeanError: It decided something else.
+        """
+        space = self._tasks.action_space
+        numbers = range(int(space.n)) if isinstance(space, gym.spaces.Discrete) else None
+        right = isinstance(decided, list | tuple) and len(decided) == wanted
+        for action in decided if right else ():
+            if numbers is None:
+                right &= action is None or isinstance(action, str)
+            else:
+                right &= action is None or (isinstance(action, int | np.integer) and int(action) in numbers)
+        if not right:
+            wants = "texts" if numbers is None else f"numbers from 0 to {len(numbers) - 1}"
+            raise WeanError(
+                f"the policy {self._policy.name} decided {shown(decided)} for {wanted} members; let it return a list "
+                f"of {wants}, one each, or None to give an episode up"
+            )
+        return list(decided)
 
     def _count(self, members: Sequence[int], steps: Steps, max_moves: int | None) -> NDArray[np.bool_]:
         """Adds a step to the members' episodes; returns which of them are over."""

@@ -23,7 +23,7 @@ from wean.llm import open_model
 from wean.llm.model import LanguageModel
 from wean.students.action_values import ActionValues, TableValues, TextValues
 from wean.students.saving import make_student
-from wean.students.student import Student
+from wean.students.student import Student, check_student
 from wean.tasks.options import OptionTasks
 from wean.tasks.registration import RECORDINGS, check_named_in_file, make_task, short_name
 from wean.tasks.situation import Situation
@@ -82,6 +82,8 @@ def build(config: RunConfig, resources: Resources | None = None) -> RLComponents
     student = resources.student
     if student is None:
         student = make_values(config, tasks) if learner.needs.values else make_network(config, tasks)
+    elif not learner.needs.values:
+        check_student(student, tasks.observation_space, tasks.action_space, saved=True)
     demonstrations = _demonstrations(config, resources.make) if learner.needs.demonstrations else None
     algorithm = learner.make(Given(settings, student, tasks, asking or prior, demonstrations, term, config.seed))
     judging = min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes))

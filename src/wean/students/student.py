@@ -197,10 +197,13 @@ class DenseStudent(Student):
 
 
 _STEPS, _MEMBERS = 3, 2
+_MEMBERS_TO_SAVE = ("kind", "config")
 _MEMBERS_OF_A_STUDENT = ("num_actions", "memory_size", "first_state", "probabilities")
 
 
-def check_student(student: Any, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
+def check_student(
+    student: Any, observation_space: gym.Space[Any], action_space: gym.Space[Any], *, saved: bool = False
+) -> None:
     """Checks that a student keeps the contract of `Student` on a task's observations; algorithms take one that does.
 
     Example:
@@ -208,11 +211,17 @@ def check_student(student: Any, observation_space: gym.Space[Any], action_space:
         >>> student = wean.make_student(env.observation_space, env.action_space)
         >>> check_student(student, env.observation_space, env.action_space)
 
+    Args:
+        student: The student.
+        observation_space: What it sees.
+        action_space: Its actions.
+        saved: Whether it also needs what it is saved by.
+
     Raises:
         UsageError: In one line, what is missing, or has another shape than it should.
     """
     name, actions = type(student).__name__, num_actions(action_space)
-    for member in _MEMBERS_OF_A_STUDENT:
+    for member in (*_MEMBERS_OF_A_STUDENT, *(_MEMBERS_TO_SAVE if saved else ())):
         if not hasattr(student, member):
             raise UsageError(f"{name} has no {member}; see wean.students.student.Student")
     if not any(parameter.requires_grad for parameter in student.parameters()):
@@ -237,6 +246,8 @@ def check_student(student: Any, observation_space: gym.Space[Any], action_space:
     _check(f"{name}'s logits", logits, (_STEPS, _MEMBERS, actions))
     _check(f"{name}'s values", values, (_STEPS, _MEMBERS))
     _check(f"{name}'s memory after a step", after, (_MEMBERS, memory))
+    if not (torch.isfinite(logits).all() and torch.isfinite(values).all()):
+        raise UsageError(f"{name}'s logits or values are not finite (NaN or infinite); mend its forward()")
     if not logits.requires_grad:
         raise UsageError(f"{name}'s logits carry no gradient; do not detach them in forward()")
     logits = student(torch.from_numpy(observations[:1]), state, torch.from_numpy(starts[:1]))[0]
