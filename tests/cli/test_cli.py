@@ -112,7 +112,7 @@ def test_compare_lists_and_asks(run: Path, tmp_path: Path) -> None:
         (("train", "llm4teach", "--model", "gpt5"), 2, "names no model; the forms are"),
         (("train", "llm4teach", "--model", "recorded:nobody"), 2, "nobody"),
         (("train", "llm4teach", "--out", "/dev/null"), 2, "is a file; choose another --out"),
-        (("train", "llm4teach", "--out", "/proc/run"), 1, "cannot write to /proc/run"),
+        (("train", "llm4teach", "--out", "/proc/run"), 1, "/proc/run: cannot be written"),
         (("eval", "nowhere"), 2, "is no run folder"),
         (("eval", "random"), 2, "name one with --task"),
         (("eval", "random", "--task", "SimpleDoorKey", "--acting", "loud"), 2, "one of sampled, greedy, no_repeat"),

@@ -330,7 +330,7 @@ def _read(item: str) -> tuple[str, Any]:
         return key, parse_yaml(text)
     except ValueError as error:
         raise UsageError(
-            f"the value of {shown(key)} cannot be read ({error}): {shown(text)}; quote it for your shell"
+            f"the value of {key[:80]} cannot be read ({error}): {shown(text)}; quote it for your shell"
         ) from None
 
 
