@@ -66,5 +66,7 @@ def _skills() -> GridStudent:
 def saved(name: str, folder: Path) -> Kind:
     """The student, written to a folder."""
     found = kind(name)
-    save_student(found.student, folder)
+    turns = ["turn left", "turn right", "go", "take", "drop", "use", "stop"]
+    about = {"task": "SimpleDoorKey", "actions": turns, "acting": "no_repeat"} if name == "grid" else None
+    save_student(found.student, folder, about=about)
     return found

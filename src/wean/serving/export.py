@@ -36,7 +36,7 @@ from wean.serving.parity import Parity, compare_student, compare_values, held_ou
 from wean.students.action_values import ActionValues, TextValues
 from wean.students.config import Acting
 from wean.students.grid import GridStudent
-from wean.students.saving import load_student
+from wean.students.saving import load_student, shipped_acting
 from wean.students.student import Student
 from wean.students.text.student import is_text_student
 from wean.tasks.options import OptionTasks
@@ -127,6 +127,7 @@ class _Source:
     task: str
     tasks: ShownTasks
     threshold: float | None
+    actions: list[str]
 
     @classmethod
     def of(cls, path: Path, make: str | MakeTask | None) -> _Source:
@@ -151,7 +152,8 @@ class _Source:
                 "train one with student.goal=none and a method that does not ask at work"
             )
         student = load_student(folder)
-        said = json.loads((folder / "config.json").read_text()).get("run") or {}
+        said = json.loads((folder / "config.json").read_text()).get("run")
+        said = said if isinstance(said, dict) else {}
         task = make if make is not None else said.get("task") or (config.task if config else None)
         if task is None:
             raise UsageError(f"{folder} does not say on which task it was trained; name it with --task")
@@ -161,8 +163,8 @@ class _Source:
         _check_fit(student, tasks, folder)
         name = short_name(task) if isinstance(task, str) else played.name
         greedy: Acting = "greedy" if isinstance(student, ActionValues) else "sampled"
-        acting = config.evaluation.acting if config else said.get("acting") or greedy
-        return cls(student, acting, name, tasks, played.reward_threshold)
+        acting = config.evaluation.acting if config else shipped_acting(folder) or greedy
+        return cls(student, acting, name, tasks, played.reward_threshold, said.get("actions") or tasks.action_names())
 
     def scores(self, policy: Policy) -> float:
         """Success in held-out episodes, or the mean return where the task knows no success."""
@@ -234,7 +236,7 @@ def _write(source: _Source, folder: Path, int8: bool, observations: int, say: Sa
         say("writing the network")
         write_student(student, seen, folder / "model.onnx")
         np.save(folder / "example.npy", seen[:20])
-        config |= _array_config(student, source.tasks)
+        config |= _array_config(student, source)
     if int8:
         for network in folder.glob("*.onnx"):
             quantize(network)
@@ -288,11 +290,11 @@ def _write_values(student: ActionValues, folder: Path, say: Say) -> Mapping[str,
     }
 
 
-def _array_config(student: Student, tasks: ShownTasks) -> Mapping[str, Any]:
+def _array_config(student: Student, source: _Source) -> Mapping[str, Any]:
     """The part of the config of a student that sees arrays."""
-    names = tasks.action_names()
+    names = source.actions
     return {
-        "observation": _observation(student, tasks.observation_space),
+        "observation": _observation(student, source.tasks.observation_space),
         "num_actions": student.num_actions,
         "actions": names if len(names) == student.num_actions else [],
         "memory": student.memory_size,
