@@ -11,7 +11,7 @@ from wean.errors import WeanError
 from wean.llm import Budget, BudgetError, open_model
 from wean.llm.answers import Price
 from wean.llm.exchange import read_completion, without_system
-from wean.llm.retry import Refusal, TransientError
+from wean.llm.retry import Refusal, TransientError, read_refusal
 
 pytest.importorskip("openai")
 
@@ -261,6 +261,35 @@ def test_a_choice_with_an_error_of_its_own_is_an_error():
     found = read_completion(b'{"choices": [{"error": {"message": "x", "code": 429}}], "usage": {"a": 1}}')
     assert isinstance(found, Refusal)
     assert (found.status, found.message, found.usage) == (429, "x", {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (400, [{"error": {"code": 400, "message": "Unknown name: seed"}}], "Unknown name: seed"),
+        (400, {"error": {"error": {"message": "Unknown name: seed"}}}, "Unknown name: seed"),
+        (422, {"detail": [{"loc": ["body", "seed"], "msg": "Unknown field"}]}, "body.seed: Unknown field"),
+        (400, {"error": "Unknown name: seed"}, "Unknown name: seed"),
+        (400, {"object": "error", "message": "Unknown name: seed", "code": 400}, "Unknown name: seed"),
+        (400, "Unknown name: seed", "Unknown name: seed"),
+        (400, None, "no reason given"),
+        (400, {"error": {}}, ""),
+        (400, [], ""),
+        (400, {"errors": [{"code": 7, "message": "Unknown name: seed"}]}, "Unknown name: seed"),
+    ],
+)
+def test_errors_are_read_in_every_form(status, body, message):
+    found = read_refusal(body, status)
+    assert found.status == status
+    assert message in found.message
+
+
+def test_an_error_may_say_what_it_cost(ledger):
+    told = {"error": {"message": "broke off", "code": 503}, "usage": {"prompt_tokens": 5, "completion_tokens": 40}}
+    with FakeServer(lambda body, attempt: Reply(told, 503) if attempt == 1 else None) as server:
+        with open_(server, ledger) as model:
+            model.generate([CHAT])
+        assert (model.counts.refused, model.counts.tokens) == (1, 63)
 
 
 def test_dripping_answers_end_at_the_time_out(ledger):

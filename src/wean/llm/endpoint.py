@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import threading
@@ -143,7 +144,9 @@ class EndpointBackend:
                 f"no answer within the time-out of {self._options.timeout:g} s (option timeout)"
             ) from None
         except openai.APIStatusError as error:
-            body = {"error": error.body} if error.body else {"message": error.message}
+            body: Any = {"error": error.body} if error.body else {"message": error.message}
+            with suppress(Exception):  # the SDK hands on the innermost part alone, which lacks the usage
+                body = json.loads(error.response.content)
             return read_refusal(body, error.status_code, error.response.headers)
         except TransientError:
             raise

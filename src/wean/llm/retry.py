@@ -235,16 +235,21 @@ _STATUS_OF = {
 }
 
 
+_ERRORS = ("error", "errors", "detail", "base_resp")
+
+
 def read_refusal(body: Any, status: int = 0, headers: Mapping[str, str] | None = None) -> Refusal:
     """Reads an error from the body of a response: OpenAI's form, or what gateways and other servers make of it."""
-    outer = body[0] if isinstance(body, list) and body else body
-    fields = outer if isinstance(outer, dict) else {"message": outer}
-    usage = fields.get("usage")
-    inner = next((fields[name] for name in ("error", "errors", "detail", "base_resp") if fields.get(name)), fields)
-    inner = inner[0] if isinstance(inner, list) else inner
-    fields = inner if isinstance(inner, dict) else {"message": inner}
+    usage, found = None, body
+    for _ in range(4):  # a list of errors, an error in an error, ...
+        if isinstance(found, list) and found:
+            found = found[0]
+        elif isinstance(found, dict):
+            usage = usage or found.get("usage")
+            found = next((found[name] for name in _ERRORS if found.get(name) and name != found.get("object")), found)
+    fields = found if isinstance(found, dict) else {"message": found}
     said = (fields.get(name) for name in ("message", "msg", "detail", "status_msg", "title"))
-    message = str(next((text for text in said if text), fields or "no reason given"))
+    message = str(next((text for text in said if text), fields if any(fields.values()) else "no reason given"))
     if "loc" in fields:  # FastAPI's way: the field stands beside the message
         message = f"{'.'.join(map(str, fields['loc'] or ''))}: {message}"
     # Gateways answer in HTML: the status says more than its tags.
