@@ -13,6 +13,7 @@ from wean.cli.players import MaxCalls, MaxDollars, MaxTokens, ModelOptions, aski
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from wean.agents.policy import Policy
     from wean.llm.ledger import Ledger
     from wean.tasks.situation import Situation
 
@@ -60,12 +61,12 @@ def ask(
 
 
 def _situations(task: str, episodes: int) -> dict[Hashable, tuple[Situation, int]]:
-    """Meets situations by playing random skills; returns each with how often it was met."""
-    from wean.agents.references import RandomSkillsPolicy
+    """Meets situations by playing random skills, or random commands; returns each with how often it was met."""
+    from wean.agents.references import RandomSkillsPolicy, RandomTextPolicy
     from wean.evaluation.evaluate import seed_cases
     from wean.evaluation.playing import Observer, play
     from wean.tasks.registration import make_task
-    from wean.tasks.vector import SerialTasks, Tasks
+    from wean.tasks.vector import SerialTasks, Tasks, has_numbered_actions
 
     met: dict[Hashable, tuple[Situation, int]] = {}
 
@@ -76,8 +77,12 @@ def _situations(task: str, episodes: int) -> dict[Hashable, tuple[Situation, int
             for situation in tasks.situations(which):
                 met[situation.key] = situation, met.get(situation.key, (situation, 0))[1] + 1
 
-    tasks = SerialTasks([partial(make_task, task)] * min(50, episodes))
-    for _ in play(RandomSkillsPolicy(), tasks, seed_cases(task, episodes, 0), observers=[Noting()]):
+    tasks = SerialTasks([partial(make_task, task)])
+    policy: Policy = RandomTextPolicy()
+    if has_numbered_actions(tasks):
+        tasks.close()
+        tasks, policy = SerialTasks([partial(make_task, task)] * min(50, episodes)), RandomSkillsPolicy()
+    for _ in play(policy, tasks, seed_cases(task, episodes, 0), observers=[Noting()]):
         pass
     return met
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from wean.errors import UsageError, did_you_mean
+from wean.errors import UsageError, WeanError, did_you_mean
 from wean.extras import entry_points
 from wean.tasks.splits import Case, Fold, first_seed
 
@@ -270,14 +270,20 @@ def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
         UsageError: If there is no such task, or the package that adds it fails.
     """
     registered = task_id(name)
-    if registered in _MAKERS:
-        made: gym.Env[Any, Any] = _MAKERS[registered](**kwargs)
-        return made
-    if registered.startswith(_STOCK_IDS):
-        from wean.tasks.grid.env import make_stock
+    try:
+        if registered in _MAKERS:
+            made: gym.Env[Any, Any] = _MAKERS[registered](**kwargs)
+            return made
+        if registered.startswith(_STOCK_IDS):
+            from wean.tasks.grid.env import make_stock
 
-        return make_stock(registered, **kwargs)
-    env = gym.make(registered, disable_env_checker=True, **kwargs)
+            return make_stock(registered, **kwargs)
+        env = gym.make(registered, disable_env_checker=True, **kwargs)
+    except WeanError:
+        raise
+    except Exception as error:  # a package that is missing, or whatever an environment of others raises
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UsageError(f"{name} cannot be made ({reason}); install what it needs, or mend its settings") from error
     return env.env if isinstance(env, gym.wrappers.OrderEnforcing) else env
 
 
