@@ -2,7 +2,8 @@
 
 The loop is our own because the library's sampler draws one stream of random numbers for a whole batch: there,
 adding a question changes the answers to the others. Here every (question, sample) has a stream of its own,
-the n samples of a question share one reading of the prompt, and rows that have finished leave the batch.
+the n samples of a question share one reading of the prompt, and rows that have finished leave the batch. Models whose
+caches cannot be padded, copied or thinned out (recurrent and hybrid ones) write one answer after the other.
 """
 
 from __future__ import annotations
@@ -12,10 +13,15 @@ import inspect
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
+
+from wean.lm.scoring import whole_logits
+
+Way = Literal["batch", "single", "whole"]
+"""Many answers side by side; one after the other, each with a cache of its own; or without a cache."""
 
 # They bound the memory of keys and values, not the result.
 _BATCH_TOKENS = 16384
@@ -73,6 +79,7 @@ def generate_ids(
     stop_ids: Sequence[int],
     pad_id: int,
     limit: int | None,
+    way: Way = "batch",
 ) -> list[list[list[int]]]:
     """Answers each prompt n times: for each n lists of tokens, the ending token included where one was written.
 
@@ -84,24 +91,70 @@ def generate_ids(
         stop_ids: Tokens that end an answer.
         pad_id: Any token; it fills shorter prompts up and is masked.
         limit: Longest sequence of a causal model, prompt and answer together; None for no limit.
+        way: How the model can be run; see `generation_way`.
+
+    Raises:
+        WeanError: The model fails.
     """
     answers: list[list[list[int]]] = [[] for _ in prompts]
     # A fresh seed is drawn once per call, so that the batches of one call do not depend on how they were cut.
     base = int.from_bytes(os.urandom(8), "little") if sampling.seed is None else sampling.seed
-    encoder_decoder = bool(model.config.is_encoder_decoder)
-    for group in batches([len(prompt) + sampling.max_tokens for prompt in prompts], n):
-        chosen = [prompts[i] for i in group]
-        streams = [_stream(base, prompt, sample) for prompt in chosen for sample in range(n)]
-        room = [sampling.max_tokens] * len(streams)
-        if limit is not None and not encoder_decoder:
-            room = [min(sampling.max_tokens, limit - len(prompt)) for prompt in chosen for _ in range(n)]
+    lengths, stops = [len(prompt) + sampling.max_tokens for prompt in prompts], frozenset(stop_ids)
+    if limit is None or model.config.is_encoder_decoder:
+        room = [sampling.max_tokens] * len(prompts)
+    else:
+        room = [min(sampling.max_tokens, limit - len(prompt)) for prompt in prompts]
+    alone = way == "single"
+    for group in [[i] for i in range(len(prompts)) for _ in range(n)] if alone else batches(lengths, n):
+        copies = 1 if alone else n
+        streams = [_stream(base, prompts[i], len(answers[i]) + copy) for i in group for copy in range(copies)]
         with torch.inference_mode():
-            state = (_EncoderDecoder if encoder_decoder else _Causal)(model, chosen, pad_id)
-            state.repeat(n)
-            rows = _write(state, sampling, streams, room, frozenset(stop_ids))
+            state = _begun(model, [prompts[i] for i in group], pad_id, way)
+            state.repeat(copies)
+            rows = _write(state, sampling, streams, [room[i] for i in group for _ in range(copies)], stops)
         for place, position in enumerate(group):
-            answers[position] = rows[place * n : (place + 1) * n]
+            answers[position] += rows[place * copies : (place + 1) * copies]
     return answers
+
+
+def generation_way(model: Any, pad_id: int) -> Way:
+    """The fastest way in which a model writes what ordinary passes give; checked on two short prompts.
+
+    Raises:
+        WeanError: The model fails.
+    """
+    vocabulary = model.get_input_embeddings().num_embeddings
+    token = [vocabulary // 3 + i % max(1, vocabulary // 3) for i in range(16)]
+    prompts, next_ = [token[:4], token[4:13]], token[13:15]
+    slack = 1e-3 if model.dtype == torch.float32 else 5e-2
+    with torch.inference_mode():
+        plain = [whole_logits(model, prompt, next_)[-1] for prompt in prompts]
+        for way in ("batch", "single"):
+            try:
+                found = _tried(model, prompts, next_, pad_id, way)
+            except Exception:  # caches of recurrent layers lack methods, have other shapes, or other names
+                continue
+            if all(bool((logits - plain[i]).abs().max() <= slack * plain[i].abs().max()) for i, logits in found):
+                return way
+    return "whole"
+
+
+def _tried(
+    model: Any, prompts: Sequence[Sequence[int]], next_: Sequence[int], pad_id: int, way: Way
+) -> list[tuple[int, torch.Tensor]]:
+    """Which of two prompts each row has, and its logits behind the prompt and some more tokens."""
+    found: list[tuple[int, torch.Tensor]] = []
+    for some in [[0, 1]] if way == "batch" else [[0], [1]]:
+        state = _begun(model, [prompts[i] for i in some], pad_id, way)
+        if way == "batch":
+            # Neither as many rows as were read nor as many as there are copies: no layer may keep what it had.
+            state.repeat(3)
+            state.select(torch.tensor([1, 3, 5], device=model.device))
+            some = [0, 1, 1]
+        for token in next_:
+            state.step(torch.tensor([token] * len(some), device=model.device))
+        found += list(zip(some, state.logits, strict=True))
+    return found
 
 
 def pick(logits: torch.Tensor, draws: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
@@ -227,6 +280,37 @@ class _EncoderDecoder(_Rows):
     def step(self, tokens: torch.Tensor) -> None:
         mask, states = self.tensors["mask"], self.tensors["states"]
         self._run(decoder_input_ids=tokens.unsqueeze(-1), encoder_outputs=(states,), attention_mask=mask)
+
+
+class _Whole(_Rows):
+    """A batch without a cache: every token is an ordinary pass over all of its row."""
+
+    def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
+        super().__init__(model)
+        self.rows: list[tuple[Sequence[int], list[int]]] = [(prompt, []) for prompt in prompts]
+        self._read()
+
+    def step(self, tokens: torch.Tensor) -> None:
+        for (_, written), token in zip(self.rows, tokens.tolist(), strict=True):
+            written.append(token)
+        self._read()
+
+    def repeat(self, n: int) -> None:
+        self.rows = [(prompt, list(written)) for prompt, written in self.rows for _ in range(n)]
+        self.logits = self.logits.repeat_interleave(n, dim=0)
+
+    def select(self, rows: torch.Tensor) -> None:
+        self.rows = [self.rows[row] for row in rows.tolist()]
+
+    def _read(self) -> None:
+        self.logits = torch.stack([whole_logits(self.model, prompt, written)[-1] for prompt, written in self.rows])
+
+
+def _begun(model: Any, prompts: Sequence[Sequence[int]], pad_id: int, way: Way) -> _Rows:
+    """A batch that has read its prompts."""
+    if way == "whole":
+        return _Whole(model, prompts)
+    return (_EncoderDecoder if model.config.is_encoder_decoder else _Causal)(model, prompts, pad_id)
 
 
 def _padded(

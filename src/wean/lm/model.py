@@ -15,7 +15,7 @@ from wean.errors import UsageError, WeanError
 from wean.extras import quiet, require
 from wean.files import read_json
 from wean.lm import cache, packages
-from wean.lm.generation import GeneratedText, Sampling, batches, generate_ids
+from wean.lm.generation import GeneratedText, Sampling, Way, batches, generate_ids, generation_way
 from wean.lm.prompts import Messages, PromptWriter
 from wean.lm.scoring import Normalisation, Scorer
 
@@ -48,6 +48,7 @@ class LocalModel:
             tokenizer, encoder_decoder=bool(model.config.is_encoder_decoder), stop_ids=self._stop_ids
         )
         self.scorer = Scorer(model)
+        self._way: Way | None = None
         self._lock = threading.Lock()
 
     def generate(
@@ -87,15 +88,18 @@ class LocalModel:
         copies = 1 if temperature == 0 else n
         sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed)
         pad_id = self.tokenizer.pad_token_id
+        pad_id = 0 if pad_id is None else pad_id
         with self._lock:
+            self._way = self._way or generation_way(self.model, pad_id)
             answers = generate_ids(
                 self.model,
                 prompts,
                 copies,
                 sampling,
                 stop_ids=self._stop_ids,
-                pad_id=pad_id if pad_id is not None else 0,
+                pad_id=pad_id,
                 limit=self.max_length,
+                way=self._way,
             )
         texts = [
             [GeneratedText(self.prompts.decode(ids), len(prompt), len(ids)) for ids in rows]

@@ -6,9 +6,10 @@ all share runs first and stays in the cache; behind it each node sees the cache,
 attention mask), at its position in its own sequence. Nothing is copied per candidate and nothing is padded.
 
 Otherwise the prompt's cache is copied for every candidate (`score_rows`), for models that cannot take a tree mask
-(sliding windows, recurrent layers, relative positions) and decoders behind an encoder. On SmolLM2-135M
-(`benchmarks/scoring.py`) the tree row is faster with 24 candidates and several times faster with 400. Whether a model
-honours a tree mask is checked once on a small tree against an ordinary pass.
+(sliding windows, relative positions) and decoders behind an encoder. Where a cache cannot be copied either (recurrent
+and hybrid models), every candidate is one ordinary pass without a cache. On SmolLM2-135M
+(`benchmarks/scoring.py`) the tree row is faster with 24 candidates and several times faster with 400. What a
+model honours is checked once on a small tree against ordinary passes.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from typing import Any, Literal
 
 import torch
 
-from wean.errors import UsageError
+from wean.errors import UsageError, WeanError
 from wean.lm.prompts import Question
 from wean.lm.trie import Step, TokenTrie
 
 Normalisation = Literal["sum", "token", "word"]
-Strategy = Literal["tree", "rows"]
+Strategy = Literal["tree", "rows", "whole"]
 
 NORMALISATIONS: tuple[Normalisation, ...] = ("sum", "token", "word")
 BUDGET = 512
@@ -40,7 +41,7 @@ class Scorer:
     """Scores the answers to questions with one causal or encoder-decoder model of transformers.
 
     Attributes:
-        strategy: `tree` or `rows`; None until the first call has found out what the model can do.
+        strategy: `tree`, `rows` or `whole`; None until the first call has found out what the model can do.
         nodes_run: Tokens of the last call that went through the model (encoder tokens not counted).
     """
 
@@ -78,7 +79,11 @@ class Scorer:
             return []
         self.nodes_run = 0
         if self.strategy is None:
-            self.strategy = "tree" if takes_tree_masks(self.model) else "rows"
+            copies: Strategy = "rows" if copies_caches(self.model) else "whole"
+            self.strategy = "tree" if takes_tree_masks(self.model) else copies
+        if self.strategy == "whole":
+            self.nodes_run = sum(len(one.prompt) + len(answer) for one in questions for answer in one.answers)
+            return [plain_log_probabilities(self.model, question) for question in questions]
         if self.strategy == "rows":
             scored = [score_rows(self.model, question) for question in questions]
             self.nodes_run = sum(nodes for _, nodes in scored)
@@ -155,11 +160,7 @@ def takes_tree_masks(model: Any) -> bool:
     from transformers.cache_utils import DynamicLayer
 
     cache = new_cache(model)
-    probe = Scorer(model, "tree")
-    # Tokens from the middle of the vocabulary: a model's special tokens can be untrained and noisy.
-    vocabulary = model.get_input_embeddings().num_embeddings
-    token = [vocabulary // 3 + i % max(1, vocabulary // 3) for i in range(24)]
-    question = Question(token[:12], [[token[12 + i], token[3], token[5], token[12 + i], token[7]] for i in range(8)])
+    probe, question = Scorer(model, "tree"), _probe(model)
     trie = TokenTrie()
     stem = trie.insert(question.prompt)
     ends = [trie.insert(answer, stem[-1]) for answer in question.answers]
@@ -174,9 +175,32 @@ def takes_tree_masks(model: Any) -> bool:
     except (TypeError, ValueError, RuntimeError, NotImplementedError):
         # A model without `position_ids`, `logits_to_keep` or four-dimensional masks raises one of these.
         return False
-    tree = [math.fsum(found[node] for node in path) for path in ends]
+    return _agree(model, [math.fsum(found[node] for node in path) for path in ends], plain)
+
+
+def copies_caches(model: Any) -> bool:
+    """Whether copies of a prompt's cache, one for each candidate, give the numbers of ordinary passes."""
+    question = _probe(model)
+    try:
+        with torch.inference_mode():
+            copied = score_rows(model, question)[0]
+    except Exception:  # caches of recurrent layers lack methods, have other shapes, or other names
+        return False
+    with torch.inference_mode():
+        return _agree(model, copied, plain_log_probabilities(model, question))
+
+
+def _probe(model: Any) -> Question:
+    """A small bushy question for a model."""
+    # Tokens from the middle of the vocabulary: a model's special tokens can be untrained and noisy.
+    vocabulary = model.get_input_embeddings().num_embeddings
+    token = [vocabulary // 3 + i % max(1, vocabulary // 3) for i in range(24)]
+    return Question(token[:12], [[token[12 + i], token[3], token[5], token[12 + i], token[7]] for i in range(8)])
+
+
+def _agree(model: Any, found: Sequence[float], plain: Sequence[float]) -> bool:
     slack = 1e-5 if model.dtype == torch.float32 else 1e-2
-    return all(abs(a - b) < slack * max(1.0, abs(b)) for a, b in zip(tree, plain, strict=True))
+    return all(abs(a - b) < slack * max(1.0, abs(b)) for a, b in zip(found, plain, strict=True))
 
 
 def score_rows(model: Any, question: Question) -> tuple[list[float], int]:
@@ -276,13 +300,37 @@ def _precise(values: torch.Tensor) -> torch.Tensor:
 
 
 def plain_log_probabilities(model: Any, question: Question) -> list[float]:
-    """The same numbers the slow way, for causal models: one ordinary pass for each candidate."""
+    """The same numbers the slow way: one ordinary pass for each candidate, without a cache.
+
+    Raises:
+        WeanError: The model fails.
+    """
     totals = []
     for answer in question.answers:
-        ids = torch.tensor([[*question.prompt, *answer]], device=model.device)
-        logits = model(input_ids=ids).logits[0, len(question.prompt) - 1 : -1]
+        # The logits behind the answer's last token are not asked for.
+        logits = whole_logits(model, question.prompt, answer[:-1])[-len(answer) :]
         totals.append(math.fsum(log_probability(logits, range(len(answer)), answer)))
     return totals
+
+
+def whole_logits(model: Any, prompt: Sequence[int], answer: Sequence[int]) -> torch.Tensor:
+    """Logits behind each token of prompt and answer, or of an encoder-decoder's answer alone, from one ordinary pass.
+
+    Raises:
+        WeanError: The model fails.
+    """
+    try:
+        if not model.config.is_encoder_decoder:
+            ids = torch.tensor([[*prompt, *answer]], device=model.device)
+            logits: torch.Tensor = model(input_ids=ids, use_cache=False).logits[0]
+            return logits
+        ids = torch.tensor([list(prompt)], device=model.device)
+        written = torch.tensor([[model.config.decoder_start_token_id, *answer]], device=model.device)
+        behind: torch.Tensor = model(input_ids=ids, decoder_input_ids=written, use_cache=False).logits[0]
+        return behind
+    except Exception as error:  # an architecture's own code, which may fail in any way
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise WeanError(f"{type(model).__name__} cannot be run ({reason}); take another model") from error
 
 
 def _measure(normalisation: Normalisation, answer: Sequence[int], text: str) -> int:
