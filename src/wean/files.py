@@ -106,7 +106,7 @@ def read_text(path: Path, remedy: str) -> str:
     """
     try:
         return path.read_text(encoding=TEXT)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
         raise WeanError(f"{path}: cannot be read ({error.strerror or error}); {remedy}") from None

@@ -157,10 +157,11 @@ def run_config(folder: Path) -> RunConfig:
     """
     from wean.errors import UsageError
     from wean.experiment.settings import from_yaml
+    from wean.files import read_text
 
     try:
-        return from_yaml((folder / "config.yaml").read_text())
-    except OSError:
+        return from_yaml(read_text(folder / "config.yaml", "copy the run anew"))
+    except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
             f"{folder} is no run folder; name one that `wean train` wrote, or {', '.join(REFERENCES)}"
         ) from None

@@ -19,6 +19,7 @@ from wean.evaluation.evaluate import seed_cases
 from wean.evaluation.playing import Observer, play
 from wean.experiment.components import Resources, RLComponents
 from wean.experiment.settings import RunConfig, from_yaml
+from wean.files import read_text
 from wean.llm import open_model
 from wean.llm.model import LanguageModel
 from wean.students.action_values import ActionValues, TableValues, TextValues
@@ -289,8 +290,8 @@ def read_config(folder: Path) -> RunConfig:
         UsageError: If the folder holds no run.
     """
     try:
-        return from_yaml((folder / "config.yaml").read_text())
-    except OSError:
+        return from_yaml(read_text(folder / "config.yaml", "copy the run anew"))
+    except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"{folder} is no run folder; name one that `wean train` wrote") from None
 
 

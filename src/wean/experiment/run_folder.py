@@ -16,7 +16,16 @@ from torch import Tensor
 
 from wean.errors import UsageError, WeanError
 from wean.experiment.settings import RunConfig, from_yaml
-from wean.files import is_unfinished, is_whole, remove_unfinished, replacing, write_sums, write_tensors
+from wean.files import (
+    is_unfinished,
+    is_whole,
+    parse_json,
+    read_text,
+    remove_unfinished,
+    replacing,
+    write_sums,
+    write_tensors,
+)
 from wean.processes import locked
 
 CHECKPOINT_SCHEMA = "wean-checkpoint/2"
@@ -78,7 +87,7 @@ class RunFolder:
             raise UsageError(f"{self.path} is not empty and holds no run; choose another --out")
         if not resume:
             raise UsageError(f"{self.path} already holds a run; add --resume to continue it or choose another --out")
-        text = self.config.read_text(encoding="utf-8", errors="replace")
+        text = read_text(self.config, "copy it anew, or choose another --out")
         if text != config.as_yaml() and not config.goes_on(from_yaml(text)):
             raise UsageError(f"{self.path} was started with other settings; repeat them, or choose another --out")
 
@@ -145,9 +154,13 @@ class RunFolder:
         if not self.metrics.exists():
             return
         kept = []
-        for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            text = self.metrics.read_text(encoding="utf-8", errors="replace")
+        except IsADirectoryError:
+            raise WeanError(f"{self.metrics} is a folder; remove it, and the metrics begin anew") from None
+        for line in text.splitlines():
             try:
-                row = json.loads(line)
+                row = parse_json(line)
                 if row[unit] <= done:
                     kept.append(line + "\n")
             except (ValueError, TypeError, KeyError):
@@ -172,7 +185,7 @@ def _read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     if not is_whole(folder, _STATE):
         raise ValueError(f"{folder} differs from its checksums")
-    values = json.loads((folder / "state.json").read_text())
+    values = parse_json((folder / "state.json").read_text(encoding="utf-8"))
     schema = values.get("schema") if isinstance(values, dict) else None
     if schema != CHECKPOINT_SCHEMA:
         raise WeanError(
