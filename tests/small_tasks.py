@@ -1,5 +1,6 @@
 """Tiny tasks that every algorithm must solve."""
 
+import os
 from typing import Any
 
 import gymnasium as gym
@@ -59,3 +60,15 @@ class Farm(Corridor):
     def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, _ = super().step(action)
         return observation, reward + 0.1, terminated, truncated, {"is_success": terminated}
+
+
+class Endless(Corridor):
+    """A corridor without an end, and without a time limit; sends its own process a signal, if any, at the 20th step."""
+
+    signal: int | None = None
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        cell = super().step(action)[0]
+        if self.signal is not None and self.steps == 20:
+            os.kill(os.getpid(), self.signal)
+        return cell, 0.0, False, False, {}

@@ -28,6 +28,7 @@ Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
 
 _PATIENCE = 15.0  # seconds; who asks a process to end often kills it after 30
+_AGAIN = 2.0
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
@@ -216,12 +217,16 @@ class GracefulStop:
             self._held = before
 
     def _on(self, number: int, frame: FrameType | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         again, self.wanted = self.wanted, True
-        if again or not self._held:
-            raise KeyboardInterrupt
-        self._timer = threading.Timer(_PATIENCE, os.kill, (os.getpid(), number))
+        now = again or not self._held
+        # Once more: an exception that is raised in the midst of a destructor is lost.
+        self._timer = threading.Timer(_AGAIN if now else _PATIENCE, os.kill, (os.getpid(), number))
         self._timer.daemon = True
         self._timer.start()
+        if now:
+            raise KeyboardInterrupt
 
 
 # --- one process at a time --------------------------------------------------------------------------------------------

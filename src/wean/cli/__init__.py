@@ -32,6 +32,7 @@ _GOING_ON = {
     "eval": "what was played is kept where there is an --out, and the same command goes on",
 }
 """How a command goes on that was stopped."""
+_STOPPED = 130  # exit code, also of Typer where it meets a KeyboardInterrupt
 
 
 def _show_version(wanted: bool) -> None:
@@ -72,14 +73,17 @@ def main() -> None:
     try:
         _refuse_empty(sys.argv[1:])
         # Without its "standalone mode" Typer hands its own errors on instead of printing them over several lines.
-        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+        if code == _STOPPED:
+            raise KeyboardInterrupt
+        sys.exit(code)
     except WeanError as error:
         _fail(str(error), error.exit_code)
     except TyperException as error:
         _fail(f"{error.format_message().rstrip('.')}; --help shows what there is", error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         going_on = _GOING_ON.get(sys.argv[1]) if len(sys.argv) > 1 else None
-        _fail(f"stopped; {going_on}" if going_on else "stopped", 1)
+        _fail(f"stopped; {going_on}" if going_on else "stopped", _STOPPED)
     except BrokenPipeError:
         # The reader of our output went away (`wean list | head`): nothing is wrong.
         sys.stderr.close()
