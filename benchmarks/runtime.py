@@ -57,7 +57,11 @@ def main() -> None:
         actions = timed(folder, 5 if arguments.quick else 30)
         installed = environment(folder)
         started = [start(installed, folder) for _ in range(3 if arguments.quick else 9)] if installed else []
-        began = {name: statistics.median(one[name] for one in started) for name in ("seconds", "MB") if started}
+        began = {
+            name: statistics.median(one[name] for one in started)
+            for name in ("seconds", "cpu seconds", "MB")
+            if started
+        }
         results = {
             "wanted": WANTED,
             "actions": actions,
@@ -176,7 +180,8 @@ policy.act(numpy.load(sys.argv[1] + "/example.npy")[0])
 seconds = time.perf_counter() - begun
 # Not getrusage: its peak begins with that of the process that started this one.
 status = pathlib.Path("/proc/self/status").read_text()
-print(json.dumps({"seconds": seconds, "MB": int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) * 1024 / 1e6}))
+megabytes = int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) * 1024 / 1e6
+print(json.dumps({"seconds": seconds, "cpu seconds": time.process_time(), "MB": megabytes}))
 """
 
 
@@ -228,7 +233,8 @@ def markdown(results: Mapping[str, Any]) -> str:
     for name, value in actions["times faster"].items():
         lines.append(f"| runtime beside {name} | {value:.1f} times faster | at least {wanted['times faster']} |")
     if began:
-        lines.append(f"| import, load, first action | {began['seconds']:.3f} s | at most {wanted['start seconds']} s |")
+        seconds = f"{began['seconds']:.3f} s ({began['cpu seconds']:.3f} s of the processor, the interpreter included)"
+        lines.append(f"| import, load, first action | {seconds} | at most {wanted['start seconds']} s |")
         lines.append(f"| peak memory | {began['MB']:.0f} MB | at most {wanted['start MB']} MB |")
     if size:
         parts = ", ".join(f"{name} {value:.0f}" for name, value in size["parts"].items())
