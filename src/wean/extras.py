@@ -27,7 +27,7 @@ def require(name: str, *, extra: str = "lm") -> Any:
     except ModuleNotFoundError as error:
         # A missing package of `name` itself has the same remedy as `name`: the extra is incomplete.
         missing = error.name or name
-        raise UsageError(f"{missing} is not installed: pip install 'wean[{extra}]'") from error
+        raise UsageError(f"{missing} is not installed: pip install '.[{extra}]' in wean's folder") from error
 
 
 @contextmanager

@@ -54,7 +54,8 @@ def test_eval_prints_one_documented_object(run: Path) -> None:
     done = wean("eval", run, "--episodes", "3", "--seed", "10000", "--json")
     result = json.loads(done.stdout)
     assert list(result) == [
-        "schema", "task", "policy", "episodes", "seed", "success", "return", "length", "ms_per_action", "llm",
+        "schema", "task", "policy", "episodes", "seed", "success", "return", "length", "ms_per_action",
+        "actions_per_second", "llm",
     ]  # fmt: skip
     assert result["schema"] == "wean-eval/2"
     assert (result["task"], result["policy"], result["episodes"]) == ("SimpleDoorKey", "student (sampled)", 3)
@@ -130,6 +131,14 @@ def test_compare_lists_and_asks(run: Path, tmp_path: Path) -> None:
         (("train",), 2, "Missing argument"),
         (("list", "wishes"), 2, "there are tasks, methods, models, settings"),
         (("ask", "Nothing"), 2, "unknown task 'Nothing'"),
+        (("eval", "random", "--task", ""), 2, "--task is empty; give it a value, or leave it out"),
+        (("train", "llm4teach", "--model="), 2, "--model is empty; give it a value, or leave it out"),
+        (("eval", "random", "--task", "SimpleDoorKey", "--seed", str(2**64)), 2, "Invalid value for '--seed'"),
+        (("train", "ppo", "--seed", str(2**64)), 2, "seed: input should be less than"),
+        (("train", "ppo", "--max-calls", "3"), 2, "--max-calls: ppo asks no language model"),
+        (("train", "llm4teach", "--task", "MiniGrid-Empty-8x8-v0"), 2, "recorded:minigrid has no plan in 200 of the"),
+        (("eval", "teacher", "--task", "KitchenRandom"), 2, "recorded:kitchen has no plan in 200 of the first 200"),
+        (("list", "settings", "dqn", "no-such-word"), 2, "no settings with 'dqn no-such-word'"),
     ],
 )
 def test_wrong_usage_is_one_line_that_names_the_remedy(
@@ -196,6 +205,36 @@ def test_a_budget_stops_a_run_and_a_larger_one_goes_on(tmp_path: Path) -> None:
     assert wean(*command, "--max-calls", "20", PYTHONPATH=str(tmp_path)).returncode == 0
     llm = json.loads((tmp_path / "run" / "summary.json").read_text())["llm"]
     assert llm["asked"] == llm["distinct"] <= 20
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+def test_every_terminal_can_show_what_is_printed(encoding: str, run: Path) -> None:
+    done = wean("compare", run, PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "SimpleDoorKey" in done.stdout
+    wrong = wean("eval", "random", "--task", "D\u00f6rKey\u2013\u6f22", PYTHONIOENCODING=encoding)
+    assert wrong.returncode == 2
+    assert "Traceback" not in wrong.stderr
+
+
+def test_a_shell_can_complete_commands_and_options() -> None:
+    done = wean(_WEAN_COMPLETE="complete_bash", COMP_WORDS="wean ev", COMP_CWORD="1")
+    assert done.stdout.split() == ["eval"]
+    assert wean("--version").stdout.startswith("wean ")
+
+
+def test_lists_are_filtered_by_words() -> None:
+    rows = json.loads(wean("list", "settings", "dqn", "gamma", "--json").stdout)["settings"]
+    assert [(row["key"], row["of"]) for row in rows] == [("gamma", "DQN")]
+    names = [row["name"] for row in json.loads(wean("list", "tasks", "kitchen", "random", "--json").stdout)["tasks"]]
+    assert names == ["KitchenRandom", "KitchenRandomTomato", "KitchenRandomThree"]
+
+
+def test_settings_of_a_shell_hold_where_a_method_has_them(tmp_path: Path) -> None:
+    few = " ".join((*TINY, "gradient_steps=7", "advice.mode=argmax"))
+    done = wean("train", "ppo", "--out", tmp_path / "run", "total_timesteps=256", WEAN_SETTINGS=few)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["env_steps"] == 256
 
 
 def test_help_starts_fast() -> None:

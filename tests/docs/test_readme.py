@@ -42,3 +42,42 @@ def test_every_linked_file_exists() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), (page.name, link)
+
+
+def test_it_says_what_its_tables_say_of_students_and_teachers() -> None:
+    """Better or worse: the intervals are apart, or the other's interval does not reach a student without one."""
+    found = {"better": 0, "level": 0, "worse": 0}
+    for student, teacher in pairs():
+        kind = "better" if student[0] > teacher[1] else "worse" if student[1] < teacher[0] else "level"
+        found[kind] += 1
+    words = " ".join(README.split())
+    assert f"In the {sum(found.values())} lines [below](#results)" in words
+    assert (
+        f"better in {found['better']} (95 % intervals apart), level in {found['level']} and worse in {found['worse']}"
+        in words
+    )
+
+
+def pairs() -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """For each line (a column, in the first table) the interval of the student and that of its teacher alone."""
+    cells = [
+        [cell.strip(" *") for cell in line.split("|")[1:-1]] for line in README.splitlines() if line.startswith("|")
+    ]
+    first = {row[0]: row[1:] for row in cells if len(row) == 4}
+    shipped = next(row for name, row in first.items() if name.startswith("student"))
+    alone = first["its teacher alone"]
+    others = [row for row in cells if len(row) == 5 and row[0] not in ("task", "---")]
+    told = [*zip(shipped, alone, strict=True), *((row[1].split("` ")[1], row[2]) for row in others)]
+    return [(interval(student), interval(teacher)) for student, teacher in told]
+
+
+def interval(text: str) -> tuple[float, float]:
+    """The ends of "0.995 (0.991 to 0.997)", or twice a number without an interval."""
+    ends = re.search(r"\(([\d.]+) to ([\d.]+)\)", text)
+    mean = float(re.findall(r"[\d.]+", text)[0])
+    return (float(ends[1]), float(ends[2])) if ends else (mean, mean)
+
+
+def test_no_page_has_an_unfilled_mark() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        assert not re.search(r"@[A-Z]{3,}@|\bTODO\b", page.read_text(encoding="utf-8")), page.name

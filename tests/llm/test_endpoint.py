@@ -344,7 +344,7 @@ def test_without_the_sdk_the_extra_is_named(ledger, ask, monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)
     with (
         open_model("http://localhost:1/v1#m", ledger=ledger) as model,
-        pytest.raises(UsageError, match=r"needs the extra llm: pip install 'wean\[llm\]'"),
+        pytest.raises(UsageError, match=r"needs the extra llm: pip install '.\[llm\]'"),
     ):
         model.generate([ask("a")])
 

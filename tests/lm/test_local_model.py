@@ -127,7 +127,7 @@ def test_a_missing_extra_names_the_command() -> None:
         "try:\n    load_model('smollm2-135m')\nexcept UsageError as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "transformers is not installed: pip install 'wean[lm]'"
+    assert done.stdout.strip() == "transformers is not installed: pip install '.[lm]' in wean's folder"
 
 
 def test_importing_the_room_is_light() -> None:

@@ -21,7 +21,7 @@ def test_the_tasks_of_wean_pass(name: str) -> None:
 
 
 def test_textworld_passes(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("jericho", reason="text adventures need an extra: pip install 'wean[textworld]'")
+    pytest.importorskip("jericho", reason="text adventures need an extra: pip install '.[textworld]'")
     monkeypatch.setenv("WEAN_CACHE", str(tmp_path))
     check_task(make_task("TextWorldCoin", settings={"level": 102}, horizon=6))
 

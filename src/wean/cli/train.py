@@ -36,7 +36,11 @@ def train(
     max_tokens: MaxTokens = None,
     max_dollars: MaxDollars = None,
 ) -> None:
-    """Train a student; writes a run folder with the student, its scores and a report."""
+    """Train a student; writes a run folder with the student, its scores and a report.
+
+    $WEAN_SETTINGS holds key=value settings for every run of a shell, as far as its method has them; those of the
+    command come last.
+    """
     from functools import partial
 
     from rich.console import Console
@@ -50,7 +54,8 @@ def train(
 
     options = read_options(option or ())
     chosen = {"options": options} if options else {}
-    config = resolve(method, short_name(task) if task else None, model, seed, overrides or (), **chosen)
+    wanted = [*_from_environment(method), *(overrides or ())]
+    config = resolve(method, short_name(task) if task else None, model, seed, wanted, **chosen)
     folder = out or default_folder(config)
     limits = {"--strict": strict, "--max-calls": max_calls, "--max-tokens": max_tokens, "--max-dollars": max_dollars}
     if (given := [name for name, value in limits.items() if value not in (None, False)]) and not config.method.teaches:
@@ -67,6 +72,17 @@ def train(
             budget=budget,
         ).run()
     _print_summary(Console(), summary, folder)
+
+
+def _from_environment(method: str) -> list[str]:
+    """The settings in $WEAN_SETTINGS that a method has."""
+    import os
+    import shlex
+
+    from wean.experiment.settings import setting_keys
+
+    wanted, known = shlex.split(os.environ.get("WEAN_SETTINGS", "")), setting_keys(method)
+    return [item for item in wanted if item.partition("=")[0] in known]
 
 
 def _show(shown: Shown, progress: Progress) -> None:

@@ -198,16 +198,29 @@ def _check_used(config: RunConfig, own: Mapping[str, Any]) -> None:
         UsageError: It has none for one.
     """
     preset, learner = config.method, config.method.learner
-    unused = {"advice", "prior", "teacher", "teacher_share"}
-    if preset.build == BUILD_TEXT:
-        unused |= SECTIONS.keys()
-    elif preset.teaches:
-        unused = {"advice" if config.algorithm.guidance == "prior" else "prior"}
+    unused = _unused(preset, config.algorithm.guidance if preset.teaches else "")
     defaults = {f"{name}.{key}": one for name, section in SECTIONS.items() for key, one in _defaults(section)}
     defaults |= dict(_defaults(learner.Config))
     for key, value in own.items():
         if key.partition(".")[0] in unused and "." in key and value != defaults.get(key):
             raise UsageError(f"{preset.name} has no use for {key}; leave it out, or take a method that has")
+
+
+def _unused(preset: Method, guidance: str) -> set[str]:
+    """Sections of settings for which a method has no use."""
+    if preset.build == BUILD_TEXT:
+        return {"teacher", "teacher_share", *SECTIONS}
+    if not preset.teaches:
+        return {"advice", "prior", "teacher", "teacher_share"}
+    return {"advice" if guidance == "prior" else "prior"}
+
+
+def setting_keys(method: str | Method) -> set[str]:
+    """The dotted keys of all settings that a method has a use for."""
+    preset = find_method(method)
+    guidance = resolve(preset, model="recorded:doorkey").algorithm.guidance if preset.teaches else ""
+    unused = _unused(preset, guidance)
+    return {key for key in _keys(preset.learner.Config) if "." not in key or key.partition(".")[0] not in unused}
 
 
 def _defaults(config_type: type[BaseModel]) -> list[tuple[str, Any]]:

@@ -216,7 +216,7 @@ class EndpointBackend:
         try:
             import openai
         except ImportError:
-            raise UsageError(f"{self.name} needs the extra llm: pip install 'wean[llm]'") from None
+            raise UsageError(f"{self.name} needs the extra llm: pip install '.[llm]' in wean's folder") from None
         if not self._key and self._address.host == "api.openai.com":
             raise UsageError(f"{self.name} needs a key; set OPENAI_API_KEY")
         if not self._key.isascii() or not self._key.isprintable():
