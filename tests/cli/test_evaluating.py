@@ -43,7 +43,6 @@ def wean(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
         (("random", *ROOM, "--data", "some.parquet"), "--data is for oracle, and for students in words with --goals"),
         (("oracle", *SCIENCE, "--annotations", "x"), "--annotations is for students in words with --goals; oracle"),
         (("random", *ROOM, "--variations", "2"), "--variations is for tasks in words; SimpleDoorKey is none"),
-        (("random", *ROOM, "--max-moves", "2"), "--max-moves is for tasks in words; SimpleDoorKey is none"),
         (("random", *ROOM, "--split", "dev"), "--split is for tasks in words; SimpleDoorKey is none"),
         (("random", *ROOM, "--only", "boil"), "--only is for tasks in words; SimpleDoorKey is none"),
         (("oracle", *ROOM, "--data", "scienceworld"), "oracle plays tasks in words; SimpleDoorKey is none"),

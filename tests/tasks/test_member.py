@@ -236,6 +236,16 @@ def test_a_wrapped_environment_keeps_its_threshold_of_success() -> None:
         del gym.registry["own/Cart-v0"]
 
 
+def test_a_task_without_an_end_is_refused_or_capped() -> None:
+    with pytest.raises(
+        UsageError, match=r"an episode of CliffWalking-v1 has not ended after 10,000 steps; .*--max-steps"
+    ):
+        wean.evaluate("random", "CliffWalking-v1", episodes=1)
+    scores = wean.evaluate("random", "CliffWalking-v1", episodes=3, max_steps=20)
+    assert scores.lengths.high <= 20
+    assert scores.as_dict()["max_moves"] == 20
+
+
 def test_without_a_threshold_no_success_is_claimed() -> None:
     assert wean.evaluate("random", Own, episodes=3).success is None
 

@@ -96,7 +96,14 @@ def evaluate(
     data: Annotated[str | None, typer.Option(help="Demonstrations, for RUN=oracle and --goals.")] = None,
     annotations: Annotated[Path | None, typer.Option(help="Their sub-goals.")] = None,
     max_moves: Annotated[
-        int | None, typer.Option(min=1, max=2**31, help="Of an episode of a text task; 100 by default in a split.")
+        int | None,
+        typer.Option(
+            "--max-steps",
+            "--max-moves",
+            min=1,
+            max=2**31,
+            help="Of an episode; by default until the task ends it, in a split of a text task 100 moves.",
+        ),
     ] = None,
     history: Annotated[
         int | None,
@@ -235,7 +242,8 @@ def _plan(
         who = _with_demonstrations(who, cases, demonstrations)
         members = min(SIDE_BY_SIDE, len(cases))
         opened = partial(open_player, who, task)
-        return Plan(task, cases, opened, members, success_return, chosen.max_moves, {"seed": seed}), None
+        capped = {"seed": seed, **({} if chosen.max_moves is None else {"max_moves": chosen.max_moves})}
+        return Plan(task, cases, opened, members, success_return, chosen.max_moves, capped), None
     fold, variations, max_moves = (
         fold_of(chosen.split or "test"),
         chosen.variations or _VARIATIONS,
@@ -268,7 +276,7 @@ def _in_split(kind: Kind, who: str, task: str, chosen: _Chosen, in_words: bool) 
     from wean.errors import UsageError
 
     if not in_words:
-        for name in ("split", "variations", "only", "max_moves"):
+        for name in ("split", "variations", "only"):
             if chosen._asdict()[name] is not None:
                 raise UsageError(f"--{name.replace('_', '-')} is for tasks in words; {task} is none")
         if kind in (TEXT_STUDENT, REFERENCES["oracle"]):

@@ -77,6 +77,7 @@ def evaluate(
     workers: int = 1,
     out: Path | None = None,
     progress: Progress | None = None,
+    max_steps: int | None = None,
 ) -> Scores:
     """Plays episodes with the reset seeds seed, seed + 1, ... and returns their scores.
 
@@ -89,9 +90,10 @@ def evaluate(
         workers: Processes that play; with more than one, `policy` and `make` must survive pickling.
         out: JSONL file to which finished episodes are written, and from which a stopped evaluation goes on.
         progress: Called with the number of finished episodes.
+        max_steps: Steps after which an episode is over; by default where the task ends it.
 
     Raises:
-        UsageError: There is no such policy or task, or `out` holds something else.
+        UsageError: There is no such policy or task, an episode has no end, or `out` holds something else.
         WeanError: `out` cannot be written, or a process died.
     """
     maker, name = (partial(make_task, make), short_name(make)) if isinstance(make, str) else (make, "")
@@ -101,7 +103,8 @@ def evaluate(
     opened = partial(_open, policy, maker)
     cases, threshold = seed_cases(name, episodes, seed), first.reward_threshold
     first.close()
-    return evaluate_plan(Plan(name, cases, opened, members, threshold, about={"seed": seed}), workers, out, progress)
+    about = {"seed": seed, **({} if max_steps is None else {"max_moves": max_steps})}
+    return evaluate_plan(Plan(name, cases, opened, members, threshold, max_steps, about), workers, out, progress)
 
 
 def seed_cases(task: str, episodes: int, seed: int) -> list[Case]:

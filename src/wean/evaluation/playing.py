@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.agents.policy import SILENT, Policy
-from wean.errors import WeanError, own_code, shown
+from wean.errors import UsageError, WeanError, own_code, shown
 from wean.tasks.splits import Case
 from wean.tasks.vector import Steps, Tasks, has_numbered_actions
 
+MOST_STEPS = 10_000
+"""Steps of an episode that nothing ends, if nobody says how many there may be; then playing is given up."""
 TIMED = 20
 """First steps of episodes side by side in which one is decided by itself, to take the time of one decision."""
 TIMED_SECONDS = 1.0
@@ -78,7 +80,7 @@ def play(
         tasks: Where they are taken.
         cases: The episodes.
         draws: Makes the generator of an episode; by default of its seed, as in every evaluation.
-        max_moves: Moves after which an episode is over.
+        max_moves: Moves after which an episode is over; None leaves it to the task, for `MOST_STEPS` steps.
         observers: Watch.
 
     Yields:
@@ -196,6 +198,11 @@ class _Batch:
                 moves = int(steps.infos[place].get("moves", moves))
             self._silent[member] = self._silent[member] + 1 if moves == episode.moves else 0
             episode.moves = moves
+            if max_moves is None and not over[place] and episode.length >= MOST_STEPS:
+                raise UsageError(
+                    f"an episode of {episode.case.task or 'the task'} has not ended after {MOST_STEPS:,} steps; end "
+                    "each with --max-steps (max_steps= in Python), or make the task with max_episode_steps="
+                )
             over[place] |= self._silent[member] >= MOST_SILENT or (max_moves is not None and moves >= max_moves)
         return over
 

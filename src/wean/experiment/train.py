@@ -174,6 +174,7 @@ def evaluate(
     workers: int = 1,
     out: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
+    max_steps: int | None = None,
 ) -> Scores:
     """Plays held-out episodes and returns their scores.
 
@@ -191,13 +192,16 @@ def evaluate(
         workers: Number of processes; with more than one, `policy` and `make` must be picklable.
         out: JSONL file of finished episodes, from which a stopped evaluation goes on.
         progress: Called with the number of finished episodes.
+        max_steps: Steps after which an episode is over; by default where the task ends it.
 
     Raises:
-        UsageError: There is no such policy or task, or `out` holds something else.
+        UsageError: There is no such policy or task, an episode has no end, or `out` holds something else.
         WeanError: `out` cannot be written, or a process died.
     """
     file = None if out is None else Path(out)
-    return play_episodes(_policy(policy), make, episodes, seed, workers=workers, out=file, progress=progress)
+    return play_episodes(
+        _policy(policy), make, episodes, seed, workers=workers, out=file, progress=progress, max_steps=max_steps
+    )
 
 
 def _policy(policy: Any) -> Policy | str:
