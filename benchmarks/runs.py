@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from harness import RESULTS, hardware, options
+from harness import RESULTS, cpu, hardware, options
 from wean.errors import UsageError
 from wean.experiment.runner import Runner
 from wean.experiment.settings import RunConfig, from_yaml, resolve
@@ -80,8 +80,11 @@ class Runs:
         self._with_kept = with_kept
 
     def hardware(self, *packages: str) -> dict[str, Any]:
-        """What the runs were measured on: this machine, or for runs from elsewhere that of the saved table."""
-        return self._measured_on or hardware(*packages)
+        """What the runs were measured on: this machine, or for kept ones theirs, all processors named."""
+        if self._measured_on is None:
+            return hardware(*packages)
+        processors = [self._measured_on["cpu"], *(found["cpu"] for found in self._kept.values() if "cpu" in found)]
+        return {**self._measured_on, "cpu": " and ".join(dict.fromkeys(" and ".join(processors).split(" and ")))}
 
     def path(self, line: Line, task: str, seed: int) -> Path:
         """Where one run lies."""
@@ -102,7 +105,12 @@ class Runs:
                         settings = _placeless(yaml.safe_load((path / "config.yaml").read_text()))
                         summary = self._summary(path)
                         del summary["command"]  # says where the run lay
-                        self._kept[path.name] = {"run": path.name, "settings": settings, "summary": summary}
+                        self._kept[path.name] = {
+                            "run": path.name,
+                            "cpu": cpu(),
+                            "settings": settings,
+                            "summary": summary,
+                        }
         if self._kept:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             text = "".join(json.dumps(self._kept[name]) + "\n" for name in sorted(self._kept))
