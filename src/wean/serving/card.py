@@ -59,7 +59,7 @@ def write_card(folder: Path, config: Mapping[str, Any], parity: Parity, success:
     what = "situations" if in_words else "observations"
     sees = "a situation's text and choices" if in_words else _sees(config["observation"])
     measured = "values of actions" if in_words else "probabilities of actions"
-    needs = "wean-runtime[words]" if config.get("encoder") else "wean-runtime"
+    needs = "./runtime[words]" if config.get("encoder") else "./runtime"
     size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     rows = [
         ("task", config["task"]),
@@ -79,7 +79,7 @@ def write_card(folder: Path, config: Mapping[str, Any], parity: Parity, success:
     (folder / "README.md").write_text(
         f"# A student for {config['task']}\n\nA small policy, trained by [wean](https://pypi.org/project/wean) and "
         f"exported: it acts with numpy and onnxruntime alone.\n\n| | |\n|---|---|\n{table}\n\n"
-        f"```\npip install '{needs}'\npython example.py\n```\n"
+        f"```\npip install '{needs}'   # in a clone of wean\npython example.py\n```\n"
     )
 
 
