@@ -79,7 +79,7 @@ def write_card(folder: Path, config: Mapping[str, Any], parity: Parity, success:
     (folder / "README.md").write_text(
         f"# A student for {config['task']}\n\nA small policy, trained by [wean](https://pypi.org/project/wean) and "
         f"exported: it acts with numpy and onnxruntime alone.\n\n| | |\n|---|---|\n{table}\n\n"
-        f"```\npip install '{needs}'   # in a clone of wean\npython example.py\n```\n"
+        f"```\npip install '{needs}'   # in wean's folder\npython example.py\n```\n"
     )
 
 
