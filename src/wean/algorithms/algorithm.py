@@ -230,7 +230,7 @@ def take_step(
 
 def _not_a_number(what: str, done: int, unit: Unit) -> WeanError:
     counted = {"env_steps": "environment steps", "gradient_steps": "gradient steps", "tokens": "tokens"}[unit]
-    return WeanError(f"the {what} after {done:,} {counted}; lower learning_rate and go on with --resume")
+    return WeanError(f"the {what} after {done:,} {counted}; train anew with a lower learning_rate and another --out")
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
