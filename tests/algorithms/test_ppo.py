@@ -153,7 +153,7 @@ def test_a_loss_that_is_no_number_stops_with_one_line() -> None:
     algorithm = PPO(student, SerialTasks([Corridor] * 2), config, seed=0)
     with torch.no_grad():
         student.critic.bias.fill_(float("nan"))
-    with pytest.raises(WeanError, match=r"^the loss became nan after 16 environment steps; train anew with a lower learning_rate .*$"):
+    with pytest.raises(WeanError, match=r"^the loss became nan after 16 environment steps; train anew with .*$"):
         algorithm.learn()
 
 
