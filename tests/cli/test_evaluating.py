@@ -108,3 +108,22 @@ def test_text_tasks_are_played_by_seeds_and_by_splits(wean) -> None:  # type: ig
     assert Path("runs/expert/evaluations/TextWorldCoin-test-2-100/timeline.html").exists()
     chance = json.loads(wean("random", "--split", "dev", "--variations", "1", "--max-moves", "3", *coin)[1])
     assert (chance["moves"], chance["max_moves"], chance["split"]) == (3, 3, "dev")
+
+
+def test_situations_of_text_tasks_are_met_by_random_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("textworld")
+    monkeypatch.chdir(tmp_path)
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text(
+        json.dumps({"messages": [{"role": "user", "content": "Who are you?"}], "answer": "A pilot."}) + "\n"
+    )
+    told = ["wean", "ask", "TextWorldCoin", "--model", f"recorded:{answers}", "--episodes", "1", "--json"]
+    monkeypatch.setattr(sys, "argv", told)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = json.loads(capsys.readouterr().out)
+    assert ended.value.code == 0
+    assert said["rows"]
+    assert all(row["plans"] == [] for row in said["rows"])

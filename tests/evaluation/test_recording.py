@@ -44,3 +44,11 @@ def test_a_stock_environment_without_words_is_recorded_without_text() -> None:
     steps = steps_of("FrozenLake-v1")
     assert {step["text"] for step in steps} == {""}
     assert all(step["frame"] for step in steps)
+
+
+def test_a_text_task_is_recorded_in_words() -> None:
+    pytest.importorskip("textworld")
+    steps = steps_of("TextWorldCoin")
+    assert {step["frame"] for step in steps} == {None}
+    assert steps[0]["text"]
+    assert isinstance(steps[0]["action"], str)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.agents.policy import Policy
-from wean.errors import UsageError
+from wean.errors import UsageError, WeanError
 from wean.evaluation.evaluate import seed_cases
 from wean.evaluation.playing import Observer, play
 from wean.evaluation.scores import Episodes
@@ -111,7 +111,7 @@ def _make(make: Callable[..., gym.Env[Any, Any]]) -> gym.Env[Any, Any]:
         warnings.simplefilter("ignore")
         try:
             return make(render_mode="rgb_array")
-        except TypeError:
+        except (TypeError, WeanError):  # it takes no mode, or not this one
             return make()
 
 
