@@ -61,7 +61,7 @@ def test_a_half_written_file_is_told_and_completed(wean) -> None:  # type: ignor
     whole = file.read_text()
     file.write_text(whole[:-30])
     code, _, told = wean(*ASK)
-    assert (code, told) == (0, "wean: errands.subgoals.jsonl: the last line is half-written and left out\n")
+    assert (code, told) == (0, "note: errands.subgoals.jsonl: the last line is half-written and left out\n")
     assert file.read_text() == whole
 
 
@@ -74,7 +74,7 @@ def test_a_weak_annotator_is_repaired_or_refused(wean) -> None:  # type: ignore[
     assert report["faults"]["skipped"] == report["faults"]["invented"] == 10
     assert (report["asked"], report["propagated"], report["missing"]) == (10, 2, 0)
     assert told.splitlines() == [
-        f"wean: fetch {variation}: no answer that holds after 2 questions; left to propagation" for variation in (4, 9)
+        f"note: fetch {variation}: no answer that holds after 2 questions; left to propagation" for variation in (4, 9)
     ]
     for annotation in read_annotations(Path(report["annotations"])).found:
         assert annotation.ends[-1] == len(errands(12)[annotation.variation].actions)

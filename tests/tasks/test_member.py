@@ -11,6 +11,7 @@ import pytest
 from gymnasium import spaces
 
 import wean
+from small_tasks import Corridor
 from wean.errors import UsageError, WeanError
 from wean.students.saving import load_student, make_student, save_student
 from wean.tasks import Situation
@@ -265,3 +266,21 @@ def test_a_description_that_fails_or_gives_something_else_is_named() -> None:
         tasks.reset([0], [0])
         with pytest.raises(WeanError, match=told):
             tasks.situations([0])
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("situation", None, "situation() gives None"),
+        ("first_action", float("inf"), "an action of its own is inf"),
+        ("first_action", [[1], [2]], "an action of its own is a list"),
+    ],
+)
+def test_what_a_method_of_its_own_gives_is_checked(name: str, given: Any, said: str) -> None:
+    env = Corridor()
+    setattr(env, name, lambda *_: given)
+    tasks = SerialTasks([lambda: env])
+    tasks.reset([0], [0])
+    with pytest.raises(WeanError) as raised:
+        tasks.situations([0]) if name == "situation" else tasks.first_actions([0], [[("left",)]])
+    assert said in str(raised.value)

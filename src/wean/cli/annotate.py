@@ -143,7 +143,7 @@ def _annotator(asked: Asking) -> Annotates:
 
 def _tell(console: Console, problems: list[str]) -> None:
     for problem in problems:
-        console.print(f"wean: {problem}", style="yellow", highlight=False, soft_wrap=True)
+        console.print(f"note: {problem}", style="yellow", highlight=False, soft_wrap=True)
 
 
 def _summary(result: Result, trajectories: list[Trajectory], file: Path, page: Path) -> dict[str, Any]:

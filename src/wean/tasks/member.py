@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, SupportsFloat
+from typing import Any, NamedTuple, NoReturn, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.errors import UsageError, WeanError
+from wean.errors import UsageError, WeanError, shown
+from wean.tasks.situation import Situation
 
 _SEEN = gym.spaces.Box | gym.spaces.Discrete | gym.spaces.MultiDiscrete | gym.spaces.MultiBinary | gym.spaces.Text
 
@@ -153,7 +154,22 @@ class Member:
 
     def place_of(self, action: Any) -> Any:
         """The place, from 0, of an action of the environment's own; None stays None, and texts stay texts."""
-        return action if action is None or self._first_action is None else int(action) - self._first_action
+        if action is None or self._first_action is None:
+            return action
+        if not isinstance(action, int | np.integer):
+            self._fail(f"an action of its own is {_told(action)}", "let it be a number, or None for none")
+        return int(action) - self._first_action
+
+    def situation(self) -> Situation:
+        """The situation, by the task's own method."""
+        found: Any = self.call("situation")
+        if not isinstance(found, Situation):
+            self._fail(f"situation() gives {_told(found)}", "let it return a wean.Situation")
+        return found
+
+    def close(self) -> None:
+        """Ends the environment."""
+        self._own("close()", self.env.close)
 
     def _own(self, what: str, call: Callable[[], Any]) -> Any:
         """Calls the environment's own code, which may fail in any way."""
@@ -168,7 +184,7 @@ class Member:
                 remedy = "let reset() take seed= and options="
             raise WeanError(f"{self.name}: {what} failed {self._place()}({detail}); {remedy}") from error
 
-    def _fail(self, what: str, remedy: str) -> None:
+    def _fail(self, what: str, remedy: str) -> NoReturn:
         raise WeanError(f"{self.name}: {what} {self._place()}; {remedy}".replace(" ;", ";"))
 
     def _place(self) -> str:
@@ -201,7 +217,10 @@ class Member:
             given = given[()]
         if isinstance(given, str | bytes | np.ndarray) or not isinstance(given, SupportsFloat):
             self._fail(f"its {name} is {_told(given)}", "let it be a number")
-        number = float(given)
+        try:
+            number = float(given)
+        except (OverflowError, TypeError, ValueError):
+            self._fail(f"its {name} is {_told(given)}", "let it be a number")
         if not np.isfinite(number):
             self._fail(f"its {name} is {number}", "let it be finite")
         return number
@@ -220,5 +239,4 @@ def _told(value: Any) -> str:
         return f"an array of shape {value.shape} and type {value.dtype}"
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)} values"
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shown(value, 60)

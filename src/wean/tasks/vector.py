@@ -213,7 +213,7 @@ class SerialTasks:
 
     def situations(self, which: Sequence[int]) -> list[Situation]:
         """See `Tasks.situations`."""
-        return [self._call(index, "situation") for index in which]
+        return [self._checked(index, "situation").situation() for index in which]
 
     def first_actions(self, which: Sequence[int], plans: Sequence[Sequence[Plan]]) -> list[list[int | None]]:
         """See `Tasks.first_actions`."""
@@ -250,11 +250,15 @@ class SerialTasks:
 
     def _call(self, index: int, name: str, *arguments: Any) -> Any:
         """Calls a task's own method."""
+        return self._checked(index, name).call(name, *arguments)
+
+    def _checked(self, index: int, name: str) -> Member:
+        """A member that has a method of the task's own."""
         member = self._members[index]
         if not member.env.has_wrapper_attr(name):
             lacks, remedy = _LACKING.get(name, ("has no words", "wrap it in wean.tasks.DescribedTask"))
             raise UsageError(f"{member.name} {lacks} (no {name}()); {remedy}")
-        return member.call(name, *arguments)
+        return member
 
     @property
     def name(self) -> str:
@@ -307,7 +311,7 @@ class SerialTasks:
     def close(self) -> None:
         """See `Tasks.close`."""
         for member in self._members:
-            member.env.close()
+            member.close()
 
 
 class TaskView:
