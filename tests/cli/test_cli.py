@@ -42,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     assert "report" in done.stdout
     assert "report.html" in done.stdout
-    assert done.stderr == "", "no bar without a terminal"
+    assert not {"\r", "\x1b", "\u2501"} & set(done.stderr), "no bar without a terminal, only a line now and then"
     return out
 
 
@@ -210,7 +210,7 @@ def test_a_budget_stops_a_run_and_a_larger_one_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
 def test_every_terminal_can_show_what_is_printed(encoding: str, run: Path) -> None:
     done = wean("compare", run, PYTHONIOENCODING=encoding)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     assert "SimpleDoorKey" in done.stdout
     wrong = wean("eval", "random", "--task", "D\u00f6rKey\u2013\u6f22", PYTHONIOENCODING=encoding)
     assert wrong.returncode == 2

@@ -73,7 +73,7 @@ def main() -> None:
     try:
         _refuse_empty(sys.argv[1:])
         # Without its "standalone mode" Typer hands its own errors on instead of printing them over several lines.
-        code = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+        code = app(sys.argv[1:] or ["--help"], prog_name="wean", standalone_mode=False) or 0
         if code == _STOPPED:
             raise KeyboardInterrupt
         sys.exit(code)
