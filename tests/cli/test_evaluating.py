@@ -127,3 +127,12 @@ def test_situations_of_text_tasks_are_met_by_random_commands(
     assert ended.value.code == 0
     assert said["rows"]
     assert all(row["plans"] == [] for row in said["rows"])
+
+
+def test_demonstrations_are_refused_where_the_student_plans_itself(wean, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    student = tmp_path / "run" / "student"
+    student.mkdir(parents=True)
+    (student / "config.json").write_text('{"type": "text"}')
+    code, _, error = wean("run", *SCIENCE, "--data", "scienceworld")
+    assert code == 2
+    assert "--data is for oracle, and for students in words with --goals; name who gives sub-goals" in error

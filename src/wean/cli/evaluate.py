@@ -202,6 +202,12 @@ def _check_options(who: str, kind: Kind, given: Mapping[str, Any]) -> None:
         if value is not None and value is not False and name not in kind.uses:
             option = f"--{name}" if name != "settings" else ", ".join(value)
             raise UsageError(f"{option} is for {_FOR[name]}; {who} is none")
+    if kind is TEXT_STUDENT and given["goals"] in (None, "student"):
+        for name in ("data", "annotations"):
+            if given[name] is not None:
+                raise UsageError(
+                    f"--{name} is for {_FOR[name]}; name who gives sub-goals with --goals, or leave it out"
+                )
 
 
 def _task_name(who: str, task: str | None) -> str:
