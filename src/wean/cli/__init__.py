@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import signal
 import sys
@@ -91,6 +92,8 @@ def main() -> None:
     except OSError as error:
         from wean.files import CANNOT_WRITE
 
+        if error.errno == errno.ENAMETOOLONG:
+            _fail(f"{error.filename or 'a name'}: {error.strerror}; give a shorter one", 2)
         if error.errno not in CANNOT_WRITE:
             raise
         _fail(f"{error.filename or 'cannot write'}: {error.strerror}; make room or check permissions, and try again", 1)

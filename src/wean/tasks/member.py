@@ -138,7 +138,7 @@ class Member:
             bool(terminated),
             bool(truncated),
             self._success(info.get("is_success")),
-            int(info.get("primitive_steps", 1)),
+            int(self._number("info['primitive_steps']", info.get("primitive_steps", 1))),
             {key: value for key, value in info.items() if isinstance(value, str | int | float)},
         )
 
