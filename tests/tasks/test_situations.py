@@ -8,6 +8,7 @@ from importlib import resources
 import numpy as np
 import pytest
 
+from wean.errors import UsageError
 from wean.llm import open_model
 from wean.tasks.grid.kinds import KINDS
 from wean.tasks.registration import ROOMS, make_task
@@ -334,6 +335,15 @@ def test_lazy_words_are_built_only_when_read() -> None:
     assert (lazy.key, lazy.goal, built) == ("k", "the goal", [])
     assert (lazy.text, lazy.choices) == ("text of k", ("k",))
     assert built == ["text", "choices"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "found"),
+    [(("goal", "text", None), "None"), (("goal", 3, ("go",)), "3"), (("goal", "text", ("go", 1)), "1")],
+)
+def test_what_is_no_text_is_no_part_of_a_situation(parts, found):
+    with pytest.raises(UsageError, match=rf"a situation's .* not {found};"):
+        Situation(*parts)
 
 
 def test_the_key_of_words_is_their_text_unless_given() -> None:

@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from wean.errors import UsageError, shown
+
 
 @dataclass(frozen=True)
 class Situation:
@@ -24,6 +26,9 @@ class Situation:
         choices: What a language model may choose from, grounded skills or admissible actions; for numbered actions the
             names of the actions 0, 1, 2, ... in order.
         key: Situations with equal keys are one question; the text unless given.
+
+    Raises:
+        UsageError: A part is no text, or the choices are no sequence of texts.
     """
 
     goal: str
@@ -32,6 +37,11 @@ class Situation:
     key: Hashable = ""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.choices, tuple | list):
+            raise UsageError(f"a situation's choices are a tuple of texts, not {shown(self.choices)}; name the actions")
+        for words in (self.goal, self.text, *self.choices):
+            if not isinstance(words, str):
+                raise UsageError(f"a situation's goal, text and choices are texts, not {shown(words)}; write words")
         if self.key == "":
             object.__setattr__(self, "key", self.text)
 
