@@ -255,9 +255,13 @@ class _Told(Policy):
         return self._decided
 
 
-@pytest.mark.parametrize("decided", [None, 3, "right", [], [7], [-1], ["right"], [0.5], [float("nan")], [[1]], [0, 1]])
+@pytest.mark.parametrize("decided", [None, 3, "right", [], ["right"], [0.5], [float("nan")], [[1]], [0, 1]])
 def test_what_is_no_decision_is_one_line(decided: Any) -> None:
-    with pytest.raises(
-        WeanError, match=r"^the policy told decided .* for 1 members; let it return a list of numbers from"
-    ):
+    with pytest.raises(WeanError, match=r"^the policy told decided .* for 1 members; let it return a list of numbers,"):
         list(play(_Told(decided), SerialTasks([partial(Corridor)]), seed_cases("", 1, 0)))
+
+
+@pytest.mark.parametrize("action", [7, -1])
+def test_an_action_that_is_not_there_is_one_line(action: int) -> None:
+    with pytest.raises(WeanError, match=rf"has no action {action}; its actions are 0 to 1$"):
+        list(play(_Told([action]), SerialTasks([partial(Corridor)]), seed_cases("", 1, 0)))

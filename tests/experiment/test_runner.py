@@ -272,8 +272,8 @@ def test_unfinished_files_of_a_killed_process_go_on_resume(tmp_path: Path) -> No
         ("llm4teach", None, "recorded:/nowhere.jsonl", [], "no such file"),
         ("llm4teach", None, "openai:gpt-5", [], "OPENAI_API_KEY"),
         ("llm4teach", None, "http://127.0.0.1:9/v1#m", [], "cannot be reached"),
-        ("llm4teach", "CartPole-v1", None, [], "has no words"),
-        ("ppo", "Pendulum-v1", None, [], "a Discrete action space is needed"),
+        ("llm4teach", "CartPole-v1", None, [], "no recorded answers about CartPole-v1"),
+        ("ppo", "Pendulum-v1", None, [], "neither numbered"),
     ],
 )
 def test_a_failed_start_leaves_nothing(

@@ -135,7 +135,7 @@ def test_a_run_with_a_prior_says_who_did_what_and_its_student_needs_no_model(
 
 
 class Breaking(gym.Wrapper[Any, Any, Any, Any]):
-    """Pays nothing that is a number once 200 training steps were taken."""
+    """Pays more than a squared error can hold once 200 training steps were taken."""
 
     steps = 0
 
@@ -146,7 +146,7 @@ class Breaking(gym.Wrapper[Any, Any, Any, Any]):
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         observation, reward, *rest = self.env.step(action)
         Breaking.steps += self.training
-        return observation, math.nan if self.training and Breaking.steps > 200 else reward, *rest
+        return observation, 1e30 if self.training and Breaking.steps > 200 else reward, *rest
 
 
 def _breaking() -> Breaking:
@@ -155,12 +155,12 @@ def _breaking() -> Breaking:
 
 
 def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(WeanError, match=r"the loss became nan after 2\d\d environment steps; lower") as error:
+    with pytest.raises(WeanError, match=r"the loss became (inf|nan) after 2\d\d environment steps; ") as error:
         _train(
             tmp_path / "run", "dqn", "total_timesteps=400", "learning_starts=40", make=lambda: Breaking(make_task(TASK))
         )
     assert "\n" not in str(error.value)
-    found = RunFolder(tmp_path / "run").load_checkpoint()
+    found = RunFolder(tmp_path / "run").load_checkpoint(print)
     assert found is not None
     weights = [value for name, value in found[0].items() if name.startswith("student.head")]
     assert weights

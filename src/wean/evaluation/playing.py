@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
@@ -169,19 +168,13 @@ class _Batch:
         Raises:
             WeanError: It decided something else.
         """
-        space = self._tasks.action_space
-        numbers = range(int(space.n)) if isinstance(space, gym.spaces.Discrete) else None
+        numbered = has_numbered_actions(self._tasks)
+        kinds = int | np.integer | None if numbered else str | None
         right = isinstance(decided, list | tuple) and len(decided) == wanted
-        for action in decided if right else ():
-            if numbers is None:
-                right &= action is None or isinstance(action, str)
-            else:
-                right &= action is None or (isinstance(action, int | np.integer) and int(action) in numbers)
-        if not right:
-            wants = "texts" if numbers is None else f"numbers from 0 to {len(numbers) - 1}"
+        if not right or not all(isinstance(action, kinds) for action in decided):
             raise WeanError(
                 f"the policy {self._policy.name} decided {shown(decided)} for {wanted} members; let it return a list "
-                f"of {wants}, one each, or None to give an episode up"
+                f"of {'numbers' if numbered else 'texts'}, one each, or None to give an episode up"
             )
         return list(decided)
 

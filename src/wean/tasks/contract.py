@@ -109,7 +109,8 @@ class DescribedTask(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
         self._describe = describe
         self._space = env.action_space
         # Registered anew, this task gets another `spec`, and Gymnasium puts that into the wrapped environment too.
-        self.reward_threshold = None if env.spec is None else env.spec.reward_threshold
+        spec = env.unwrapped.spec  # reading `env.spec` would fix what it says
+        self.reward_threshold = None if spec is None else spec.reward_threshold
 
     def situation(self) -> Situation:
         """The current situation.

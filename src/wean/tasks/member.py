@@ -97,6 +97,7 @@ class Member:
                 "number some of them with gymnasium.wrappers.TransformAction"
             )
         self._first_action = int(space.start) if isinstance(space, gym.spaces.Discrete) else None
+        self._actions = int(space.n) if isinstance(space, gym.spaces.Discrete) else 0
 
     @property
     def reward_threshold(self) -> float | None:
@@ -119,6 +120,8 @@ class Member:
     def step(self, action: Any) -> Step:
         """Acts; a numbered action is its place among the actions, from 0."""
         if self._first_action is not None and not isinstance(action, str):
+            if not 0 <= int(action) < self._actions:
+                raise WeanError(f"{self.name} has no action {action}; its actions are 0 to {self._actions - 1}")
             action = int(action) + self._first_action
         self._steps += 1
         result = self._own("step()", lambda: self.env.step(action))
