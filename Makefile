@@ -9,11 +9,12 @@ ALL := $(VENV)/.all-installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := runs/demo
 
-# CI also runs what is slow and what needs Java, on all cores; a person runs what is fast.
+# CI also runs what is slow and what needs Java; both use all cores.
+PARALLEL := --numprocesses=auto --dist=worksteal
 ifeq ($(CI),true)
-PYTEST_ARGS ?= -m "not gpu" --durations=10 --numprocesses=auto --dist=worksteal
-export OMP_NUM_THREADS = 1
+PYTEST_ARGS ?= -m "not gpu" --durations=10 $(PARALLEL)
 endif
+PYTEST_ARGS ?= $(PARALLEL)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install test check lint types imports format bench clean
@@ -31,6 +32,7 @@ clean-demo:
 
 install: $(ALL) ## install the library with every extra that the tests need
 
+test: export OMP_NUM_THREADS = 1
 test: check ## install, lint, check types and imports, and run the tests (CI=true: the slow ones, too)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 

@@ -105,11 +105,20 @@ SPACES: list[Any] = [
     gym.spaces.Sequence(gym.spaces.Discrete(2)),
     gym.spaces.Box(-1, 1, (0,), np.float32),
 ]  # fmt: skip
-SITUATIONS: list[Any] = [None, "text", {"goal": "a"}, Situation("", "", ()), Situation("a", "b", ("left",))]
-SITUATIONS += [Situation("a", "b", ("left", "left")), Situation("a", "b", ("left", "right", "up"))]
-SITUATIONS += [Situation(3, None, ("left", "right")), Situation("a", "b", (1, 2)), Situation("a", "b", None)]
-SITUATIONS += [Situation("a", "\ud800", ("left", "right")), Situation("a", "b" * 10**6, ("left", "right"))]
-SITUATIONS += [Situation("a", fails, ("left", "right")), Situation("a", "b", fails)]
+NO_SITUATIONS: list[Any] = [None, "text", {"goal": "a"}]
+SITUATIONS: list[tuple[Any, Any, Any]] = [
+    ("", "", ()),
+    ("a", "b", ("left",)),
+    ("a", "b", ("left", "left")),
+    ("a", "b", ("left", "right", "up")),
+    (3, None, ("left", "right")),
+    ("a", "b", (1, 2)),
+    ("a", "b", None),
+    ("a", "\ud800", ("left", "right")),
+    ("a", "b" * 10**6, ("left", "right")),
+    ("a", fails, ("left", "right")),
+    ("a", "b", fails),
+]
 
 
 def _at(place: int, value: Any) -> Callable[[Any], Any]:
@@ -118,6 +127,10 @@ def _at(place: int, value: Any) -> Callable[[Any], Any]:
 
 def _always(value: Any) -> Callable[[Any], Any]:
     return lambda right: value
+
+
+def _situation(parts: tuple[Any, Any, Any]) -> Callable[[Any], Any]:
+    return lambda right: Situation(*parts)
 
 
 def _changes() -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -134,8 +147,10 @@ def _changes() -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield "step of six", {"step": lambda right: (*right, {})}
     yield "reset of one", {"reset": lambda right: right[0]}
     yield "reset of three", {"reset": lambda right: (*right, {})}
-    for number, value in enumerate(SITUATIONS):
-        yield f"situation {number}", {"situation": _always(value)}
+    for number, value in enumerate(NO_SITUATIONS):
+        yield f"no situation {number}", {"situation": _always(value)}
+    for number, parts in enumerate(SITUATIONS):
+        yield f"situation {number}", {"situation": _situation(parts)}
     for number, space in enumerate(SPACES):
         yield f"observation space {number} {space!s:.30}", {"observation_space": space}
         yield f"action space {number} {space!s:.30}", {"action_space": space}

@@ -118,7 +118,7 @@ ARCHITECTURES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         {**_SIZES, **_EXPERTS, "layer_types": ["linear_attention", "full_attention"] * 2, "block_size": 8},
     ),
     "T5": ("T5", _T5),
-    "MT5": ("MT5", {**_T5, "initializer_factor": 1.0}),
+    "MT5": ("MT5", {**_T5, "initializer_factor": 1.5}),
     "UMT5": ("UMT5", {**_T5, "initializer_factor": 1.0}),
     "BART": ("Bart", _BART),
     "Pegasus": ("Pegasus", _BART),

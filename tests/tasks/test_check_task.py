@@ -11,6 +11,7 @@ from small_tasks import Corridor
 from wean.errors import UsageError
 from wean.tasks import Situation, check_task, describe
 from wean.tasks.registration import make_task, task_names
+from wean.tasks.situation import LazySituation
 
 HEAVY = ("TextWorldCooking", "TextWorldTreasure", "TextWorldCoin", "ScienceWorld")
 
@@ -98,7 +99,7 @@ class Escaping(Corridor):
     [
         (silent, r"no situation\(\); add one that returns a wean.Situation"),
         (saying("a corridor"), r"situation\(\) returns str"),
-        (saying(Situation(1, "text", ("left", "right"))), "goal is no text"),
+        (saying(LazySituation("key", 1, lambda: "text", lambda: ("left", "right"))), "goal is no text"),
         (saying(Situation("goal", "text", ["left", "right"])), "choices are no tuple"),
         (saying(Situation("goal", "text", ())), "no choices"),
         (saying(Situation("goal", "text", ("left", "left"))), "two choices alike"),
