@@ -1,7 +1,6 @@
 """Every reader takes an answer as models give it: thoughts, lists, lines, fences, and JSON that is almost JSON."""
 
 import json
-import os
 import re
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ from wean.llm.reading import values_in, without_thoughts
 from wean.teachers.reading import last_named, parse_choices, parse_plans, parse_ratings, project, read_probability
 
 CHOICES = ("go to key", "pick up key", "open door", "explore")
-_CASES = Path(os.environ.get("WEAN_CASES", "/work/shared/cases")) / "answers.jsonl"
+_CASES = Path(__file__).parents[3] / "shared" / "cases" / "answers.jsonl"
 
 # Raw answers, and what each of them says about two skills; A and B are the objects of one skill each.
 _TWO = {"go to key": 0.9, "explore": 0.1}
@@ -192,7 +191,7 @@ def test_annotations_are_found_in_json(text: str) -> None:
     assert [claim.length or claim.numbers for claim in claims] in ([2, 1], [(1, 2), (3, 3)])
 
 
-@pytest.mark.skipif(not _CASES.is_file(), reason=f"{_CASES} is not here; name its folder in WEAN_CASES")
+@pytest.mark.skipif(not _CASES.is_file(), reason="the recorded answers lie beside a clone, and not in it")
 def test_recorded_cases() -> None:
     for line in _CASES.read_text(encoding="utf-8").splitlines():
         case = json.loads(line)
