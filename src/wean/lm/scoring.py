@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import torch
 
-from wean.errors import UsageError, WeanError
+from wean.errors import UsageError, WeanError, shown_error
 from wean.lm.prompts import Question
 from wean.lm.trie import Step, TokenTrie
 
@@ -329,7 +329,7 @@ def whole_logits(model: Any, prompt: Sequence[int], answer: Sequence[int]) -> to
         behind: torch.Tensor = model(input_ids=ids, decoder_input_ids=written, use_cache=False).logits[0]
         return behind
     except Exception as error:  # an architecture's own code, which may fail in any way
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        reason = shown_error(error)
         raise WeanError(f"{type(model).__name__} cannot be run ({reason}); take another model") from error
 
 

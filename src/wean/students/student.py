@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wean.errors import UsageError
+from wean.errors import UsageError, shown_error
 from wean.students.config import StudentConfig
 from wean.tasks.vector import num_actions
 
@@ -241,7 +241,7 @@ def check_student(
     except UsageError:
         raise
     except Exception as error:
-        detail = " ".join(f"{type(error).__name__}: {error}".split())
+        detail = shown_error(error, 1_000)
         raise UsageError(f"{name}(observations, state, starts) fails ({detail}); see Student.forward") from error
     _check(f"{name}'s logits", logits, (_STEPS, _MEMBERS, actions))
     _check(f"{name}'s values", values, (_STEPS, _MEMBERS))

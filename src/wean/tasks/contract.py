@@ -9,7 +9,7 @@ from typing import Any, Protocol, SupportsFloat, runtime_checkable
 import gymnasium as gym
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
-from wean.errors import UsageError, WeanError
+from wean.errors import UsageError, WeanError, shown_error
 from wean.tasks.situation import Situation
 from wean.tasks.splits import FINAL_SEED
 
@@ -123,7 +123,7 @@ class DescribedTask(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
         try:
             told: Any = self._describe(self.env)
         except Exception as error:  # it is the user's own
-            detail = " ".join(f"{type(error).__name__}: {error}".split())
+            detail = shown_error(error, 1_000)
             raise WeanError(f"{name}() fails to describe {self._name()} ({detail}); mend it") from error
         if not isinstance(told, Situation):
             raise UsageError(f"{name}() describes {self._name()} by {told!r:.60}; return a wean.Situation")

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.errors import UsageError, WeanError, shown
+from wean.errors import UsageError, WeanError, shown, shown_error
 from wean.tasks.situation import Situation
 
 _SEEN = gym.spaces.Box | gym.spaces.Discrete | gym.spaces.MultiDiscrete | gym.spaces.MultiBinary | gym.spaces.Text
@@ -181,7 +181,7 @@ class Member:
         except WeanError:
             raise
         except Exception as error:
-            detail = " ".join(f"{type(error).__name__}: {error}".split())
+            detail = shown_error(error, 1_000)
             remedy = "mend the environment"
             if what == "reset()" and isinstance(error, TypeError) and "unexpected keyword" in detail:
                 remedy = "let reset() take seed= and options="

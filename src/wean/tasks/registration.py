@@ -13,7 +13,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from wean.errors import UsageError, WeanError, did_you_mean
+from wean.errors import UsageError, WeanError, did_you_mean, shown_error
 from wean.extras import entry_points
 from wean.tasks.splits import Case, Fold, first_seed
 
@@ -282,7 +282,7 @@ def make_task(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
     except WeanError:
         raise
     except Exception as error:  # a package that is missing, or whatever an environment of others raises
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = shown_error(error, 1_000)
         raise UsageError(f"{name} cannot be made ({reason}); install what it needs, or mend its settings") from error
     return env.env if isinstance(env, gym.wrappers.OrderEnforcing) else env
 

@@ -24,7 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wean.errors import UsageError, WeanError, did_you_mean
+from wean.errors import UsageError, WeanError, did_you_mean, shown_error
 from wean.extras import require
 from wean.lm.cache import cache_root
 from wean.tasks.splits import FIRST_SEED, Split, split_of_seed
@@ -121,7 +121,7 @@ def _make(games: Family, number: int, path: Path) -> None:
             game = challenges[f"tw-{games.challenge}"][1](settings, options)
             generator.compile_game(game, options)
     except Exception as error:  # the generator may fail in any way
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        reason = shown_error(error)
         wanted = ", ".join(f"{name} {value}" for name, value in games.settings)
         raise WeanError(
             f"game {number} of {games.challenge} ({wanted}) cannot be generated ({reason}); choose other settings"

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from wean.errors import UsageError, WeanError
+from wean.errors import UsageError, WeanError, shown_error
 from wean.processes import start
 from wean.tasks.contract import TextTask
 from wean.tasks.situation import Situation
@@ -26,7 +26,7 @@ def _serve(pipe: Connection, makers: Sequence[MakeTask]) -> None:
     try:
         tasks = SerialTasks(makers)
     except Exception as error:
-        pipe.send((False, _one_line(error)))
+        pipe.send((False, shown_error(error, 1_000)))
         return
     pipe.send((True, (tasks.observation_space, tasks.action_space, tasks.observation)))
     while True:
@@ -42,13 +42,9 @@ def _serve(pipe: Connection, makers: Sequence[MakeTask]) -> None:
                 result = [Situation(s.goal, s.text, s.choices, s.key) for s in result]
             pipe.send((True, result))
         except Exception as error:  # whatever a task raises belongs to the process that asked
-            pipe.send((False, _one_line(error)))
+            pipe.send((False, shown_error(error, 1_000)))
     tasks.close()
     pipe.close()
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 class WorkerTasks:
