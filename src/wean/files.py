@@ -274,7 +274,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 def write_sums(folder: Path, names: Sequence[str]) -> None:
     """Writes the checksums of files of a folder beside them."""
-    lines = [f"{_digest(folder / name)}  {name}\n" for name in names]
+    lines = [f"{sha256(folder / name)}  {name}\n" for name in names]
     (folder / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
@@ -288,9 +288,10 @@ def is_whole(folder: Path, names: Sequence[str]) -> bool:
     if not sums.exists():
         return True
     known = set(sums.read_text(encoding="utf-8", errors="replace").splitlines())
-    return all(f"{_digest(folder / name)}  {name}" in known for name in names)
+    return all(f"{sha256(folder / name)}  {name}" in known for name in names)
 
 
-def _digest(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The SHA-256 digest of a file, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

