@@ -150,7 +150,9 @@ def _write_episodes(
     path = writing.out or Path("demos") / f"{task.split('/')[-1].removesuffix('-v0')}-{Path(who.name).name}.parquet"
     make_policy = partial(_make_policy, who)
     make = partial(make_task, task)
-    threshold = SerialTasks([make]).reward_threshold
+    one = SerialTasks([make])
+    threshold = one.reward_threshold
+    one.close()
     plan = DemoPlan(task, make, told, make_policy, epsilon, seed, threshold)
     job = {"task": task, "policy": told, "episodes": episodes, "share": successful, "seed": seed}
     with file_locked(path):
