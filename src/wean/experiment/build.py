@@ -26,7 +26,7 @@ from wean.students.action_values import ActionValues, TableValues, TextValues
 from wean.students.saving import make_student
 from wean.students.student import Student, check_student
 from wean.tasks.options import OptionTasks
-from wean.tasks.registration import RECORDINGS, check_named_in_file, make_task, short_name
+from wean.tasks.registration import RECORDINGS, bare_name, check_named_in_file, make_task, short_name
 from wean.tasks.situation import Situation
 from wean.tasks.vector import MakeTask, SerialTasks, ShownTasks, Tasks
 from wean.teachers.elicitation import rate
@@ -310,13 +310,9 @@ def _demonstrations(config: RunConfig, make: MakeTask | None) -> Demonstrations:
     if not data:
         raise UsageError("no demonstrations to learn from; write some with `wean demos` and name them with data=FILE")
     found = read_demonstrations(Path(data))
-    if make is None and config.task not in (found.task, _short(found.task)):
+    if make is None and config.task not in (found.task, bare_name(found.task)):
         raise UsageError(f"{data} is of {found.task} and not of {config.task}; leave the task out, or name its own")
     return found
-
-
-def _short(task: str) -> str:
-    return task.removeprefix("wean/").removesuffix("-v0")
 
 
 def make_network(config: RunConfig, tasks: ShownTasks) -> Student:

@@ -29,7 +29,7 @@ from wean.files import parse_yaml
 from wean.llm.address import ModelName
 from wean.llm.options import ModelOptions
 from wean.students.config import StudentConfig
-from wean.tasks.registration import RECORDINGS, check_named_in_file, recording_of, short_name
+from wean.tasks.registration import RECORDINGS, bare_name, check_named_in_file, recording_of, short_name
 from wean.teachers.elicitation import AdviceConfig, PriorConfig
 
 SCHEMA = "wean-config/2"
@@ -152,7 +152,7 @@ def resolve(
     if task is None and preset.learner.needs.demonstrations and own.get("data"):
         task = _task_of(Path(str(own["data"])))
     task = task or preset.home
-    short = task.removeprefix("wean/").removesuffix("-v0")
+    short = bare_name(task)
     wanted = {**preset.settings, **preset.per_task.get(short, {}), **own}
     tree: dict[str, Any] = {"algorithm": {}}
     for key, value in wanted.items():

@@ -214,6 +214,11 @@ def task_id(name: str) -> str:
     raise UsageError(f"unknown task {name!r}; {hint}")
 
 
+def bare_name(name: str) -> str:
+    """A task's name without what registration adds to it: `SimpleDoorKey` of `wean/SimpleDoorKey-v0`."""
+    return name.removeprefix("wean/").removesuffix("-v0")
+
+
 def short_name(name: str) -> str:
     """The name of a task in runs and tables: short for wean's own, else the registered id.
 
@@ -221,7 +226,7 @@ def short_name(name: str) -> str:
         UsageError: If there is no such task.
     """
     registered = task_id(name)
-    short = registered.removeprefix("wean/").removesuffix("-v0")
+    short = bare_name(registered)
     return short if registered == f"wean/{short}-v0" and short in TASKS else name
 
 
