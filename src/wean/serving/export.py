@@ -36,7 +36,7 @@ from wean.serving.parity import Parity, compare_student, compare_values, held_ou
 from wean.students.action_values import ActionValues, TextValues
 from wean.students.config import Acting
 from wean.students.grid import GridStudent
-from wean.students.saving import load_student, shipped_acting
+from wean.students.saving import load_student, shipped_acting, trained_for
 from wean.students.student import Student
 from wean.students.text.student import is_text_student
 from wean.tasks.options import OptionTasks
@@ -152,8 +152,7 @@ class _Source:
                 "train one with student.goal=none and a method that does not ask at work"
             )
         student = load_student(folder)
-        said = json.loads((folder / "config.json").read_text()).get("run")
-        said = said if isinstance(said, dict) else {}
+        said = trained_for(folder)
         task = make if make is not None else said.get("task") or (config.task if config else None)
         if task is None:
             raise UsageError(f"{folder} does not say on which task it was trained; name it with --task")

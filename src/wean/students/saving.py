@@ -112,8 +112,10 @@ def load_student(folder: Path) -> Student | ActionValues:
             raise WeanError(f"{folder} holds no student ({name} is missing); train one first")
     config = _read_config(folder)
     try:
+        if not is_whole(folder, FILES):
+            raise _damaged(folder)
         weights = load_file(folder / "model.safetensors")
-    except (SafetensorError, ValueError):
+    except (SafetensorError, OSError, ValueError):
         raise _damaged(folder) from None
     config.pop("run", None)
     kind, schema = config.pop("type", None), config.pop("schema", None)
@@ -138,15 +140,24 @@ def shipped_acting(folder: Path) -> Acting | None:
     Raises:
         WeanError: If it is damaged.
     """
-    run = _read_config(folder).get("run")
-    acting = run.get("acting") if isinstance(run, dict) else None
+    acting = trained_for(folder).get("acting")
     return acting if acting in get_args(Acting) else None
 
 
+def trained_for(folder: Path) -> dict[str, Any]:
+    """What a student's folder says that it was trained for, see `save_student`; empty where it does not say.
+
+    Raises:
+        WeanError: If it is damaged.
+    """
+    run = _read_config(folder).get("run")
+    return run if isinstance(run, dict) else {}
+
+
 def _read_config(folder: Path) -> dict[str, Any]:
-    """The values in `config.json`, of a folder whose files have their checksums."""
+    """The values in `config.json`; whether it has its checksum is for `load_student` to see."""
     try:
-        config = parse_json((folder / "config.json").read_text()) if is_whole(folder, FILES) else None
+        config = parse_json((folder / "config.json").read_text())
     except FileNotFoundError:
         raise WeanError(f"{folder} holds no student (config.json is missing); train one first") from None
     except (OSError, ValueError):
