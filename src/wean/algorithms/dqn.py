@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 from torch import Tensor
 
 from wean.algorithms.algorithm import (
@@ -29,6 +29,7 @@ from wean.algorithms.algorithm import (
     optimizer_tensors,
     take_step,
 )
+from wean.config import SETTINGS
 from wean.data.replay import NStep, Replay, Transitions
 from wean.students.action_values import ActionValues, posterior, tilted
 from wean.tasks.vector import Tasks, chosen
@@ -40,7 +41,7 @@ Backup = Literal["max", "expectation", "kl"]
 class Exploration(BaseModel):
     """Share of the steps at which the prior alone acts (without one: the uniform distribution), falling linearly."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = SETTINGS
 
     start: float = Field(1.0, ge=0, le=1)
     """Share at the first step."""
@@ -69,7 +70,7 @@ class DQNConfig(BaseModel):
         'max'
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = SETTINGS
 
     total_timesteps: int = Field(100_000, gt=0)
     """Environment steps to train for, all members counted."""

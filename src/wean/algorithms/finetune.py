@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from torch import Tensor, nn
 
 from wean.algorithms.algorithm import Needs, Update, load_optimizer_tensors, optimizer_tensors, take_step
+from wean.config import SETTINGS
 from wean.errors import UsageError, WeanError
 from wean.students.text.examples import Batch, Example, batched, collate, shuffled_batches
 from wean.students.text.prompt import ACT, DONE
@@ -22,7 +23,7 @@ from wean.students.text.student import TextStudent, with_copies
 class FinetuneConfig(BaseModel):
     """Settings of sub-goal distillation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = SETTINGS
 
     data: str = "scienceworld-short"
     """Demonstrations: a JSONL (.gz too) or Parquet file, or wean's: `scienceworld-short`, `-train`, `scienceworld`."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from torch import Tensor
 
 from wean.algorithms.algorithm import (
@@ -27,6 +27,7 @@ from wean.algorithms.algorithm import (
 )
 from wean.algorithms.rollouts import Collector, Guide, Rollout, alone
 from wean.algorithms.teacher_loss import teacher_loss
+from wean.config import SETTINGS
 from wean.errors import UsageError
 from wean.students.student import Student
 from wean.tasks.vector import Tasks
@@ -40,7 +41,7 @@ class ImitationConfig(BaseModel):
         1
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = SETTINGS
 
     total_timesteps: int = Field(100_000, gt=0)
     """Environment steps to label, all members and rounds counted: the number of teacher labels."""

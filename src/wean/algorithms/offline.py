@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from torch import Tensor
 
 from wean.algorithms.algorithm import (
@@ -26,6 +26,7 @@ from wean.algorithms.algorithm import (
     optimizer_tensors,
     take_step,
 )
+from wean.config import SETTINGS
 from wean.data.demonstrations import Demonstrations
 from wean.data.replay import Transitions
 from wean.students.action_values import ActionValues
@@ -38,7 +39,7 @@ _UPDATES = 1000  # calls of `on_update` in a run
 class OfflineConfig(BaseModel):
     """What every method that learns from a file has in common."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = SETTINGS
 
     data: str = ""
     """The file of demonstrations; `wean demos TASK` writes one."""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from torch import Tensor
 
 from wean.algorithms.algorithm import (
@@ -31,6 +31,7 @@ from wean.algorithms.algorithm import (
 from wean.algorithms.rewards import RewardTerm
 from wean.algorithms.rollouts import Collector, Guide, Rollout, alone
 from wean.algorithms.teacher_loss import Schedule, kl_to_prior, teacher_loss
+from wean.config import SETTINGS
 from wean.students.student import Student
 from wean.tasks.vector import Tasks
 
@@ -43,7 +44,7 @@ class PPOConfig(BaseModel):
         0.9
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = SETTINGS
 
     total_timesteps: int = Field(200_000, gt=0)
     """Environment steps to train for, all members counted."""

@@ -16,8 +16,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
+from wean.config import SETTINGS
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Steps, Tasks
 from wean.teachers.elicitation import Advice
@@ -32,7 +33,7 @@ _PAID_EVERY_TIME = "explore"
 class RewardConfig(BaseModel):
     """Rewards that teach, beside the environment's."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = SETTINGS
 
     term: Literal["none", "beacons", "judge"] = "none"
     """Nothing; the sub-goals of the teacher's plans as they are reached; or a judge's rating of each action."""

@@ -6,8 +6,10 @@ import math
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from torch import Tensor
+
+from wean.config import SETTINGS
 
 
 def teacher_loss(logits: Tensor, teacher: Tensor, advised: Tensor) -> Tensor:
@@ -51,7 +53,7 @@ def kl_to_prior(logits: Tensor, prior: Tensor, advised: Tensor) -> Tensor:
 class Schedule(BaseModel):
     """The weight of the teacher's loss over a training run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = SETTINGS
 
     kind: Literal["linear", "cosine", "exponential", "matching", "constant"] = "linear"
     """Shape: linear, cosine or exponential decay, constant, or matching (falls as the student nears the teacher)."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from wean.config import SETTINGS
 from wean.students.config import Acting
 
 
 class EvaluationConfig(BaseModel):
     """How the student is evaluated, during training and after it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = SETTINGS
 
     acting: Acting = "sampled"
     """How the shipped student acts: draws, takes the most probable action, or that without going in circles."""

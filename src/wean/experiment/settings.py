@@ -13,7 +13,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     InstanceOf,
     PlainSerializer,
@@ -21,6 +20,7 @@ from pydantic import (
 )
 
 from wean.algorithms.rewards import RewardConfig
+from wean.config import SETTINGS
 from wean.data.demonstrations import task_of
 from wean.errors import UsageError, did_you_mean, shown
 from wean.evaluation.config import EvaluationConfig
@@ -70,7 +70,7 @@ def _options(options: dict[str, Any]) -> dict[str, Any]:
 class RunConfig(BaseModel):
     """Everything that determines a run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = SETTINGS
 
     method: Annotated[InstanceOf[Method], BeforeValidator(find_method), PlainSerializer(lambda method: method.name)]
     """The preset."""

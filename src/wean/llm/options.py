@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from wean.config import SETTINGS
 from wean.errors import UsageError
 from wean.files import parse_yaml
 from wean.llm.answers import Price
@@ -35,9 +36,7 @@ def _body(fields: dict[str, Any]) -> dict[str, Any]:
 class ModelOptions(BaseModel):
     """Options of a language model; which of them a model takes depends on its kind."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, coerce_numbers_to_str=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(**SETTINGS, coerce_numbers_to_str=True)
 
     max_tokens: int | None = Field(None, ge=1, le=10_000_000)
     """Longest answer, thoughts included, in place of what the questions say; null leaves it to the model."""

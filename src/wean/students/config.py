@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+
+from wean.config import SETTINGS
 
 Acting = Literal["sampled", "greedy", "no_repeat"]
 """How a student acts: draws from its policy, takes the most probable action, or never the same one twice in a state."""
@@ -16,7 +18,7 @@ Goal = Literal["none", "position", "object", "language"]
 class StudentConfig(BaseModel):
     """What kind of network a student is, and how large."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = SETTINGS
 
     kind: str = "auto"
     """Network: `grid` on a remembered map, `dense` on a flattened array; `auto` takes what the task declares."""

@@ -14,8 +14,9 @@ from typing import Any, Literal, NamedTuple
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from wean.config import SETTINGS
 from wean.errors import UsageError
 from wean.tasks.situation import Situation
 from wean.tasks.vector import Options, SerialTasks, Steps, TaskView, num_actions
@@ -31,7 +32,7 @@ Sight = Literal["words", "frames"]
 class AskingCost(BaseModel):
     """The cost of a question, subtracted from the reward; When2Ask's release has 0.01, 0.0 and 0.06."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = SETTINGS
 
     first: float = Field(0.0, ge=0)
     """Of an episode's first question, which cannot be avoided."""

@@ -11,8 +11,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from wean.config import SETTINGS
 from wean.llm.answers import Answer, Message, tokens_used
 from wean.llm.model import LanguageModel
 from wean.tasks.situation import Situation
@@ -25,7 +26,7 @@ Elicitation = Literal["verbalized", "samples", "logprobs"]
 class AdviceConfig(BaseModel):
     """How a teacher is asked for plans, how its answers are used, and when a learning student asks it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = SETTINGS
 
     mode: Mode = "soft"
     """All plans with their probabilities, one drawn plan a step, or the most probable action."""
@@ -56,7 +57,7 @@ class AdviceConfig(BaseModel):
 class PriorConfig(BaseModel):
     """How a language model is asked for a prior over the actions, and how its answers are used."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = SETTINGS
 
     elicitation: Elicitation = "verbalized"
     """The model states probabilities, proposes `k` actions in free words, or scores all actions."""
