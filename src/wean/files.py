@@ -1,4 +1,4 @@
-"""JSON, YAML and JSONL that somebody may have damaged, files that are written whole or not at all, and checksums."""
+"""Checked reading of JSON, YAML and Parquet, atomic writing, and checksums."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from wean.files import remove_unfinished
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
 
-_PATIENCE = 15.0  # seconds; who asks a process to end often kills it after 30
+_PATIENCE = 15.0  # seconds; service managers often send SIGKILL 30 seconds after SIGTERM
 _AGAIN = 2.0
 _CONTEXT = multiprocessing.get_context("spawn")
 

@@ -71,7 +71,7 @@ class TrainingData(NamedTuple):
 def demonstrations(
     name: str, annotations: Path | None = None, note: Callable[[str], None] = lambda problem: None
 ) -> Demonstrations:
-    """Shipped demonstrations, or those of a file; with the sub-goals of another file that fit them.
+    """Demonstrations that come with wean or stand in a file, and the annotations that fit them.
 
     Args:
         name: A file, or a name in `SHIPPED`.

@@ -130,7 +130,7 @@ class RunFolder:
             shutil.rmtree(old, ignore_errors=True)
 
     def load_checkpoint(self, say: Callable[[str], None]) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """Reads the newest checkpoint that is whole; None if there is none. `say` is told of damaged ones.
+        """The newest undamaged checkpoint, or None if there is none; `say` is called with a note on damaged ones.
 
         Raises:
             WeanError: If all are damaged, or were written by something else.

@@ -3,7 +3,7 @@
 The loop is our own because the library's sampler draws one stream of random numbers for a whole batch: there,
 adding a question changes the answers to the others. Here every (question, sample) has a stream of its own,
 the n samples of a question share one reading of the prompt, and rows that have finished leave the batch. Models whose
-caches cannot be padded, copied or thinned out (recurrent and hybrid ones) write one answer after the other.
+caches cannot be padded, copied or cut to some rows (recurrent and hybrid ones) write one answer after the other.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ class _Rows:
 
     def step(self, tokens: torch.Tensor) -> None:
         """Appends one token to each row."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must implement step()")
 
     def repeat(self, n: int) -> None:
         """Makes n copies of each row, side by side."""

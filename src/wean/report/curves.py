@@ -1,4 +1,4 @@
-"""Draws learning curves: those of one run for its report, and those of a comparison, as a page or a picture."""
+"""Learning curves of one run, for its report, and of a comparison, as a page or a picture."""
 
 from __future__ import annotations
 
