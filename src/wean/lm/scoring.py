@@ -79,8 +79,10 @@ class Scorer:
             return []
         self.nodes_run = 0
         if self.strategy is None:
-            copies: Strategy = "rows" if copies_caches(self.model) else "whole"
-            self.strategy = "tree" if takes_tree_masks(self.model) else copies
+            if takes_tree_masks(self.model):
+                self.strategy = "tree"
+            else:
+                self.strategy = "rows" if copies_caches(self.model) else "whole"
         if self.strategy == "whole":
             self.nodes_run = sum(len(one.prompt) + len(answer) for one in questions for answer in one.answers)
             return [plain_log_probabilities(self.model, question) for question in questions]
