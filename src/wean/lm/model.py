@@ -17,7 +17,7 @@ from wean.files import read_json, sha256
 from wean.lm import cache, packages
 from wean.lm.generation import GeneratedText, Sampling, Way, batches, generate_ids, generation_way
 from wean.lm.prompts import Messages, PromptWriter
-from wean.lm.scoring import Normalisation, Scorer
+from wean.lm.scoring import Normalisation, Scorer, whole_logits
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _WEIGHT_FILES = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "spiece.model", "merges.txt", "vocab.txt"]
@@ -198,8 +198,10 @@ def load_model(name_or_path: str | Path, *, device: str | None = None, dtype: st
 
 
 def _check_works(loaded: LocalModel) -> None:
-    """Answers a word with a word; what is damaged in a model that loads raises here."""
-    loaded.generate([[{"role": "user", "content": "a"}]], temperature=0.0, max_tokens=1)
+    """Reads a word and writes one in one ordinary pass; what is damaged in a model that loads raises here."""
+    with torch.inference_mode():
+        logits = whole_logits(loaded.model, loaded.prompts.prompt_ids([{"role": "user", "content": "a"}]), ())[-1]
+    loaded.prompts.decode([int(logits.argmax())])
 
 
 def _locate(name: str) -> tuple[Path, str]:
