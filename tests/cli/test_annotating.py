@@ -1,32 +1,22 @@
 """`wean annotate` from outside: files, the report, corrections, resume, one-line errors."""
 
 import json
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from households import errands, right
-from wean.cli import main
 from wean.data.annotations import read_annotations
 from wean.data.shipped import shipped
 
 
 @pytest.fixture
-def wean(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):  # type: ignore[no-untyped-def]
-    """Runs the command line in this process and in a folder of its own that has 12 errands."""
-    monkeypatch.chdir(tmp_path)
+def wean(command_line):  # type: ignore[no-untyped-def]
+    """Runs `wean annotate` in a folder that has 12 errands."""
     rows = [{"task": one.task, "description": one.description, "path": one.actions} for one in errands(12)]
     Path("errands.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["wean", "annotate", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+    return partial(command_line, "annotate")
 
 
 ASK = ("errands.jsonl", "--model", "scripted:households:answer", "--per-task", "4", "--confidence", "0.5")

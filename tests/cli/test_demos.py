@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from wean.cli import main
 from wean.data.annotations import match_annotations, read_annotations
 from wean.data.demonstrations import read_demonstrations
 from wean.data.shipped import shipped
@@ -18,18 +17,9 @@ from wean.data.trajectories import read_trajectories
 
 
 @pytest.fixture
-def wean(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):  # type: ignore[no-untyped-def]
-    """Runs the command line in this process and in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["wean", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+def wean(command_line):  # type: ignore[no-untyped-def]
+    """Runs the command line."""
+    return command_line
 
 
 def test_an_experts_file_and_its_report(wean) -> None:  # type: ignore[no-untyped-def]

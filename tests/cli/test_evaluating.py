@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,18 +14,9 @@ SCIENCE = ("--task", "ScienceWorld")
 
 
 @pytest.fixture
-def wean(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):  # type: ignore[no-untyped-def]
-    """Runs `wean eval` in this process and in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["wean", "eval", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+def wean(command_line):  # type: ignore[no-untyped-def]
+    """Runs `wean eval`."""
+    return partial(command_line, "eval")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import wean as library
-from wean.cli import main
 from wean.errors import UsageError
 from wean.experiment.build import seen_by_run
 from wean.experiment.runner import Runner
@@ -37,24 +36,15 @@ def answer(messages):
 
 
 @pytest.fixture
-def wean(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Wean:
-    """Runs the command line in this process, in a folder with a run and with code that says when it is imported."""
-    monkeypatch.chdir(tmp_path)
+def wean(command_line: Wean, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Wean:
+    """Runs the command line in a folder with a run and with code that says when it is imported."""
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     for module in [name for name in sys.modules if name.endswith("payload")]:
         monkeypatch.delitem(sys.modules, module)
     Runner(resolve("ppo", "FrozenLake4x4", overrides=TINY), "run").run()
     for folder in (tmp_path, tmp_path / "run"):
         (folder / "payload.py").write_text(CODE)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["wean", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+    return command_line
 
 
 def _edit(**values: str) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 import small_tasks
-from wean.cli import main
 from wean.processes import file_locked
 
 Wean = Callable[..., tuple[int, str, str]]
@@ -21,18 +20,13 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 @pytest.fixture
-def wean(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Wean]:
-    """Runs the command line in this process and in a folder of its own; a signal may stop it in an episode."""
-    monkeypatch.chdir(tmp_path)
+def wean(command_line: Wean, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wean]:
+    """Runs the command line; a signal may stop it in an episode."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
 
     def run(*arguments: str, stop: int | None = None) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["wean", *arguments])
         monkeypatch.setattr(small_tasks.Endless, "signal", stop)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
+        return command_line(*arguments)
 
     yield run
     for number, handler in before.items():
