@@ -156,15 +156,11 @@ def run_config(folder: Path) -> RunConfig:
         UsageError: If the folder holds none.
     """
     from wean.errors import UsageError
-    from wean.experiment.settings import from_yaml
-    from wean.files import read_text
+    from wean.experiment.build import read_config
 
-    try:
-        return from_yaml(read_text(folder / "config.yaml", "copy the run anew"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(
-            f"{folder} is no run folder; name one that `wean train` wrote, or {', '.join(REFERENCES)}"
-        ) from None
+    if not (folder / "config.yaml").exists():
+        raise UsageError(f"{folder} is no run folder; name one that `wean train` wrote, or {', '.join(REFERENCES)}")
+    return read_config(folder)
 
 
 def _student(who: Who, tasks: SerialTasks) -> Player:
