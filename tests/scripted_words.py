@@ -9,9 +9,9 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from wean.agents.text_agent import TextAgent
+from wean.runtime.prompt import PromptConfig
 from wean.students.text.creation import Size, new_student, train_tokenizer
 from wean.students.text.decoder import Generated
-from wean.students.text.prompt import PromptConfig
 from wean.students.text.rules import DemonstratedPatterns
 from wean.students.text.student import TextStudent
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from wean.algorithms.finetune import TargetLoss
+from wean.runtime.prompt import PromptConfig, Window
 from wean.students.text.creation import Size, new_student, train_tokenizer
 from wean.students.text.examples import collate
-from wean.students.text.prompt import PromptConfig, Window
 from wean.students.text.student import has_copy_head
 
 WINDOWS = [Window([20, 31, 45, 20, 31, 7], [0, 0, 1, 2, 0, 1]), Window([20, 99, 13], [0, 0, 1])]

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from wean.agents.text_agent import TextAgent, drawing
-from wean.data.normalize import render_subgoal
 from wean.errors import UsageError, WeanError
 from wean.evaluation.evaluate import Plan, Player, episode_of, episode_row, evaluate_plan
 from wean.evaluation.playing import Episode
@@ -18,6 +17,7 @@ from wean.evaluation.scores import Episodes, Scores, interval_text, stratified
 from wean.experiment.runner import Progress, Runner
 from wean.experiment.settings import resolve
 from wean.report.pages import write_timeline
+from wean.runtime.normalize import render_subgoal
 from wean.students.text.decoder import decoder_for
 from wean.students.text.examples import sft_rows
 from wean.students.text.student import load_ensemble, load_text_student

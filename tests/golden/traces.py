@@ -34,8 +34,8 @@ from wean.experiment.settings import resolve
 from wean.llm import Ledger, scripted_model
 from wean.llm.answers import Question
 from wean.llm.transfer import export_lines
+from wean.runtime.prompt import EpisodeEncoder, PromptConfig
 from wean.students.text.examples import encode_episode, sft_rows
-from wean.students.text.prompt import EpisodeEncoder, PromptConfig
 from wean.tasks.registration import TASKS, make_task
 from wean.tasks.splits import Case
 from wean.tasks.vector import SerialTasks, chosen

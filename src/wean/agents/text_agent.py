@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.agents.policy import SILENT, Policy
-from wean.data.normalize import normalize, render_subgoal
+from wean.runtime.normalize import normalize, render_subgoal
 from wean.students.text.decoder import Decoder, EpisodeDecoder, Generated, decoder_for
 from wean.students.text.rules import ActingRules, StateKey
 from wean.students.text.student import TextStudent

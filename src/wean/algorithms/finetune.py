@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from wean.algorithms.algorithm import Needs, Update, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.config import SETTINGS
 from wean.errors import UsageError, WeanError
+from wean.runtime.prompt import ACT, DONE
 from wean.students.text.examples import Batch, Example, batched, collate, shuffled_batches
-from wean.students.text.prompt import ACT, DONE
 from wean.students.text.student import TextStudent, with_copies
 
 

@@ -23,9 +23,9 @@ from wean.experiment.components import Point, Resources
 from wean.experiment.run_folder import RunFolder, write_text
 from wean.experiment.settings import RunConfig
 from wean.report.report import text_student_card
+from wean.runtime.prompt import PromptConfig
 from wean.students.text.creation import Size, merged, new_student, pretrained_student, train_tokenizer
 from wean.students.text.examples import Example, augmented_passes, encode_episode, prompt_texts
-from wean.students.text.prompt import PromptConfig
 from wean.students.text.rules import mine_patterns
 from wean.students.text.student import TextStudent, load_tokenizer, save_text_student
 

@@ -9,10 +9,10 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from wean.errors import UsageError
+from wean.runtime.prompt import PromptConfig
 from wean.students.text.creation import Size, new_student, train_tokenizer
 from wean.students.text.decoder import CausalDecoder, greedy, likely_next
 from wean.students.text.incremental import CachedModel, LeanLlama, incremental
-from wean.students.text.prompt import PromptConfig
 from wean.students.text.student import CopyHead, TextStudent, has_copy_head, load_text_student, save_text_student
 
 IDS = [20, 31, 45, 20, 7, 99, 13, 55]

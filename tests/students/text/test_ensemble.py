@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from wean.errors import UsageError
+from wean.runtime.prompt import PromptConfig
 from wean.students.text.creation import Size, new_student, train_tokenizer
 from wean.students.text.decoder import CausalDecoder
 from wean.students.text.incremental import Ensemble
-from wean.students.text.prompt import PromptConfig
 from wean.students.text.student import TextStudent, load_ensemble, save_text_student
 
 IDS, LATER = [20, 31, 45, 20, 7], [99, 13, 55]

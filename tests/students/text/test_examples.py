@@ -8,9 +8,11 @@ import pytest
 
 from wean.agents.text_agent import TextAgent
 from wean.data.augmentation.mistakes import Mistakes
-from wean.data.normalize import kept_steps, render_subgoal
+from wean.data.normalize import kept_steps
 from wean.data.trajectories import PathStep, Trajectory
 from wean.errors import UsageError
+from wean.runtime.normalize import render_subgoal
+from wean.runtime.prompt import EpisodeEncoder, PromptConfig, Window
 from wean.students.text.creation import Size, new_student, train_tokenizer
 from wean.students.text.decoder import Generated
 from wean.students.text.examples import (
@@ -22,7 +24,6 @@ from wean.students.text.examples import (
     prompt_texts,
     shuffled_batches,
 )
-from wean.students.text.prompt import EpisodeEncoder, PromptConfig, Window
 from wean.students.text.rules import DemonstratedPatterns
 from wean.students.text.student import TextStudent
 from word_demos import NOTHING, Replayed, demonstration

@@ -9,8 +9,8 @@ from lm.tiny import tiny_llama, tiny_tokenizer
 from wean.errors import UsageError
 from wean.experiment.runner import Runner
 from wean.experiment.settings import resolve
+from wean.runtime.prompt import PromptConfig
 from wean.students.text.creation import merged, pretrained_student
-from wean.students.text.prompt import PromptConfig
 from wean.students.text.student import TextStudent, load_text_student
 from word_demos import write
 

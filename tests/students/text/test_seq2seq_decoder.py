@@ -7,9 +7,9 @@ import torch
 
 from lm.tiny import tiny_t5, tiny_tokenizer
 from wean.agents.text_agent import TextAgent
+from wean.runtime.prompt import PromptConfig
 from wean.students.text.creation import pretrained_student
 from wean.students.text.decoder import Seq2SeqDecoder, decoder_for
-from wean.students.text.prompt import PromptConfig
 from wean.students.text.student import TextStudent, load_text_student, save_text_student
 from word_demos import Replayed, demonstration
 

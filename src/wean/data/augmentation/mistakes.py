@@ -17,8 +17,9 @@ from itertools import pairwise
 import numpy as np
 
 from wean.data.annotations import Annotation, Chunk, SubGoal
-from wean.data.normalize import is_idle, place_of, render_subgoal
+from wean.data.normalize import is_idle, place_of
 from wean.data.trajectories import Key, PathStep, Trajectory
+from wean.runtime.normalize import render_subgoal
 
 _ENDED_EARLY = 0.2
 """Share of the mistakes within a sub-goal that end it early; with more, students learn to repeat finished sub-goals."""

@@ -12,7 +12,7 @@ import torch
 from wean.errors import UsageError
 from wean.extras import quiet, require
 from wean.lm.model import load_model
-from wean.students.text.prompt import END, MARKS, PromptConfig
+from wean.runtime.prompt import END, MARKS, PromptConfig
 from wean.students.text.rules import DemonstratedPatterns
 from wean.students.text.student import PAD, TextStudent, add_copy_head, add_mixed_keys
 

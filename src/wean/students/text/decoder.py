@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from wean.data.normalize import normalize
+from wean.runtime.normalize import normalize
+from wean.runtime.prompt import ACT, DONE, END, EpisodeEncoder
 from wean.students.text.incremental import Ensemble, incremental
-from wean.students.text.prompt import ACT, DONE, END, EpisodeEncoder
 from wean.students.text.student import TextStudent
 
 MAX_ANSWER = 48

@@ -17,7 +17,8 @@ from wean.data.augmentation.mistakes import NO_MISTAKES, Mistakes
 from wean.data.normalize import kept_steps
 from wean.data.trajectories import Key, Trajectory
 from wean.errors import UsageError
-from wean.students.text.prompt import ACT, DONE, PROMPT_VERSION, EpisodeEncoder, PromptConfig, Window
+from wean.runtime.folder import PolicyError
+from wean.runtime.prompt import ACT, DONE, PROMPT_VERSION, EpisodeEncoder, PromptConfig, Window
 
 _UNLIMITED = 1 << 30  # tokens of a context
 
@@ -73,7 +74,7 @@ def encode_episode(
             after = path[number + 1] if number + 1 < len(path) else path[number]
             before, score = score, path[number].score or 0.0  # includes a rise during the steps that are left out
             episode.add_observation(path[number].observation, after.look, after.inventory, score > before)
-    except UsageError as error:
+    except PolicyError as error:
         raise UsageError(f"{trajectory.task} {trajectory.variation}: {error}") from None
     windows = (window.trimmed() for window in episode.windows)
     return Example(trajectory.task, tuple(window for window in windows if window.ids))

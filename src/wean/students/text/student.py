@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from wean.errors import UsageError, WeanError
 from wean.extras import quiet, require
 from wean.files import is_whole, parse_json, write_sums, write_tensors
-from wean.students.text.prompt import ACT, DONE, END, GOAL, PROMPT_VERSION, Encode, EpisodeEncoder, PromptConfig
+from wean.runtime.prompt import ACT, DONE, END, GOAL, PROMPT_VERSION, Encode, EpisodeEncoder, PromptConfig
 from wean.students.text.rules import DemonstratedPatterns
 
 _FILES = ("config.json", "tokenizer.json", "model.safetensors")

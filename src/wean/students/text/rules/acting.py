@@ -33,7 +33,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from wean.data.normalize import normalize
+from wean.runtime.normalize import normalize
 from wean.students.text.rules.patterns import DemonstratedPatterns, Scene, hidden, names_twice, things_of
 
 StateKey = tuple[str, str, float]

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
 
 from wean.data.annotations import Annotation
-from wean.data.normalize import is_idle, kept_steps, normalize, place_of, render_subgoal
+from wean.data.normalize import is_idle, kept_steps, place_of
 from wean.data.trajectories import Key, Trajectory
+from wean.runtime.normalize import normalize, render_subgoal
 
 _RARE = 0.01
 """Greatest share of demonstrations, or of their sub-goals, that are exceptions to a rule."""

@@ -1,9 +1,8 @@
-"""Texts, sub-goals and places in normal form."""
+"""Texts and sub-goals in normal form."""
 
 import pytest
 
-from wean.data.normalize import normalize, place_of, render_subgoal
-from word_demos import HALL, KITCHEN
+from wean.runtime.normalize import normalize, render_subgoal
 
 
 @pytest.mark.parametrize(
@@ -22,7 +21,3 @@ def test_a_sub_goal_is_told_in_the_words_of_actions() -> None:
     assert render_subgoal("pick_up(metal pot)") == "pick up metal pot"
     assert render_subgoal("pour(blue paint, wood cup)") == "pour blue paint to wood cup"
     assert render_subgoal("pour blue paint to wood cup") == "pour blue paint to wood cup"
-
-
-def test_a_place_is_called_by_the_first_line_of_what_is_seen() -> None:
-    assert (place_of(KITCHEN), place_of(HALL), place_of("")) == ("kitchen", "hall", "")

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from wean.runtime.prompt import EpisodeEncoder, PromptConfig
 from wean.students.text.creation import train_tokenizer
 from wean.students.text.examples import prompt_texts
-from wean.students.text.prompt import EpisodeEncoder, PromptConfig
 from word_demos import demonstration
 
 

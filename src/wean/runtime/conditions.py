@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from wean.data.normalize import normalize
+from .normalize import normalize
 
 _LESS, _MORE, _SO = CONDITION_MARKS = ("<less>", "<more>", "<so>")
 

@@ -9,7 +9,7 @@ happens: sub-goals, actions, observations, and changes of what can be seen and i
 The student generates the text after `<goal>`, `<act>` with its text, and `<done>`; these are the targets of the loss.
 Everything else is given. Without a sub-goal `<act>` follows at once, and `<done>` still ends the stretch.
 
-- All texts are normalized (`wean.data.normalize`), sub-goals too: `move(box, kitchen)` is "move box to kitchen".
+- All texts are normalized (`normalize.py`), sub-goals too: `move(box, kitchen)` is "move box to kitchen".
 - Of a place that was described before in the sequence only its name and the lines that are new (`+`) or gone (`-`) are
   given, without what the observation has just said, and without lines in which only numbers have changed (readings of
   an instrument: the actions that read it show them).
@@ -29,9 +29,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from wean.data.normalize import normalize, render_subgoal, short_lines
-from wean.errors import UsageError
-from wean.students.text.rules.conditions import CONDITION_MARKS, Conditions
+from .conditions import CONDITION_MARKS, Conditions
+from .folder import PolicyError
+from .normalize import normalize, render_subgoal, short_lines
 
 PROMPT_VERSION = "wean-prompt/5"
 """Changes whenever one token of any prompt changes; a student is used only with the version it was trained on."""
@@ -90,7 +90,7 @@ class Window:
 class EpisodeEncoder:
     """Encodes one episode piece by piece; the same calls give the same tokens in training and acting.
 
-    A `strict` one refuses a prompt that does not fit; else lines are left out.
+    A `strict` one refuses a prompt that does not fit (`PolicyError`); else lines are left out.
     """
 
     def __init__(self, encode: Encode, config: PromptConfig, strict: bool = False) -> None:
@@ -184,7 +184,7 @@ class EpisodeEncoder:
                 break
         if excess > 0 and self._strict:
             needed = self._context + excess
-            raise UsageError(
+            raise PolicyError(
                 f"a prompt has {needed:,} tokens, the context {self._context:,}; set context={-(-needed // 256) * 256}"
             )
         cut = place[: max(1, len(place) - excess)] if excess > 0 else place
