@@ -1,14 +1,14 @@
-"""Settings of the methods of the kitchen and lake tables, chosen alike for baselines and methods from a small grid.
+"""Settings of the methods of the kitchen, lake and room tables, chosen alike for baselines and methods by a small grid.
 
 python benchmarks/baseline_grid.py                  the whole grid (hours on two idle cores)
 python benchmarks/baseline_grid.py --quick          CQL and cloning from 300 episodes, two lengths, one seed
 python benchmarks/baseline_grid.py --from-runs DIR  tabulates the finished runs of DIR
 
 Run folders go to --runs. Training seeds from 101 and the episodes of the learning curve (seeds from 5000) decide; the
-tables themselves use training seeds from 1 and held-out episodes from 10000, which are not played here. Each setting has two seeds.
-From recorded episodes the highest success at the end of training is chosen, the shortest run of those within 0.01 of
-it. Where the environment is played, the fewest steps to the table's threshold are; a run that never reaches it counts
-in full.
+tables themselves use training seeds from 1 and held-out episodes from 10000, which are not played here. Each
+setting has two seeds. From recorded episodes and in the rooms the highest success at the end of training is chosen, the
+shortest run of those within 0.01 of it, or the preset. In kitchens and on the lake the fewest steps to the table's
+threshold are; a run that never reaches it counts in full.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ import numpy as np
 
 from frozenlake import optimum
 from harness import finish
-from kitchen import DEMOS, EPISODES, SIZES, make_demos, part_name
+from kitchen import DEMOS, EPISODES, SIZES, make_demos
+from prior_tables import chosen_part
 from runs import Line, Runs, chosen_lines, runs_of, train_all, training_options
 from wean.evaluation.statistics import iqm, steps_to
 
 NAME = "baseline_grid"
 KITCHEN, LAKE = "KitchenRandom", "FrozenLake"
+ROOMS = ("SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey")
 LENGTHS = (100, 300, 1000, 3000)
 WITHIN = 0.01  # of the best success: a difference that so few seeds cannot tell
 FIRST_SEED = 101
 # The held-out episodes of the tables are not looked at.
 _BRIEF = ("evaluation.episodes=1",)
-_OFFLINE = (*_BRIEF, "evaluation.curve_points=1", "evaluation.curve_episodes=200")
+_AT_THE_END = (*_BRIEF, "evaluation.curve_points=1", "evaluation.curve_episodes=200")
 _VALUES = ("cql_coef=5", "cql_coef=1")
 _RATES = ("learning_rate=0.001", "learning_rate=0.0003")
 _SOONER = ("exploration.until=0.25", "exploration.until=0.1")
@@ -45,7 +47,7 @@ def offline(method: str, changes: Sequence[str]) -> list[Line]:
             method,
             f"gradient_steps={steps} {change}",
             (KITCHEN,),
-            overrides=(*_OFFLINE, f"data={DEMOS}", f"share={size / EPISODES}", f"gradient_steps={steps}", change),
+            overrides=(*_AT_THE_END, f"data={DEMOS}", f"share={size / EPISODES}", f"gradient_steps={steps}", change),
             seeds=2,
             first_seed=FIRST_SEED,
         )
@@ -55,15 +57,15 @@ def offline(method: str, changes: Sequence[str]) -> list[Line]:
     ]
 
 
-def online(method: str, task: str, changes: Sequence[str]) -> list[Line]:
+def online(method: str, task: str, changes: Sequence[str], judged: Sequence[str] = _BRIEF) -> list[Line]:
     """The lines of a method that plays: its preset, and the preset with something changed."""
     return [
         Line(
             f"{method}-{number}",
             method,
-            change or "as the preset",
+            change,
             (task,),
-            overrides=(*_BRIEF, *change.split()),
+            overrides=(*judged, *change.split()),
             seeds=2,
             first_seed=FIRST_SEED,
         )
@@ -86,7 +88,14 @@ ONLINE = {
     )
     for method in methods
 }
-LINES = [line for lines in (*OFFLINE.values(), *ONLINE.values()) for line in lines]
+PPO_ROOMS = ("ent_coef=0.001", "ent_coef=0.03", "learning_rate=0.0003", "gae_lambda=0.99")
+BC_ROOMS = ("updates=2000", "updates=20000", "learning_rate=0.0003")
+IN_ROOMS = {
+    (task, method): online(method, task, changes, _AT_THE_END)
+    for task in ROOMS
+    for method, changes in (("ppo", PPO_ROOMS), ("bc", BC_ROOMS))
+}
+LINES = [line for grids in (OFFLINE, ONLINE, IN_ROOMS) for lines in grids.values() for line in lines]
 QUICK = ("cql-300-100-0", "cql-300-300-0", "offline-bc-300-100-0", "offline-bc-300-300-0")
 
 
@@ -112,11 +121,14 @@ def summed_up(line: Line, finished: Runs, threshold: float) -> dict[str, Any] | 
 
 
 def choose(rows: Sequence[dict[str, Any]], by_steps: bool) -> dict[str, Any]:
-    """The row whose settings the tables use: the fewest steps, or the highest success and then the shortest run."""
+    """The row whose settings the tables use: the fewest steps, or the highest success and then the shortest run.
+
+    Rows come with the preset first, so that it is kept where nothing tells it from others.
+    """
     if by_steps:
         return min(rows, key=lambda row: (row["steps"], -row["success"]))
     best = max(row["success"] for row in rows)
-    return min((row for row in rows if row["success"] >= best - WITHIN), key=lambda row: row["gradient_steps"])
+    return min((row for row in rows if row["success"] >= best - WITHIN), key=lambda row: row.get("gradient_steps", 0))
 
 
 def part(name: str, lines: Sequence[Line], finished: Runs, threshold: float, by_steps: bool) -> dict[str, Any] | None:
@@ -135,11 +147,14 @@ def parts(lines: Sequence[Line], finished: Runs) -> list[dict[str, Any]]:
         for size in SIZES:
             of_size = [line for line in grid if line.name.startswith(f"{method}-{size}-")]
             of_size = [line for line in of_size if line.name + KITCHEN in wanted]
-            found.append(part(part_name(method, size), of_size, finished, 0.9, False))
+            found.append(part(chosen_part(KITCHEN, method, size), of_size, finished, 0.9, False))
     for (task, method), grid in ONLINE.items():
         threshold = 0.9 * (optimum() if task == LAKE else 1.0)
         played = [line for line in grid if line.name + task in wanted]
-        found.append(part(f"{task}, {method}", played, finished, threshold, True))
+        found.append(part(chosen_part(task, method), played, finished, threshold, True))
+    for (task, method), grid in IN_ROOMS.items():
+        played = [line for line in grid if line.name + task in wanted]
+        found.append(part(chosen_part(task, method), played, finished, 0.9, False))
     return [one for one in found if one]
 
 
@@ -151,7 +166,7 @@ def markdown(tables: Sequence[dict[str, Any]]) -> str:
         lines += [f"## {table['name']}", "", f"| settings | success at the end | {head} seeds | |"]
         lines.append("|" + "---|" * (lines[-1].count("|") - 1))
         for row in table["rows"]:
-            cells = [row["settings"], f"{row['success']:.3f}"]
+            cells = [row["settings"] or "as the preset", f"{row['success']:.3f}"]
             if table["by_steps"]:
                 cells += [f"{row['steps']:,.0f}", f"{row['reached']} of {row['seeds']}"]
             cells += [str(row["seeds"]), "**chosen**" if row["settings"] == table["chosen"] else ""]

@@ -4,15 +4,16 @@ python benchmarks/frozenlake.py                  the whole table (hours on two i
 python benchmarks/frozenlake.py --quick          two seeds, half of the steps
 python benchmarks/frozenlake.py --from-runs DIR  tabulates the finished runs of DIR
 
-Run folders go to --runs. The threshold is nine tenths of the optimum, which value iteration computes. Half of the
-optimum is told beside it: the way to the goal and the last tenths are learnt at different speeds.
+Run folders go to --runs. The methods have the settings that baseline_grid.py chose on other seeds. The threshold is
+nine tenths of the optimum, which value iteration computes. Half of the optimum is told beside it: the way to the goal
+and the last tenths are learnt at different speeds.
 """
 
 from __future__ import annotations
 
 from harness import finish
-from prior_tables import collect, markdown, ratio, row, told
-from runs import Line, trained
+from prior_tables import collect, markdown, ratio, row, told, tuned
+from runs import trained
 from tables import curves
 from wean.tasks.frozen_lake import FrozenLake, solve
 from wean.tasks.registration import make_task
@@ -22,15 +23,15 @@ TASK = "FrozenLake"
 
 LONGER = ("total_timesteps=200000",)
 LINES = (
-    Line("dqn", "dqn", "a table of values", (TASK,), seeds=10),
-    Line("dqn-longer", "dqn", "a table of values, twice as long a run", (TASK,), seeds=5, overrides=LONGER),
-    Line("dqn-prior", "dqn-prior", "the table among the proposals", (TASK,), seeds=10),
-    Line("dqn-prior-longer", "dqn-prior", "among the proposals, as long a run", (TASK,), seeds=5, overrides=LONGER),
-    Line(
-        "dqn-weak-prior",
+    tuned(TASK, "dqn", "a table of values", seeds=10),
+    tuned(TASK, "dqn", "twice as long a run", name="dqn-longer", seeds=5, overrides=LONGER),
+    tuned(TASK, "dqn-prior", "the table among the proposals", seeds=10),
+    tuned(TASK, "dqn-prior", "as long a run", name="dqn-prior-longer", seeds=5, overrides=LONGER),
+    tuned(
+        TASK,
         "dqn-prior",
-        "the same, SmolLM2-135M scores the moves",
-        (TASK,),
+        "SmolLM2-135M scores the moves",
+        name="dqn-weak-prior",
         seeds=3,
         overrides=("prior.elicitation=logprobs",),
         model="hf:smollm2-135m",
@@ -39,7 +40,9 @@ LINES = (
 
 
 QUICK = tuple(
-    line._replace(seeds=2, overrides=("total_timesteps=50000",)) for line in LINES if line.name in ("dqn", "dqn-prior")
+    line._replace(seeds=2, overrides=(*line.overrides, "total_timesteps=50000"))
+    for line in LINES
+    if line.name in ("dqn", "dqn-prior")
 )
 
 

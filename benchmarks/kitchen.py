@@ -6,19 +6,18 @@ python benchmarks/kitchen.py --demos          makes the recorded episodes, and n
 python benchmarks/kitchen.py --from-runs DIR  tabulates the finished runs of DIR
 
 Run folders go to --runs, recorded episodes to runs/kitchen-demos. Success is the right dish served, greedily, in 500
-held-out kitchens; steps are macro-actions. What learns from recorded episodes has the settings that baseline_grid.py
-chose for each number of them, on other seeds and kitchens.
+held-out kitchens; steps are macro-actions. Every method has the settings that baseline_grid.py chose for it on
+other seeds and kitchens, and for each number of recorded episodes.
 """
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
-from harness import RESULTS, finish
-from prior_tables import collect, markdown, ratio, row, told
+from harness import finish
+from prior_tables import chosen_settings, collect, markdown, ratio, row, told, tuned
 from runs import Line, chosen_lines, runs_of, train_all, training_options
 from tables import curves
 
@@ -30,40 +29,23 @@ EPISODES = 1000
 SIZES = (3, 10, 30, 100, 300)
 OFFLINE_METHODS = ("cql", "cql-prior", "offline-bc")
 
-SLOWER = ("learning_rate=0.0005",)
-SOONER = ("exploration.until=0.25",)
 ONLINE = (
-    Line("dqn", "dqn", "double DQN", (TASK,), seeds=10),
-    Line("dqn-prior", "dqn-prior", "DQN among the proposals", (TASK,), seeds=10),
-    Line("dqn-slower", "dqn", "double DQN, half the step size", (TASK,), seeds=10, overrides=SLOWER),
-    Line("dqn-prior-slower", "dqn-prior", "among the proposals, half the step size", (TASK,), 10, overrides=SLOWER),
-    Line("dqn-sooner", "dqn", "double DQN that explores half as long", (TASK,), 5, overrides=SOONER),
-    Line("ppo", "ppo", "PPO", (TASK,), seeds=10),
-    Line("ppo-prior", "ppo-prior", "PPO with KL to the prior, which plays along at first", (TASK,), seeds=10),
-    Line("ppo-prior-kl", "ppo-prior", "the KL term alone", (TASK,), seeds=5, overrides=("teacher_share.start=0",)),
+    tuned(TASK, "dqn", "double DQN", seeds=10),
+    tuned(TASK, "dqn-prior", "DQN among the proposals", seeds=10),
+    tuned(TASK, "ppo", "PPO", seeds=10),
+    tuned(TASK, "ppo-prior", "PPO with KL to the prior, which plays along at first", seeds=10),
+    tuned(TASK, "ppo-prior", "the KL term alone", name="ppo-prior-kl", seeds=5, overrides=("teacher_share.start=0",)),
 )
-
-
-def part_name(method: str, size: int) -> str:
-    """What the grid calls its table of a method that learns from `size` recorded episodes."""
-    return f"{TASK}, {method}, {size} recorded episodes"
-
-
-def chosen_settings(method: str, size: int) -> tuple[str, ...]:
-    """The settings that the saved grid chose; none where it has no such table."""
-    grid = RESULTS / "baseline_grid.json"
-    parts = json.loads(grid.read_text())["results"].get("parts", []) if grid.exists() else []
-    return next((tuple(part["chosen"].split()) for part in parts if part["name"] == part_name(method, size)), ())
 
 
 OFFLINE = tuple(
     Line(
         f"{method}-{size}",
         method,
-        f"{size} episodes, {' '.join(chosen_settings(method, size)) or 'as the preset'}",
+        f"{size} episodes, {' '.join(chosen_settings(TASK, method, size)) or 'as the preset'}",
         (TASK,),
         seeds=10,
-        overrides=(f"data={DEMOS}", f"share={size / EPISODES}", *chosen_settings(method, size)),
+        overrides=(f"data={DEMOS}", f"share={size / EPISODES}", *chosen_settings(TASK, method, size)),
     )
     for method in OFFLINE_METHODS
     for size in SIZES
@@ -101,12 +83,7 @@ def main() -> None:
     rows = finished.with_saved(collect(TASK, online, finished, THRESHOLD), "online")
     found = [one for line in offline if (one := row(TASK, line, finished, THRESHOLD))]
     recorded = finished.with_saved(found, "offline")
-    pairs = (
-        ("dqn-prior", "dqn", 10),
-        ("dqn-prior", "dqn-sooner", 10),
-        ("dqn-prior-slower", "dqn-slower", 10),
-        ("ppo-prior", "ppo", 5),
-    )
+    pairs = (("dqn-prior", "dqn", 10), ("ppo-prior", "ppo", 5))
     ratios = [ratio(rows, *pair) for pair in pairs]
     results = {"online": rows, "offline": recorded, "ratios": ratios, "curves": curves(lines, finished)}
     text = f"## Online\n\n{markdown(rows, 'macro-actions')}\n{told(ratios)}"

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from harness import RESULTS
 from runs import Line, Runs
 from wean.evaluation.evaluate import evaluate
 from wean.evaluation.statistics import iqm, median_steps, steps_to
 
 _HOLD = 2  # points in a row that must reach a threshold: one alone may be luck
 _EPISODES = 500
+
+
+def chosen_part(task: str, method: str, episodes: int | None = None) -> str:
+    """The name of the grid's table of a method on a task, from so many recorded episodes."""
+    return f"{task}, {method}" + (f", {episodes} recorded episodes" if episodes else "")
+
+
+def chosen_settings(task: str, method: str, episodes: int | None = None) -> tuple[str, ...]:
+    """The settings that the saved grid (baseline_grid.py) chose; none where it kept the preset or has no such table."""
+    grid = RESULTS / "baseline_grid.json"
+    parts = json.loads(grid.read_text())["results"].get("parts", []) if grid.exists() else []
+    name = chosen_part(task, method, episodes)
+    return next((tuple(part["chosen"].split()) for part in parts if part["name"] == name), ())
+
+
+def tuned(task: str, method: str, what: str, **more: Any) -> Line:
+    """A line of a method on a task with the settings that the grid chose, which `what` then names."""
+    settings = chosen_settings(task, method)
+    told = f"{what}, {' '.join(settings)}" if settings else what
+    return Line(
+        more.pop("name", method), method, told, (task,), overrides=(*settings, *more.pop("overrides", ())), **more
+    )
 
 
 def row(task: str, line: Line, finished: Runs, threshold: float) -> dict[str, Any] | None:
