@@ -5,10 +5,10 @@ python benchmarks/baseline_grid.py --quick          CQL and cloning from 300 epi
 python benchmarks/baseline_grid.py --from-runs DIR  tabulates the finished runs of DIR
 
 Run folders go to --runs. Training seeds from 101 and the episodes of the learning curve (seeds from 5000) decide; the
-tables themselves use training seeds from 1 and held-out episodes from 10000, which are not played here. Each
-setting has two seeds, on the lake, where luck decides most, four. From recorded episodes and in the rooms the highest success at the end of training is chosen, the
-shortest run of those within 0.01 of it, or the preset. In kitchens and on the lake the fewest steps to the table's
-threshold are; a run that never reaches it counts in full.
+tables themselves use training seeds from 1 and held-out episodes from 10000, which are not played here. Each setting
+has two seeds; on the lake, where luck decides most, four. From recorded episodes and in the rooms the highest success
+at the end of training is chosen, the shortest run of those within 0.01 of it, or the preset. In kitchens and on the
+lake the fewest steps to the table's threshold are; a run that never reaches it counts in full.
 """
 
 from __future__ import annotations
