@@ -70,6 +70,7 @@ def test_it_takes_fewer_than_forty_lines_of_user_code() -> None:
     assert max(map(len, lines)) <= 120
 
 
+@pytest.mark.slow
 def test_the_student_learns_far_more_than_its_teacher_knows(summary: dict[str, Any]) -> None:
     final, teacher = summary["final"]["success"], summary["references"]["teacher"]["success"]
     assert final["mean"] >= 0.9
@@ -78,6 +79,7 @@ def test_the_student_learns_far_more_than_its_teacher_knows(summary: dict[str, A
     assert summary["final"]["length"]["mean"] < summary["references"]["teacher"]["length"]["mean"]
 
 
+@pytest.mark.slow
 def test_ten_answers_are_all_that_was_asked(summary: dict[str, Any], folder: Path) -> None:
     assert (summary["advice"]["questions"], summary["llm"]["asked"], summary["unadvised"]) == (10, 0, 0)
     assert len((folder / "taxi.jsonl").read_text().splitlines()) == 10
@@ -106,6 +108,7 @@ def test_the_student_drives_without_words(folder: Path) -> None:
     assert 0 < total <= 20
 
 
+@pytest.mark.slow
 def test_the_commands_work_as_they_stand(folder: Path) -> None:
     assert len(COMMANDS) == 4
     # As they stand, but for the training, which was done in full above.

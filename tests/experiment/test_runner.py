@@ -88,15 +88,15 @@ def _lake(out: Path, kill_at: int | None = None, resume: bool = False, **options
 @pytest.mark.parametrize(
     ("method", "extra"),
     [
-        ("llm4teach", ()),
+        pytest.param("llm4teach", (), marks=pytest.mark.slow),
         ("llm4teach", ("student.recurrent=true", "teacher.kind=matching")),
-        ("kickstarting", ()),
+        pytest.param("kickstarting", (), marks=pytest.mark.slow),
         ("ppo", ()),
-        ("dagger", ("updates=40", "rounds=4")),
+        pytest.param("dagger", ("updates=40", "rounds=4"), marks=pytest.mark.slow),
         ("when2ask", ("advice.mode=sampled", *FEW)),
         pytest.param("option-ppo", FEW, marks=pytest.mark.slow),
-        ("beacons", ()),
-        ("lmgt", ()),
+        pytest.param("beacons", (), marks=pytest.mark.slow),
+        pytest.param("lmgt", (), marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path: Path, method: str, extra: tuple[str, ...]) -> None:

@@ -21,6 +21,7 @@ def test_the_tasks_of_wean_pass(name: str) -> None:
     check_task(make_task(name))
 
 
+@pytest.mark.slow
 def test_textworld_passes(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("jericho", reason="text adventures need an extra: pip install '.[textworld]'")
     monkeypatch.setenv("WEAN_CACHE", str(tmp_path))

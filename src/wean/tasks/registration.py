@@ -52,6 +52,7 @@ _ROOM, _KITCHEN, _LAKE = (
 _STOCK = "wean.tasks.grid.env:make_stock"
 _STOCK_IDS = ("MiniGrid-", "BabyAI-")
 _TEXTWORLD = "wean.tasks.textworld:TextWorld"
+_BANDIT, _CONTEXTUAL = "wean.tasks.bandits:Bandit", "wean.tasks.bandits:ContextualBandit"
 _ANYWHERE = {"random": True, "sight": None}
 
 TASKS: Mapping[str, Listed] = {
@@ -114,6 +115,16 @@ TASKS: Mapping[str, Listed] = {
         {"challenge": "coin_collector", "settings": {"level": 105}, "horizon": 40},
         "textworld",
     ),
+    "BanditVideos": Listed(_BANDIT, "a bandit in words: 5 videos, watched to the end or not"),
+    "BanditShirts": Listed(_BANDIT, "a bandit in words: 5 shirts, points of many sizes", {"reward": "gaussian"}),
+    **{
+        f"Bandit{name.capitalize()}": Listed(_CONTEXTUAL, what, {"data": name}, "bandits")
+        for name, what in (
+            ("iris", "a bandit with contexts: the species of an iris"),
+            ("wine", "a bandit with contexts: the grape of a wine"),
+            ("cancer", "a bandit with contexts: whether a breast mass is malignant"),
+        )
+    },
     "ScienceWorld": Listed(
         "wean.tasks.scienceworld:ScienceWorld",
         "30 experiments in a house of words; task=boil and others",
