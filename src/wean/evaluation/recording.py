@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -14,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.agents.policy import Policy
-from wean.errors import UsageError, WeanError
+from wean.errors import UsageError
 from wean.evaluation.evaluate import seed_cases
 from wean.evaluation.playing import Observer, play
 from wean.evaluation.scores import Episodes
+from wean.tasks.pictures import action_names, make_drawn, picture
 from wean.tasks.splits import Case
-from wean.tasks.vector import SerialTasks, ShownTasks, Steps, Tasks, has_numbered_actions, num_actions
+from wean.tasks.vector import SerialTasks, ShownTasks, Steps, Tasks
 
 SCHEMA = "wean-episodes/1"
 
@@ -39,7 +37,7 @@ def record(
     Returns:
         A JSON-ready object `wean-episodes/1`.
     """
-    played = SerialTasks([partial(_make, make)])
+    played = SerialTasks([partial(make_drawn, make)])
     tasks = played if view is None else view(played)
     try:
         noting = _NotingPolicy(policy)
@@ -90,7 +88,7 @@ class _Recorder(Observer):
     def before(self, tasks: Tasks, which: Sequence[int]) -> None:
         """See `Observer.before`."""
         self._choices = self._names or tasks.situations([0])[0].choices
-        self._seen = {"frame": _picture(self._tasks), "text": _text(tasks)}
+        self._seen = {"frame": picture(self._tasks), "text": _text(tasks)}
 
     def after(self, tasks: Tasks, which: Sequence[int], actions: Sequence[Any], steps: Steps) -> None:
         """See `Observer.after`."""
@@ -105,47 +103,8 @@ class _Recorder(Observer):
         )
 
 
-def _make(make: Callable[..., gym.Env[Any, Any]]) -> gym.Env[Any, Any]:
-    """Makes a task that renders, if it can: an environment of a user's own need not take a render mode."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return make(render_mode="rgb_array")
-        except (TypeError, WeanError):  # it takes no mode, or not this one
-            return make()
-
-
-def _picture(tasks: ShownTasks) -> str | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return _png(tasks.render(0))
-        except (NotImplementedError, TypeError, ValueError, gym.error.Error):
-            return None  # how environments refuse to be drawn
-
-
 def _text(tasks: Tasks) -> str:
     try:
         return tasks.situations([0])[0].text
     except UsageError:
         return ""
-
-
-def action_names(tasks: ShownTasks) -> list[str]:
-    """Names of the numbered actions, their numbers where there are none; none for a text task, which names its own."""
-    if not has_numbered_actions(tasks):
-        return []
-    named, count = tasks.action_names(), num_actions(tasks.action_space)
-    return named if len(named) == count else [str(action) for action in range(count)]
-
-
-def _png(frame: NDArray[np.uint8], width: int = 240) -> str:
-    """A picture as a data URL, scaled down to `width` pixels."""
-    from PIL import Image
-
-    picture = Image.fromarray(frame)
-    picture = picture.resize((width, max(1, round(width * picture.height / picture.width))), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    # A palette makes the flat colours of a grid a quarter of the size.
-    picture.quantize(64).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -17,7 +17,7 @@ from wean.algorithms.algorithm import Algorithm
 from wean.algorithms.rewards import RewardTerm
 from wean.errors import UsageError
 from wean.evaluation.evaluate import play_seeds
-from wean.evaluation.recording import action_names, record
+from wean.evaluation.recording import record
 from wean.evaluation.scores import Episodes, Scores, add_counts, chosen_share, llm_counts, paired, query_stats_report
 from wean.experiment.run_folder import RunFolder, write_json, write_text
 from wean.experiment.settings import RunConfig
@@ -29,6 +29,7 @@ from wean.students.config import Acting
 from wean.students.grid import GridStudent
 from wean.students.saving import save_student, weight_bytes
 from wean.students.student import Student
+from wean.tasks.pictures import action_names
 from wean.tasks.splits import CHOOSING_SEED, FINAL_SEED
 from wean.tasks.vector import MakeTask, SerialTasks, ShownTasks
 from wean.teachers.ask_or_act import AskOrAct

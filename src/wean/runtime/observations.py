@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from .folder import Folder, PolicyError
 
 _KINDS = "biuf"
+_READ_AS = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}
+"""Kinds of numbers in JSON that become those of a student."""
 _NO_AGENT = "the map must show the agent once; give what the task returns"
 
 
@@ -68,6 +70,29 @@ class Observations:
             raise self._misshapen(array, (members, *self.shape), "")
         self._check(array)
         return array
+
+    def read(self, value: Any) -> NDArray[Any]:
+        """An observation (...) from JSON: a number, or lists of numbers; of a mapping its `image`.
+
+        Raises:
+            PolicyError: It is none that the student sees.
+        """
+        if isinstance(value, Mapping):
+            value = value.get("image")
+        try:
+            numbers = np.array(value)
+        except (ValueError, OverflowError):  # rows of different lengths, or too many axes
+            raise PolicyError("the observation's lists have different lengths; give what its task returns") from None
+        if numbers.dtype.kind not in _READ_AS[self.dtype.kind]:
+            raise PolicyError(f"this student sees numbers ({self.dtype}) in lists; give observation.tolist()")
+        if numbers.shape != self.shape:
+            raise self._misshapen(numbers, self.shape, "")
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = numbers.astype(self.dtype)
+        if self.dtype.kind in "iu" and (found != numbers).any():
+            raise self._out_of_range()
+        alone: NDArray[Any] = self.one(found)[0]
+        return alone
 
     def _array(self, observation: Any) -> NDArray[Any]:
         """What comes from outside as an array of the right type."""

@@ -63,13 +63,18 @@ class ArrayPolicy(_Policy):
     policy.reset(seed=1, members=8)               # eight side by side
     actions = policy.act(observations, starts)    # starts[i]: with observations[i] an episode begins
     ```
+
+    Attributes:
+        observations: What it can be shown.
+        num_actions: Number of its actions.
+        memory_size: Numbers that it remembers; 0 for none.
     """
 
     def __init__(self, folder: Folder, acting: str, threads: int = 1) -> None:
         super().__init__(folder, acting)
         self.memory_size: int = folder.field("memory", int)
         self.num_actions: int = folder.field("num_actions", int)
-        self._observations = Observations(folder)
+        self.observations = Observations(folder)
         session = folder.session("model.onnx", threads)
         inputs, outputs = (["observation"], ["probabilities"])
         if self.memory_size:
@@ -78,7 +83,7 @@ class ArrayPolicy(_Policy):
         if found != (inputs, outputs) or session.get_outputs()[0].shape[1:] != [self.num_actions]:
             raise folder.damaged("model.onnx and config.json do not belong together")
         self._session = session
-        self._step = _Step(session, self._observations, self.memory_size, self.num_actions)
+        self._step = _Step(session, self.observations, self.memory_size, self.num_actions)
         self.reset()
 
     def reset(self, seed: int | None = None, members: int | None = None) -> None:
@@ -117,8 +122,8 @@ class ArrayPolicy(_Policy):
         if starts is not None:
             self._restart(np.asarray(starts))
         if self._members is None:
-            return self._act_alone(self._observations.one(observation))
-        seen = self._observations.many(observation, self._members)
+            return self._act_alone(self.observations.one(observation))
+        seen = self.observations.many(observation, self._members)
         probabilities, self._memory = self._run(seen, self._memory, self._fresh)
         self._fresh = np.zeros_like(self._fresh)
         if self.acting == "sampled":
@@ -143,7 +148,7 @@ class ArrayPolicy(_Policy):
         Raises:
             PolicyError: The observations are none that this student sees.
         """
-        return self._run(self._observations.many(observations, len(observations)), memory, starts)
+        return self._run(self.observations.many(observations, len(observations)), memory, starts)
 
     def _run(
         self, observations: NDArray[Any], memory: NDArray[np.float32], starts: NDArray[np.bool_]
