@@ -33,15 +33,18 @@ def serve(
     """Serve a trained student over HTTP: /act, /health, /metrics, /docs, and a page to play beside it at /."""
     from rich.console import Console
 
+    from wean.errors import in_one_line
     from wean.serving.serve import Listening
     from wean.serving.serve import serve as listen
 
     console = Console(stderr=True)
     with console.status("loading") as status:
 
-        def ready(address: str) -> None:
+        def ready(address: str, why: str | None) -> None:
             status.stop()
             typer.echo(f"serving {run} at {address} (Ctrl-C ends it)")
+            if why is not None:
+                typer.echo(f"There is no page to play on: {in_one_line(why)}", err=True)
 
         listen(
             run,

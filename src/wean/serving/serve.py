@@ -18,6 +18,7 @@ from wean.runtime.policy import load
 _COMPARED = 200  # observations in which a run's student is compared with its export, before it is served
 
 Say = Callable[[str], None]
+Ready = Callable[[str, str | None], None]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Listening:
     limits: Sequence[str] = ()
 
 
-def serve(path: Path, listening: Listening, acting: str | None, task: str | None, say: Say, ready: Say) -> None:
+def serve(path: Path, listening: Listening, acting: str | None, task: str | None, say: Say, ready: Ready) -> None:
     """Serves a student until the process is told to end.
 
     Args:
@@ -46,7 +47,7 @@ def serve(path: Path, listening: Listening, acting: str | None, task: str | None
         acting: How it acts; as its run shipped it by default.
         task: Its task, where the folder does not say it.
         say: Called with what is being done.
-        ready: Called with the address when the server can be reached.
+        ready: Called when the server can be reached, with its address, and why it has no page to play on, if so.
 
     Raises:
         UsageError: The student cannot be served, or an option is wrong.
@@ -54,15 +55,17 @@ def serve(path: Path, listening: Listening, acting: str | None, task: str | None
     """
     for package in ("fastapi", "uvicorn", "httptools", "prometheus_client", "onnxruntime"):
         require(package, extra="serve")
-    from wean.runtime.server.app import add_front, guarded, make_app
+    from wean.runtime.server.app import guarded, make_app
     from wean.runtime.server.limits import Limits
     from wean.runtime.server.running import run, token
+    from wean.serving.page import add_page
 
     with in_wean(), exported(path, task, say) as folder:
         limits, secret = Limits.of(listening.limits), token(listening.token_file)
         app = make_app(load(folder, acting), limits)
-        add_front(app)
-        run(guarded(app, secret, listening.host), listening.host, listening.port, limits, ready)
+        why = add_page(app, str(path), task)
+        guard = guarded(app, secret, listening.host)
+        run(guard, listening.host, listening.port, limits, lambda address: ready(address, why))
 
 
 @contextmanager

@@ -47,14 +47,14 @@ HEADERS = {
 def make_app(policy: ArrayPolicy | ValuesPolicy, limits: Limits | None = None) -> FastAPI:
     """Returns the application that acts with an exported student; `guarded` protects it.
 
-    Its `state.metrics` and `state.limits` are for what else is served.
+    Its `state.service`, `state.metrics` and `state.limits` are for what else is served.
     """
     limits = limits or Limits()
     service = Service(policy, limits)
     metrics = Metrics(lambda: len(service.sessions))
     about: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None, "redirect_slashes": False}
     app = FastAPI(title="wean serve", version="1", **about)
-    app.state.metrics, app.state.limits = metrics, limits
+    app.state.service, app.state.metrics, app.state.limits = service, metrics, limits
     # A plain route: FastAPI's own reading of a request would take longer than the student.
     app.router.routes.append(Route("/act", _Acting(service, metrics), methods=["POST"]))
     _add_errors(app)
