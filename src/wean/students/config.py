@@ -21,7 +21,7 @@ class StudentConfig(BaseModel):
     model_config = SETTINGS
 
     kind: str = "auto"
-    """Network: `grid` on a remembered map, `dense` on a flattened array; `auto` takes what the task declares."""
+    """Network: `grid` on a remembered map, `camera` on pictures, `dense` on an array; `auto` as the task declares."""
     hidden: int = Field(128, gt=0, le=8192)
     """Width of the hidden layers."""
     recurrent: bool = False

@@ -16,6 +16,7 @@ from wean.errors import UsageError, WeanError, did_you_mean
 from wean.extras import entry_points
 from wean.files import is_whole, parse_json, write_sums, write_tensors
 from wean.students.action_values import ActionValues, TableValues, TextValues
+from wean.students.camera import CameraStudent
 from wean.students.config import Acting, StudentConfig
 from wean.students.grid import GridStudent
 from wean.students.student import DenseStudent, Student
@@ -39,7 +40,7 @@ def networks() -> dict[str, Any]:
     A package adds one by an entry point of the group `wean.students`, named like the class's `kind`: a `Student` with
     the class method `for_task(observation_space, num_actions, config, observation)`, see `make_student`.
     """
-    built_in = {GridStudent.kind: GridStudent, DenseStudent.kind: DenseStudent}
+    built_in = {one.kind: one for one in (GridStudent, DenseStudent, CameraStudent)}
     return {name: load() for name, load in entry_points("wean.students").items()} | built_in
 
 
@@ -61,8 +62,8 @@ def make_student(
         action_space: `Discrete`.
         config: What kind of network, and how large.
         observation: What the task declares its observations to be (`Tasks.observation`): `map`, uint8 (W, H, 4);
-            `map+actions` and `map+subgoal`, with a fifth channel; or `array`. It decides where `config.kind` is
-            `auto`.
+            `map+actions` and `map+subgoal`, with a fifth channel; `camera`; or `array`. It decides where
+            `config.kind` is `auto`.
 
     Raises:
         UsageError: If there is no student for these spaces.
@@ -70,7 +71,7 @@ def make_student(
     config = config or StudentConfig()
     kind = config.kind
     if kind == "auto":
-        kind = "dense" if observation == "array" else "grid"
+        kind = {"array": DenseStudent.kind, "camera": CameraStudent.kind}.get(observation, GridStudent.kind)
     known = networks()
     if kind not in known:
         hint = did_you_mean(kind, known, f"there are auto, {', '.join(known)}")

@@ -29,17 +29,36 @@ class Step(NamedTuple):
     info: Mapping[str, Any]
 
 
-def student_observation(observation: Any) -> NDArray[Any]:
-    """The student's part of an observation: the `image` of a dict, else all of it."""
+def student_observation(observation: Any, declared: str = "array") -> NDArray[Any]:
+    """The student's part of an observation: the `image` of a dict, else all of it.
+
+    Of a task that declares its observations as `camera`, image (H, W, C) and `state` (S,) in [0, 1] together: uint8
+    (H, W, C + 1), whose last channel holds the numbers of the state in its first cells, in 255 parts.
+    """
+    if declared == "camera":
+        image, state = observation["image"], observation["state"]
+        channel = np.zeros(image.shape[:2], np.uint8)
+        channel.flat[: len(state)] = np.rint(255 * state)
+        return np.concatenate([image, channel[..., None]], -1)
     return np.asarray(observation["image"] if isinstance(observation, dict) else observation)
 
 
-def student_space(space: gym.Space[Any]) -> gym.Space[Any]:
+def student_space(space: gym.Space[Any], declared: str = "array") -> gym.Space[Any]:
     """The space of `student_observation`.
 
     Raises:
         UsageError: No student can see it; the message names the wrapper that helps.
     """
+    if declared == "camera":
+        parts = space.spaces if isinstance(space, gym.spaces.Dict) else {}
+        shape = parts["image"].shape or () if {"image", "state"} <= set(parts) else ()
+        if len(shape) != 3 or parts["image"].dtype != np.uint8:
+            raise UsageError(
+                f"a camera's observation is a Dict of image (uint8, H x W x C) and state, not {space}; "
+                "leave metadata['observation'] out"
+            )
+        found: gym.Space[Any] = gym.spaces.Box(0, 255, (*shape[:2], shape[2] + 1), np.uint8)
+        return found
     if isinstance(space, gym.spaces.Dict):
         if "image" not in space.spaces:
             raise UsageError(
@@ -69,6 +88,7 @@ class Member:
     Attributes:
         env: The environment.
         name: Its registered id, or what it calls itself.
+        observation: What it declares its observations to be; see `Tasks.observation`.
         observation_space: What a student sees of it.
 
     Raises:
@@ -84,12 +104,13 @@ class Member:
             raise UsageError(f"a task is a gymnasium.Env, not {made!r}; give a function that returns one")
         self.env: gym.Env[Any, Any] = made
         self.name = made.spec.id if made.spec is not None else type(made.unwrapped).__name__
+        self.observation = str(made.metadata.get("observation", "array"))
         for what in ("observation_space", "action_space"):
             space = getattr(made, what, None)
             if not isinstance(space, gym.Space):
                 raise UsageError(f"{self.name} has no {what}, but {space!r}; set it in __init__")
         try:
-            self.observation_space = student_space(made.observation_space)
+            self.observation_space = student_space(made.observation_space, self.observation)
         except UsageError as error:
             raise UsageError(f"{self.name}: {error}") from None
         space = made.action_space
@@ -202,7 +223,7 @@ class Member:
         if isinstance(given, dict) and "image" not in given:
             self._fail(f"its observation is {_told(given)} without the key 'image'", f"return one of {space}")
         try:
-            seen = student_observation(given)
+            seen = student_observation(given, self.observation)
         except ValueError:  # rows of different lengths
             seen = np.empty(0, object)
         if isinstance(space, gym.spaces.Text):

@@ -52,6 +52,7 @@ _ROOM, _KITCHEN, _LAKE = (
 _STOCK = "wean.tasks.grid.env:make_stock"
 _STOCK_IDS = ("MiniGrid-", "BabyAI-")
 _TEXTWORLD = "wean.tasks.textworld:TextWorld"
+_ROBOT = "wean.tasks.navpick.task:NavPick"
 _BANDIT, _CONTEXTUAL = "wean.tasks.bandits:Bandit", "wean.tasks.bandits:ContextualBandit"
 _ANYWHERE = {"random": True, "sight": None}
 
@@ -114,6 +115,13 @@ TASKS: Mapping[str, Listed] = {
         "a text adventure: find the coin at the end of a chain of rooms",
         {"challenge": "coin_collector", "settings": {"level": 105}, "horizon": 40},
         "textworld",
+    ),
+    "NavPick": Listed(_ROBOT, "a robot fetches a thing whose place it is told", package="mujoco"),
+    "NavPickSearch": Listed(
+        _ROBOT, "a robot looks for a thing and fetches it", {"compass": False, "usual": 0.8}, "mujoco"
+    ),
+    "NavPickPlace": Listed(
+        _ROBOT, "a robot brings a thing to a piece of furniture", {"place": True, "horizon": 500}, "mujoco"
     ),
     "BanditVideos": Listed(_BANDIT, "a bandit in words: 5 videos, watched to the end or not"),
     "BanditShirts": Listed(_BANDIT, "a bandit in words: 5 shirts, points of many sizes", {"reward": "gaussian"}),

@@ -56,7 +56,8 @@ class Tasks(Protocol):
     Attributes:
         num: Number of members.
         observation: What the observations are: `map`, a remembered grid map, uint8 (W, H, 4); `map+actions` and
-            `map+subgoal`, the same with a fifth channel; or `array`, anything else.
+            `map+subgoal`, the same with a fifth channel; `camera`, a picture with numbers, uint8 (H, W, C + 1), see
+            `wean.tasks.member.student_observation`; or `array`, anything else.
         observation_space: The space of one member's observation, as a student sees it.
         action_space: The space of one member's actions.
         query_stats: What was asked of a language model in each finished episode, by its reset seed; empty where the
@@ -183,7 +184,7 @@ class SerialTasks:
         first = self._members[0]
         self.observation_space = first.observation_space
         self.action_space = first.env.action_space
-        self.observation = str(first.env.metadata.get("observation", "array"))
+        self.observation = first.observation
 
     def reset(
         self, which: Sequence[int], seeds: Sequence[int], options: Sequence[Options] | None = None
