@@ -6,6 +6,7 @@ A row of a file (JSON, JSONL, `.gz` too, or Parquet) is one conversation in one 
 |---|---|
 | OpenAI, TRL | `messages`, with `role`, `content`, and `tool_calls` where the model called tools |
 | a logged request | `request` with its `messages`, and `response` as an OpenAI-compatible server answers |
+| a ledger's line | `messages` and the `answer` to them |
 | TRL, prompt and completion | `prompt` and `completion`, as lists of messages or as texts |
 | ShareGPT | `conversations`, with `from` and `value` |
 | agent-data-protocol | `content`, a list of actions and observations with `class_`; see arXiv:2510.24702 |
@@ -14,7 +15,7 @@ A row of a file (JSON, JSONL, `.gz` too, or Parquet) is one conversation in one 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_args
 
@@ -79,13 +80,15 @@ class Conversation:
         messages: The turns in their order, at least one.
         name: Its `id` in the log; empty where it has none.
         tools: Declarations of the tools that the model could call, as the log has them.
-        about: The other fields of its row, such as time and price.
+        about: The other fields of its row, such as time and price; the `usage` of a response is among them.
+        is_request: Whether it is one request with its answer, the last message; the turns before it are its prompt.
     """
 
     messages: tuple[Message, ...]
     name: str = ""
     tools: Sequence[Mapping[str, Any]] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+    is_request: bool = False
 
 
 class Conversations(NamedTuple):
@@ -128,13 +131,20 @@ def parse_conversation(row: Mapping[str, Any]) -> Conversation:
     """
     row = {name: value for name, value in row.items() if value is not None}
     match row:
+        case {"messages": list(messages), "answer": str(text)}:
+            turns = [*_chat(messages), Message("assistant", text)]
+            return replace(_conversation(turns, row, ("messages", "tools", "answer")), is_request=True)
         case {"messages": list(messages)}:
-            return _conversation(_chat(messages) + _answer(row), row, ("messages", "tools", "response", "choices"))
-        case {"request": {"messages": list(messages)} as request, "response": Mapping()}:
-            about = {**request, **row}
-            return _conversation(_chat(messages) + _answer(row), about, ("messages", "tools", "request", "response"))
+            answered = _answer(row)
+            found = _conversation(_chat(messages) + answered, row, ("messages", "tools", "response", "choices"))
+            return replace(found, is_request=bool(answered))
+        case {"request": {"messages": list(messages)} as request, "response": Mapping() as response}:
+            about = {**request, **row, "usage": response.get("usage")}
+            found = _conversation(_chat(messages) + _answer(row), about, ("messages", "tools", "request", "response"))
+            return replace(found, is_request=True)
         case {"prompt": list() | str() as prompt, "completion": list() | str() as completion}:
-            return _conversation(_side(prompt, "user") + _side(completion, "assistant"), row, ("prompt", "completion"))
+            turns = _side(prompt, "user") + _side(completion, "assistant")
+            return replace(_conversation(turns, row, ("prompt", "completion")), is_request=isinstance(completion, str))
         case {"conversations": list(turns)}:
             return _conversation([_sharegpt(turn) for turn in turns], row, ("conversations",))
         case {"content": list(items)}:
