@@ -352,10 +352,47 @@ def test_a_missing_extra_is_named(tmp_path: Path, sent: Any, monkeypatch: pytest
         wean.load(one.out)
 
 
+def test_eval_plays_an_exported_student_as_its_original(
+    sent: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    how = ["--episodes", "6", "--json"]  # the folder says its task
+    monkeypatch.setattr(sys, "argv", ["wean", "eval", str(sent("grid").out), *how])
+    with pytest.raises(SystemExit) as code:
+        main()
+    assert code.value.code == 0
+    found, own = json.loads(capsys.readouterr().out), wean.evaluate(wean.load(sent("grid").own), "SimpleDoorKey", 6)
+    assert (found["task"], found["episodes"], found["seed"]) == ("SimpleDoorKey", 6, 10_000)
+    assert found["return"]["mean"] == own.returns.mean
+    monkeypatch.setattr(sys, "argv", ["wean", "eval", str(sent("grid").out), "--task", "FrozenLake4x4", *how])
+    with pytest.raises(SystemExit):
+        main()
+    assert "has 7 actions" in capsys.readouterr().err
+
+
 @pytest.mark.slow
-def test_eight_bits_are_smaller_and_their_loss_is_measured(tmp_path: Path, sent: Any) -> None:
+def test_eval_plays_an_exported_student_of_skills(
+    sent: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = sent("grid of skills, with a memory").out
+    monkeypatch.setattr(sys, "argv", ["wean", "eval", str(folder), "--task", "SimpleDoorKey", "--episodes", "3"])
+    with pytest.raises(SystemExit) as code:
+        main()
+    assert code.value.code == 0
+
+
+@pytest.mark.slow
+def test_eight_bits_of_a_task_without_success_are_measured_by_its_return(tmp_path: Path, sent: Any) -> None:
+    found = wean.export(sent("memory").own, tmp_path / "small", make=sent("memory").make, int8=True, observations=50)
+    assert found.loss is not None
+    assert found.loss.measure == "mean return"
+    assert "mean return before and after 8 bits" in (tmp_path / "small" / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_eight_bits_are_are_smaller_and_their_loss_is_measured(tmp_path: Path, sent: Any) -> None:
     found = wean.export(sent("grid").own, tmp_path / "small", make=sent("grid").make, int8=True, observations=200)
-    assert found.success is not None
+    assert found.loss is not None
+    assert found.loss.measure == "success"
     assert "success before and after 8 bits" in (tmp_path / "small" / "README.md").read_text()
     sizes = [(folder / "model.onnx").stat().st_size for folder in (tmp_path / "small", sent("grid").out)]
     assert sizes[0] < sizes[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wean.agents.policy import Policy, StudentPolicy, ValuesPolicy
+from wean.agents.reading import ReaderPolicy
 from wean.errors import UsageError, WeanError
 from wean.extras import require
 from wean.files import parse_json
 from wean.runtime.folder import SCHEMA, ExportError, PolicyError
-from wean.runtime.policy import ArrayPolicy, load
+from wean.runtime.policy import ArrayPolicy, ReadingPolicy, load
 from wean.runtime.policy import ValuesPolicy as RuntimeValues
 from wean.students.config import Acting
+from wean.tasks.options import OptionTasks
 from wean.tasks.situation import Situation
+from wean.tasks.vector import SerialTasks, ShownTasks, has_numbered_actions, num_actions
 
 
 class ExportedStudent:
@@ -77,11 +80,32 @@ class ExportedValues:
 
 def is_exported(folder: Path) -> bool:
     """Whether a folder holds an exported student, of any version."""
+    return str(about_exported(folder).get("schema")).startswith(SCHEMA.partition("/")[0] + "/")
+
+
+def about_exported(folder: Path) -> Mapping[str, Any]:
+    """The config of an exported student; empty where there is none that can be read."""
     try:
-        schema = parse_json((folder / "config.json").read_text())["schema"]
-    except (OSError, ValueError, TypeError, KeyError):
-        return False
-    return str(schema).startswith(SCHEMA.partition("/")[0] + "/")
+        found = parse_json((folder / "config.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def view_of_exported(folder: Path, tasks: SerialTasks) -> ShownTasks:
+    """The tasks as the exported student sees them.
+
+    Raises:
+        UsageError: They are not its own.
+    """
+    about = about_exported(folder)
+    shown: ShownTasks = OptionTasks(tasks) if about.get("chooses") == "skills" else tasks
+    actions = about.get("num_actions")
+    if actions is not None and (not has_numbered_actions(tasks) or num_actions(shown.action_space) != actions):
+        raise UsageError(
+            f"the student of {folder} has {actions} actions, the task {shown.action_space}; name its own task"
+        )
+    return shown
 
 
 def load_exported(folder: Path, acting: Acting | None = None) -> Policy:
@@ -100,4 +124,6 @@ def load_exported(folder: Path, acting: Acting | None = None) -> Policy:
         raise UsageError(str(error)) from None
     if isinstance(found, ArrayPolicy):
         return StudentPolicy(ExportedStudent(found), cast(Acting, found.acting))
+    if isinstance(found, ReadingPolicy):
+        return ReaderPolicy(found.another())
     return ValuesPolicy(ExportedValues(found), found.acting == "greedy")

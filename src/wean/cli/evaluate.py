@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 import typer
 
 from wean.cli.players import (
+    EXPORTED_READER,
     REFERENCES,
     TEXT_STUDENT,
     Kind,
@@ -44,7 +45,7 @@ _FOR = {
     "max-calls": "what asks a language model",
     "max-tokens": "what asks a language model",
     "max-dollars": "what asks a language model",
-    "acting": "a run's student that takes numbered actions",
+    "acting": "a run's student that takes numbered actions, and an exported one",
     "history": "llm-agent",
     "support": "a prior: wean eval prior --support",
     "with": "students in words",
@@ -60,7 +61,8 @@ def evaluate(
         str,
         typer.Argument(
             metavar="RUN",
-            help="A run folder, or random, random-skills, expert, explorer, teacher, prior, llm-agent, oracle.",
+            help="A run folder, what `wean export` wrote, or random, random-skills, expert, explorer, teacher, prior, "
+            "llm-agent, oracle.",
         ),
     ],
     settings: Annotated[
@@ -216,12 +218,15 @@ def _task_name(who: str, task: str | None) -> str:
     Raises:
         UsageError: There is none.
     """
+    from wean.agents.exported import about_exported, is_exported
     from wean.errors import UsageError
     from wean.experiment.build import task_at_work
     from wean.tasks.registration import short_name, task_names
 
     if task is None and who in REFERENCES:
         raise UsageError(f"{who} plays no task of its own; name one with --task")
+    if task is None and is_exported(Path(who)):
+        task = str(about_exported(Path(who)).get("task"))
     if task is None:
         return task_at_work(run_config(Path(who)), who)
     return short_name({name.lower(): name for name in task_names()}.get(task.lower(), task))
@@ -285,7 +290,7 @@ def _in_split(kind: Kind, who: str, task: str, chosen: _Chosen, in_words: bool) 
         for name in ("split", "variations", "only"):
             if chosen._asdict()[name] is not None:
                 raise UsageError(f"--{name.replace('_', '-')} is for tasks in words; {task} is none")
-        if kind in (TEXT_STUDENT, REFERENCES["oracle"]):
+        if kind in (TEXT_STUDENT, EXPORTED_READER, REFERENCES["oracle"]):
             raise UsageError(f"{who} plays tasks in words; {task} is none")
         return False
     by_split = (chosen.split, chosen.variations, chosen.only) != (None, None, None)

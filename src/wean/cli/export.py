@@ -20,7 +20,7 @@ def export(
     out: Annotated[Path, typer.Option(help="The folder to write.")],
     to: Annotated[Format, typer.Option(help="Format of the network.")] = Format.ONNX,
     int8: Annotated[
-        bool, typer.Option("--int8", help="8-bit weights: a quarter of the size; the loss in success is measured.")
+        bool, typer.Option("--int8", help="8-bit weights: a quarter of the size; what it costs in success is measured.")
     ] = False,
     task: Annotated[str | None, typer.Option(help="Its task, where the folder does not say it.")] = None,
     observations: Annotated[
@@ -44,9 +44,8 @@ def export(
         f"parity    {parity.observations:,} held-out observations: largest difference {parity.difference:.2g}, "
         f"same best action in {100 * parity.agreement:.2f} %",
     ]
-    if found.success is not None:
-        before, after = found.success
-        lines.append(f"int8      success {before:.3f} before, {after:.3f} after")
+    if (loss := found.loss) is not None:
+        lines.append(f"int8      {loss.measure} {loss.before:.3f} before, {loss.after:.3f} after")
     lines.append(f"try it    pip install ./runtime && python {found.folder / 'example.py'}")
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)

@@ -132,10 +132,14 @@ class Kind(NamedTuple):
 
 def kind_of(who: str) -> Kind:
     """The kind of player that a name stands for."""
+    from wean.agents.exported import about_exported, is_exported
+    from wean.runtime.policy import READS
     from wean.students.text.student import is_text_student
 
     if who in REFERENCES:
         return REFERENCES[who]
+    if is_exported(Path(who)):
+        return EXPORTED_READER if about_exported(Path(who)).get("type") == READS else EXPORTED
     return TEXT_STUDENT if is_text_student(Path(who) / "student") else STUDENT
 
 
@@ -189,6 +193,15 @@ def _student(who: Who, tasks: SerialTasks) -> Player:
     if student.num_actions != actions:
         raise UsageError(f"the student of {folder} has {student.num_actions} actions, the task {actions}")
     return Player(policy, seen, model)
+
+
+def _exported(who: Who, tasks: SerialTasks) -> Player:
+    """An exported student, by the code with which it acts where it was sent."""
+    from wean.agents.exported import load_exported, view_of_exported
+    from wean.evaluation.evaluate import Player
+
+    folder = Path(who.name)
+    return Player(load_exported(folder, who.acting), view_of_exported(folder, tasks))
 
 
 def _text_student(who: Who, tasks: SerialTasks) -> Player:
@@ -290,6 +303,8 @@ _RECORDED = {"teacher": "llm4teach", "prior": "ppo-prior"}
 """Who has recorded answers for some tasks, with a method that asks for the same."""
 _ASKS = frozenset({"model", "strict", "option", "max-calls", "max-tokens", "max-dollars"})
 STUDENT = Kind(_student, _ASKS | {"acting"})
+EXPORTED = Kind(_exported, frozenset({"acting"}))
+EXPORTED_READER = Kind(_exported, frozenset({"acting"}), plays_words=True)
 TEXT_STUDENT = Kind(_text_student, frozenset({"with", "goals", "data", "annotations"}), plays_words=True)
 REFERENCES: Mapping[str, Kind] = {
     "random": Kind(_reference, plays_words=True),

@@ -11,6 +11,7 @@ that an exported student acts alike in both. Nothing in here imports the rest of
 """
 
 from .folder import ExportError, PolicyError
-from .policy import ArrayPolicy, ValuesPolicy, load
+from .policy import ArrayPolicy, ReadingPolicy, ValuesPolicy, load
+from .reading import Sight
 
-__all__ = ["ArrayPolicy", "ExportError", "PolicyError", "ValuesPolicy", "load"]
+__all__ = ["ArrayPolicy", "ExportError", "PolicyError", "ReadingPolicy", "Sight", "ValuesPolicy", "load"]

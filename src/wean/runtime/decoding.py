@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ class Network(Protocol):
 
     def run(self, ids: list[int], past: int, last: int = 1) -> NDArray[np.float32]:
         """Log-probabilities (last, vocabulary) of the next token after each of the last tokens read."""
+
+    def another(self) -> Self:
+        """The same model with a cache of its own."""
 
 
 class AnswerDecoder:

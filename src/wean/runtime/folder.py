@@ -63,13 +63,25 @@ class Folder:
         Raises:
             ExportError: It is missing or damaged.
         """
+        self._check(name)
+        return (self.path / name).read_bytes()
+
+    def tokenizer(self, name: str, why: str) -> Any:
+        """The `tokenizers.Tokenizer` of a file; `why` says in an error what needs it.
+
+        Raises:
+            PolicyError: The package `tokenizers` is missing.
+            ExportError: The file is missing or damaged.
+        """
         try:
-            content = (self.path / name).read_bytes()
-        except OSError:
-            raise self.damaged(f"{name} cannot be read") from None
-        if hashlib.sha256(content).hexdigest() != self.field("sha256", dict).get(name):
-            raise self.damaged(f"the checksum of {name} is wrong")
-        return content
+            from tokenizers import Tokenizer
+        except ModuleNotFoundError:
+            raise PolicyError(f"{why} needs tokenizers: pip install tokenizers") from None
+        content = self.read(name)
+        try:
+            return Tokenizer.from_str(content.decode())
+        except Exception:  # tokenizers raises plain exceptions
+            raise self.damaged(f"{name} is no tokenizer") from None
 
     def session(self, name: str, threads: int) -> Any:
         """The network of a file, ready to run on the processor.
@@ -84,9 +96,19 @@ class Folder:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        self._check(name)
         try:
-            return onnxruntime.InferenceSession(self.read(name), options, providers=["CPUExecutionProvider"])
-        except PolicyError:
-            raise
+            # By its name: a language model would be in memory twice.
+            return onnxruntime.InferenceSession(self.path / name, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors have no common type of their own
             raise self.damaged(f"{name} is no network for onnxruntime {onnxruntime.__version__}") from error
+
+    def _check(self, name: str) -> None:
+        """Checks a file's checksum."""
+        try:
+            with (self.path / name).open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError:
+            raise self.damaged(f"{name} cannot be read") from None
+        if found != self.field("sha256", dict).get(name):
+            raise self.damaged(f"the checksum of {name} is wrong")

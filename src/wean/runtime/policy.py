@@ -1,4 +1,4 @@
-"""Policies of exported students: on arrays and numbered states, and on situations in words."""
+"""Policies of exported students: on arrays and numbered states, on situations in words, and those that read."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from .acting import NoRepeat, sample, sample_one
 from .folder import ACTING, Folder, PolicyError
 from .observations import Observations
+from .reading import Reader, open_reader, sight_of
 from .values import Values
 
+READS = "text"
+"""The type of students that read."""
 _NOT_FRESH = np.zeros(1, bool)
 
 
-def load(folder: str | Path, acting: str | None = None, threads: int = 1) -> ArrayPolicy | ValuesPolicy:
+def load(folder: str | Path, acting: str | None = None, threads: int = 1) -> ArrayPolicy | ValuesPolicy | ReadingPolicy:
     """Loads an exported student.
 
     Args:
@@ -30,15 +33,18 @@ def load(folder: str | Path, acting: str | None = None, threads: int = 1) -> Arr
     """
     found = Folder(Path(folder))
     chosen = acting or found.field("acting", str)
-    in_words = found.field("observation", dict).get("words") is True
-    possible = ACTING[:2] if in_words else ACTING
+    reads = found.field("type", str) == READS
+    in_words = reads or found.field("observation", dict).get("words") is True
+    possible = ACTING[1:] if reads else ACTING[:2] if in_words else ACTING
     if chosen not in possible:
         raise PolicyError(f"this student cannot act {chosen!r}; choose {' or '.join(possible)}")
+    if reads:
+        return ReadingPolicy(found, chosen, threads)
     return ValuesPolicy(found, chosen, threads) if in_words else ArrayPolicy(found, chosen, threads)
 
 
 class _Policy:
-    """What both kinds of policy share.
+    """What all kinds of policy share.
 
     Attributes:
         task: The task that the student was trained on.
@@ -243,3 +249,41 @@ class ValuesPolicy(_Policy):
             PolicyError: One is no situation.
         """
         return self.values.choose(situations, greedy)
+
+
+class ReadingPolicy(_Policy):
+    """A student that reads: it plans sub-goals, if it learnt to, and chooses among the admissible actions.
+
+    ```python
+    policy.reset()
+    place = policy.act({"goal": "Fetch the lamp.", "text": "A hall. A lamp is here.", "choices": ["take lamp", "wait"]})
+    ```
+
+    What it is shown may also say `observation` (what the task answered to the last action), `carried`, `score` and
+    `meanings`; see `wean_runtime.Sight`.
+    """
+
+    def __init__(self, folder: Folder, acting: str, threads: int = 1) -> None:
+        super().__init__(folder, acting)
+        self._reader = open_reader(folder, acting == "no_repeat", threads)
+
+    @property
+    def goal(self) -> str:
+        """The sub-goal that it pursues; empty where there is none."""
+        return self._reader.goal
+
+    def reset(self, seed: int | None = None) -> None:
+        """Begins an episode; nothing is drawn, so the seed does not matter."""
+        self._reader.reset()
+
+    def act(self, situation: Any) -> int:
+        """Returns the place of an action among the situation's choices; it is taken to be the next action.
+
+        Raises:
+            PolicyError: It is no situation.
+        """
+        return self._reader.act(sight_of(situation))
+
+    def another(self) -> Reader:
+        """A student of the same network for an episode beside this one."""
+        return self._reader.another()

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .decoding import AnswerDecoder, Network
-from .folder import Folder, PolicyError
+from .folder import ExportError, Folder, PolicyError
 from .normalize import normalize
-from .prompt import ACT, DONE, END, EpisodeEncoder, PromptConfig
+from .prompt import ACT, DONE, END, PROMPT_VERSION, EpisodeEncoder, PromptConfig
 from .reading_network import ReadingNetwork
 
 
@@ -57,7 +57,7 @@ class Reader:
 
     def __init__(self, network: Network, tokenizer: Any, prompt: PromptConfig, no_repeat: bool) -> None:
         self.decoder = AnswerDecoder(network)
-        self._tokenizer, self._prompt, self._no_repeat = tokenizer, prompt, no_repeat
+        self._network, self._tokenizer, self._prompt, self._no_repeat = network, tokenizer, prompt, no_repeat
         self._act, self._done, self._end = (int(tokenizer.token_to_id(mark)) for mark in (ACT, DONE, END))
         self.reset()
 
@@ -68,6 +68,10 @@ class Reader:
         self._taken: dict[tuple[str, str, float], set[str]] = {}
         self._score = 0.0
         self._num_actions = 0  # since the sub-goal began
+
+    def another(self) -> Reader:
+        """The same student for an episode beside this one."""
+        return Reader(self._network.another(), self._tokenizer, self._prompt, self._no_repeat)
 
     @property
     def goal(self) -> str:
@@ -131,18 +135,33 @@ def open_reader(folder: Folder, no_repeat: bool, threads: int) -> Reader:
         ExportError: The folder is damaged.
     """
     about = folder.field("prompt", dict)
-    context = folder.field("context", int, of=about)
-    tokenizer = folder.tokenizer("this student reads, and")
+    if folder.field("prompt_version", str) != PROMPT_VERSION:
+        raise ExportError(
+            f"{folder.path} reads other prompts than this version writes ({PROMPT_VERSION}); export it again"
+        )
+    tokenizer = folder.tokenizer("tokenizer.json", "this student reads, and that")
+    network = open_network(folder, threads)
+    mismatch = folder.damaged("model.onnx, tokenizer.json and config.json do not belong together")
     try:
         prompt = PromptConfig(**about)
-        network = ReadingNetwork(folder.session("model.onnx", threads), folder.field("longest", int))
-        if network.vocabulary < tokenizer.get_vocab_size() or context > network.longest:
-            raise KeyError
+        if network.vocabulary < tokenizer.get_vocab_size() or folder.field("context", int, of=about) > network.longest:
+            raise mismatch
         return Reader(network, tokenizer, prompt, no_repeat)
-    except (TypeError, KeyError, IndexError, ValueError) as error:
-        if isinstance(error, PolicyError):
-            raise
-        raise folder.damaged("model.onnx, tokenizer.json and config.json do not belong together") from None
+    except TypeError:
+        raise mismatch from None
+
+
+def open_network(folder: Folder, threads: int) -> ReadingNetwork:
+    """The language model of an exported folder.
+
+    Raises:
+        ExportError: The folder is damaged.
+    """
+    session, longest = folder.session("model.onnx", threads), folder.field("longest", int)
+    try:
+        return ReadingNetwork(session, longest)
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise folder.damaged("model.onnx is no language model") from None
 
 
 def sight_of(given: Any) -> Sight:
@@ -155,10 +174,17 @@ def sight_of(given: Any) -> Sight:
         PolicyError: Something is missing, or of another type.
     """
     if not isinstance(given, Mapping):
-        given = {name: getattr(given, name) for name in Sight._fields if hasattr(given, name)}
+        try:
+            given = {"goal": given.goal, "text": given.text, "choices": given.choices}
+        except AttributeError:
+            raise PolicyError(
+                f"this student reads situations, not {type(given).__name__}; give goal, text and choices"
+            ) from None
     lacking = [name for name in Sight._fields[:3] if name not in given]
     if lacking:
-        raise PolicyError(f"this student reads situations, and this one has no {lacking[0]}; give goal, text and choices")
+        raise PolicyError(
+            f"this student reads situations, and this one has no {lacking[0]}; give goal, text and choices"
+        )
     texts = {name: given.get(name, "") for name in ("goal", "text", "observation", "carried")}
     for name, text in texts.items():
         if not isinstance(text, str) or not _is_writable(text):

@@ -16,6 +16,7 @@ class ReadingNetwork:
 
     Attributes:
         vocabulary: Number of tokens that it knows.
+        longest: Most positions that it can read.
 
     Args:
         session: The network, ready to run; `wean.serving.reader` says what goes in and comes out.
@@ -26,11 +27,13 @@ class ReadingNetwork:
         shapes = {one.name: one.shape for one in session.get_inputs()}
         outputs = {one.name: one.shape for one in session.get_outputs()}
         self.vocabulary = int(outputs["logs"][-1])
-        self._session, self._longest = session, longest
+        self._session, self.longest = session, longest
         self._names = list(outputs)
         # What grows with the sequence, by the name of its input; "capacity" is its axis of positions.
         self._cache: dict[str, NDArray[Any]] = {
-            name: np.zeros([1, *(_GROWS if size == "capacity" else size for size in shape[1:])], _TYPES.get(name, np.float32))
+            name: np.zeros(
+                [1, *(_GROWS if size == "capacity" else size for size in shape[1:])], _TYPES.get(name, np.float32)
+            )
             for name, shape in shapes.items()
             if "capacity" in shape
         }
@@ -38,6 +41,10 @@ class ReadingNetwork:
         self._copies, self._trails = "seen" in shapes, "trail" in shapes
         # What each position leaves for the next, after a row for what comes before the first.
         self._trail = np.zeros((1, _GROWS + 1, int(shapes["trail"][1]) if self._trails else 0), np.float32)
+
+    def another(self) -> ReadingNetwork:
+        """The same model with a cache of its own."""
+        return ReadingNetwork(self._session, self.longest)
 
     def run(self, ids: list[int], past: int, last: int = 1) -> NDArray[np.float32]:
         """Log-probabilities (last, vocabulary) of the next token after each of the last tokens.
@@ -67,7 +74,7 @@ class ReadingNetwork:
     def _make_room(self, positions: int) -> None:
         """Lets the cache grow until it holds a number of positions."""
         capacity = self._trail.shape[1] - 1
-        more = min(-(-positions // _GROWS) * _GROWS, self._longest) - capacity
+        more = min(-(-positions // _GROWS) * _GROWS, self.longest) - capacity
         if more <= 0:
             return
         for name, old in self._cache.items():

@@ -157,20 +157,9 @@ def _encoder(folder: Folder, threads: int) -> Any:
         PolicyError: The package `tokenizers` is missing.
         ExportError: The folder is damaged.
     """
-    try:
-        from tokenizers import Tokenizer
-    except ModuleNotFoundError:
-        raise PolicyError(
-            "the situation has new words, and reading them needs tokenizers: pip install tokenizers"
-        ) from None
     about = folder.field("encoder", dict)
     length, scale = folder.field("max_length", int, of=about), folder.field("scale", int, float, of=about)
-    try:
-        tokenizer = Tokenizer.from_str(folder.read("tokenizer.json").decode())
-    except PolicyError:
-        raise
-    except Exception:  # tokenizers raises plain exceptions
-        raise folder.damaged("tokenizer.json is no tokenizer") from None
+    tokenizer = folder.tokenizer("tokenizer.json", "the situation has new words, and reading them")
     tokenizer.enable_truncation(length)
     tokenizer.no_padding()
     session = folder.session("encoder.onnx", threads)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wean.serving.parity import Parity
+from wean.serving.sources import Loss
 
 _ARRAYS = '''"""Acts with the student of this folder, without PyTorch: python example.py"""
 
@@ -51,15 +52,40 @@ print(situation["text"])
 print("->", situation["choices"][place])
 '''
 
+_READS = '''"""Acts with the student of this folder, without PyTorch: python example.py"""
 
-def write_card(folder: Path, config: Mapping[str, Any], parity: Parity, success: tuple[float, float] | None) -> None:
+import json
+from pathlib import Path
+
+import wean_runtime
+
+HERE = Path(__file__).parent
+
+policy = wean_runtime.load(HERE)
+situation = json.loads((HERE / "example.json").read_text(encoding="utf-8"))  # how a held-out episode begins
+
+policy.reset()  # an episode begins
+place = policy.act(situation)  # a place among the choices that are admissible now
+print(situation["goal"])
+print("sub-goal:", policy.goal or "none")
+print("->", situation["choices"][place])
+
+# Then what the task answered, what can be seen and is carried now, and the new choices:
+answer = {"observation": "Nothing happens.", "score": 0}
+place = policy.act({**situation, **answer})
+print("->", situation["choices"][place])
+'''
+
+
+def write_card(folder: Path, config: Mapping[str, Any], parity: Parity, loss: Loss | None) -> None:
     """Writes `README.md` and `example.py`."""
-    in_words = config["observation"].get("words") is True
-    (folder / "example.py").write_text(_WORDS if in_words else _ARRAYS)
-    what = "situations" if in_words else "observations"
-    sees = "a situation's text and choices" if in_words else _sees(config["observation"])
-    measured = "values of actions" if in_words else "probabilities of actions"
-    needs = "./runtime[words]" if config.get("encoder") else "./runtime"
+    in_words, reads = config["observation"].get("words") is True, "prompt" in config
+    (folder / "example.py").write_text(_READS if reads else _WORDS if in_words else _ARRAYS)
+    what = "prompts" if reads else "situations" if in_words else "observations"
+    sees = "the task, what can be seen and is carried, and the choices" if reads else "a situation's text and choices"
+    sees = sees if in_words else _sees(config["observation"])
+    measured = "probabilities of tokens" if reads else "values of actions" if in_words else "probabilities of actions"
+    needs = "./runtime[words]" if reads or config.get("encoder") else "./runtime"
     size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     rows = [
         ("task", config["task"]),
@@ -70,11 +96,11 @@ def write_card(folder: Path, config: Mapping[str, Any], parity: Parity, success:
         ("network", f"ONNX, opset {config['opset']}, {'8-bit weights' if config['int8'] else '32-bit'}, {size:.2f} MB"),
         ("written by", ", ".join(f"{name} {value}" for name, value in config["versions"].items())),
         (f"largest difference in {measured}", f"{parity.difference:.2g}, in {parity.observations:,} held-out {what}"),
-        ("same best action as in PyTorch", f"{100 * parity.agreement:.2f} %"),
+        (f"same best {'token' if reads else 'action'} as in PyTorch", f"{100 * parity.agreement:.2f} %"),
     ]
-    if success is not None:
-        before, after = success
-        rows.append(("success before and after 8 bits", f"{before:.3f}, {after:.3f} (200 held-out episodes)"))
+    if loss is not None:
+        episodes = f"{loss.episodes} held-out episodes"
+        rows.append((f"{loss.measure} before and after 8 bits", f"{loss.before:.3f}, {loss.after:.3f} ({episodes})"))
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     (folder / "README.md").write_text(
         f"# A student for {config['task']}\n\nA small policy, trained by [wean](https://pypi.org/project/wean) and "

@@ -66,10 +66,11 @@ class Graph:
         whole = torch.cat([one.weight.detach().float() for one in parts])
         # The weights of parts are new tensors, whose addresses may come again.
         found = self("MatMul", value, self._constant(("linear", len(self._nodes)), whole.T.contiguous().numpy()))
-        if parts[0].bias is None:
+        biases = [bias for one in parts if (bias := dict(one.named_parameters()).get("bias")) is not None]
+        if not biases:
             return found
-        bias = torch.cat([one.bias.detach().float() for one in parts]).numpy()
-        return self("Add", found, self._constant(("bias", len(self._nodes)), bias))
+        together = torch.cat([one.detach().float() for one in biases]).numpy()
+        return self("Add", found, self._constant(("bias", len(self._nodes)), together))
 
     def write(self, path: Path, outputs: Mapping[str, Sequence[str | int]]) -> None:
         """Writes the graph, with the named values as its outputs."""

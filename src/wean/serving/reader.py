@@ -74,10 +74,11 @@ class _Network:
         self._past = op("Unsqueeze", op.input("past", ("batch",), whole=True), op.whole(1))
         self._at = op.input("at", ("batch", "wanted"), whole=True)
         self._places = op("Add", self._past, self._range(op("Shape", self._ids, start=1)))
+        tables = inner.rotary_emb(inner.embed_tokens.weight[None, :1], torch.arange(self._longest)[None])
+        self._tables = [table[0].detach().clone() for table in tables]  # cosines and sines (positions, width)
+        self._turns = [op("Unsqueeze", op("Gather", op.weight(one), self._places), op.whole(1)) for one in self._tables]
         depth = len(inner.layers)
-        outputs: dict[str, Sequence[str | int]] = {
-            "logs": ("batch", "wanted", self._model.lm_head.weight.shape[0])
-        }
+        outputs: dict[str, Sequence[str | int]] = {"logs": ("batch", "wanted", self._model.lm_head.weight.shape[0])}
         sizes = [self._mixed] * depth * bool(self._mixed) + [self._hidden] * (self._copying is not None)
         trail = op.split(op.input("trail", ("batch", sum(sizes))), sizes) if sizes else []
         left: list[str] = []
@@ -94,7 +95,9 @@ class _Network:
             op("LogSoftmax", logits, name="logs", axis=-1)
         else:
             before = op.linear(hidden, self._copying.before)
-            keys = op("Add", op.linear(hidden, self._copying.here), self._shifted(before, trail[-1]), name="new_copy_keys")
+            keys = op(
+                "Add", op.linear(hidden, self._copying.here), self._shifted(before, trail[-1]), name="new_copy_keys"
+            )
             self._copied(self._copying, wanted, logits, keys)
             outputs["new_copy_keys"] = ("batch", "new", self._hidden)
             left.append(before)
@@ -162,11 +165,14 @@ class _Network:
         cached = op("Expand", self._range(self._capacity), op("Shape", seen))
         places = op("Concat", cached, self._places, axis=1)
         now = op("Add", self._past, self._at)
-        scores = op("MatMul", op.linear(wanted, copying.query), op("Transpose", op("Concat", old, keys, axis=1), perm=[0, 2, 1]))
+        scores = op(
+            "MatMul", op.linear(wanted, copying.query), op("Transpose", op("Concat", old, keys, axis=1), perm=[0, 2, 1])
+        )
         scores = op("Mul", scores, op.number(self._hidden**-0.5))
         after_last = self._equal(self._back(seen, places, 1), self._back(seen, now, 0))
         after_both = op("And", after_last, self._equal(self._back(seen, places, 2), self._back(seen, now, 1)))
-        for worth, follows in zip(op.split(op.linear(wanted, copying.follows), [1, 1]), (after_last, after_both), strict=True):
+        worths = op.split(op.linear(wanted, copying.follows), [1, 1])
+        for worth, follows in zip(worths, (after_last, after_both), strict=True):
             scores = op("Add", scores, op("Mul", worth, op("Cast", follows, to=1)))
         # Of the cache the filled positions; of the new tokens those up to the one that predicts.
         is_old = op("Less", cached, self._past)
@@ -220,13 +226,6 @@ class _Network:
     def _turned(self, heads: str, name: str = "") -> str:
         """Applies rotary positions (2104.09864) to heads (B, heads, T, width)."""
         op = self._graph
-        if not hasattr(self, "_turns"):
-            like = self._model.model.embed_tokens.weight[None, :1]
-            tables = self._model.model.rotary_emb(like, torch.arange(self._longest)[None])
-            self._tables = [table[0].detach().clone() for table in tables]
-            self._turns = [
-                op("Unsqueeze", op("Gather", op.weight(table), self._places), op.whole(1)) for table in self._tables
-            ]
         cos, sin = self._turns
         first, second = op.split(heads, [self._width // 2] * 2)
         other = op("Concat", op("Neg", second), first, axis=-1)

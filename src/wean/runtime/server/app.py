@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from ..folder import PolicyError
-from ..policy import ArrayPolicy, ValuesPolicy
+from ..policy import ArrayPolicy, ReadingPolicy, ValuesPolicy
 from .guard import App, Guard, Receive, Scope, Send, answer
 from .limits import Limits
 from .metrics import Metrics
@@ -44,11 +44,16 @@ HEADERS = {
 """Of pages: they need nothing but themselves and their server."""
 
 
-def make_app(policy: ArrayPolicy | ValuesPolicy, limits: Limits | None = None) -> FastAPI:
+def make_app(policy: ArrayPolicy | ValuesPolicy | ReadingPolicy, limits: Limits | None = None) -> FastAPI:
     """Returns the application that acts with an exported student; `guarded` protects it.
 
     Its `state.service`, `state.metrics` and `state.limits` are for what else is served.
+
+    Raises:
+        PolicyError: The student reads; a server would need a language model's cache for every session.
     """
+    if isinstance(policy, ReadingPolicy):
+        raise PolicyError("students that read are not served over HTTP; act with wean_runtime.load in your own process")
     limits = limits or Limits()
     service = Service(policy, limits)
     metrics = Metrics(lambda: len(service.sessions))
