@@ -1,10 +1,7 @@
 """A person plays beside the student: in this process, and in a real browser before a real server."""
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from exported_students import kind
 from serving.browser import CHROMIUM, browsing
+from serving.real_server import serving
 from small_tasks import Corridor
 from wean.errors import UsageError
 from wean.runtime import load
@@ -108,26 +106,11 @@ def test_another_task_is_no_page(exported: Any) -> None:
         assert found.get("/", follow_redirects=False).headers["location"] == "/docs"
 
 
-@contextmanager
-def serving(*arguments: str) -> Iterator[str]:
-    """A server of its own, until the block ends; gives its address."""
-    command = [sys.executable, "-m", "wean", "serve", *arguments, "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert line.startswith("serving "), line
-            yield line.split(" at ")[1].split()[0]
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")
 def test_a_person_plays_in_a_browser(exported: Any, tmp_path: Path) -> None:
-    with serving(str(exported("grid"))) as address, browsing(tmp_path) as browser:
-        browser.open(address)
+    with serving(str(exported("grid"))) as server, browsing(tmp_path) as browser:
+        browser.open(server.address)
         browser.wait("document.body && document.body.dataset.steps === '0'")
         assert browser.value("document.querySelectorAll('#person button[data-action]').length") == 7
         assert browser.value("document.querySelectorAll('main img').length") == 2
@@ -142,6 +125,6 @@ def test_a_person_plays_in_a_browser(exported: Any, tmp_path: Path) -> None:
         browser.value("document.getElementById('seed').value = 3; document.querySelector('#begin button').click()")
         browser.wait("document.body.dataset.steps === '0'")
         assert browser.value("document.getElementById('error').textContent") == ""
-        browser.open(f"{address}/docs")
+        browser.open(f"{server.address}/docs")
         browser.wait("document.querySelectorAll('#routes details').length >= 8")
         assert (tmp_path / "page.png").stat().st_size > 10_000

@@ -158,6 +158,9 @@ BAD: list[tuple[bytes, int]] = [
     (b'{"observation": "../../etc/passwd"}', 422),
     (b'{"observation": {"image": "/etc/passwd"}}', 422),
     (b'{"observation": true}', 422),
+    (b'{"observation": {}}', 422),
+    (b'{"observation": {"image": {"image": 1}}}', 422),
+    (b'{"observations": [1, {}]}', 422),
     (b'{"observation": [[1, 2], [3]]}', 422),
     (b'{"observation": [[[]]]}', 422),
     (b'{"observation": [1, "2"]}', 422),
@@ -289,8 +292,8 @@ def test_the_interface_is_described(client: Client) -> None:
 def test_an_observation_from_json_is_the_one_that_the_task_gave(exported: Any) -> None:
     observations = load(exported("grid"), "greedy").observations  # type: ignore[union-attr]
     for one in maps(exported):
-        assert (observations.read(json.loads(json.dumps(one.tolist()))) == one).all()
-        assert (observations.read({"image": one.tolist()}) == one).all()
+        assert (observations.read([json.loads(json.dumps(one.tolist()))] * 2) == one).all()
+        assert (observations.read([{"image": one.tolist()}]) == one).all()
     assert Corridor.observation_space.contains(0)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,28 +71,33 @@ class Observations:
         self._check(array)
         return array
 
-    def read(self, value: Any) -> NDArray[Any]:
-        """An observation (...) from JSON: a number, or lists of numbers; of a mapping its `image`.
+    def read(self, values: Sequence[Any]) -> NDArray[Any]:
+        """Observations (N, ...) from JSON, each a number, lists of numbers, or a mapping with those as its `image`.
 
         Raises:
-            PolicyError: It is none that the student sees.
+            PolicyError: One is none that the student sees.
         """
-        if isinstance(value, Mapping):
-            value = value.get("image")
         try:
-            numbers = np.array(value)
+            found = np.array([one.get("image") if isinstance(one, Mapping) else one for one in values])
         except (ValueError, OverflowError):  # rows of different lengths, or too many axes
-            raise PolicyError("the observation's lists have different lengths; give what its task returns") from None
-        if numbers.dtype.kind not in _READ_AS[self.dtype.kind]:
+            raise PolicyError("an observation's lists have different lengths; give what its task returns") from None
+        if found.dtype.kind not in _READ_AS[self.dtype.kind]:
             raise PolicyError(f"this student sees numbers ({self.dtype}) in lists; give observation.tolist()")
-        if numbers.shape != self.shape:
-            raise self._misshapen(numbers, self.shape, "")
-        with np.errstate(over="ignore", invalid="ignore"):
-            found = numbers.astype(self.dtype)
-        if self.dtype.kind in "iu" and (found != numbers).any():
-            raise self._out_of_range()
-        alone: NDArray[Any] = self.one(found)[0]
-        return alone
+        if found.shape[1:] != self.shape:
+            raise self._misshapen(found[0], self.shape, "")
+        if self.dtype.kind == "f":
+            with np.errstate(over="ignore"):  # it becomes infinite, and is refused
+                found = found.astype(self.dtype)
+        elif found.dtype != self.dtype:
+            limits = np.iinfo(self.dtype)
+            if found.size and not (limits.min <= found.min() and found.max() <= limits.max):
+                raise self._out_of_range()
+            found = found.astype(self.dtype)
+        if self._legal is None or len(found) > 1:
+            self._check(found)
+        else:
+            self._check_bytes(found.tobytes())
+        return found
 
     def _array(self, observation: Any) -> NDArray[Any]:
         """What comes from outside as an array of the right type."""

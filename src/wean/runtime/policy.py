@@ -89,7 +89,10 @@ class ArrayPolicy(_Policy):
         if found != (inputs, outputs) or session.get_outputs()[0].shape[1:] != [self.num_actions]:
             raise folder.damaged("model.onnx and config.json do not belong together")
         self._session = session
-        self._step = _Step(session, self.observations, self.memory_size, self.num_actions)
+        # One for the environment that `act` acts in, one for whoever keeps the memory.
+        self._step, self._one = (
+            _Step(session, self.observations, self.memory_size, self.num_actions) for _ in range(2)
+        )
         self.reset()
 
     def reset(self, seed: int | None = None, members: int | None = None) -> None:
@@ -130,7 +133,7 @@ class ArrayPolicy(_Policy):
         if self._members is None:
             return self._act_alone(self.observations.one(observation))
         seen = self.observations.many(observation, self._members)
-        probabilities, self._memory = self._run(seen, self._memory, self._fresh)
+        probabilities, self._memory = self.run(seen, self._memory, self._fresh)
         self._fresh = np.zeros_like(self._fresh)
         if self.acting == "sampled":
             return sample(probabilities, self._random.random(self._members))
@@ -154,11 +157,15 @@ class ArrayPolicy(_Policy):
         Raises:
             PolicyError: The observations are none that this student sees.
         """
-        return self._run(self.observations.many(observations, len(observations)), memory, starts)
+        return self.run(self.observations.many(observations, len(observations)), memory, starts)
 
-    def _run(
+    def run(
         self, observations: NDArray[Any], memory: NDArray[np.float32], starts: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """As `probabilities`, for observations that are known to be right; what it returns for one is overwritten."""
+        if len(observations) == 1:
+            self._one.memory[:] = memory
+            return self._one.run(observations, bool(starts[0]))[None], self._one.memory
         if not self.memory_size:
             (probabilities,) = self._session.run(("probabilities",), {"observation": observations})
             return probabilities, memory

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from ..folder import PolicyError
 from ..policy import ArrayPolicy, ReadingPolicy, ValuesPolicy
-from .guard import App, Guard, Receive, Scope, Send, answer
+from .guard import ACT, App, Guard, Receive, Scope, Send, answer
 from .limits import Limits
 from .metrics import Metrics
 from .requests import Act, Acted, Begin, Begun, Error, read_act, refusal
@@ -60,8 +60,7 @@ def make_app(policy: ArrayPolicy | ValuesPolicy | ReadingPolicy, limits: Limits 
     about: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None, "redirect_slashes": False}
     app = FastAPI(title="wean serve", version="1", **about)
     app.state.service, app.state.metrics, app.state.limits = service, metrics, limits
-    # A plain route: FastAPI's own reading of a request would take longer than the student.
-    app.router.routes.append(Route("/act", _Acting(service, metrics), methods=["POST"]))
+    app.router.routes.append(Route(ACT, Acting(service, metrics), methods=["POST"]))
     _add_errors(app)
     _add_sessions(app, service)
 
@@ -108,7 +107,8 @@ def guarded(app: FastAPI, token: str | None = None, host: str = "127.0.0.1") -> 
     """
     paths = {route.path for route in app.routes if isinstance(route, Route) and "{" not in route.path}
     hosts = LOOPBACK if token is None and _is_loopback(host) else None
-    return Guard(app, app.state.limits, app.state.metrics, paths, token, hosts)
+    state = app.state
+    return Guard(app, Acting(state.service, state.metrics), state.limits, state.metrics, paths, token, hosts)
 
 
 def _is_loopback(host: str) -> bool:
@@ -118,13 +118,14 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-class _Acting:
+class Acting:
     """The ASGI application of `POST /act`."""
 
     def __init__(self, service: Service, metrics: Metrics) -> None:
         self._service, self._metrics = service, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request; see ASGI."""
         started = time.perf_counter()
         body = (await receive())["body"]
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
@@ -17,6 +16,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+ACT = "/act"
 OPEN = frozenset({"/", "/health", "/docs", "/openapi.json"})
 """What needs no token: whether the server lives, and pages that are the same for everybody."""
 _CLOSE = (b"connection", b"close")
@@ -27,6 +27,7 @@ class Guard:
 
     Args:
         app: The other one; it is given the whole body in one message.
+        act: Answers `POST /act`, without the way through FastAPI, which takes as long as the student.
         limits: The server's bounds.
         metrics: Counts the answers.
         paths: The paths that are counted by name.
@@ -38,13 +39,15 @@ class Guard:
     def __init__(
         self,
         app: App,
+        act: App,
         limits: Limits,
         metrics: Metrics,
         paths: Collection[str],
         token: str | None = None,
         hosts: Collection[str] | None = None,
     ) -> None:
-        self._app, self._limits, self._metrics, self._paths = app, limits, metrics, frozenset(paths)
+        self._app, self._act, self._limits, self._metrics = app, act, limits, metrics
+        self._paths = frozenset(paths)
         self._authorization = None if token is None else f"Bearer {token}".encode()
         self._hosts = None if hosts is None else frozenset(hosts)
 
@@ -53,7 +56,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path = scope["path"]
+        path, method = scope["path"], scope["method"]
         known = path if path in self._paths else "/sessions/..." if path.startswith("/sessions/") else "other"
 
         async def counting(message: Message) -> None:
@@ -62,13 +65,16 @@ class Guard:
             await send(message)
 
         headers = dict(scope["headers"])
-        refused = self._refused(scope["method"], path, headers)
+        refused = self._refused(method, path, headers)
         if refused is None:
             body = await self._body(receive, headers)
-            if isinstance(body, bytes):
-                await self._app(scope, _given(body, receive), counting)
+            if body is None:
                 return
-            refused = body
+            if len(body) <= self._limits.body_bytes:
+                app = self._act if path == ACT and method == "POST" else self._app
+                await app(scope, _given(body, receive), counting)
+                return
+            refused = self._too_large()
         await answer(counting, *refused, close=True)
 
     def _refused(self, method: str, path: str, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
@@ -83,33 +89,30 @@ class Guard:
                 return 415, "the body is JSON; send Content-Type: application/json"
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18 or int(length) > self._limits.body_bytes:
-            return 413, f"the body is too large; send at most {self._limits.body_bytes} bytes"
+            return self._too_large()
         return None
+
+    def _too_large(self) -> tuple[int, str]:
+        return 413, f"the body is too large; send at most {self._limits.body_bytes} bytes"
 
     def _allowed(self, method: str, path: str, authorization: bytes) -> bool:
         if self._authorization is None or (method == "GET" and path in OPEN):
             return True
         return hmac.compare_digest(authorization, self._authorization)
 
-    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes | tuple[int, str]:
-        """The whole body, or the status and reason of a refusal."""
+    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes | None:
+        """The whole body, or more of it than is allowed; None where the client went away.
+
+        How long it may take is for the connection to know, see `running.py`.
+        """
         if b"content-length" not in headers and b"transfer-encoding" not in headers:
             return b""
-        message: Message = {"more_body": True}
-        if b"expect" not in headers:  # else it waits until it is asked to go on
-            message = await receive()
+        message = await receive()
         body: bytes = message.get("body", b"")
-        try:
-            if message.get("more_body", False):  # a time limit costs as much as a short request
-                async with asyncio.timeout(self._limits.read_seconds):
-                    while message.get("more_body", False) and len(body) <= self._limits.body_bytes:
-                        message = await receive()
-                        body += message.get("body", b"")
-        except TimeoutError:
-            return 408, f"the request did not arrive within {self._limits.read_seconds} s; send it at once"
-        if len(body) > self._limits.body_bytes:
-            return 413, f"the body is too large; send at most {self._limits.body_bytes} bytes"
-        return body
+        while message.get("more_body", False) and len(body) <= self._limits.body_bytes:
+            message = await receive()
+            body += message.get("body", b"")
+        return None if message["type"] == "http.disconnect" else body
 
 
 def _given(body: bytes, receive: Receive) -> Receive:

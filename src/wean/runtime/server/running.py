@@ -19,6 +19,11 @@ from .limits import Limits
 TOKEN_VARIABLE = "WEAN_SERVE_TOKEN"
 _HEADER_BYTES = 32_768
 _ENDING_SECONDS = 3
+_TOO_SLOW_BODY = b'{"error":"the request did not arrive in time; send it at once"}'
+_TOO_SLOW = (
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%s" % (len(_TOO_SLOW_BODY), _TOO_SLOW_BODY)
+)
 
 
 def run(app: App, host: str, port: int, limits: Limits, say: Callable[[str], None]) -> None:
@@ -106,7 +111,7 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            self._wait(limits.read_seconds)
+            self._wait(limits.read_seconds, self._too_slow)
 
         def connection_lost(self, exc: Exception | None) -> None:
             if self._alarm is not None:
@@ -117,7 +122,7 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:
             super().on_message_begin()
             self._header_bytes = 0
             if self.cycle is None or self.cycle.response_complete:
-                self._wait(limits.read_seconds)
+                self._wait(limits.read_seconds, self._too_slow)
 
         def on_url(self, url: bytes) -> None:
             self._count(url)
@@ -127,13 +132,13 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:
             self._count(name + value)
             super().on_header(name, value)
 
-        def on_headers_complete(self) -> None:
-            # The guard answers a slow body; this is for whoever does not even read that.
-            self._wait(limits.read_seconds + limits.idle_seconds)
-            super().on_headers_complete()
+        def on_message_complete(self) -> None:
+            super().on_message_complete()
+            if not self.pipeline:
+                self._wait(limits.idle_seconds, self.transport.abort)  # the answer must be fetched
 
         def on_response_complete(self) -> None:
-            self._wait(limits.idle_seconds)
+            self._wait(limits.idle_seconds, self.transport.abort)
             super().on_response_complete()
 
         def _count(self, more: bytes) -> None:
@@ -141,9 +146,16 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:
             if self._header_bytes > _HEADER_BYTES:
                 raise ValueError("the headers are too large")  # which the parser turns into a refusal
 
-        def _wait(self, seconds: float) -> None:
+        def _wait(self, seconds: float, then: Callable[[], None]) -> None:
             if self._alarm is not None:
                 self._alarm.cancel()
-            self._alarm = self.loop.call_later(seconds, self.transport.abort)
+            self._alarm = self.loop.call_later(seconds, then)
+
+        def _too_slow(self) -> None:
+            """Refuses a request that does not arrive; a connection without any, or with half an answer, is cut."""
+            answering = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+            if self.scope is not None and not answering:
+                self.transport.write(_TOO_SLOW)
+            self.transport.close()
 
     return Timed

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..acting import sample
+from ..acting import sample, sample_one
 from ..folder import PolicyError
 from ..policy import ArrayPolicy, ValuesPolicy
 from .limits import Limits
@@ -102,7 +102,7 @@ class Service:
     def _read(self, shown: list[Any]) -> Any:
         """The observations (N, ...), or the situations, as the policy takes them."""
         if isinstance(self.policy, ArrayPolicy):
-            return np.stack([self.policy.observations.read(one) for one in shown])
+            return self.policy.observations.read(shown)
         _check_choices(shown)
         return shown
 
@@ -120,11 +120,14 @@ class Service:
             fresh = np.array([one.fresh for one in sessions])
         else:
             memory, fresh = policy.first_memory(len(seen)), np.ones(len(seen), bool)
-        probabilities, after = policy.probabilities(seen, memory, fresh)
+        probabilities, after = policy.run(seen, memory, fresh)
         for session, row in zip(sessions, after, strict=bool(sessions)):
             session.memory = row.copy()  # a row alone would keep the whole batch
         if policy.acting == "sampled":
-            return sample(probabilities, self._draws(len(seen), sessions, random)), probabilities
+            draws = self._draws(len(seen), sessions, random)
+            if len(seen) == 1:
+                return np.array([sample_one(probabilities[0].tolist(), draws[0])]), probabilities
+            return sample(probabilities, draws), probabilities
         if policy.acting == "greedy":
             return probabilities.argmax(1), probabilities
         rows = zip(sessions, seen, probabilities, strict=True)
