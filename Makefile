@@ -17,7 +17,7 @@ endif
 PYTEST_ARGS ?= $(PARALLEL)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test check lint types imports format bench clean
+.PHONY: help demo install test check lint types imports format docs bench clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,9 @@ format: $(ALL) ## mend style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(ALL) ## the documentation site, into site/; its notebooks are executed
+	NO_MKDOCS_2_WARNING=1 WEAN_RUN_NOTEBOOKS=true $(BIN)/mkdocs build --strict
+
 bench: $(if $(NAME),$(CORE)) ## list the benchmarks; NAME=... runs one, ARGS=... are its options
 ifdef NAME
 	$(BIN)/python benchmarks/$(NAME).py $(ARGS)
@@ -61,7 +64,7 @@ else
 endif
 
 clean: ## remove the virtual environment and caches; runs stay
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A venv that could not be finished is taken away, or the next try would stumble over it.
@@ -81,5 +84,5 @@ $(CORE): pyproject.toml constraints.txt | $(BIN)/python
 
 $(ALL): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing every extra that the tests need into $(VENV) (about two minutes) ..."
-	@$(PIP) --editable ".[llm,lm,textworld,scienceworld,bandits,export,serve,ray,embodied,dev]"
+	@$(PIP) --editable ".[llm,lm,textworld,scienceworld,bandits,export,serve,embodied,docs,dev]"
 	@touch $(CORE) $@

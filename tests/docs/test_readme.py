@@ -58,6 +58,31 @@ def test_it_says_what_its_tables_say_of_students_and_teachers() -> None:
     )
 
 
+def test_its_first_table_repeats_the_tables_below() -> None:
+    first, below = README.partition("\n## Results\n")[::2]
+    cells = [
+        [cell.strip(" *") for cell in line.split("|")[1:-1]] for line in first.splitlines() if line.startswith("| ")
+    ]
+    shown = {row[0].rpartition(": ")[2]: row[1:] for row in cells[1:]}
+    assert len(shown) == 5
+    rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in below.splitlines() if line.startswith("|")]
+    three = {row[0].replace("*", "").partition(" (")[0]: row[1:] for row in rows if len(row) == 4}
+    for place, task in enumerate(rows[0][1:]):
+        told = [
+            three[name][place]
+            for name in ("student of llm4teach", "its teacher alone", "PPO without teacher, as many steps")
+        ]
+        assert shown.pop(task) == [number(text) for text in told]
+    for task, numbers in shown.items():
+        row = next(row for row in rows if row[0].startswith(task) and row[2:3] and number(row[1]) == numbers[0])
+        assert numbers == [number(text) for text in row[1:4]]
+
+
+def number(text: str) -> str:
+    """The first number of a cell, its method's name left out."""
+    return re.findall(r"\d\.\d+", text.rpartition("`")[2] if text.count("`") == 2 else text.split("`")[2])[0]
+
+
 def pairs() -> list[tuple[tuple[float, float], tuple[float, float]]]:
     """For each line (a column, in the first table) the interval of the student and that of its teacher alone."""
     cells = [

@@ -15,7 +15,7 @@ from wean.experiment.components import Components, Point, Resources
 from wean.experiment.run_folder import RunFolder, write_json
 from wean.experiment.settings import RunConfig, command_line, python_call
 from wean.files import CANNOT_WRITE
-from wean.processes import GracefulStop, Stopped
+from wean.processes import GracefulStop
 from wean.report.report import write_report
 from wean.report.run_files import RUN_SCHEMA, UNITS, read_summary
 
@@ -78,8 +78,7 @@ class Runner:
 
         Raises:
             UsageError: The settings, the task, the data or the folder are wrong.
-            Stopped: A stop signal ended it; `resume` goes on.
-            WeanError: Something fails; what is written stays and can be resumed.
+            WeanError: Something fails or the user stops it; what is written stays and can be resumed.
         """
         with self.folder.opened(self.config, self._resume):
             if self.folder.summary.exists():
@@ -89,7 +88,7 @@ class Runner:
                 with self._stop:
                     return self._run()
             except KeyboardInterrupt:
-                raise Stopped(
+                raise WeanError(
                     "stopped; the same command with --resume goes on from the last checkpoint, if there is one"
                 ) from None
             except OSError as error:
@@ -151,7 +150,7 @@ class Runner:
             due = len(self._curve) < len(points) and update.done >= points[len(self._curve)]
             if self._stop.wanted:
                 self._checkpoint(components, unmeasured=due)
-                raise Stopped(
+                raise WeanError(
                     f"stopped after {update.done} {UNITS[algorithm.unit]}; the same command with --resume goes on "
                     "from there"
                 )
