@@ -40,7 +40,15 @@ PLAYED = [*SMALL, "total_timesteps=32", "num_envs=2", "num_steps=8"]
 VALUED = [*SMALL, "total_timesteps=64", "num_envs=2", "learning_starts=16", "student.values=table", "batch_size=8"]
 LABELLED = [*SMALL, "total_timesteps=32", "num_envs=2", "num_steps=8", "updates=2", "rounds=2"]
 RECORDED = [*SMALL, "data=demos.parquet", "gradient_steps=4", "batch_size=8", "student.values=table"]
-WORDS = ["data=demos.jsonl", "annotations=subgoals.jsonl", "hidden=16", "layers=1", "heads=1", "vocabulary=400"]
+WORDS = [
+    "model=scratch",
+    "data=demos.jsonl",
+    "annotations=subgoals.jsonl",
+    "hidden=16",
+    "layers=1",
+    "heads=1",
+    "vocabulary=400",
+]
 WORDS += ["context=512", "num_epochs=1", "measurements=1"]
 LAKE, ROOM = ["--task", "FrozenLake4x4"], ["--task", "SimpleDoorKey"]
 METHODS: dict[str, list[str]] = {

@@ -36,7 +36,16 @@ _VALUES = [
     "evaluation.curve_points=4", "evaluation.curve_episodes=2", "evaluation.episodes=2",
     "evaluation.recorded_episodes=1",
 ]  # fmt: skip
-_TEXT = ["hidden=32", "layers=1", "heads=2", "vocabulary=400", "num_epochs=2", "measurements=3", "dev_share=0.3"]
+_TEXT = [
+    "model=scratch",
+    "hidden=32",
+    "layers=1",
+    "heads=2",
+    "vocabulary=400",
+    "num_epochs=2",
+    "measurements=3",
+    "dev_share=0.3",
+]
 _CLOCKS = ("seconds", "per_second", "ms_per_action", "time")  # ends of the names of what a clock wrote
 _WRITES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shutil.rmtree")
 _MOMENTS = ("a file operation", "a file operation at the end", "a checkpoint", "a time", "the first second")

@@ -20,7 +20,7 @@ import numpy as np
 
 from harness import finish
 from runs import Line, Runs, chosen_lines, runs_of, training_options
-from wean.agents.text_agent import TextStudentPolicy
+from wean.agents.text_policy import TextStudentPolicy
 from wean.evaluation.evaluate import Plan, Player, episode_of, evaluate_plan
 from wean.evaluation.scores import SCHEMA, Episodes, Scores, interval_text, stratified
 from wean.experiment.runner import Runner
@@ -30,23 +30,24 @@ from wean.tasks.registration import episodes_of, make_task
 from wean.tasks.vector import SerialTasks
 
 NAME, TASK, MAX_MOVES = "scienceworld_agents", "ScienceWorld", 100
+SMALL = "model=scratch"
 LINES = (
-    Line("subgoals", "subgoals", "sub-goals, one sequence a demonstration", (TASK,)),
-    Line("subgoals-flat", "subgoals-flat", "flat imitation, same student and feeding", (TASK,)),
-    Line("expert-alone", "subgoals", "sub-goals, no mistakes set right", (TASK,), 1, ("inject_mistakes=0",)),
-    Line("own-names", "subgoals", "sub-goals, no other names read", (TASK,), 1, ("swap_entities=0",)),
-    Line("said-alone", "subgoals", "sub-goals, nothing told is learnt", (TASK,), 1, ("told_weight=0",)),
-    Line("smaller", "subgoals", "sub-goals, a student of half the width", (TASK,), 1, ("hidden=128",)),
+    Line("subgoals", "subgoals", "sub-goals, one sequence a demonstration", (TASK,), overrides=(SMALL,)),
+    Line("subgoals-flat", "subgoals-flat", "flat imitation, same student and feeding", (TASK,), overrides=(SMALL,)),
+    Line("expert-alone", "subgoals", "sub-goals, no mistakes set right", (TASK,), 1, (SMALL, "inject_mistakes=0")),
+    Line("own-names", "subgoals", "sub-goals, no other names read", (TASK,), 1, (SMALL, "swap_entities=0")),
+    Line("said-alone", "subgoals", "sub-goals, nothing told is learnt", (TASK,), 1, (SMALL, "told_weight=0")),
+    Line("smaller", "subgoals", "sub-goals, a student of half the width", (TASK,), 1, (SMALL, "hidden=128")),
 )
 FEEDINGS = (
-    Line("few", "subgoals", "one sequence a demonstration", (TASK,), 1, ("data=scienceworld", "num_epochs=20")),
+    Line("few", "subgoals", "one sequence a demonstration", (TASK,), 1, (SMALL, "data=scienceworld", "num_epochs=20")),
     Line(
         "few-step",
         "subgoals-step",
         "one prompt a step (the paper's)",
         (TASK,),
         1,
-        ("data=scienceworld", "num_epochs=1"),
+        (SMALL, "data=scienceworld", "num_epochs=1"),
     ),
 )
 TOGETHER = (2, 3)

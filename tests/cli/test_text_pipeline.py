@@ -30,7 +30,7 @@ def test_a_student_plays_what_it_was_shown(tmp_path: Path) -> None:
     wean("demos", "TextWorldCoin", "--trajectories", "--per-task", "4", "--out", "paths.parquet")
     wean("annotate", "paths.parquet", "--model", "scripted:test_text_pipeline:name_subgoals", "--out", "subgoals.jsonl")
     data = ["data=paths.parquet", "annotations=subgoals.jsonl", "dev_share=0", "measurements=1"]
-    size = ["hidden=48", "layers=2", "heads=2", "vocabulary=500", "context=1024", "token_budget=2048"]
+    size = ["model=scratch", "hidden=48", "layers=2", "heads=2", "vocabulary=500", "context=1024", "token_budget=2048"]
     learning = ["num_epochs=120", "learning_rate=0.005"]
     wean("train", "subgoals", "--task", "TextWorldCoin", *data, *size, *learning, "--out", "run")
     told = ("--task", "TextWorldCoin", "--split", "train", "--variations", "4", "--max-moves", "10", "--json")

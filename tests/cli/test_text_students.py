@@ -24,7 +24,7 @@ from wean.students.text.student import load_ensemble, load_text_student
 from wean.tasks.splits import Case
 from word_demos import Replayed, demonstration, write
 
-TINY = ["hidden=48", "layers=2", "heads=2", "vocabulary=400", "context=512", "token_budget=2048"]
+TINY = ["model=scratch", "hidden=48", "layers=2", "heads=2", "vocabulary=400", "context=512", "token_budget=2048"]
 
 
 def train(folder: Path, out: str, *more: str, method: str = "subgoals", **how: Any) -> Path:

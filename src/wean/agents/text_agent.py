@@ -16,20 +16,17 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from wean.agents.policy import SILENT, Policy
+from wean.agents.policy import SILENT
 from wean.runtime.normalize import normalize, render_subgoal
 from wean.students.text.decoder import Decoder, EpisodeDecoder, Generated, decoder_for
-from wean.students.text.rules import ActingRules, StateKey
+from wean.students.text.rules import ActingRules, DemonstratedPatterns, StateKey
 from wean.students.text.student import TextStudent
 from wean.tasks.contract import TextTask
-from wean.tasks.splits import Case
-from wean.tasks.vector import Steps, Tasks
 
 Drawn = Literal["random", "random-first", "random-things"]
 """What is drawn: every sub-goal; the first one alone; the things of every sub-goal, whose verb is the student's."""
@@ -149,9 +146,8 @@ class TextAgent:
         self._episode = self._student.episode()
         self._episode.begin(task.description, look, carried)
         self._proposals = EpisodeDecoder(self._student, self._decoder, self._episode)
-        self._rules = ActingRules(
-            self._student.patterns, self._proposals, task.description, self._state, task.irrevocable, task.idle
-        )
+        patterns = self._student.patterns or DemonstratedPatterns()
+        self._rules = ActingRules(patterns, self._proposals, task.description, self._state, task.irrevocable, task.idle)
         if self._student.prompt.subgoals:
             self._name_goal()
         self._count()
@@ -318,47 +314,3 @@ class TextAgent:
 
     def _count(self) -> None:
         self.played.tokens = self._decoder.tokens_read - self._read_before
-
-
-class TextStudentPolicy(Policy):
-    """A text student that plays text tasks, alone or as an ensemble with others (`load_ensemble`).
-
-    The planner gives for an episode a source of sub-goals in the student's place; None lets the student plan.
-    """
-
-    name = "student"
-
-    def __init__(
-        self, students: Sequence[TextStudent], planner: Callable[[Case], SubgoalSource | None] | None = None
-    ) -> None:
-        self._students, self._planner = students, planner
-        self._agents: list[TextAgent] = []
-        self._begun = False
-
-    def begin(self, members: Sequence[Case]) -> None:
-        """See `Policy.begin`."""
-        first, *others = self._students
-        planners = [self._planner(case) if self._planner else None for case in members]
-        self._agents = [TextAgent(first, planner, decoder=decoder_for(first, others)) for planner in planners]
-        self._begun = False
-
-    def decide(
-        self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
-    ) -> list[Any]:
-        """See `Policy.decide`."""
-        if not self._begun:
-            for index, agent in enumerate(self._agents):
-                agent.begin(tasks.text_task(index))
-            self._begun = True
-        agents = [self._agents[index] for index in which]
-        return [None if agent.given_up else agent.next_action() for agent in agents]
-
-    def observe(self, tasks: Tasks, which: Sequence[int], steps: Steps) -> None:
-        """See `Policy.observe`."""
-        over = steps.terminated | steps.truncated
-        for place, index in enumerate(which):
-            self._agents[index].observe(steps.feedback(place), steps.infos[place], bool(over[place]))
-
-    def episode_stats(self) -> list[dict[str, Any]]:
-        """See `Policy.episode_stats`."""
-        return [asdict(agent.played) for agent in self._agents]

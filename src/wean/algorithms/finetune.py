@@ -9,15 +9,27 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 from torch import Tensor, nn
 
 from wean.algorithms.algorithm import Needs, Update, load_optimizer_tensors, optimizer_tensors, take_step
 from wean.config import SETTINGS
 from wean.errors import UsageError, WeanError
+from wean.lm.precision import WORTH, halves_speedup
 from wean.runtime.prompt import ACT, DONE
 from wean.students.text.examples import Batch, Example, batched, collate, shuffled_batches
 from wean.students.text.student import TextStudent, with_copies
+
+SCRATCH = "scratch"
+_OF_SCRATCH = {
+    "learning_rate": 2e-3,
+    "beta2": 0.95,
+    "token_budget": 2048,
+    "num_epochs": 8,
+    "drop_subgoals": 0.3,
+    "conditions": True,
+}
+"""What a new model's settings are where they are not given: it knows nothing, and reads more often, in larger steps."""
 
 
 class FinetuneConfig(BaseModel):
@@ -41,10 +53,12 @@ class FinetuneConfig(BaseModel):
     """One sequence a demonstration, or (2405.02749) one prompt for each sub-goal and each action."""
     actions: int = Field(100, gt=0, le=1_000_000)
     """Greatest number of a demonstration's actions that are learnt; an evaluation ends after a hundred moves."""
-    model: str = "scratch"
-    """A new small model with a tokenizer of its own, or `hf:NAME`: a pretrained one."""
+    model: str = "hf:smollm2-135m"
+    """`hf:NAME`, a pretrained model, or `scratch`: a new small one with a tokenizer of its own."""
     lora_rank: int = Field(0, ge=0, le=4_096)
     """Rank of the adapters (LoRA) that are trained on a pretrained model's matrices; 0 trains it as a whole."""
+    frozen_layers: int = Field(0, ge=0, le=200)
+    """Lower layers of a pretrained model that are not trained; with its vectors of tokens, except the head's."""
     hidden: int = Field(256, gt=0, le=8_192)
     """Width of a new model."""
     layers: int = Field(4, gt=0, le=200)
@@ -52,7 +66,9 @@ class FinetuneConfig(BaseModel):
     heads: int = Field(4, gt=0, le=256)
     """Attention heads of a new model."""
     vocabulary: int = Field(2048, ge=300, le=1_000_000)
-    """Greatest number of tokens of a new tokenizer."""
+    """Tokens of a new tokenizer, at most; a pretrained model's is cut to what occurs, and to as many at least."""
+    conditions: bool = False
+    """Adds to an observation the condition of the task that its number or state fulfils; true for a new model."""
     context: int = Field(3072, ge=256, le=1_000_000)
     """Greatest number of tokens that the student reads; longer episodes open anew, see docs."""
     swap_entities: float = Field(0.5, ge=0, le=1)
@@ -61,16 +77,18 @@ class FinetuneConfig(BaseModel):
     """Greatest share of the things a demonstration shows and makes no use of that is left out, drawn in each pass."""
     inject_mistakes: float = Field(0.1, ge=0, lt=1)
     """Chance before each action that the demonstration makes a mistake and corrects it; the correction is learnt."""
-    drop_subgoals: float = Field(0.3, ge=0, lt=1)
-    """Chance that a sub-goal is left out, drawn anew in each pass: teaches to act without one."""
+    drop_subgoals: float = Field(0.0, ge=0, lt=1)
+    """Chance that a sub-goal is left out, drawn anew in each pass: teaches to act without one; 0.3 for a new model."""
     told_weight: float = Field(0.3, ge=0, le=1e6)
     """Weight in the loss of the tokens that a causal student reads and does not generate."""
-    num_epochs: int = Field(8, gt=0)
-    """Passes of as many demonstrations as there are, those of long tasks less often."""
-    token_budget: int = Field(2048, gt=0, le=10_000_000)
-    """Greatest number of tokens of a gradient step, padding included."""
-    learning_rate: float = Field(2e-3, gt=0, le=100)
-    """AdamW's greatest step size, about 1e-4 for pretrained models; a tenth of it is left at the end (cosine)."""
+    num_epochs: float = Field(2, gt=0, le=1e6)
+    """Passes of as many demonstrations as there are, those of long tasks less often; 8 for a new model."""
+    token_budget: int = Field(1024, gt=0, le=10_000_000)
+    """Greatest number of tokens of a gradient step, padding included; 2048 for a new model."""
+    learning_rate: float = Field(5e-4, gt=0, le=100)
+    """AdamW's greatest step size, 2e-3 for a new model; a tenth of it is left at the end (cosine)."""
+    beta2: float = Field(0.98, ge=0, lt=1)
+    """AdamW's decay of the mean squared gradient; 0.95 for a new model."""
     warmup: float = Field(0.03, ge=0, lt=1)
     """Share of the run in which the step size rises from zero."""
     weight_decay: float = Field(0.1, ge=0, le=100)
@@ -79,6 +97,11 @@ class FinetuneConfig(BaseModel):
     """Gradients are scaled down to this norm."""
     measurements: int = Field(5, gt=0, le=1_000_000)
     """How often the dev demonstrations are read in a run; a checkpoint is written each time."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return _OF_SCRATCH | values if values.get("model") == SCRATCH else values
 
 
 class TargetLoss(nn.Module):
@@ -135,6 +158,7 @@ class Finetuning:
     Attributes:
         tokens: Tokens read in gradient steps, padding not counted.
         flops: FLOPs of the gradient steps (`TextStudent.training_flops`).
+        precision: The number type of its products on this processor, in words.
 
     Args:
         student: Trained in place.
@@ -164,7 +188,9 @@ class Finetuning:
             raise UsageError("there is no demonstration to learn from; lower dev_share or bring more")
         self.student, self.config = student, config
         cuda = torch.cuda.is_available()
-        self._accelerator = Accelerator(mixed_precision="bf16" if cuda or _fast_halves() else "no", cpu=not cuda)
+        speedup = 1.0 if cuda else halves_speedup()
+        self._accelerator = Accelerator(mixed_precision="bf16" if cuda or speedup > WORTH else "no", cpu=not cuda)
+        self.precision = f"bfloat16 ({speedup:.1f} times as fast as float32)" if speedup > WORTH else "float32"
         loss: nn.Module = TargetLoss(student.model, student.pad, config.told_weight)
         if student.is_seq2seq:
             loss = Seq2SeqLoss(student.model, student.pad)
@@ -172,6 +198,7 @@ class Finetuning:
         self._optimizer = _adamw(student.model, config)
         generator = np.random.default_rng(seed)
         batches = [b for examples in passes for b in shuffled_batches(examples, config.token_budget, generator)]
+        batches = batches[: math.ceil(len(batches) * config.num_epochs / len(passes))]  # a pass may be a part of one
         world, rank = self._accelerator.num_processes, self._accelerator.process_index
         self._batches = batches[rank : len(batches) // world * world : world] or batches[:1]
         ordered = sorted((window for example in dev for window in example.windows), key=lambda window: len(window.ids))
@@ -267,19 +294,12 @@ class Finetuning:
         return Batch(*(tensor.to(self._accelerator.device) for tensor in batch))
 
 
-def _fast_halves() -> bool:
-    """Whether the processor multiplies bfloat16 matrices (AMX), several times faster than float32 ones."""
-    # `get_capabilities` is newer than the oldest torch that wean works with.
-    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(known.get("amx_bf16", False))
-
-
 def _adamw(model: Any, config: FinetuneConfig) -> torch.optim.AdamW:
     """AdamW (1711.05101); vectors (norms, biases) do not decay."""
     matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     vectors = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95), fused=True)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.beta2), fused=True)
 
 
 def _schedule(update: int, total: int, warmup: float) -> float:

@@ -205,7 +205,8 @@ def _exported(who: Who, tasks: SerialTasks) -> Player:
 
 
 def _text_student(who: Who, tasks: SerialTasks) -> Player:
-    from wean.agents.text_agent import TextStudentPolicy, drawing, given
+    from wean.agents.text_agent import drawing, given
+    from wean.agents.text_policy import TextStudentPolicy
     from wean.errors import UsageError
     from wean.evaluation.evaluate import Player
     from wean.students.text.student import load_ensemble

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from wean.algorithms.finetune import FinetuneConfig, Finetuning
+from wean.algorithms.finetune import SCRATCH, FinetuneConfig, Finetuning
 from wean.data.annotations import Annotation
 from wean.data.augmentation import Augmentation
 from wean.data.shipped import Demonstrations, annotated, demonstrations, training_data
@@ -24,9 +24,9 @@ from wean.experiment.run_folder import RunFolder, write_text
 from wean.experiment.settings import RunConfig
 from wean.report.report import text_student_card
 from wean.runtime.prompt import PromptConfig
-from wean.students.text.creation import Size, merged, new_student, pretrained_student, train_tokenizer
+from wean.students.text.creation import Size, Trained, merged, new_student, pretrained_student, train_tokenizer
 from wean.students.text.examples import Example, augmented_passes, encode_episode, prompt_texts
-from wean.students.text.rules import mine_patterns
+from wean.students.text.rules import DemonstratedPatterns, mine_patterns
 from wean.students.text.student import TextStudent, load_tokenizer, save_text_student
 
 _TOKENIZER = "tokenizer.json"
@@ -60,7 +60,7 @@ class TextComponents:
     def begin(self) -> None:
         """See `Components.begin`; keeps the tokenizer of a new student."""
         path = self.folder.path / _TOKENIZER
-        if self.config.algorithm.model == "scratch" and not path.exists():
+        if self.config.algorithm.model == SCRATCH and not path.exists():
             write_text(path, self.algorithm.student.tokenizer.to_str())
 
     def measure(self, curve: Sequence[Point]) -> Point:
@@ -81,8 +81,8 @@ class TextComponents:
         return point
 
     def notes(self) -> Sequence[str]:
-        """See `Components.notes`; there are none."""
-        return ()
+        """See `Components.notes`: the number type of the products."""
+        return (f"trains in {self.algorithm.precision}",)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """See `Components.state`."""
@@ -129,31 +129,58 @@ def build(config: RunConfig, resources: Resources) -> TextComponents:
     settings: FinetuneConfig = config.algorithm
     read = partial(read_demonstrations, config=settings, note=resources.say)
     learn, choose, annotations = training_data(settings.data, read, settings.dev, settings.dev_share)
-    student = _student(config, learn, annotations, resources.folder)
-    passes = _passes(student, settings, config.seed, learn, annotations)
+    optional = settings.subgoals and settings.drop_subgoals > 0
+    patterns = mine_patterns(learn, annotations, settings.actions, optional)
+    if settings.model == SCRATCH:
+        student = _new_student(config, learn, annotations, patterns, resources.folder)
+    else:
+        student = _pretrained_student(config, [*learn, *choose], annotations)
+    passes = _passes(student, settings, config.seed, learn, annotations, patterns)
     dev = _examples(student, choose, annotations, settings.actions)
     algorithm = Finetuning(student, settings, passes, dev, config.seed)
     return TextComponents(config, algorithm, RunFolder(resources.folder), learn, choose)
 
 
-def _student(
-    config: RunConfig, learn: Sequence[Trajectory], annotations: Mapping[Key, Annotation], folder: Path
+def _prompt(settings: FinetuneConfig) -> PromptConfig:
+    return PromptConfig(settings.feeding, settings.subgoals, settings.context, settings.conditions)
+
+
+def _pretrained_student(
+    config: RunConfig, read: Sequence[Trajectory], annotations: Mapping[Key, Annotation]
 ) -> TextStudent:
-    """A pretrained student, or a new one, whose tokenizer is trained unless the run folder has it."""
+    """A pretrained student, its vocabulary cut to demonstrations, those of dev among them."""
     settings: FinetuneConfig = config.algorithm
-    prompt = PromptConfig(settings.feeding, settings.subgoals, settings.context)
-    optional = settings.subgoals and settings.drop_subgoals > 0
-    patterns = mine_patterns(learn, annotations, settings.actions, optional)
-    if settings.model != "scratch":
-        return pretrained_student(settings.model, prompt, config.seed, patterns, settings.lora_rank)
-    if settings.lora_rank:
-        raise UsageError("adapters are for a pretrained model; name one with model=hf:NAME, or leave lora_rank out")
+    texts = list(dict.fromkeys(prompt_texts(read, annotations)))
+    return pretrained_student(
+        settings.model,
+        _prompt(settings),
+        config.seed,
+        Trained(settings.lora_rank, settings.frozen_layers),
+        texts,
+        settings.vocabulary,
+    )
+
+
+def _new_student(
+    config: RunConfig,
+    learn: Sequence[Trajectory],
+    annotations: Mapping[Key, Annotation],
+    patterns: DemonstratedPatterns,
+    folder: Path,
+) -> TextStudent:
+    """A new student, whose tokenizer is trained unless the run folder has it."""
+    settings: FinetuneConfig = config.algorithm
+    if settings.lora_rank or settings.frozen_layers:
+        raise UsageError(
+            "adapters and frozen layers are for a pretrained model; name one with model=hf:NAME, or leave lora_rank "
+            "and frozen_layers out"
+        )
     if (folder / _TOKENIZER).exists():
         tokenizer = load_tokenizer(folder)
     else:
         tokenizer = train_tokenizer(prompt_texts(learn, annotations), settings.vocabulary)
     size = Size(settings.hidden, settings.layers, settings.heads)
-    return new_student(tokenizer, size, prompt, config.seed, patterns)
+    return new_student(tokenizer, size, _prompt(settings), config.seed, patterns)
 
 
 def _examples(
@@ -173,6 +200,7 @@ def _passes(
     seed: int,
     learn: Sequence[Trajectory],
     annotations: Mapping[Key, Annotation],
+    patterns: DemonstratedPatterns,
 ) -> list[list[Example]]:
     """The examples of each pass, each a new variant of a demonstration."""
     augmentation = None
@@ -184,8 +212,8 @@ def _passes(
             distractors=config.drop_distractors,
             mistakes=config.inject_mistakes,
             dropped=config.drop_subgoals,
-            destinations=student.patterns.destinations,
-            unprompted=student.patterns.unprompted,
+            destinations=patterns.destinations,
+            unprompted=patterns.unprompted,
         )
     return augmented_passes(
         learn,
@@ -193,7 +221,7 @@ def _passes(
         augmentation,
         student.episode,
         config.actions,
-        config.num_epochs,
+        math.ceil(config.num_epochs),
         np.random.default_rng(seed),
     )
 

@@ -12,7 +12,7 @@ from torch import nn
 from wean.agents.exported import is_exported, load_exported
 from wean.agents.policy import Policy, load_policy, policy_of
 from wean.agents.references import PriorPolicy, TeacherPolicy
-from wean.agents.text_agent import TextStudentPolicy
+from wean.agents.text_policy import TextStudentPolicy
 from wean.errors import UsageError, shown
 from wean.evaluation.evaluate import evaluate as play_episodes
 from wean.evaluation.scores import Scores

@@ -14,7 +14,8 @@ Everything else is given. Without a sub-goal `<act>` follows at once, and `<done
   given, without what the observation has just said, and without lines in which only numbers have changed (readings of
   an instrument: the actions that read it show them).
 - `<up>` follows an observation after which the score has risen.
-- What follows from a number or a state is added to the observation (`<so>`, `<more>`, `<less>`; see `Conditions`).
+- For a new model, what follows from a number or a state is added to the observation (`<so>`, `<more>`, `<less>`; see
+  `Conditions`).
 - When the context has no room for another answer, the sequence opens anew: the task, the last 40 finished sub-goals
   (`<before>`), the last ten actions with their observations (`<past>`), all that can be seen and is carried, and the
   current sub-goal. If that is still too long, older actions are left out first, then older sub-goals, then the last
@@ -64,6 +65,8 @@ class PromptConfig:
     """Whether the student names sub-goals, or generates actions alone."""
     context: int = 2048
     """Greatest number of tokens in a prompt and its answer."""
+    conditions: bool = True
+    """Whether the condition of the task that an observation fulfils is added to it."""
 
 
 @dataclass
@@ -96,6 +99,7 @@ class EpisodeEncoder:
     def __init__(self, encode: Encode, config: PromptConfig, strict: bool = False) -> None:
         self._encode, self._strict = encode, strict
         self._context, self._by_step = config.context, config.feeding == "step"
+        self._adds_conditions = config.conditions
         self._end, self._answers = encode(END), dict[str, list[int]]()
         self.windows: list[Window] = []
         """The episode so far, the current window last."""
@@ -153,7 +157,7 @@ class EpisodeEncoder:
         """Adds the result of the action: the observation, what can be seen and is carried, whether the score rose."""
         actions = [*(action for action, _ in self._past), self._action]
         lines = short_lines(look)
-        follows = self._conditions.of(actions, observation, lines)
+        follows = self._conditions.of(actions, observation, lines) if self._adds_conditions else ""
         told = self._observation(observation) + follows + (UP if risen else "")
         self._past = [*self._past, (self._action, told)][-_MAX_PAST:]
         self._look, self._carried = look, carried

@@ -244,3 +244,23 @@ def test_mixed_keys_work_in_half_precision(student: TextStudent) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         halves = student.model(torch.tensor([[1, 2, 3]])).logits.float()
     assert torch.allclose(halves, student.model(torch.tensor([[1, 2, 3]])).logits, atol=0.05)
+
+
+@pytest.mark.parametrize("count", [3, 60, 400])
+def test_branches_give_the_most_probable_answer_and_what_it_leaves_read_is_right(llama: Any, count: int) -> None:
+    tokenizer = train_tokenizer(["open door", "go north"], 320)
+    student = TextStudent(llama, tokenizer, PromptConfig(context=256))
+    end, generator = 319, torch.Generator().manual_seed(count)
+    lengths = torch.randint(1, 6, (count,), generator=generator).tolist()
+    answers = [[*torch.randint(1, 9, (length,), generator=generator).tolist(), end] for length in lengths]
+    worth = []
+    for answer in answers:
+        logs = plain(llama, [*IDS, *answer]).log_softmax(-1)[len(IDS) - 1 : -1]
+        worth.append(float(logs.gather(1, torch.tensor(answer)[:, None]).sum()))
+    decoder = CausalDecoder(student)
+    for _ in range(2):  # the second time a part of the prompt is read already
+        best = decoder.rank(IDS, answers)
+        assert worth[best] == pytest.approx(max(worth), abs=0.05)  # bfloat16 where the processor is fast in it
+        behind = decoder.read([*IDS, *answers[best], 5])
+        torch.testing.assert_close(behind, plain(llama, [*IDS, *answers[best], 5])[-1], rtol=0.05, atol=0.02)
+    assert decoder.tokens_read < sum(map(len, answers)) + 60

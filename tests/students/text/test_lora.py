@@ -10,7 +10,7 @@ from wean.errors import UsageError
 from wean.experiment.runner import Runner
 from wean.experiment.settings import resolve
 from wean.runtime.prompt import PromptConfig
-from wean.students.text.creation import merged, pretrained_student
+from wean.students.text.creation import Trained, merged, pretrained_student
 from wean.students.text.student import TextStudent, load_text_student
 from word_demos import write
 
@@ -34,7 +34,7 @@ def _logits(student: TextStudent) -> torch.Tensor:
 
 def test_adapters_and_embeddings_alone_are_trained(model: str) -> None:
     before = _logits(pretrained_student(model, PromptConfig(context=512), seed=1))
-    student = pretrained_student(model, PromptConfig(context=512), seed=1, lora_rank=4)
+    student = pretrained_student(model, PromptConfig(context=512), seed=1, trained=Trained(lora_rank=4))
     torch.testing.assert_close(_logits(student), before)  # B is zero at first
     trained = {name for name, one in student.model.named_parameters() if one.requires_grad}
     assert {name.split(".")[-4] for name in trained if "lora_" in name} == {
@@ -44,7 +44,7 @@ def test_adapters_and_embeddings_alone_are_trained(model: str) -> None:
 
 
 def test_merging_changes_nothing_that_it_says(model: str) -> None:
-    student = pretrained_student(model, PromptConfig(context=512), seed=1, lora_rank=4)
+    student = pretrained_student(model, PromptConfig(context=512), seed=1, trained=Trained(lora_rank=4))
     for name, one in student.model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(one, std=0.05)
@@ -70,5 +70,5 @@ def test_a_student_with_adapters_trains_resumes_and_is_saved_whole(model: str, t
 def test_a_model_from_scratch_has_no_adapters(tmp_path: Path) -> None:
     write(tmp_path, count=2)
     overrides = [f"data={tmp_path / 'demos.jsonl'}", f"annotations={tmp_path / 'subgoals.jsonl'}", "lora_rank=4"]
-    with pytest.raises(UsageError, match="adapters are for a pretrained model"):
-        Runner(resolve("subgoals", overrides=overrides), tmp_path / "run").run()
+    with pytest.raises(UsageError, match="adapters and frozen layers are for a pretrained model"):
+        Runner(resolve("subgoals", overrides=[*overrides, "model=scratch"]), tmp_path / "run").run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -15,6 +15,7 @@ from wean.lm.model import load_model
 from wean.runtime.prompt import END, MARKS, PromptConfig
 from wean.students.text.rules import DemonstratedPatterns
 from wean.students.text.student import PAD, TextStudent, add_copy_head, add_mixed_keys
+from wean.students.text.vocabulary import add_marks
 
 _INITIAL_SPREAD = 0.6
 """Standard deviation of the initial weights times the root of the width; with the usual 0.02, made for wide models, a
@@ -97,21 +98,35 @@ def new_student(
     return TextStudent(model, tokenizer, prompt, patterns)
 
 
+class Trained(NamedTuple):
+    """How much of a pretrained model is trained."""
+
+    lora_rank: int = 0
+    """Rank of the adapters that are trained in place of its matrices; 0 trains it as a whole."""
+    frozen_layers: int = 0
+    """Lower layers that stay as they are."""
+
+
+WHOLE = Trained()
+
+
 def pretrained_student(
     name: str,
     prompt: PromptConfig,
     seed: int,
-    patterns: DemonstratedPatterns | None = None,
-    lora_rank: int = 0,
+    trained: Trained = WHOLE,
+    texts: Iterable[str] | None = None,
+    vocabulary: int = 0,
 ) -> TextStudent:
     """A student from a pretrained model, with the marks added to its vocabulary.
 
     Args:
         name: `hf:` and a name in the cache, a folder or a hub id.
         prompt: How its prompts are built.
-        seed: Seed of the marks' initial vectors.
-        patterns: What its demonstrations have in common.
-        lora_rank: Rank of the adapters that are trained in place of its matrices; 0 trains it as a whole.
+        seed: Seed of the adapters' initial matrices.
+        trained: How much of it is trained.
+        texts: What it will read: its vocabulary is cut to what occurs, and the most frequent. None keeps all.
+        vocabulary: Tokens that are kept at least.
 
     Raises:
         UsageError: There is no such model, it has no fast tokenizer, or its own context is shorter.
@@ -124,15 +139,25 @@ def pretrained_student(
     fast = getattr(tokenizer, "backend_tokenizer", None)
     if fast is None:
         raise UsageError(f"{name} has no fast tokenizer (tokenizer.json); take another model")
-    fast.no_padding()
-    fast.no_truncation()
-    fast.add_special_tokens([PAD, *MARKS])
-    with quiet():
-        model.resize_token_embeddings(max(fast.get_vocab_size(), model.get_input_embeddings().num_embeddings))
-    student = TextStudent(model, fast, prompt, patterns)
-    if lora_rank:
-        _add_adapters(student.model, lora_rank)
+    student = TextStudent(model, add_marks(model, fast, texts, vocabulary), prompt)
+    if trained.lora_rank:
+        _add_adapters(student.model, trained.lora_rank)
+    if trained.frozen_layers:
+        _freeze(student.model, trained.frozen_layers, name)
     return student
+
+
+def _freeze(model: Any, count: int, name: str) -> None:
+    """Freezes the lower layers of a decoder.
+
+    Raises:
+        UsageError: It has no more layers than these, or an encoder.
+    """
+    layers = [] if model.config.is_encoder_decoder else model.base_model.layers
+    if count >= len(layers):
+        raise UsageError(f"{name} has {len(layers)} layers that can be frozen, and one must be trained; set fewer")
+    for layer in layers[:count]:
+        layer.requires_grad_(False)
 
 
 def _add_adapters(model: Any, rank: int) -> None:

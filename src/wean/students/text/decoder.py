@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from wean.lm.precision import WORTH, halves_speedup
 from wean.runtime.normalize import normalize
 from wean.runtime.prompt import ACT, DONE, END, EpisodeEncoder
-from wean.students.text.incremental import Ensemble, incremental
+from wean.students.text.branches import BranchRanking
+from wean.students.text.incremental import Ensemble, LeanLlama, incremental
 from wean.students.text.student import TextStudent
 
 MAX_ANSWER = 48
@@ -153,8 +155,11 @@ class CausalDecoder(Decoder):
 
     def __init__(self, student: TextStudent, others: Sequence[TextStudent] = ()) -> None:
         super().__init__(student)
-        models = [incremental(one.model.eval(), student.prompt.context) for one in (student, *others)]
+        dtype = torch.bfloat16 if halves_speedup() > WORTH else torch.float32
+        models = [incremental(one.model.eval(), student.prompt.context, dtype) for one in (student, *others)]
         self._model = Ensemble(models) if others else models[0]
+        alone = models[0] if not others else None
+        self._branching = alone if isinstance(alone, LeanLlama) and alone.branches else None
         self._ids: list[int] = []
         self._logits = torch.empty(0)  # (1 + tokens read ahead, vocabulary): after the last tokens of `_ids`
         self._prompt: list[int] = []
@@ -185,8 +190,10 @@ class CausalDecoder(Decoder):
         """See `Decoder.rank`.
 
         Best first by partial answers: an answer only gets less probable with every token, so the first one completed is
-        the best, and few of thousands of answers are ever read.
+        the best, and few of thousands of answers are ever read. Several in one pass where the model reads branches.
         """
+        if self._branching is not None:
+            return self._rank_branches(self._branching, list(prompt), answers)
         ids, frontier = list(prompt), [(0.0, 0, list(range(len(answers))))]
         while True:
             cost, length, numbers = heapq.heappop(frontier)
@@ -198,6 +205,14 @@ class CausalDecoder(Decoder):
             logs = self._logits_after(ids, answers[numbers[0]][:length]).log_softmax(-1)
             for token, with_token in longer.items():
                 heapq.heappush(frontier, (cost - float(logs[token]), length + 1, with_token))
+
+    @torch.inference_mode()
+    def _rank_branches(self, model: LeanLlama, prompt: list[int], answers: Sequence[Sequence[int]]) -> int:
+        """The same, with several partial answers in one pass."""
+        ranked = BranchRanking(model, len(prompt), self.read(prompt), answers).best()
+        self._ids, self._logits = [*prompt, *ranked.read], ranked.logits[None]
+        self.tokens_read += ranked.tokens
+        return ranked.number
 
     def _logits_after(self, prompt: list[int], answer: Sequence[int], read_ahead: bool = False) -> torch.Tensor:
         if prompt != self._prompt:

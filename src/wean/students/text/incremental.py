@@ -37,8 +37,10 @@ class Incremental(Protocol):
         """
 
 
-def incremental(model: Any, context: int) -> Incremental:
+def incremental(model: Any, context: int, dtype: torch.dtype = torch.float32) -> Incremental:
     """The fastest incremental pass of a model; one with mixed keys has only the lean one.
+
+    The lean pass of one without multiplies numbers of the given type.
 
     Raises:
         UsageError: It has mixed keys and is not on the CPU in float32.
@@ -46,7 +48,9 @@ def incremental(model: Any, context: int) -> Incremental:
     lean = model.config.model_type == "llama" and model.device.type == "cpu" and model.dtype == torch.float32
     if has_mixed_keys(model) and not lean:
         raise UsageError("a student from scratch acts on the CPU in float32; load it from its folder")
-    return LeanLlama(model, context) if lean and not model.config.attention_bias else CachedModel(model)
+    if not lean or model.config.attention_bias:
+        return CachedModel(model)
+    return LeanLlama(model, context, torch.float32 if has_mixed_keys(model) else dtype)
 
 
 class CachedModel:
@@ -73,9 +77,16 @@ class CachedModel:
 
 
 class LeanLlama:
-    """The pass of a `LlamaForCausalLM` without biases in float32 on a CPU, for at most `context` tokens."""
+    """The pass of a `LlamaForCausalLM` without biases in float32 on a CPU, for at most `context` tokens.
 
-    def __init__(self, model: Any, context: int) -> None:
+    Its matrices are multiplied in numbers of a type (bfloat16 is half as much to read from memory, which is what a pass
+    over few tokens waits for); all else is float32.
+
+    Attributes:
+        branches: Whether it reads branches, too (`run_branches`).
+    """
+
+    def __init__(self, model: Any, context: int, dtype: torch.dtype = torch.float32) -> None:
         config, inner = model.config, model.model
         self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
         self._width = getattr(config, "head_dim", None) or config.hidden_size // self._heads
@@ -108,7 +119,9 @@ class LeanLlama:
                 torch.cat([mlp.gate_proj.weight.detach(), mlp.up_proj.weight.detach()]) * after,
                 mlp.down_proj.weight.detach(),
             )
-            self._layers.append(matrices)
+            self._layers.append(tuple(matrix.to(dtype) for matrix in matrices))
+        self._dtype, self.branches = dtype, not self._mixes and not has_copy_head(model)
+        self._head = self._head.to(dtype)
         longest = context + _SPARE
         cos, sin = inner.rotary_emb(self._embedding[None, :1], torch.arange(longest)[None])
         half = self._width // 2
@@ -126,12 +139,50 @@ class LeanLlama:
     def run(self, ids: list[int], past: int, last: int = 1) -> Tensor:
         """See `Incremental.run`."""
         count, end = len(ids), past + len(ids)
-        turns = self._turns[past:end]
         mask = torch.ones(count, end, dtype=torch.bool).tril(past) if count > 1 and past else None
+        hidden = self._run(ids, past, self._turns[past:end], mask)
+        if self._copying is None:
+            return self._logits(hidden[-last:])
+        return self._copied(self._copying, self._normed(hidden) * self._norm, ids, past, last)
+
+    def run_branches(self, ids: list[int], past: int, base: int, before: Sequence[Sequence[int]]) -> Tensor:
+        """Reads tokens that follow different ones in the cache, and keeps them there.
+
+        Args:
+            ids: Tokens, at least one.
+            past: Number of positions in the cache that are kept; the tokens are put behind them.
+            base: Number of tokens that all follow.
+            before: For each token the positions in the cache of the further ones that it follows, in their order.
+
+        Returns:
+            Logits (tokens, vocabulary) after each.
+        """
+        mask = torch.zeros(len(ids), past + len(ids), dtype=torch.bool)
+        mask[:, :base] = True
+        rows = [row for row, places in enumerate(before) for _ in places]
+        mask[rows, [place for places in before for place in places]] = True
+        mask[torch.arange(len(ids)), past + torch.arange(len(ids))] = True
+        turns = self._turns[torch.tensor([base + len(places) for places in before])]
+        return self._logits(self._run(ids, past, turns, mask))
+
+    def keep(self, places: Sequence[int], past: int) -> None:
+        """Moves positions of the cache behind the first `past`, in their order."""
+        chosen = torch.tensor(places, dtype=torch.long)
+        for cache in self._cache:
+            cache[:, :, past : past + len(places)] = cache[:, :, chosen]
+
+    @property
+    def room(self) -> int:
+        """Positions in the cache."""
+        return int(self._cache[0].shape[2])
+
+    def _run(self, ids: list[int], past: int, turns: Tensor, mask: Tensor | None) -> Tensor:
+        """The last layer's vectors (tokens, width); keys and values stay in the cache behind the first `past`."""
+        count, end = len(ids), past + len(ids)
         hidden = self._embedding[torch.tensor(ids)]
         split = [self._heads, self._kv_heads, self._kv_heads]
         for number, ((qkv, out, gate_up, down), cache) in enumerate(zip(self._layers, self._cache, strict=True)):
-            heads = functional.linear(self._normed(hidden), qkv).view(count, -1, self._width).transpose(0, 1)
+            heads = self._times(self._normed(hidden), qkv).view(count, -1, self._width).transpose(0, 1)
             query, key, value = torch.split(heads, split)
             if self._unmixed:
                 self._unmixed[number][:, past + 1 : end + 1] = key
@@ -146,12 +197,20 @@ class LeanLlama:
                 is_causal=mask is None and count > 1,
                 enable_gqa=self._heads != self._kv_heads,
             )
-            hidden = hidden + functional.linear(mixed[0].transpose(0, 1).reshape(count, -1), out)
-            gate, up = functional.linear(self._normed(hidden), gate_up).chunk(2, -1)
-            hidden = hidden + functional.linear(functional.silu(gate) * up, down)
-        if self._copying is None:
-            return functional.linear(self._normed(hidden[-last:]) * self._norm, self._head)
-        return self._copied(self._copying, self._normed(hidden) * self._norm, ids, past, last)
+            hidden = hidden + self._times(mixed[0].transpose(0, 1).reshape(count, -1), out)
+            gate, up = self._times(self._normed(hidden), gate_up).chunk(2, -1)
+            hidden = hidden + self._times(functional.silu(gate) * up, down)
+        return hidden
+
+    def _times(self, vectors: Tensor, matrix: Tensor) -> Tensor:
+        """The product of vectors and a matrix, in float32."""
+        if self._dtype == torch.float32:
+            return functional.linear(vectors, matrix)
+        return functional.linear(vectors.to(self._dtype), matrix).float()
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        logits: Tensor = self._times(self._normed(hidden) * self._norm, self._head)
+        return logits
 
     def _normed(self, hidden: Tensor) -> Tensor:
         """Vectors divided by their norm, without the norm's weights."""

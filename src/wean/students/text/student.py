@@ -151,7 +151,7 @@ class TextStudent:
         model: A model of transformers: causal, or encoder and decoder (fed step by step only).
         tokenizer: A `tokenizers.Tokenizer` in which every mark is one token.
         prompt: How its prompts are built.
-        patterns: What its demonstrations have in common, for the agent's rules.
+        patterns: What its demonstrations have in common, for an agent with rules; None for one without.
         mark: Tokens of the marks that it generates.
         pad: The padding token.
     """
@@ -160,7 +160,7 @@ class TextStudent:
         self, model: Any, tokenizer: Any, prompt: PromptConfig, patterns: DemonstratedPatterns | None = None
     ) -> None:
         self.model, self.tokenizer, self.prompt = model, tokenizer, prompt
-        self.patterns = patterns or DemonstratedPatterns()
+        self.patterns = patterns
         self.mark = {name: int(tokenizer.token_to_id(name)) for name in (ACT, DONE, END, GOAL)}
         self.pad = int(tokenizer.token_to_id(PAD))
         if self.is_seq2seq and prompt.feeding == "sequence":
@@ -227,7 +227,7 @@ def save_text_student(student: TextStudent, folder: Path) -> None:
         "type": KIND,
         "prompt_version": PROMPT_VERSION,
         "prompt": asdict(student.prompt),
-        "patterns": asdict(student.patterns),
+        "patterns": asdict(student.patterns) if student.patterns else None,
         "model": student.model.config.to_dict(),
     }
     (scratch / "config.json").write_text(json.dumps(values, indent=1) + "\n")
@@ -261,7 +261,8 @@ def load_text_student(folder: Path) -> TextStudent:
     if not whole:
         raise WeanError(f"the student in {folder} is damaged; train it again or copy it anew")
     try:
-        prompt, patterns = PromptConfig(**values["prompt"]), DemonstratedPatterns(**values["patterns"])
+        prompt, mined = PromptConfig(**values["prompt"]), values["patterns"]
+        patterns = None if mined is None else DemonstratedPatterns(**mined)
         model = _load_model(values["model"], folder / "model.safetensors")
     except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError):
         raise WeanError(f"weights and config.json in {folder} do not belong together; copy both anew") from None
