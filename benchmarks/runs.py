@@ -45,8 +45,9 @@ class Line(NamedTuple):
 
     def config(self, task: str, seed: int) -> RunConfig:
         """The settings of one of its runs."""
-        overrides = ["evaluation.recorded_episodes=0", *self.overrides]
-        return resolve(self.method, task, model=self.model, seed=seed, overrides=overrides)
+        found = resolve(self.method, task, model=self.model, seed=seed, overrides=self.overrides)
+        unrecorded = found.evaluation.model_copy(update={"recorded_episodes": 0})
+        return found.model_copy(update={"evaluation": unrecorded})
 
 
 class Runs:

@@ -200,7 +200,8 @@ class LeanLlama:
             hidden = hidden + self._times(mixed[0].transpose(0, 1).reshape(count, -1), out)
             gate, up = self._times(self._normed(hidden), gate_up).chunk(2, -1)
             hidden = hidden + self._times(functional.silu(gate) * up, down)
-        return hidden
+        last: Tensor = hidden
+        return last
 
     def _times(self, vectors: Tensor, matrix: Tensor) -> Tensor:
         """The product of vectors and a matrix, in float32."""
@@ -209,8 +210,7 @@ class LeanLlama:
         return functional.linear(vectors.to(self._dtype), matrix).float()
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        logits: Tensor = self._times(self._normed(hidden) * self._norm, self._head)
-        return logits
+        return self._times(self._normed(hidden) * self._norm, self._head)
 
     def _normed(self, hidden: Tensor) -> Tensor:
         """Vectors divided by their norm, without the norm's weights."""
