@@ -45,7 +45,7 @@ def wean(command_line):  # type: ignore[no-untyped-def]
         (("teacher", *ROOM, "advice.mode"), "'advice.mode' is not key=value"),
         (("llm-agent", *ROOM, "advice.mode=argmax"), "llm-agent uses advice.temperature alone; leave the others out"),
         (("oracle", *SCIENCE, "--only", "boil"), "name demonstrations of these variations with --data"),
-        (("random", *SCIENCE, "--only", "boil", "--seed", "1"), "--episodes and --seed play by seeds; leave them out"),
+        (("random", *SCIENCE, "--only", "boil", "--seed", "1"), "--seed plays by seeds; leave it out"),
         (("random", *SCIENCE, "--split", "exam"), "no split 'exam'; there are train, dev, test"),
         (("llm-agent", *SCIENCE, "--only", "boil"), "name the language model with --model"),
         (("random",), "random plays no task of its own; name one with --task"),
@@ -97,7 +97,7 @@ def test_text_tasks_are_played_by_seeds_and_by_splits(wean) -> None:  # type: ig
     assert (seeds["success"]["mean"], seeds["score"]["mean"], seeds["seed"]) == (1.0, 100.0, 10_000)
     split = json.loads(wean("expert", "--variations", "2", *coin)[1])
     assert (split["split"], split["score"]["mean"], split["policy"]) == ("test", 100.0, "expert")
-    assert Path("runs/expert/evaluations/TextWorldCoin-test-2-100/timeline.html").exists()
+    assert Path("runs/expert/evaluations/TextWorldCoin-test-2-40/timeline.html").exists()
     chance = json.loads(wean("random", "--split", "dev", "--variations", "1", "--max-moves", "3", *coin)[1])
     assert (chance["moves"], chance["max_moves"], chance["split"]) == (3, 3, "dev")
 

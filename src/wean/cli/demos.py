@@ -74,7 +74,7 @@ def demos(
     from wean.cli.players import Who, asking, kind_of, with_model
     from wean.tasks.registration import short_name
 
-    name = _SCIENCEWORLD if task.lower() == _SCIENCEWORLD.lower() else short_name(task)
+    name = short_name(task)
     writing = _Writing(name, out, workers, resume, as_json)
     if shorten is not None:
         _refuse(context, (*_OF_EPISODES, *_OF_PATHS), "not for --shorten")

@@ -33,10 +33,11 @@ if TYPE_CHECKING:
     from wean.evaluation.playing import Episode
     from wean.students.config import Acting
     from wean.tasks.splits import Case
+    from wean.tasks.vector import SerialTasks
 
 _ACTING = ("sampled", "greedy", "no_repeat")
 _GOALS = ("student", "oracle", "random", "random-first", "random-things")
-_EPISODES, _VARIATIONS, _MAX_MOVES = 500, 10, 100
+_EPISODES, _VARIATIONS, _MAX_MOVES, _SPLIT = 500, 10, 100, "test"
 _FOR = {
     "settings": "teacher (advice.*), prior (prior.*) and llm-agent (advice.temperature)",
     "model": "what asks a language model",
@@ -73,7 +74,7 @@ def evaluate(
     model: Annotated[str | None, typer.Option(help="The language model that is asked.")] = None,
     option: ModelOptions = None,
     episodes: Annotated[
-        int | None, typer.Option(min=1, max=1_000_000, help="Episodes to play; 500 by default.")
+        int | None, typer.Option(min=1, max=1_000_000, help="Episodes to play; 500 by default. In a split in all.")
     ] = None,
     seed: Annotated[
         int | None,
@@ -82,11 +83,11 @@ def evaluate(
     acting: Annotated[
         str | None, typer.Option(help="sampled, greedy or no_repeat; as the run ships it by default.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="In place of seeds, of a text task: train, dev or test.")] = None,
+    split: Annotated[str | None, typer.Option(help="In place of seeds, of a text task: train, dev, test, or the task's own name of it.")] = None,
     variations: Annotated[
         int | None, typer.Option(min=1, max=1_000_000, help="Variations of each task in the split; 10 by default.")
     ] = None,
-    only: Annotated[str | None, typer.Option(help="Of ScienceWorld: these tasks, with commas between.")] = None,
+    only: Annotated[str | None, typer.Option(help="Of ScienceWorld and ALFWorld: these tasks, with commas between.")] = None,
     goals: Annotated[
         str | None,
         typer.Option(help="Who names sub-goals: student, oracle, random, random-first, random-things (of --data)."),
@@ -104,7 +105,7 @@ def evaluate(
             "--max-moves",
             min=1,
             max=2**31,
-            help="Of an episode; by default until the task ends it, in a split of a text task 100 moves.",
+            help="Of an episode; by default until the task ends it.",
         ),
     ] = None,
     history: Annotated[
@@ -221,7 +222,7 @@ def _task_name(who: str, task: str | None) -> str:
     from wean.agents.exported import about_exported, is_exported
     from wean.errors import UsageError
     from wean.experiment.build import task_at_work
-    from wean.tasks.registration import short_name, task_names
+    from wean.tasks.registration import short_name
 
     if task is None and who in REFERENCES:
         raise UsageError(f"{who} plays no task of its own; name one with --task")
@@ -229,7 +230,7 @@ def _task_name(who: str, task: str | None) -> str:
         task = str(about_exported(Path(who)).get("task"))
     if task is None:
         return task_at_work(run_config(Path(who)), who)
-    return short_name({name.lower(): name for name in task_names()}.get(task.lower(), task))
+    return short_name(task)
 
 
 def _plan(
@@ -239,34 +240,30 @@ def _plan(
     from functools import partial
 
     from wean.evaluation.evaluate import SIDE_BY_SIDE, Plan, seed_cases
-    from wean.tasks.registration import episodes_of, make_task
-    from wean.tasks.splits import FINAL_SEED, fold_of
+    from wean.tasks.registration import make_task
+    from wean.tasks.splits import FINAL_SEED
     from wean.tasks.vector import SerialTasks, has_numbered_actions
 
     one = SerialTasks([partial(make_task, task)])
     in_words, success_return = not has_numbered_actions(one), one.reward_threshold
+    own_moves = _own_moves(one)
     one.close()
     who = with_model(who, task)
     if not _in_split(kind, who.name, task, chosen, in_words):
         seed = FINAL_SEED if chosen.seed is None else chosen.seed
-        cases = seed_cases(task, chosen.episodes or _EPISODES, seed)
+        cases = _with_moves(seed_cases(task, chosen.episodes or _EPISODES, seed), chosen.max_moves, own_moves)
         who = _with_demonstrations(who, cases, demonstrations)
         members = min(SIDE_BY_SIDE, len(cases))
         opened = partial(open_player, who, task)
         capped = {"seed": seed, **({} if chosen.max_moves is None else {"max_moves": chosen.max_moves})}
         return Plan(task, cases, opened, members, success_return, chosen.max_moves, capped), None
-    fold, variations, max_moves = (
-        fold_of(chosen.split or "test"),
-        chosen.variations or _VARIATIONS,
-        chosen.max_moves or _MAX_MOVES,
-    )
-    only = [name.strip() for name in chosen.only.split(",")] if chosen.only else []
-    cases = episodes_of(task, fold, variations, only)
+    max_moves = chosen.max_moves or own_moves or _MAX_MOVES
+    cases = _with_moves(_cases_of_split(task, chosen), chosen.max_moves, own_moves)
     who = _with_demonstrations(who, cases, demonstrations)
     about = {
         "policy": who.name,
-        "split": fold,
-        "variations": variations,
+        "split": chosen.split or _SPLIT,
+        **({"variations": chosen.variations or _VARIATIONS} if chosen.episodes is None else {}),
         "max_moves": max_moves,
         "goals": demonstrations.goals,
         **({"with": list(who.others)} if who.others else {}),
@@ -294,10 +291,57 @@ def _in_split(kind: Kind, who: str, task: str, chosen: _Chosen, in_words: bool) 
             raise UsageError(f"{who} plays tasks in words; {task} is none")
         return False
     by_split = (chosen.split, chosen.variations, chosen.only) != (None, None, None)
-    by_seed = (chosen.episodes, chosen.seed) != (None, None)
-    if by_split and by_seed:
-        raise UsageError("--episodes and --seed play by seeds; leave them out, or --split, --variations and --only")
-    return by_split or (kind.plays_words and not by_seed)
+    if by_split and chosen.seed is not None:
+        raise UsageError("--seed plays by seeds; leave it out, or --split, --variations and --only")
+    if chosen.episodes is not None and chosen.variations is not None:
+        raise UsageError("--episodes counts all episodes, --variations those of each task; leave one of them out")
+    return by_split or (kind.plays_words and (chosen.episodes, chosen.seed) == (None, None))
+
+
+def _cases_of_split(task: str, chosen: _Chosen) -> list[Case]:
+    """The episodes of a split: some of each of its tasks, or some in all, from its tasks in turn.
+
+    Raises:
+        UsageError: There is no such split or task, or the split has fewer episodes.
+    """
+    from itertools import zip_longest
+
+    from wean.errors import UsageError
+    from wean.tasks.registration import episodes_of, fold_of_split
+
+    split = chosen.split or _SPLIT
+    fold = fold_of_split(task, split)
+    only = [name.strip() for name in chosen.only.split(",")] if chosen.only else []
+    cases = episodes_of(task, fold, chosen.episodes or chosen.variations or _VARIATIONS, only)
+    if chosen.episodes is not None:
+        of_task: dict[str, list[Case]] = {}
+        for case in cases:
+            of_task.setdefault(case.task, []).append(case)
+        cases = [case for some in zip_longest(*of_task.values()) for case in some if case is not None]
+        if len(cases) < chosen.episodes:
+            raise UsageError(f"{split} of {task} has {len(cases)} episodes; ask for no more with --episodes")
+        cases = cases[: chosen.episodes]
+    return cases
+
+
+def _own_moves(tasks: SerialTasks) -> int | None:
+    """The moves after which a task in words truncates an episode; None where it does not, or is none."""
+    from wean.errors import UsageError
+    from wean.tasks.vector import has_numbered_actions
+
+    if has_numbered_actions(tasks):
+        return None
+    try:
+        return tasks.text_task(0).max_moves
+    except UsageError:
+        return None
+
+
+def _with_moves(cases: list[Case], wanted: int | None, own: int | None) -> list[Case]:
+    """Asks the task for longer episodes than its own, where those are wanted."""
+    if wanted is None or own is None or wanted <= own:
+        return cases
+    return [case._replace(options={**(case.options or {}), "max_moves": wanted}) for case in cases]
 
 
 def _folder_name(kind: Kind, who: Who, task: str, about: Mapping[str, Any]) -> str:
@@ -306,7 +350,7 @@ def _folder_name(kind: Kind, who: Who, task: str, about: Mapping[str, Any]) -> s
 
     from wean.lm.cache import identity_of
 
-    name = f"{task}-{about['split']}-{about['variations']}-{about['max_moves']}"
+    name = f"{task}-{about['split']}-{about.get('variations', 'first')}-{about['max_moves']}"
     name += f"-{about['goals']}-goals" if about["goals"] != "student" else ""
     name += f"-{re.sub(r'[^A-Za-z0-9.]+', '-', who.asking.model)}" if who.asking.model else ""
     students = who.students if kind is TEXT_STUDENT else []

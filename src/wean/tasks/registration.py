@@ -15,7 +15,7 @@ import gymnasium as gym
 
 from wean.errors import UsageError, WeanError, did_you_mean, shown_error
 from wean.extras import entry_points
-from wean.tasks.splits import Case, Fold, first_seed
+from wean.tasks.splits import FOLDS, Case, Fold, first_seed, fold_of
 
 GROUP = "wean.tasks"
 """The entry points by which an installed package adds tasks: a name, and `module:callable` (a class, or a function that
@@ -34,6 +34,7 @@ class Listed:
         episodes: `module:function` that lists the episodes of a fold, see `episodes_of`; empty for a task whose
             episodes depend on the reset seed alone.
         paths_only: Whether its solver gives whole paths in words instead of the best actions of a step.
+        splits: The task's own names of its splits.
     """
 
     entry: str
@@ -42,6 +43,7 @@ class Listed:
     package: str = ""
     episodes: str = ""
     paths_only: bool = False
+    splits: Mapping[str, Fold] = field(default_factory=dict)
 
 
 _ROOM, _KITCHEN, _LAKE = (
@@ -54,6 +56,8 @@ _STOCK_IDS = ("MiniGrid-", "BabyAI-")
 _TEXTWORLD = "wean.tasks.textworld:TextWorld"
 _ROBOT = "wean.tasks.navpick.task:NavPick"
 _BANDIT, _CONTEXTUAL = "wean.tasks.bandits:Bandit", "wean.tasks.bandits:ContextualBandit"
+_ALFWORLD = "wean.tasks.alfworld.task"
+_ALFWORLD_SPLITS: Mapping[str, Fold] = {"valid_seen": "dev", "valid_unseen": "test"}
 _ANYWHERE = {"random": True, "sight": None}
 
 TASKS: Mapping[str, Listed] = {
@@ -133,6 +137,25 @@ TASKS: Mapping[str, Listed] = {
             ("cancer", "a bandit with contexts: whether a breast mass is malignant"),
         )
     },
+    "ALFWorld": Listed(
+        f"{_ALFWORLD}:ALFWorld",
+        "3,827 households of words: six types of chores; type=pick and others",
+        episodes=f"{_ALFWORLD}:episodes",
+        splits=_ALFWORLD_SPLITS,
+    ),
+    **{
+        f"ALFWorld{name}": Listed(
+            f"{_ALFWORLD}:ALFWorld", f"ALFWorld's {what}", {"type": type_}, splits=_ALFWORLD_SPLITS
+        )
+        for name, type_, what in (
+            ("Pick", "pick", "chores of one object that is put somewhere"),
+            ("Examine", "examine", "chores of an object that is looked at under a lamp"),
+            ("Clean", "clean", "chores of an object that is cleaned and put somewhere"),
+            ("Heat", "heat", "chores of an object that is heated and put somewhere"),
+            ("Cool", "cool", "chores of an object that is cooled and put somewhere"),
+            ("PickTwo", "pick-two", "chores of two objects that are put in one place"),
+        )
+    },
     "ScienceWorld": Listed(
         "wean.tasks.scienceworld:ScienceWorld",
         "30 experiments in a house of words; task=boil and others",
@@ -141,7 +164,7 @@ TASKS: Mapping[str, Listed] = {
         paths_only=True,
     ),
 }
-
+_IN_SMALL_LETTERS = {name.lower(): name for name in TASKS}
 
 _MAKERS: dict[str, Callable[..., Any]] = {}  # by `module:function`, as far as they were named in this process
 
@@ -207,7 +230,7 @@ def task_id(name: str) -> str:
 
     As in Gymnasium, `module:id` imports the module that registers the id first; it may lie in the current folder.
     `module:function` (or a class) that makes an environment works, too. A task of an installed package is registered
-    under its own name.
+    under its own name. The short names of wean's tasks are found in small letters, too.
 
     Raises:
         UsageError: If there is no such task.
@@ -226,6 +249,8 @@ def task_id(name: str) -> str:
         return name
     if f"wean/{name}-v0" in gym.registry:
         return f"wean/{name}-v0"
+    if short := _IN_SMALL_LETTERS.get(name.lower()):
+        return f"wean/{short}-v0"
     if load := entry_points(GROUP).get(name):
         gym.register(name, lambda **kwargs: load()(**kwargs))  # the package's code is imported only then
         return name
@@ -256,6 +281,20 @@ def listed(name: str) -> Listed | None:
         UsageError: If there is no such task.
     """
     return TASKS.get(short_name(name))
+
+
+def fold_of_split(name: str, split: str) -> Fold:
+    """The fold of a split by its name, wean's or the task's own.
+
+    Raises:
+        UsageError: There is no such task or split.
+    """
+    task = listed(name)
+    own = {} if task is None else task.splits
+    if split not in own and split not in FOLDS:
+        also = f", and of {name} {', '.join(own)}" if own else ""
+        raise UsageError(f"no split {split!r}; there are {', '.join(FOLDS)}{also}")
+    return own.get(split) or fold_of(split)
 
 
 def episodes_of(name: str, fold: Fold, count: int, only: Sequence[str] = ()) -> list[Case]:
