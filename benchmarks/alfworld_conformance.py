@@ -2,17 +2,19 @@
 
     python benchmarks/alfworld_conformance.py --games FOLDER [--count 300] [--quick] [--json] [--save]
 
-FOLDER holds the original game files: `json_2.1.1` as `alfworld-download` leaves it, or an unpacked copy. The original is
-TextWorld's PDDL environment with ALFWorld's names of things: `pip install textworld[pddl] alfworld`.
+FOLDER holds the original game files: `json_2.1.1` as `alfworld-download` leaves it, or an unpacked copy. The original
+is TextWorld's PDDL environment with ALFWorld's names of things: `pip install textworld[pddl] alfworld`.
 
 walks      games of all types and splits: the game's own walkthrough, and a random walk of 20 commands, most of which
            take, put, open or use something, and some of which are not admissible. Compared are the introduction, each
-           answer, the sorted admissible commands, score and end.
-speed      the seconds of those very commands, the list of admissible ones included, in both, one after the other.
+           answer, the sorted admissible commands, score and end. What TextWorld's parsers make of a text is kept, so
+           that each text is parsed once; nothing else of it is touched.
+speed      the seconds of such commands, the list of admissible ones included, in both, one after the other: in 12
+           games, with TextWorld as it is.
 wins       the walkthroughs of all 3,827 games, played by wean alone: how many are admissible throughout and win.
 
-What was compared is kept in `runs/alfworld_conformance.jsonl`; the same command goes on. `--write-walks FILE` writes the
-original's own texts of a few walks, by which the tests compare without it.
+What was compared is kept in `runs/alfworld_conformance.jsonl`; the same command goes on. `--write-walks FILE` writes
+the original's own texts of a few walks, by which the tests compare without it.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from copy import deepcopy
+from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,9 +40,12 @@ from wean.tasks.alfworld.engine import NOTHING_HAPPENS
 from wean.tasks.alfworld.task import ALFWorld
 
 KEPT = Path("runs/alfworld_conformance.jsonl")
+KEPT_TIMES = Path("runs/alfworld_speed.jsonl")
+TIMED = 12
+"""Games in which the original is timed as it is."""
 STEPS = 20
 """Commands of a random walk."""
-GAMES_OF_A_PROCESS = 10
+GAMES_OF_A_PROCESS = 40
 """After so many games a new process plays: the original's memory grows by some megabytes with each."""
 _DULL = ("go to", "look", "inventory", "help", "examine")
 _WRONG = ("dance", "go to nowhere 1", "take apple 99 from fridge 1", "")
@@ -51,6 +58,16 @@ class Seen(NamedTuple):
     admissible: list[str]
     score: int
     over: bool
+
+
+def keep_parses() -> None:
+    """Lets TextWorld parse each text of its grammars and each of their conditions once in a process."""
+    from textworld.envs.pddl import textgen
+    from textworld.logic import Rule
+
+    parse = lru_cache(maxsize=None)(partial(textgen._parse_and_convert, rule_name="symbols"))
+    textgen._parse_and_convert = lambda text, **_: deepcopy(parse(text))
+    Rule.parse_conjunctive_query = lru_cache(maxsize=None)(Rule.parse_conjunctive_query)
 
 
 class Original:
@@ -67,6 +84,10 @@ class Original:
         state = self._env.reset()
         self.start_seconds = time.perf_counter() - begun
         self.first = self._seen(state, 0, False)
+
+    def again(self) -> Seen:
+        """Begins the game anew."""
+        return self._seen(self._env.reset(), 0, False)
 
     def step(self, command: str) -> Seen:
         """Gives a command."""
@@ -113,20 +134,24 @@ def next_command(admissible: Sequence[str], draw: random.Random) -> str:
     return draw.choice(lively if lively and draw.random() < 0.6 else list(admissible))
 
 
-def compare(entry: Entry, path: Path) -> dict[str, Any]:
-    """Plays a game in both; returns differences, steps and seconds."""
+def compare(entry: Entry, path: Path, stock: bool = False) -> dict[str, Any]:
+    """Plays a game in both, with the original's parses kept unless `stock`; returns differences, steps and seconds."""
+    if not stock and not _keeping:
+        keep_parses()
+        _keeping.append(True)
     differences: Counter[str] = Counter()
     examples: list[str] = []
     seconds = {"original": 0.0, "wean": 0.0}
-    starts: dict[str, float] = {}
     steps = refused = 0
     draw = random.Random(entry.number)
     walkthrough = list(archive().open(entry).walkthrough)
+    original, own = Original(path), Own(entry.number)
+    starts = {"original": original.start_seconds, "wean": own.start_seconds}
+    _note(differences, examples, original.first, own.first, f"{entry.name}: the start")
     for plan in (walkthrough, None):
-        original, own = Original(path), Own(entry.number)
-        starts = {"original": original.start_seconds, "wean": own.start_seconds}
         now = original.first
-        _note(differences, examples, original.first, own.first, f"{entry.name}: the start")
+        if plan is None:
+            now, own = original.again(), Own(entry.number)
         for turn in range(STEPS if plan is None else len(plan)):
             command = next_command(now.admissible, draw) if plan is None else plan[turn]
             begun = time.perf_counter()
@@ -148,6 +173,9 @@ def compare(entry: Entry, path: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
+_keeping: list[bool] = []
+
+
 def _note(differences: Counter[str], examples: list[str], theirs: Seen, ours: Seen, where: str) -> None:
     for name, one, other in zip(Seen._fields, theirs, ours, strict=True):
         if one != other:
@@ -155,16 +183,17 @@ def _note(differences: Counter[str], examples: list[str], theirs: Seen, ours: Se
             examples.append(f"{where}: {name} is {one!r} in the original and {other!r} here"[:1_000])
 
 
-def compare_all(entries: Sequence[Entry], games: Path) -> list[dict[str, Any]]:
-    """Compares games that were not compared before, in processes of a few games each; returns all rows."""
-    kept = [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.exists() else []
-    rows = {row["number"]: row for row in kept}
+def compare_all(entries: Sequence[Entry], games: Path, kept: Path, stock: bool) -> list[dict[str, Any]]:
+    """Compares games that were not compared before, in processes of some games each; returns all rows."""
+    lines = kept.read_text().splitlines() if kept.exists() else []
+    rows = {row["number"]: row for row in map(json.loads, lines)}
     wanted = [entry for entry in entries if entry.number not in rows]
-    KEPT.parent.mkdir(exist_ok=True)
+    kept.parent.mkdir(exist_ok=True)
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=GAMES_OF_A_PROCESS) as pool:
-        for row in pool.map(compare, wanted, [_file_of(games, entry) for entry in wanted]):
+        files = [_file_of(games, entry) for entry in wanted]
+        for row in pool.map(compare, wanted, files, [stock] * len(wanted)):
             rows[row["number"]] = row
-            with KEPT.open("a") as stream:
+            with kept.open("a") as stream:
                 stream.write(json.dumps(row) + "\n")
             print(f"{len(rows)} of {len(entries)} games, {row['differences'] or 'no'} differences", flush=True)
     return [rows[entry.number] for entry in entries]
@@ -206,11 +235,12 @@ def alone(count: int) -> float:
 
 def write_walks(path: Path, entries: Sequence[Entry], games: Path) -> None:
     """Writes the original's walks: a line a game, each step its command, answer and a digest of what is admissible."""
+    keep_parses()
     lines = []
     for entry in entries:
         original, draw = Original(_file_of(games, entry)), random.Random(entry.number)
         now, steps = original.first, []
-        for _ in range(2 * STEPS):
+        for _ in range(STEPS):
             command = next_command(now.admissible, draw)
             now = original.step(command)
             steps.append([command, now.answer, digest(now.admissible), now.score])
@@ -239,17 +269,21 @@ def main() -> None:
         write_walks(arguments.write_walks, chosen(18), arguments.games)
         return
     entries = chosen(18 if arguments.quick else arguments.count)
-    _tell(arguments, compare_all(entries, arguments.games))
+    timed = compare_all(entries[: 3 if arguments.quick else TIMED], arguments.games, KEPT_TIMES, stock=True)
+    _tell(arguments, compare_all(entries, arguments.games, KEPT, stock=False), timed)
 
 
-def _tell(arguments: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
-    differences: Counter[str] = Counter({name: 0 for name in (*Seen._fields, "walkthrough")})
-    for row in rows:
+def _tell(arguments: argparse.Namespace, rows: list[dict[str, Any]], timed: list[dict[str, Any]]) -> None:
+    differences: Counter[str] = Counter(dict.fromkeys((*Seen._fields, "walkthrough"), 0))
+    for row in (*rows, *timed):
         differences.update(row["differences"])
-    ratios = sorted(row["seconds"]["original"] / row["seconds"]["wean"] for row in rows)
+    ratios = sorted(row["seconds"]["original"] / row["seconds"]["wean"] for row in timed)
     steps = sum(row["steps"] for row in rows)
-    rates = {who: steps / sum(row["seconds"][who] for row in rows) for who in ("original", "wean")}
-    starts = {who: 1000 * statistics.median(row["start_seconds"][who] for row in rows) for who in rates}
+    rates = {
+        who: sum(row["steps"] for row in timed) / sum(row["seconds"][who] for row in timed)
+        for who in ("original", "wean")
+    }
+    starts = {who: 1000 * statistics.median(row["start_seconds"][who] for row in timed) for who in rates}
     results = {
         "games": len(rows),
         "games_of": dict(Counter(f"{row['split']} {row['kind']}" for row in rows)),

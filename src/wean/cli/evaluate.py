@@ -83,11 +83,16 @@ def evaluate(
     acting: Annotated[
         str | None, typer.Option(help="sampled, greedy or no_repeat; as the run ships it by default.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="In place of seeds, of a text task: train, dev, test, or the task's own name of it.")] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="In place of seeds, of a text task: train, dev, test, or the task's own name of it."),
+    ] = None,
     variations: Annotated[
         int | None, typer.Option(min=1, max=1_000_000, help="Variations of each task in the split; 10 by default.")
     ] = None,
-    only: Annotated[str | None, typer.Option(help="Of ScienceWorld and ALFWorld: these tasks, with commas between.")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Of ScienceWorld and ALFWorld: these tasks, with commas between.")
+    ] = None,
     goals: Annotated[
         str | None,
         typer.Option(help="Who names sub-goals: student, oracle, random, random-first, random-things (of --data)."),

@@ -142,7 +142,9 @@ def find_kind(name: str) -> Kind:
     }
     if name not in known:
         numbered = ", ".join(f"{number} {kind}" for number, kind in enumerate(KINDS, 1))
-        raise UsageError(f"ALFWorld has no type of tasks {name!r}; {did_you_mean(name, known, f'there are {numbered}')}")
+        raise UsageError(
+            f"ALFWorld has no type of tasks {name!r}; {did_you_mean(name, known, f'there are {numbered}')}"
+        )
     return known[name]
 
 

@@ -175,7 +175,9 @@ def to_json(game: Game) -> str:
 def from_json(name: str, text: str) -> Game:
     """The game of a line that `to_json` wrote."""
     facts = json.loads(text)
-    receptacles = tuple(Receptacle(*one[:3], openable=bool(one[3])) for one in facts["receptacles"])
+    receptacles = tuple(
+        Receptacle(name, type_, location, bool(openable)) for name, type_, location, openable in facts["receptacles"]
+    )
     names = [one.name for one in receptacles]
     things = tuple(
         Thing(

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wean.errors import UsageError
+from wean.errors import UsageError, in_one_line
 from wean.tasks.alfworld.game import ABILITIES, Game, Goal, Kind, Receptacle, Thing, Words
 
 _FACT = re.compile(r"\(\s*([\w-]+)((?:\s+[^\s()]+)*)\s*\)")
@@ -152,7 +152,9 @@ def _read_problem(problem: str, source: str) -> tuple[Facts, Goal]:
     for match in _FACT.finditer(problem, begins + len("(:init"), ends):
         predicate, arguments = match[1], tuple(match[2].split())
         if _ARGUMENTS.get(predicate) != len(arguments):
-            raise UsageError(f"{source} states {match[0]}, a fact that ALFWorld's games do not have; name one of those")
+            raise UsageError(
+                f"{source} states {in_one_line(match[0])}, a fact that ALFWorld's games do not have; name one of those"
+            )
         facts[predicate].append(arguments)
     wanted = " ".join(problem[ends:].split())
     for kind, form in _GOALS.items():
@@ -171,9 +173,11 @@ def _put_together(
 ) -> Game:
     """The game of the facts."""
     names = names_of({argument for some in facts.values() for arguments in some for argument in arguments})
-    location = dict(facts["receptacleatlocation"])
+    location = {pair[0]: pair[1] for pair in facts["receptacleatlocation"]}
     if len(location) < len(facts["receptacleatlocation"]) or len(facts["atlocation"]) != 1:
         raise UsageError(f"{source} has a receptacle or an agent at two locations, or no agent; name a published game")
+    if lost := {one for _, one in facts["inreceptacle"]} - set(location):
+        raise UsageError(f"{source} puts something in {min(lost)}, which is nowhere; name a published game")
     types: dict[str, set[str]] = {}
     for thing, type_ in (*facts["receptacletype"], *facts["objecttype"]):
         types.setdefault(thing, set()).add(type_.removesuffix("type"))
@@ -200,9 +204,8 @@ def _put_together(
 
 def _things(facts: Facts, names: Mapping[str, str], type_of: Mapping[str, str]) -> tuple[Thing, ...]:
     """The objects, in the order of their ids."""
-    inside, at, holds = _by_first(facts["inreceptacle"]), _by_first(facts["objectatlocation"]), {}
-    for inner, outer in facts["inreceptacleobject"]:
-        holds.setdefault(outer, set()).add(inner)
+    inside, at = _by_first(facts["inreceptacle"]), _by_first(facts["objectatlocation"])
+    holds = _by_first((outer, inner) for inner, outer in facts["inreceptacleobject"])
     cool = {one for (one,) in facts["iscool"]}
     able = {ability: {one for (one,) in facts[ability]} for ability in ABILITIES}
     ids = {one for one, _ in facts["objecttype"]}.union(inside, at, holds, cool, *holds.values(), *able.values())

@@ -55,9 +55,7 @@ class _Planner:
                 self._places.setdefault(name, []).append(one)
         able = TREATMENTS[self._goal.kind][0] if self._goal.kind in TREATMENTS else "pickupable"
         self._wanted = [
-            thing
-            for thing in self._game.things
-            if thing.type == self._goal.thing and able in thing.abilities
+            thing for thing in self._game.things if thing.type == self._goal.thing and able in thing.abilities
         ]
         self._targets = [one for one in self._game.receptacles if one.type == self._goal.target]
 
@@ -93,9 +91,7 @@ class _Planner:
     def examining(self) -> Iterator[_Way]:
         """Ways to hold a wanted object beside a lamp that is on."""
         lamps = [
-            thing
-            for thing in self._game.things
-            if thing.type == self._goal.target and "toggleable" in thing.abilities
+            thing for thing in self._game.things if thing.type == self._goal.target and "toggleable" in thing.abilities
         ]
         for thing in self._wanted:
             for way in self._taking(self._start, thing):
@@ -155,9 +151,7 @@ class _Planner:
         if not self._play.is_shut(receptacle) or receptacle.name in way.opened:
             return self._at(way, receptacle, command)
         opened = self._at(way, receptacle, f"open {receptacle.name}")
-        return replace(
-            opened, commands=(*opened.commands, command), opened=way.opened | {receptacle.name}
-        )
+        return replace(opened, commands=(*opened.commands, command), opened=way.opened | {receptacle.name})
 
 
 def _shortest(ways: Iterable[_Way]) -> list[_Way]:

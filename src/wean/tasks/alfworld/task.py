@@ -159,7 +159,7 @@ class ALFWorld(gym.Env[str, str]):
         return self._notes.inventory()
 
     def situation(self) -> Situation:
-        """Task, place, what lies there, what is carried and was seen before; the choices are the admissible commands."""
+        """Task, place, what lies there, is carried and was seen before; the choices are the admissible commands."""
         choices = tuple(sorted(self.play.commands))
         text = self._write()
         key: Hashable = (text, choices)
@@ -171,7 +171,7 @@ class ALFWorld(gym.Env[str, str]):
         return wanted if wanted in self.play.commands else None
 
     def best_actions(self) -> list[str]:
-        """The command that begins a shortest way to win, by one who knows where everything is; none if there is none."""
+        """The command that begins a shortest way to win, for one who knows where everything is; or none."""
         return list((plan(self.play) or ())[:1])
 
     def render(self) -> str | None:
@@ -206,7 +206,7 @@ def open_game(game: object) -> Game:
     if isinstance(game, bool) or not isinstance(game, str | int | Path):
         raise UsageError(f"a game of ALFWorld is a name, a number or a file, not {shown(game)}")
     if isinstance(game, Path) or str(game).endswith(FILE_ENDINGS):
-        return read_game(Path(game))
+        return read_game(Path(str(game)))
     return shipped_game(archive().find(str(game)).number)
 
 
