@@ -29,6 +29,9 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of the run, of at most 62 bits.")] = 1,
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/METHOD-TASK-SEED by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out if there is one.")] = False,
+    log: Annotated[
+        str, typer.Option(help="Where metrics are shown, with commas: tensorboard, wandb, trackio; `none` for nowhere.")
+    ] = "tensorboard",
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at a question that recorded answers lack, instead of no advice.")
     ] = False,
@@ -66,6 +69,7 @@ def train(
             config,
             folder,
             resume=resume,
+            log="" if log == "none" else log,
             progress=partial(_show, shown),
             say=lambda note: shown.say(f"note: {note}"),
             strict=strict,

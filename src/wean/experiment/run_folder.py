@@ -31,6 +31,8 @@ from wean.processes import locked
 CHECKPOINT_SCHEMA = "wean-checkpoint/2"
 _KEPT = 2  # checkpoints
 _LOCK = ".lock"
+TRACKERS = "trackers.json"
+"""Names the tracked runs of a run folder, so that a resumed run goes on in them."""
 _STATE = ("state.safetensors", "state.json")
 
 
@@ -77,7 +79,7 @@ class RunFolder:
         """Whether there is no more than what a run leaves that was killed before its first update."""
         if not self.path.exists():
             return True
-        left_over = {self.config.name, self.checkpoints.name, _LOCK}
+        left_over = {self.config.name, self.checkpoints.name, _LOCK, TRACKERS}
         there = [path for path in self.path.iterdir() if path.name not in left_over and not is_unfinished(path)]
         return not there and not self._steps()
 
@@ -149,11 +151,15 @@ class RunFolder:
             raise WeanError(f"{' and '.join(damaged)}: damaged; delete {self.checkpoints} to begin anew with --resume")
         return None
 
-    def rewind_metrics(self, unit: str, done: int) -> None:
-        """Drops the metrics after `done` units, and a torn last line: a resumed run does not write them twice."""
+    def rewind_metrics(self, unit: str, done: int) -> int:
+        """Drops the metrics after `done` units, and a torn last line: a resumed run does not write them twice.
+
+        Returns how far they went before; -1 where there were none.
+        """
         if not self.metrics.exists():
-            return
+            return -1
         kept = []
+        farthest = -1
         try:
             text = self.metrics.read_text(encoding="utf-8", errors="replace")
         except IsADirectoryError:
@@ -161,11 +167,13 @@ class RunFolder:
         for line in text.splitlines():
             try:
                 row = parse_json(line)
+                farthest = max(farthest, row[unit])
                 if row[unit] <= done:
                     kept.append(line + "\n")
             except (ValueError, TypeError, KeyError):
                 continue
         write_text(self.metrics, "".join(kept))
+        return farthest
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Adds one line to `metrics.jsonl`."""

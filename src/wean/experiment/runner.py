@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -14,13 +14,11 @@ from wean.errors import WeanError
 from wean.experiment.components import Components, Point, Resources
 from wean.experiment.run_folder import RunFolder, write_json
 from wean.experiment.settings import RunConfig, command_line, python_call
+from wean.experiment.trackers import TrackedRun, Trackers, tracker_names
 from wean.files import CANNOT_WRITE
 from wean.processes import GracefulStop
 from wean.report.report import write_report
 from wean.report.run_files import RUN_SCHEMA, UNITS, read_summary
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
 
 
 class Progress(NamedTuple):
@@ -48,6 +46,7 @@ class Runner:
         config: The settings.
         out: The run folder.
         resume: Continues an unfinished run.
+        log: Where metrics are shown beside `metrics.jsonl`: names in `TRACKERS`, with commas or as a list.
         progress: Called after every update, and after every episode of an evaluation.
         say: Called once with each note for the user, e.g. that no more may be asked.
         **resources: The fields of `Resources`.
@@ -59,11 +58,13 @@ class Runner:
         out: str | Path,
         *,
         resume: bool = False,
+        log: str | Sequence[str] = "tensorboard",
         progress: Callable[[Progress], None] | None = None,
         say: Callable[[str], None] | None = None,
         **resources: Any,
     ) -> None:
         self.config, self.folder = config, RunFolder(Path(out))
+        self._log, self._written = tracker_names(log), -1
         self._resume, self._progress = resume, progress or (lambda now: None)
         self._say = say or (lambda note: None)
         self._resources = resources
@@ -136,15 +137,14 @@ class Runner:
     # --- learning ------------------------------------------------------------------------------------------------
 
     def _learn(self, components: Components) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        algorithm = components.algorithm
-        writer = SummaryWriter(str(self.folder.path), purge_step=algorithm.done)
+        algorithm, path = components.algorithm, self.folder.path
+        settings = self.config.model_dump(mode="json")
+        tracked = TrackedRun(path, path.resolve().name, settings, algorithm.unit, algorithm.done)
+        trackers = Trackers(self._log, tracked, self._written, self._say)
 
         def on_update(update: Update) -> None:
             self.folder.append_metrics({algorithm.unit: update.done, **update.metrics})
-            for name, value in update.metrics.items():
-                writer.add_scalar(name, value, update.done)
+            trackers.update(update.metrics, update.done)
             self._tell(components)
             points = components.points
             due = len(self._curve) < len(points) and update.done >= points[len(self._curve)]
@@ -156,17 +156,17 @@ class Runner:
                 )
             if due:
                 with self._stop.held(False):
-                    self._measure(components, writer)
+                    self._measure(components, trackers)
             metrics = {**update.metrics, **self._latest(components)}
             self._progress(Progress(algorithm.unit, update.done, algorithm.total, metrics))
 
         try:
             if self._unmeasured or (not self._curve and components.points and components.points[0] == 0):
-                self._measure(components, writer)
+                self._measure(components, trackers)
             with self._stop.held():
                 algorithm.learn(on_update)
         finally:
-            writer.close()
+            trackers.close()
 
     def _tell(self, components: Components) -> None:
         """Passes on the notes that are new."""
@@ -174,12 +174,11 @@ class Runner:
             self._said += 1
             self._say(note)
 
-    def _measure(self, components: Components, writer: SummaryWriter) -> None:
+    def _measure(self, components: Components, trackers: Trackers) -> None:
         """Adds a point to the learning curve, and writes a checkpoint."""
         done = components.algorithm.done
         self._curve.append({**components.measure(self._curve), "wall_seconds": self._seconds})
-        for name, value in self._latest(components).items():
-            writer.add_scalar(f"evaluation/{name}", value, done)
+        trackers.evaluation(self._latest(components), done)
         if done:
             self._checkpoint(components)
 
@@ -221,7 +220,7 @@ class Runner:
     def _continue(self, components: Components, found: tuple[dict[str, torch.Tensor], dict[str, Any]] | None) -> None:
         """Goes on from the newest checkpoint, if one was found."""
         if found is None:
-            self.folder.rewind_metrics(components.algorithm.unit, -1)
+            self._written = self.folder.rewind_metrics(components.algorithm.unit, -1)
             return
         tensors, values = found
         try:
@@ -234,7 +233,7 @@ class Runner:
                 "delete it to go on from the one before"
             ) from None
         self._said = len(components.notes())
-        self.folder.rewind_metrics(components.algorithm.unit, components.algorithm.done)
+        self._written = self.folder.rewind_metrics(components.algorithm.unit, components.algorithm.done)
 
 
 def default_folder(config: RunConfig) -> Path:

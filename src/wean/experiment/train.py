@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,7 @@ def train(
     seed: int = 1,
     total_timesteps: int | None = None,
     resume: bool = False,
+    log: str | Sequence[str] = "tensorboard",
     progress: Callable[[Progress], None] | None = None,
     say: Callable[[str], None] | None = None,
     ledger: Ledger | None = None,
@@ -93,6 +94,8 @@ def train(
         seed: Seeds the student's first weights, its actions and its episodes.
         total_timesteps: Environment steps to train for; the preset's by default.
         resume: Continues what is in `out`; returns a finished run as it is.
+        log: Where metrics are shown beside `metrics.jsonl`: `tensorboard`, `wandb`, `trackio`, with commas or as a
+            list.
         progress: Called after every update.
         say: Called with what a person should be told.
         ledger: Where answers are kept; the user's ledger by default.
@@ -123,6 +126,7 @@ def train(
         config,
         folder,
         resume=resume,
+        log=log,
         progress=progress,
         say=say,
         make=maker,
