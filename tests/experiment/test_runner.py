@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
 from wean.errors import UsageError, WeanError
@@ -145,6 +146,11 @@ def test_the_folder_holds_what_is_promised(tmp_path: Path) -> None:
     student = load_student(out / "student")
     assert student.parameter_count() == summary["student_parameters"]
     assert "# SimpleDoorKey" in (out / "student" / "README.md").read_text()
+    for folder in (out, out / "student"):  # both can be pushed to the Hub as they are
+        card = ModelCard.load(folder / "README.md")
+        assert card.data.library_name == "wean"
+        measured = {result.metric_type: result.metric_value for result in card.data.eval_results or ()}
+        assert measured["success_rate"] == round(final["success"]["mean"], 4)  # type: ignore[index]
     page = (out / "report.html").read_text()
     assert "The robot has seen nothing. It holds nothing." in page
     assert sum(1 for _ in out.glob("events.out.tfevents.*")) == 1

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import ModelCard
 
 import wean
 from exported_students import corridor_situation, saved
@@ -303,6 +304,7 @@ def test_a_folder_has_a_card_and_an_example_that_runs(sent: Any) -> None:
         folder = sent(name).out
         card = (folder / "README.md").read_text()
         assert says in card
+        assert "onnx" in ModelCard(card).data.tags
         assert "largest difference" in card
         example = (folder / "example.py").read_text()
         assert len(example.splitlines()) <= 30

@@ -12,12 +12,12 @@ import torch
 from wean.algorithms.algorithm import Unit, Update
 from wean.errors import WeanError
 from wean.experiment.components import Components, Point, Resources
-from wean.experiment.run_folder import RunFolder, write_json
+from wean.experiment.run_folder import RunFolder, write_json, write_text
 from wean.experiment.settings import RunConfig, command_line, python_call
 from wean.experiment.trackers import TrackedRun, Trackers, tracker_names
 from wean.files import CANNOT_WRITE
 from wean.processes import GracefulStop
-from wean.report.report import write_report
+from wean.report.report import run_card, write_report
 from wean.report.run_files import RUN_SCHEMA, UNITS, read_summary
 
 
@@ -205,6 +205,8 @@ class Runner:
             "curve": self._curve,
         }
         summary = components.conclude(self.folder, so_far)
+        card = self.folder.student / "README.md"
+        write_text(self.folder.path / "README.md", run_card(card.read_text(encoding="utf-8")))
         write_json(self.folder.summary, summary)
         write_report(self.folder.path)
         return summary

@@ -11,6 +11,7 @@ import wean
 from wean.files import read_text
 from wean.report import sections
 from wean.report.curves import run_curve
+from wean.report.hub import run_metadata
 from wean.report.pages import write_page
 from wean.report.run_files import (
     RecordedEpisodes,
@@ -115,7 +116,7 @@ def student_card(summary: Mapping[str, Any], reads: bool = False) -> str:
         )
     sees = _USE if summary["chooses"] == "actions" and not asks else _USE_A_VIEW
     use = _USE_READING if reads else sees.format(acting=summary["acting"])
-    return f"""# {summary["task"]}: a student of {summary["method"]}
+    return f"""{run_metadata(summary)}# {summary["task"]}: a student of {summary["method"]}
 
 {taught} {needs} {speed_text(final)}.
 
@@ -136,7 +137,7 @@ def text_student_card(summary: Mapping[str, Any]) -> str:
     """The card of a student that was fine-tuned on demonstrations."""
     best = summary["best"]
     chosen = f"{100 * best['exact']:.1f} % of the answers exactly right" if "exact" in best else "no dev demonstrations"
-    return f"""# A text student ({summary["method"]})
+    return f"""{run_metadata(summary)}# A text student ({summary["method"]})
 
 {summary["student_parameters"]:,} parameters, trained on {summary["demonstrations"]} demonstrations of \
 {len(summary["tasks"])} tasks ({summary["tokens"]:,} tokens, {summary["seconds"]:,.0f} s on {summary["device"]}). \
@@ -146,6 +147,23 @@ Checkpoint after {best["gradient_steps"]:,} of {trained_for(summary)}, chosen on
 demonstrations kept for that: {chosen}.
 
     {summary["command"]}
+"""
+
+
+def run_card(student: str) -> str:
+    """The card of a run folder: that of its student, and what lies in the folder."""
+    return f"""{student.rstrip()}
+
+This folder is the whole run, as wean wrote it:
+
+| file | what |
+|---|---|
+| `student/` | the student alone, with the same card |
+| `report.html` | the run as a page |
+| `config.yaml`, `summary.json` | its settings and results |
+| `metrics.jsonl`, `checkpoints/` | how it came about |
+
+`wean.load(FOLDER)` loads the student, `wean eval FOLDER` judges it.
 """
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wean.report.hub import card_metadata
 from wean.serving.parity import Parity
 from wean.serving.sources import Loss
 
@@ -102,8 +103,10 @@ def write_card(folder: Path, config: Mapping[str, Any], parity: Parity, loss: Lo
         episodes = f"{loss.episodes} held-out episodes"
         rows.append((f"{loss.measure} before and after 8 bits", f"{loss.before:.3f}, {loss.after:.3f} ({episodes})"))
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    metadata = card_metadata(config["task"], ["onnx", "wean-runtime"])
     (folder / "README.md").write_text(
-        f"# A student for {config['task']}\n\nA small policy, trained by [wean](https://pypi.org/project/wean) and "
+        f"{metadata}# A student for {config['task']}\n\n"
+        f"A small policy, trained by [wean](https://pypi.org/project/wean) and "
         f"exported: it acts with numpy and onnxruntime alone.\n\n| | |\n|---|---|\n{table}\n\n"
         f"```\npip install '{needs}'   # in wean's folder\npython example.py\n```\n"
     )
