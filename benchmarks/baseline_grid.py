@@ -78,9 +78,24 @@ def online(
 OFFLINE = {method: offline(method, _VALUES) for method in ("cql", "cql-prior")} | {
     "offline-bc": offline("offline-bc", _RATES)
 }
-DQN_KITCHEN = (*_SOONER, "learning_rate=0.0005", "exploration.until=0.1 learning_rate=0.0005")
+DQN_KITCHEN = (
+    *_SOONER,
+    "learning_rate=0.0005",
+    "exploration.until=0.1 learning_rate=0.0005",
+    # The best lay at the edge of the above: one step beyond it, either way.
+    "exploration.until=0.05",
+    "exploration.until=0.05 learning_rate=0.0005",
+    "exploration.until=0.1 learning_rate=0.00025",
+)
 DQN_LAKE = (*_SOONER, "exploration.until=0.75", "learning_rate=0.00025", "learning_rate=0.001", "gamma=0.99")
-PPO_KITCHEN = ("learning_rate=0.0005", "learning_rate=0.002", "update_epochs=4", "ent_coef=0.003")
+PPO_KITCHEN = (
+    "learning_rate=0.0005",
+    "learning_rate=0.002",
+    "update_epochs=4",
+    "ent_coef=0.003",
+    "learning_rate=0.00025",
+    "learning_rate=0.004",
+)
 ONLINE = {
     (task, method): online(method, task, changes, seeds=4 if task == LAKE else 2)
     for task, methods, changes in (
