@@ -21,12 +21,9 @@ from wean.tasks.registration import make_task
 NAME = "frozenlake"
 TASK = "FrozenLake"
 
-LONGER = ("total_timesteps=200000",)
 LINES = (
     tuned(TASK, "dqn", "a table of values", seeds=10),
-    tuned(TASK, "dqn", "twice as long a run", name="dqn-longer", seeds=5, overrides=LONGER),
     tuned(TASK, "dqn-prior", "the table among the proposals", seeds=10),
-    tuned(TASK, "dqn-prior", "as long a run", name="dqn-prior-longer", seeds=5, overrides=LONGER),
     tuned(
         TASK,
         "dqn-prior",
@@ -58,7 +55,7 @@ def main() -> None:
     lines, finished, arguments = trained(NAME, __doc__, LINES, QUICK)
     best = optimum()
     rows = collect(TASK, lines, finished, 0.9 * best)
-    ratios = [ratio(rows, "dqn-prior", "dqn", 3), ratio(rows, "dqn-prior-longer", "dqn-longer", 3)]
+    ratios = [ratio(rows, "dqn-prior", "dqn", 3)]
     half = [found for line in lines if (found := row(TASK, line, finished, 0.5 * best))]
     earlier = [ratio(half, "dqn-prior", "dqn")]
     results = {
