@@ -10,10 +10,14 @@ import typer
 
 def serve(
     run: Annotated[Path, typer.Argument(help="A run folder, a student's folder, or one that `wean export` wrote.")],
-    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 is every one of this machine.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen at; 0 takes a free one.")] = 8000,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen at, 127.0.0.1 by default; 0.0.0.0 is every one of this machine."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Port to listen at, 8000 by default; 0 takes a free one."),
+    ] = None,
     acting: Annotated[
         str | None, typer.Option(help="sampled, greedy or no_repeat; as the run ships it by default.")
     ] = None,
@@ -29,16 +33,31 @@ def serve(
             "idle_seconds.",
         ),
     ] = None,
+    mcp: Annotated[
+        bool, typer.Option("--mcp", help="As a tool of the Model Context Protocol over standard input and output.")
+    ] = False,
 ) -> None:
     """Serve a trained student over HTTP: /act, /health, /metrics, /docs, and a page to play beside it at /."""
     from rich.console import Console
 
-    from wean.errors import in_one_line
+    from wean.errors import UsageError, in_one_line
     from wean.serving.serve import Listening
     from wean.serving.serve import serve as listen
 
     console = Console(stderr=True)
     with console.status("loading") as status:
+
+        def say(note: str) -> None:
+            status.update(f"{note} ...")
+
+        if mcp:
+            if (host, port, token_file, limit) != (None, None, None, None):
+                raise UsageError("--host, --port, --token-file and --limit are of HTTP; leave them or --mcp out")
+            from wean.serving.mcp import serve_mcp
+
+            status.stop()  # whoever started this process reads its output
+            serve_mcp(run, acting, task, lambda note: None)
+            return
 
         def ready(address: str, why: str | None) -> None:
             status.stop()
@@ -46,11 +65,5 @@ def serve(
             if why is not None:
                 typer.echo(f"There is no page to play on: {in_one_line(why)}", err=True)
 
-        listen(
-            run,
-            Listening(host, port, token_file, limit or ()),
-            acting,
-            task,
-            lambda note: status.update(f"{note} ..."),
-            ready,
-        )
+        port = 8000 if port is None else port
+        listen(run, Listening(host or "127.0.0.1", port, token_file, limit or ()), acting, task, say, ready)

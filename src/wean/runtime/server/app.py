@@ -52,10 +52,8 @@ def make_app(policy: ArrayPolicy | ValuesPolicy | ReadingPolicy, limits: Limits 
     Raises:
         PolicyError: The student reads; a server would need a language model's cache for every session.
     """
-    if isinstance(policy, ReadingPolicy):
-        raise PolicyError("students that read are not served over HTTP; act with wean_runtime.load in your own process")
     limits = limits or Limits()
-    service = Service(policy, limits)
+    service = Service(served(policy), limits)
     metrics = Metrics(lambda: len(service.sessions))
     about: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None, "redirect_slashes": False}
     app = FastAPI(title="wean serve", version="1", **about)
@@ -86,6 +84,17 @@ def make_app(policy: ArrayPolicy | ValuesPolicy | ReadingPolicy, limits: Limits 
         return JSONResponse(_openapi(app))
 
     return app
+
+
+def served(policy: ArrayPolicy | ValuesPolicy | ReadingPolicy) -> ArrayPolicy | ValuesPolicy:
+    """The policy, if it can be served.
+
+    Raises:
+        PolicyError: It reads.
+    """
+    if isinstance(policy, ReadingPolicy):
+        raise PolicyError("students that read are not served; act with wean_runtime.load in your own process")
+    return policy
 
 
 def add_front(app: FastAPI, page: str | None = None) -> None:
