@@ -29,7 +29,7 @@ from wean.errors import UsageError
 from wean.evaluation.demonstrations import DemoPlan, demonstrate
 from wean.evaluation.evaluate import play_seeds
 from wean.evaluation.playing import play
-from wean.experiment.presets import METHODS
+from wean.experiment.presets import BUILD_DECISIONS, METHODS
 from wean.experiment.settings import resolve
 from wean.llm import Ledger, scripted_model
 from wean.llm.answers import Question
@@ -422,6 +422,8 @@ def presets() -> dict[str, Any]:
     """The settings of every method on every light task: hashes, and those of its own task in full."""
     found = {}
     for name, method in METHODS.items():
+        if method.build == BUILD_DECISIONS:  # it learns from logs: there is no task
+            continue
         model = "recorded:FILE" if method.teaches else None  # few of the tasks have a recording of their own
         by_task = {task: digest(settings(name, task, model)) for task in light_tasks()}
         found[name] = {"full": settings(name, method.home), "hashes": by_task}

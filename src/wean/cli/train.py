@@ -104,7 +104,10 @@ def _show(shown: Shown, progress: Progress) -> None:
 
 
 def _print_summary(console: Console, summary: dict[str, Any], folder: Path) -> None:
-    lines = _played(console, summary) if "final" in summary else _fine_tuned(summary)
+    if "coverage" in summary:
+        lines = _distilled(summary)
+    else:
+        lines = _played(console, summary) if "final" in summary else _fine_tuned(summary)
     for name, file in (("report", "report.html"), ("student", "student")):
         lines.append(f"{name:8} {folder / file}")
     for line in lines:
@@ -169,6 +172,26 @@ def _fine_tuned(summary: dict[str, Any]) -> list[str]:
             f"best after {best['gradient_steps']:,} of {trained_for(summary)}: {best['exact']:.3f} of the "
             f"answers in {summary['dev_demonstrations']} dev demonstrations exactly right ({kinds})"
         )
+    return lines
+
+
+def _distilled(summary: dict[str, Any]) -> list[str]:
+    coverage = summary["coverage"]
+    lines = [
+        f"{summary['decisions']:,} decisions learnt, {summary['calibration_decisions']:,} for the thresholds, "
+        f"{summary['test_decisions']:,} for the test; {summary['student_parameters']:,} parameters"
+    ]
+    if coverage["agreement"] is not None:
+        lines.append(
+            f"agreement {coverage['agreement']:.3f}, expected calibration error {coverage['calibration_error']:.3f}"
+        )
+    for row in coverage["levels"]:
+        agreed = row["agreement"]
+        there = "" if agreed is None else f", where it agrees in {agreed['mean']:.3f} ({agreed['low']:.3f} and up)"
+        lines.append(f"wanted agreement {row['wanted']:g}: takes {row['share']:.1%} alone{there}")
+    lines += [
+        f"kind {name} is not decided alone: {kind['why']}" for name, kind in coverage["kinds"].items() if kind["why"]
+    ]
     return lines
 
 

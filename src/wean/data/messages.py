@@ -139,7 +139,8 @@ def parse_conversation(row: Mapping[str, Any]) -> Conversation:
             found = _conversation(_chat(messages) + answered, row, ("messages", "tools", "response", "choices"))
             return replace(found, is_request=bool(answered))
         case {"request": {"messages": list(messages)} as request, "response": Mapping() as response}:
-            about = {**request, **row, "usage": response.get("usage")}
+            usage = {"usage": response["usage"]} if response.get("usage") else {}
+            about = {**request, **row, **usage}
             found = _conversation(_chat(messages) + _answer(row), about, ("messages", "tools", "request", "response"))
             return replace(found, is_request=True)
         case {"prompt": list() | str() as prompt, "completion": list() | str() as completion}:

@@ -23,7 +23,9 @@ DQN = "wean.algorithms.dqn:DQN"
 CQL = "wean.algorithms.cql:CQL"
 CLONING = "wean.algorithms.offline:Cloning"
 FINETUNING = "wean.algorithms.finetune:Finetuning"
+DISTILLATION = "wean.algorithms.distill:Distillation"
 BUILD_TEXT = "wean.experiment.build_text:build"
+BUILD_DECISIONS = "wean.experiment.build_decisions:build"
 
 
 @dataclass(frozen=True)
@@ -362,6 +364,16 @@ METHODS = {
             teaches=False,
             home="ScienceWorld",
             build=BUILD_TEXT,
+        ),
+        Method(
+            "distill",
+            "A student of sentence vectors learns the decisions in an agent's logs (data=FILE)",
+            "Distilling the knowledge in a neural network, Hinton et al. 2015",
+            DISTILLATION,
+            {},
+            teaches=False,
+            home="logs",
+            build=BUILD_DECISIONS,
         ),
     )
 }

@@ -24,7 +24,7 @@ from wean.config import SETTINGS
 from wean.data.demonstrations import task_of
 from wean.errors import UsageError, did_you_mean, shown
 from wean.evaluation.config import EvaluationConfig
-from wean.experiment.presets import BUILD_TEXT, Method, find_method
+from wean.experiment.presets import BUILD_DECISIONS, BUILD_TEXT, Method, find_method
 from wean.files import parse_yaml
 from wean.llm.address import ModelName
 from wean.llm.options import ModelOptions
@@ -208,7 +208,7 @@ def _check_used(config: RunConfig, own: Mapping[str, Any]) -> None:
 
 def _unused(preset: Method, guidance: str) -> set[str]:
     """Sections of settings for which a method has no use."""
-    if preset.build == BUILD_TEXT:
+    if preset.build in (BUILD_TEXT, BUILD_DECISIONS):
         return {"teacher", "teacher_share", *SECTIONS}
     if not preset.teaches:
         return {"advice", "prior", "teacher", "teacher_share"}

@@ -10,6 +10,7 @@ from typing import Any
 import wean
 from wean.files import read_text
 from wean.report import sections
+from wean.report.coverage import coverage_section
 from wean.report.curves import run_curve
 from wean.report.hub import run_metadata
 from wean.report.pages import write_page
@@ -30,6 +31,7 @@ EPISODES_SCHEMA = "wean-episodes/1"
 """Schema of `episodes.json`: held-out episodes, step by step."""
 
 _SECTIONS = {
+    "coverage": ("coverage", "Coverage"),
     "curve": ("learning", "Learning curve"),
     "teacher": ("teacher", "Teacher"),
     "episodes": ("episodes", "Episodes"),
@@ -68,6 +70,7 @@ def write_report(run_folder: Path) -> Path:
         "judged": any(row["success"] for row in sections.scores(summary)),
         "score_note": sections.score_note(summary),
         "facts": sections.facts(summary),
+        "coverage": coverage_section(summary),
         "curve": run_curve(summary),
         "teacher": sections.teacher(teacher, summary.get("unadvised"), summary.get("advice")),
         "episodes": sections.episodes(episodes),
@@ -164,6 +167,26 @@ This folder is the whole run, as wean wrote it:
 | `metrics.jsonl`, `checkpoints/` | how it came about |
 
 `wean.load(FOLDER)` loads the student, `wean eval FOLDER` judges it.
+"""
+
+
+def decider_card(summary: Mapping[str, Any]) -> str:
+    """The card of a student that was distilled from logged decisions."""
+    coverage = summary["coverage"]
+    rows = [
+        f"| {row['wanted']:g} | {row['share']:.3f} | "
+        + ("- |" if row["agreement"] is None else f"{_interval(row['agreement'])} |")
+        for row in coverage["levels"]
+    ]
+    table = "\n".join(["| wanted agreement | share taken alone | agreement there |", "|---|---|---|", *rows])
+    return f"""# A student distilled from logs
+
+{summary["student_parameters"]:,} parameters, learned from {summary["decisions"]:,} decisions; thresholds chosen on \
+{summary["calibration_decisions"]:,} decisions of held-out sessions, judged on {summary["test_decisions"]:,} of others.
+
+{table}
+
+    {summary["command"]}
 """
 
 

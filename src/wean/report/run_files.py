@@ -125,6 +125,7 @@ class Summary(_Shape):
     student_parameters: _Count = None
     student_bytes: _Count = None
     demonstrations: _Count = None
+    decisions: _Count = None
     dev_demonstrations: _Count = None
     unadvised: _Count = None
     curve: list[_Point] | None = None

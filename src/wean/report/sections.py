@@ -11,6 +11,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from wean.report.coverage import coverage_verdict
 from wean.report.run_files import (
     UNITS,
     as_interval,
@@ -107,6 +108,8 @@ def _text_verdict(summary: Data) -> Markup:
     """The result of a fine-tuned student, which no held-out episodes have judged."""
     from markupsafe import Markup
 
+    if coverage := summary.get("coverage"):
+        return coverage_verdict(coverage)
     best = summary.get("best") or {}
     if "exact" not in best:
         return Markup("The student of this run has not been evaluated.")
@@ -163,6 +166,7 @@ def facts(summary: Data) -> list[dict[str, str]]:
     if unit != "tokens":
         add("Tokens", "tokens", short_count, f"read; {reads:,.0f} per second" if reads else "read")
     add("Demonstrations", "demonstrations", "{:,}".format, "learnt from")
+    add("Decisions", "decisions", "{:,}".format, "learnt from")
     add("Time", "wall_seconds", duration, per_second)
     add("Student", "student_parameters", "{:,}".format, "parameters")
     add("Weights", "student_bytes", lambda value: f"{value / 1000:,.0f} kB", "on disk")
@@ -307,6 +311,8 @@ def commands(summary: Data, folder: Path) -> dict[str, str]:
     again = f"wean eval {where}{f' --task {quote(task)}' if ':' in task else ''} --episodes {episodes} --seed {seed}"
     if "make=make, #" in summary.get("command", ""):  # its task was made in Python
         again = f"wean.evaluate({str(folder)!r}, make, episodes={episodes}, seed={seed})"
-    if not final and "best" in summary:
+    if "coverage" in summary:
+        again = f"wean gateway {where} --upstream https://api.openai.com/v1"
+    elif not final and "best" in summary:
         again = f"wean eval {where} --task {task} --variations 10"
     return {"command": summary.get("command") or made, "again": again}
