@@ -44,7 +44,9 @@ SKIPPED = {
     r"ledger (stats|export|import)": "needs answers of a live model",
     r"TextWorldCoin --policy random --workers 2": "processes of TextWorld take long to begin",
     r"--policy runs/": "goes on from a run of another page",
-    r"wean serve": "runs until it is stopped; tests/serving serves",
+    r"wean (serve|gateway)": "runs until it is stopped; tests/serving serves",
+    r"gateway.sqlite": "needs the log of a gateway",
+    r"data=decisions": "goes on from that log",
     r"own_environment": "test_own_environment.py runs it",
 }
 """Commands that are not run, with the reason."""

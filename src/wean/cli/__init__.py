@@ -15,7 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from wean import __version__
-from wean.cli import annotate, ask, compare, demos, evaluate, export, listing, logs, serve, train
+from wean.cli import annotate, ask, compare, demos, evaluate, export, gateway, listing, logs, serve, train
 from wean.errors import UsageError, WeanError, in_one_line
 
 app = typer.Typer(
@@ -52,6 +52,7 @@ app.command("export-sft")(annotate.export_sft)
 app.command("export")(export.export)
 app.command("serve")(serve.serve)
 app.command("logs")(logs.logs)
+app.command("gateway")(gateway.gateway)
 app.command("list")(listing.list_)
 app.add_typer(listing.app, name="models")
 app.add_typer(ask.app, name="ledger")

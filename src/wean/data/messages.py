@@ -132,8 +132,9 @@ def parse_conversation(row: Mapping[str, Any]) -> Conversation:
     row = {name: value for name, value in row.items() if value is not None}
     match row:
         case {"messages": list(messages), "answer": str(text)}:
-            turns = [*_chat(messages), Message("assistant", text)]
-            return replace(_conversation(turns, row, ("messages", "tools", "answer")), is_request=True)
+            told = {**row, "tools": _tools_of(row)}
+            turns = [*_chat(messages), _ledger_answer(text)]
+            return replace(_conversation(turns, told, ("messages", "tools", "answer")), is_request=True)
         case {"messages": list(messages)}:
             answered = _answer(row)
             found = _conversation(_chat(messages) + answered, row, ("messages", "tools", "response", "choices"))
@@ -243,6 +244,19 @@ def _answer(row: Mapping[str, Any]) -> list[Message]:
     if not isinstance(choices, list) or not isinstance(choices[0], Mapping):
         raise UsageError("choices of a response is a list of objects with a message")
     return [_openai(choices[0].get("message"))]
+
+
+def _tools_of(row: Mapping[str, Any]) -> Any:
+    """The tools of a ledger's line, which stand among its parameters."""
+    parameters = row.get("parameters")
+    return parameters.get("tools", ()) if isinstance(parameters, Mapping) else row.get("tools", ())
+
+
+def _ledger_answer(text: str) -> Message:
+    """The answer in a ledger's line; calls of tools stand there as the JSON of their message."""
+    called = _json_or(text, None) if text.startswith("{") and "tool_calls" in text else None
+    is_call = isinstance(called, Mapping) and called.get("role") == "assistant" and "tool_calls" in called
+    return _openai(called) if is_call else Message("assistant", text)
 
 
 def _side(side: Any, role: Role) -> list[Message]:
