@@ -128,3 +128,14 @@ def test_demonstrations_are_refused_where_the_student_plans_itself(wean, tmp_pat
     code, _, error = wean("run", *SCIENCE, "--data", "scienceworld")
     assert code == 2
     assert "--data is for oracle, and for students in words with --goals; name who gives sub-goals" in error
+
+
+def test_a_split_is_named_as_its_task_names_it(wean) -> None:  # type: ignore[no-untyped-def]
+    alfworld = ("expert", "--task", "alfworld", "--split", "valid_unseen", "--json")
+    found = json.loads(wean(*alfworld, "--episodes", "8")[1])
+    assert (found["split"], found["episodes"], found["max_moves"]) == ("valid_unseen", 8, 50)
+    assert (found["success"]["mean"], len(found["tasks"])) == (1.0, 6)
+    longer = json.loads(wean("random", *alfworld[1:], "--variations", "1", "--only", "3", "--max-moves", "60")[1])
+    assert (longer["max_moves"], longer["moves"]) == (60, 60)
+    code, _, error = wean(*alfworld, "--episodes", "135")
+    assert (code, "valid_unseen of ALFWorld has 134 episodes" in error) == (2, True)

@@ -55,6 +55,7 @@ app.command("logs")(logs.logs)
 app.command("gateway")(gateway.gateway)
 app.command("list")(listing.list_)
 app.add_typer(listing.app, name="models")
+app.add_typer(listing.data_app, name="data")
 app.add_typer(ask.app, name="ledger")
 
 

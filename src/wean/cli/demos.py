@@ -55,7 +55,7 @@ def demos(
     trajectories: Annotated[
         bool, typer.Option("--trajectories", help="Paths of the task's own solution in words; always for scienceworld.")
     ] = False,
-    split: Annotated[str, typer.Option(help="Paths: train, dev or test.")] = "train",
+    split: Annotated[str, typer.Option(help="Paths: train, dev, test, or the task's own name of it.")] = "train",
     per_task: Annotated[
         int | None, typer.Option(min=1, max=10**6, help="Paths: how many of each task; all by default.")
     ] = None,
@@ -202,10 +202,11 @@ def _write_paths(writing: _Writing, split: str, per_task: int | None, tasks: str
         choose_variations,
         version_of,
     )
+    from wean.tasks.registration import fold_of_split
     from wean.tasks.scienceworld_server import check_installed
-    from wean.tasks.splits import fold_of
 
-    fold, task = fold_of(split), writing.task
+    task = writing.task
+    fold = fold_of_split(task, split)
     job: dict[str, Any] = {"task": task, "version": version_of(task), "split": fold}
     make: Callable[[], Oracle]
     if task == _SCIENCEWORLD:

@@ -165,3 +165,34 @@ def get_model(
         typer.echo(json.dumps({"schema": "wean-models/1", "models": [row]}, indent=2))
     else:
         typer.echo(str(folder))
+
+
+data_app = typer.Typer(help="Data that comes with wean: what it is, where it is from, its licence.")
+
+
+@data_app.command("list")
+def list_data(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (schema wean-data/1).")] = False,
+) -> None:
+    """List the data that comes with wean, with sources and licences."""
+    import json
+
+    from wean.data.shipped import SHIPPED
+    from wean.tasks.alfworld.archive import ARCHIVE, LICENCE
+
+    gold = "oracle paths of ScienceWorld 1.2.3 (allenai/ScienceWorld, Apache-2.0), with sub-goals"
+    rows = [{"name": name, "what": gold, "licence": "Apache-2.0", "file": files[0]} for name, files in SHIPPED.items()]
+    games = "the 3,827 games of ALFWorld (alfworld/alfworld, json_2.1.1; from ALFRED, askforalfred/alfred)"
+    rows.append(
+        {
+            "name": "ALFWorld",
+            "what": games,
+            "licence": f"MIT, its notices in {LICENCE.name} beside the file {ARCHIVE}",
+            "file": str(ARCHIVE),
+        }
+    )
+    if as_json:
+        typer.echo(json.dumps({"schema": "wean-data/1", "data": rows}, indent=2))
+        return
+    for row in rows:
+        typer.echo(f"{row['name']:24} {row['what']}; licence: {row['licence']}")

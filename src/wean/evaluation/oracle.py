@@ -29,10 +29,10 @@ from wean.errors import UsageError, WeanError
 from wean.evaluation.playing import Observer, play
 from wean.files import writing
 from wean.processes import file_locked, work
-from wean.tasks.registration import make_task
+from wean.tasks.registration import episodes_of, make_task
 from wean.tasks.scienceworld import TASKS, ScienceWorld, find_task
 from wean.tasks.scienceworld_server import VERSION, ServerLost
-from wean.tasks.splits import Case, Fold, first_seed
+from wean.tasks.splits import Case, Fold
 from wean.tasks.vector import SerialTasks, Steps, Tasks, has_numbered_actions
 
 Wanted = tuple[str, int]
@@ -188,8 +188,8 @@ def choose_variations(fold: Fold, per_task: int | None, tasks: Sequence[str], sa
 
 
 def choose_seeds(task: str, fold: Fold, per_task: int) -> list[Wanted]:
-    """The first seeds of a split, for tasks other than ScienceWorld."""
-    return [(task, first_seed(fold) + number) for number in range(per_task)]
+    """The first episodes of a split, of each part of the task, for tasks other than ScienceWorld."""
+    return [(case.task, case.seed) for case in episodes_of(task, fold, per_task)]
 
 
 def write_oracle_paths(
@@ -280,6 +280,8 @@ def _job_of(path: Path) -> tuple[str, str]:
 
 def version_of(task: str) -> str:
     """The version of a task's trajectories, as `Trajectory.version` has it."""
+    if task.startswith("ALFWorld"):
+        return "alfworld json_2.1.1"
     return f"scienceworld {VERSION}" if task == "ScienceWorld" else f"textworld {version('textworld')}"
 
 
