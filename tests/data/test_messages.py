@@ -80,7 +80,7 @@ def test_a_logged_request_and_its_response(tmp_path: Path) -> None:
     (one,) = read_conversations(rows(tmp_path / "log.jsonl", row)).found
     assert [message.text for message in one.messages] == ["You are at home here.", TASK, "take the cup"]
     assert one.messages[-1].thoughts == "Hm."
-    assert one.about == {"model": "m", "seconds": 0.5}
+    assert one.about.items() >= {"model": "m", "seconds": 0.5}.items()
 
 
 @pytest.mark.parametrize(

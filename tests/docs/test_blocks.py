@@ -40,6 +40,8 @@ SKIPPED = {
     r"paths\.parquet|demos\.parquet|short\.parquet": "goes on from what needs Java",
     r"hf:smollm2|models get smollm2": "needs a language model of 93 MB",
     r"corrections\.jsonl": "needs what a person saved on the page",
+    r"minari:": "writes among the user's own data sets; tests/evaluation/test_minari.py goes there and back",
+    r"data import log": "needs the reader's own log; tests/evaluation/test_minari.py imports one",
     r"annotate demos\.jsonl": "needs the reader's own demonstrations",
     r"ledger (stats|export|import)": "needs answers of a live model",
     r"TextWorldCoin --policy random --workers 2": "processes of TextWorld take long to begin",

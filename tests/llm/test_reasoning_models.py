@@ -170,7 +170,7 @@ def test_a_model_under_another_name_needs_any_model(wean):
         (("eval", "random", "--task", "SimpleDoorKey", "--max-calls", "3"), "--max-calls is for what asks"),
         (("eval", "teacher", "--task", "SimpleDoorKey", "--max-calls", "3", "--workers", "2"), "in one process"),
         (("annotate", "scienceworld", "--option", "timeout=3"), "takes no option timeout; it takes none"),
-        (("ledger", "stats"), "there is no ledger"),
+        (("ledger", "export"), "there is no ledger"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(wean, arguments, line):
@@ -179,6 +179,13 @@ def test_options_that_cannot_be_used_are_refused(wean, arguments, line):
     assert line in told
     assert told.count("\n") == 1
     assert not list(Path().glob("runs/*"))
+
+
+def test_the_ledger_after_recorded_answers_alone_has_nothing_to_count(wean):
+    code, shown, _ = wean("ledger", "stats")
+    assert code == 0
+    assert "0 unanswered" in shown
+    assert "no answers yet" in shown
 
 
 def test_a_budget_stops_ask_and_the_agent(wean):

@@ -15,7 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from wean import __version__
-from wean.cli import annotate, ask, compare, demos, evaluate, export, gateway, listing, logs, serve, train
+from wean.cli import annotate, ask, compare, data, demos, evaluate, export, gateway, listing, logs, serve, train
 from wean.errors import UsageError, WeanError, in_one_line
 
 app = typer.Typer(
@@ -55,6 +55,8 @@ app.command("logs")(logs.logs)
 app.command("gateway")(gateway.gateway)
 app.command("list")(listing.list_)
 app.add_typer(listing.app, name="models")
+listing.data_app.command("import")(data.import_)
+listing.data_app.command("export")(data.export)
 app.add_typer(listing.data_app, name="data")
 app.add_typer(ask.app, name="ledger")
 

@@ -126,14 +126,20 @@ def stats(ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
     """Questions, answers, tokens, time and dollars, by model."""
     import json
 
+    from wean.llm.ledger import Ledger, default_ledger_path
     from wean.llm.transfer import ledger_stats
 
-    with _open(ledger) as opened:
+    file = ledger or default_ledger_path()
+    if ledger is not None and not file.exists():
+        _open(ledger)  # says that the named file is not there
+    with Ledger(file) as opened:
         result = ledger_stats(opened)
     if as_json:
         typer.echo(json.dumps(result))
     else:
         _print_stats(result)
+        if not result["models"]:
+            typer.echo("no answers yet: those that are asked live are kept here, recorded ones stay in their own file")
 
 
 @app.command()

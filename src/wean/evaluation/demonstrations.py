@@ -166,7 +166,7 @@ class _BlockPlayer:
             self._policy = self._plan.make_policy(self._tasks)
             if self._plan.epsilon:
                 self._policy = EpsilonPolicy(self._policy, self._plan.epsilon)
-        first, plan, notes = number * BLOCK, self._plan, _Notes(self._tasks)
+        first, plan, notes = number * BLOCK, self._plan, StepNotes(self._tasks)
         cases = [Case(plan.task, first + member, plan.seed_of(first + member)) for member in range(count)]
         played = list(play(self._policy, self._tasks, cases, draws=self._draws, observers=[notes]))
         played.sort(key=lambda episode: episode.case.variation)
@@ -196,7 +196,7 @@ class _BlockPlayer:
         return np.random.default_rng([self._plan.seed, case.variation, 2])
 
 
-class _Notes(Observer):
+class StepNotes(Observer):
     """Notes the words, actions and rewards of every step of a block.
 
     Attributes:
