@@ -135,6 +135,9 @@ def test_a_split_is_named_as_its_task_names_it(wean) -> None:  # type: ignore[no
     found = json.loads(wean(*alfworld, "--episodes", "8")[1])
     assert (found["split"], found["episodes"], found["max_moves"]) == ("valid_unseen", 8, 50)
     assert (found["success"]["mean"], len(found["tasks"])) == (1.0, 6)
+    (played,) = Path().glob("runs/expert/evaluations/*/episodes.jsonl")
+    trace = json.loads(played.read_text().splitlines()[0])["trace"]
+    assert trace[0]["observation"].startswith("You arrive at ")
     longer = json.loads(wean("random", *alfworld[1:], "--variations", "1", "--only", "3", "--max-moves", "60")[1])
     assert (longer["max_moves"], longer["moves"]) == (60, 60)
     code, _, error = wean(*alfworld, "--episodes", "135")

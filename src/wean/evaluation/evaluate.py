@@ -29,6 +29,8 @@ SCHEMA = "wean-episode/1"
 SIDE_BY_SIDE = 100
 """Most episodes of a task with numbered actions that are played side by side in one process."""
 
+_ANSWER = 300  # characters of a text task's answer that are kept beside an action
+
 Progress = Callable[[int], None]
 
 
@@ -253,7 +255,10 @@ class _TextNotes(Observer):
         for place, (index, action) in enumerate(zip(which, actions, strict=True)):
             self._scores[index] = float(tasks.text_task(index).score)
             moves = int(steps.infos[place].get("moves", len(self._traces[index]) + 1))
-            self._traces[index].append({"action": action, "score": self._scores[index], "moves": moves})
+            answer = steps.feedback(place)[:_ANSWER]
+            self._traces[index].append(
+                {"action": action, "observation": answer, "score": self._scores[index], "moves": moves}
+            )
 
     def add_to(self, episode: Episode) -> None:
         """Adds what the policy's own statistics lack."""
