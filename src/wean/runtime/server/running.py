@@ -51,6 +51,7 @@ def run(app: App, host: str, port: int, limits: Limits, say: Callable[[str], Non
         proxy_headers=False,
         server_header=False,
         limit_concurrency=limits.connections,
+        timeout_keep_alive=limits.idle_seconds,
         backlog=min(limits.connections, 2048),
         timeout_graceful_shutdown=_ENDING_SECONDS,
     )
