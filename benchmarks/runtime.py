@@ -2,14 +2,16 @@
 
     python benchmarks/runtime.py [--quick] [--json] [--save]
 
-Time: the runtime, the student in PyTorch and stable-baselines3's `predict` (where it is installed, with layers of the
-same width) act in turn on the same held-out maps of SimpleDoorKey, on one core; ratios are medians over the rounds.
+Time: the runtime, the student in PyTorch and stable-baselines3's `predict` (extra `bench`, with layers of the same
+width) act in turn on the same held-out maps of SimpleDoorKey, on one core; ratios are medians over the rounds.
 Start and size: in a virtual environment made for it with nothing but the runtime. Parity: every kind of student, a
-little trained, in 10,000 held-out observations.
+little trained, in 10,000 held-out observations, and a student that reads (extra `scienceworld`) in as many held-out
+prompts; SmolLM2-135M, as it comes, in a tenth of them.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import statistics
@@ -30,6 +32,9 @@ import wean
 from harness import MEASURED_ANEW, finish, hardware, options
 from wean.lm import packages
 from wean.runtime import load
+from wean.runtime.prompt import PromptConfig
+from wean.students.text.creation import pretrained_student
+from wean.students.text.student import save_text_student
 
 NAME, TASK = "runtime", "SimpleDoorKey"
 ROOT = Path(__file__).parents[1]
@@ -44,6 +49,8 @@ KINDS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "table of values": ("dqn", "FrozenLake4x4", {"student": {"values": "table"}}),
     "values of words": ("dqn", "KitchenRandom", {"student": {"values": "text"}}),
 }
+MODEL = "smollm2-135m"
+READERS = ("reads, from scratch", f"reads, {MODEL}")
 
 
 def main() -> None:
@@ -53,7 +60,9 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        parity = [row for name in KINDS if (row := compared(name, folder, 1_000 if arguments.quick else 10_000))]
+        count = 1_000 if arguments.quick else 10_000
+        parity = [row for name in KINDS if (row := compared(name, folder, count))]
+        parity += [row for name in READERS if (row := compared_reader(name, folder, count))]
         actions = timed(folder, 5 if arguments.quick else 30)
         installed = environment(folder)
         started = [start(installed, folder) for _ in range(3 if arguments.quick else 9)] if installed else []
@@ -81,6 +90,24 @@ def compared(name: str, folder: Path, observations: int) -> dict[str, Any] | Non
     few = {"episodes": 2, "curve_points": 0, "curve_episodes": 2, "recorded_episodes": 0}
     run = wean.train(method, task, total_timesteps=steps, out=folder / f"{name} run", evaluation=few, **settings)
     parity = wean.export(run.folder, folder / name, observations=observations).parity
+    return {"kind": name, **parity._asdict()}
+
+
+def compared_reader(name: str, folder: Path, observations: int) -> dict[str, Any] | None:
+    """Exports a student that reads, compares; None where its task or its model is not on this machine."""
+    own = folder / f"{name} student"
+    if importlib.util.find_spec("scienceworld") is None:
+        return None
+    if name == "reads, from scratch":
+        data = "scienceworld-short-dev"
+        learning = {"dev_share": 0.1, "num_epochs": 1, "hidden": 128, "measurements": 1}
+        own = wean.train("subgoals", "ScienceWorld", data=data, out=own, **learning).folder / "student"
+    elif packages.installed(MODEL) is None:
+        return None
+    else:
+        save_text_student(pretrained_student(f"hf:{MODEL}", PromptConfig(context=1024), seed=1), own)
+        observations //= 10
+    parity = wean.export(own, folder / name, make="ScienceWorld", observations=observations).parity
     return {"kind": name, **parity._asdict()}
 
 
@@ -241,7 +268,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         lines.append(f"| installed | {size['MB']:.0f} MB ({parts}) | at most {wanted['installed MB']} MB |")
     lines += [
         "",
-        "| kind of student | held-out observations | largest difference | same best action |",
+        "| kind of student | held-out observations or prompts | largest difference | same best action |",
         "|---|---|---|---|",
     ]
     for row in results["parity"]:

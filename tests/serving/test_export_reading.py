@@ -79,23 +79,30 @@ def test_it_plans_and_acts_as_in_pytorch(sent: Any) -> None:
         assert any(one for one, _ in goals) == student.prompt.subgoals
 
 
-def test_no_action_is_taken_twice_in_a_state_that_it_did_not_change(sent: Any) -> None:
+def test_what_had_the_same_result_twice_is_not_taken_again(sent: Any) -> None:
     policy, greedy = load(sent[1]), load(sent[1], "greedy")
-    shown = {"goal": "Wait.", "text": "A hall.", "choices": ["go to hall", "take lamp", "wait"]}
-    assert sorted(policy.act(shown) for _ in range(3)) == [0, 1, 2]
-    first = greedy.act(shown)
+    shown = {"goal": "Wait.", "text": "A hall.", "choices": ["go to hall", "take lamp", "wait"], "observation": "No."}
+    taken = [policy.act(shown) for _ in range(6)]
+    assert sorted(taken) == [0, 0, 1, 1, 2, 2]
+    assert policy.act(shown) in (0, 1, 2)  # when nothing else is left
     policy.reset()
-    assert policy.act(shown) == first
+    assert policy.act(shown) == taken[0] == greedy.act(shown)
+    policy.reset()
+    idle = {**shown, "idle": [shown["choices"][taken[0]]]}
+    first = [policy.act(idle) for _ in range(3)]
+    assert taken[0] in first
+    policy.reset()
+    answers = [policy.act({**shown, "observation": f"{number} times."}) for number in range(3)]
+    assert len(answers) == 3  # every answer is another result, so nothing is ruled out
 
 
-def test_a_question_of_the_task_is_answered_by_what_is_meant(sent: Any) -> None:
+def test_a_sub_goal_lasts_while_the_task_asks(sent: Any) -> None:
     policy = load(sent[1])
     shown = {"goal": "Take the lamp.", "text": "A hall.", "choices": ["0", "1"]}
-    meanings = {"0": "pick up lamp", "1": "go to hall"}
-    meant = {"goal": "Take the lamp.", "text": "A hall.", "choices": ["pick up lamp", "go to hall"]}
-    answered = policy.act({**shown, "meanings": meanings})
-    policy.reset()
-    assert policy.act(meant) == answered
+    policy.act(shown)
+    named = policy.goal
+    policy.act({**shown, "asked": True})
+    assert policy.goal == named
 
 
 def test_it_plays_in_weans_tasks_as_the_original_does(sent: Any) -> None:
@@ -119,7 +126,8 @@ WRONG = {
     "a number as text": ({"goal": "g", "text": 3, "choices": ["go"]}, "text is no text"),
     "half a sign": ({"goal": "g", "text": "\ud800", "choices": ["go"]}, "text is no text"),
     "a score that is none": ({"goal": "g", "text": "t", "choices": ["go"], "score": float("nan")}, "no number"),
-    "meanings that are none": ({"goal": "g", "text": "t", "choices": ["go"], "meanings": ["go"]}, "no mapping"),
+    "asked, but not yes or no": ({"goal": "g", "text": "t", "choices": ["go"], "asked": 1}, "no truth value"),
+    "idle, but no list": ({"goal": "g", "text": "t", "choices": ["go"], "idle": "go"}, "no list of strings"),
 }
 
 

@@ -95,7 +95,8 @@ class _Episode:
             self._observation,
             task.inventory(),
             float(task.score),
-            task.meanings,
+            bool(task.meanings),
+            task.idle,
         )
         started = time.perf_counter()
         self._action = choices[self._reader.act(sight)]

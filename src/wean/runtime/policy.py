@@ -266,8 +266,8 @@ class ReadingPolicy(_Policy):
     place = policy.act({"goal": "Fetch the lamp.", "text": "A hall. A lamp is here.", "choices": ["take lamp", "wait"]})
     ```
 
-    What it is shown may also say `observation` (what the task answered to the last action), `carried`, `score` and
-    `meanings`; see `wean_runtime.Sight`.
+    What it is shown may also say `observation` (what the task answered to the last action), `carried`, `score`, `asked`
+    and `idle`; see `wean_runtime.Sight`.
     """
 
     def __init__(self, folder: Folder, acting: str, threads: int = 1) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .decoding import AnswerDecoder, Network
@@ -23,7 +23,8 @@ class Sight(NamedTuple):
         observation: What the task answered to the last action; nothing counts before the first.
         carried: What is carried.
         score: Points so far.
-        meanings: What each choice stands for while the task asks which of several things was meant.
+        asked: Whether the task asks which of several things was meant, and the choices are the answers.
+        idle: Those of the choices that only let time pass.
     """
 
     goal: str
@@ -32,7 +33,14 @@ class Sight(NamedTuple):
     observation: str = ""
     carried: str = ""
     score: float = 0.0
-    meanings: Mapping[str, str] = {}
+    asked: bool = False
+    idle: tuple[str, ...] = ()
+
+
+GOAL_LIMIT = 30
+"""Actions after which a sub-goal is over in any case."""
+_SAME = 2  # equal results after which an action is not taken again
+_State = tuple[str, str, float]  # what can be seen, what is carried, and the score
 
 
 class Reader:
@@ -40,8 +48,9 @@ class Reader:
 
     It plans and executes as in its demonstrations: it generates a sub-goal greedily, takes the action that is the most
     probable of the admissible ones, and goes on to the next sub-goal when the end of this one is at least as probable
-    as another action. With `no_repeat` it takes no action twice in a state that it did not change (what can be seen and
-    is carried, and the score), until all have been taken.
+    as another action, or after `GOAL_LIMIT` actions. With `no_repeat` an action that had the same result twice in the
+    same state (what can be seen and is carried, and the score; after it also the task's answer) is not taken there
+    again, unless it only lets time pass or nothing else is left.
 
     Attributes:
         goal: The current sub-goal; empty where there is none.
@@ -65,8 +74,9 @@ class Reader:
         """Begins an episode."""
         self._episode: EpisodeEncoder | None = None
         self.goals: list[str] = []
-        self._taken: dict[tuple[str, str, float], set[str]] = {}
-        self._score = 0.0
+        self._state: _State = ("", "", 0.0)  # in which the last action was taken
+        self._action = ""
+        self._results: dict[tuple[_State, str], tuple[Any, int]] = {}  # the last result, and how often it came in a row
         self._num_actions = 0  # since the sub-goal began
 
     def another(self) -> Reader:
@@ -82,30 +92,28 @@ class Reader:
         """The place of the action among the choices."""
         episode = self._follow(sight)
         episode.make_room()
-        asked = bool(sight.meanings)
-        if self._prompt.subgoals and self._num_actions and not asked and self._is_goal_over(episode):
+        if self._prompt.subgoals and self._num_actions and not sight.asked and self._is_goal_over(episode):
             episode.add_done(target=False)
             self._name_goal(episode)
             episode.make_room()
-        taken = self._taken.setdefault((sight.text, sight.carried, sight.score), set())
-        left = [place for place, choice in enumerate(sight.choices) if asked or choice not in taken]
-        if not left:
-            taken.clear()
-            left = list(range(len(sight.choices)))
-        meant = [sight.meanings.get(sight.choices[place], sight.choices[place]) for place in left]
+        self._state = (sight.text, sight.carried, sight.score)
+        every = range(len(sight.choices))
+        left = [place for place in every if not self._is_repeat(sight.choices[place], sight.idle)] or list(every)
         prompt = [*episode.window.ids, self._act]
-        place = left[self.decoder.rank(prompt, [episode.answer(text) for text in meant])]
-        if self._no_repeat and not asked:
-            taken.add(sight.choices[place])
-        episode.add_action(sight.choices[place], target=False)
+        place = left[self.decoder.rank(prompt, [episode.answer(sight.choices[place]) for place in left])]
+        self._action = sight.choices[place]
+        episode.add_action(self._action, target=False)
         self._num_actions += 1
-        self._score = sight.score
         return place
 
     def _follow(self, sight: Sight) -> EpisodeEncoder:
         """Begins the episode, or notes what came of the last action."""
         if self._episode is not None:
-            self._episode.add_observation(sight.observation, sight.text, sight.carried, sight.score > self._score)
+            rose = sight.score > self._state[-1]
+            self._episode.add_observation(sight.observation, sight.text, sight.carried, rose)
+            result = (sight.observation, sight.text, sight.carried, sight.score)
+            last, times = self._results.get((self._state, self._action), (None, 0))
+            self._results[self._state, self._action] = (result, times + 1 if result == last else 1)
             return self._episode
         self._episode = EpisodeEncoder(self._encode, self._prompt)
         self._episode.begin(sight.goal, sight.text, sight.carried)
@@ -121,7 +129,13 @@ class Reader:
         self._num_actions = 0
 
     def _is_goal_over(self, episode: EpisodeEncoder) -> bool:
-        return self.decoder.prefers(episode.window.ids, self._done, self._act)
+        return self._num_actions >= GOAL_LIMIT or self.decoder.prefers(episode.window.ids, self._done, self._act)
+
+    def _is_repeat(self, action: str, idle: Sequence[str]) -> bool:
+        """Whether an action had the same result in this state as often as it may."""
+        if not self._no_repeat or action in idle:
+            return False
+        return self._results.get((self._state, action), (None, 0))[1] >= _SAME
 
     def _encode(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
@@ -189,14 +203,19 @@ def sight_of(given: Any) -> Sight:
     for name, text in texts.items():
         if not isinstance(text, str) or not _is_writable(text):
             raise PolicyError(f"the situation's {name} is no text; give a string")
-    choices, score, meanings = given["choices"], given.get("score", 0.0), given.get("meanings", {})
+    choices, idle, score, asked = (given.get(name, other) for name, other in _OPTIONAL)
     if not isinstance(choices, list | tuple) or not choices or not all(map(_is_choice, choices)):
         raise PolicyError("a situation has at least one choice, all of them strings that say something; give those")
+    if not isinstance(idle, list | tuple) or not all(map(_is_choice, idle)):
+        raise PolicyError("the situation's idle choices are no list of strings; leave them out")
     if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
         raise PolicyError("the situation's score is no number; give the points so far, or leave it out")
-    if not isinstance(meanings, Mapping) or not all(map(_is_choice, [*meanings, *meanings.values()])):
-        raise PolicyError("the situation's meanings are no mapping of choices to strings; leave them out")
-    return Sight(choices=tuple(choices), score=float(score), meanings=dict(meanings), **texts)
+    if not isinstance(asked, bool):
+        raise PolicyError("the situation's asked is no truth value; leave it out")
+    return Sight(choices=tuple(choices), score=float(score), asked=asked, idle=tuple(idle), **texts)
+
+
+_OPTIONAL: tuple[tuple[str, Any], ...] = (("choices", ()), ("idle", ()), ("score", 0.0), ("asked", False))
 
 
 def _is_choice(choice: Any) -> bool:

@@ -19,7 +19,7 @@ from wean.tasks.situation import Situation
 from wean.tasks.splits import FINAL_SEED
 from wean.tasks.vector import ShownTasks
 
-_MOST_ROUNDS = 50
+_MOST_ROUNDS = 500  # of twenty episodes each
 
 
 class Parity(NamedTuple):
