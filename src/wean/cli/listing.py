@@ -167,7 +167,7 @@ def get_model(
         typer.echo(str(folder))
 
 
-data_app = typer.Typer(help="Data that comes with wean: what it is, where it is from, its licence.")
+data_app = typer.Typer(help="Data that comes with wean, and demonstrations from and to other formats.")
 
 
 @data_app.command("list")
