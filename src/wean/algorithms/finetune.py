@@ -20,6 +20,7 @@ from wean.runtime.prompt import ACT, DONE
 from wean.students.text.examples import Batch, Example, batched, collate, shuffled_batches
 from wean.students.text.student import TextStudent, with_copies
 
+Precision = Literal["measured", "bfloat16", "float32"]
 SCRATCH = "scratch"
 _OF_SCRATCH = {
     "learning_rate": 2e-3,
@@ -91,6 +92,8 @@ class FinetuneConfig(BaseModel):
     """AdamW's decay of the mean squared gradient; 0.95 for a new model."""
     warmup: float = Field(0.03, ge=0, lt=1)
     """Share of the run in which the step size rises from zero."""
+    precision: Precision = "measured"
+    """Numbers of the products: bfloat16 on a GPU and where a processor is measured to be faster with it, or as said."""
     weight_decay: float = Field(0.1, ge=0, le=100)
     """AdamW's weight decay, of matrices only."""
     max_grad_norm: float = Field(1.0, gt=0, le=1e6)
@@ -188,9 +191,8 @@ class Finetuning:
             raise UsageError("there is no demonstration to learn from; lower dev_share or bring more")
         self.student, self.config = student, config
         cuda = torch.cuda.is_available()
-        speedup = 1.0 if cuda else halves_speedup()
-        self._accelerator = Accelerator(mixed_precision="bf16" if cuda or speedup > WORTH else "no", cpu=not cuda)
-        self.precision = f"bfloat16 ({speedup:.1f} times as fast as float32)" if speedup > WORTH else "float32"
+        halves, self.precision = _precision(config.precision, cuda)
+        self._accelerator = Accelerator(mixed_precision="bf16" if halves else "no", cpu=not cuda)
         loss: nn.Module = TargetLoss(student.model, student.pad, config.told_weight)
         if student.is_seq2seq:
             loss = Seq2SeqLoss(student.model, student.pad)
@@ -292,6 +294,17 @@ class Finetuning:
 
     def _moved(self, batch: Batch) -> Batch:
         return Batch(*(tensor.to(self._accelerator.device) for tensor in batch))
+
+
+def _precision(wanted: Precision, cuda: bool) -> tuple[bool, str]:
+    """Whether products are of bfloat16 numbers, and that in words."""
+    if wanted != "measured" or cuda:
+        halves = wanted != "float32"
+        return halves, "bfloat16" if halves else "float32"
+    speedup = halves_speedup()
+    if speedup > WORTH:
+        return True, f"bfloat16 ({speedup:.1f} times as fast as float32 on this processor)"
+    return False, f"float32 (bfloat16 is {speedup:.1f} times as fast on this processor)"
 
 
 def _adamw(model: Any, config: FinetuneConfig) -> torch.optim.AdamW:

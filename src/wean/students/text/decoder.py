@@ -153,12 +153,12 @@ class CausalDecoder(Decoder):
     over one, and much of an answer was generated or read before (2304.04487).
     """
 
-    def __init__(self, student: TextStudent, others: Sequence[TextStudent] = ()) -> None:
+    def __init__(self, student: TextStudent, others: Sequence[TextStudent] = (), branches: bool = True) -> None:
         super().__init__(student)
         dtype = torch.bfloat16 if halves_speedup() > WORTH else torch.float32
         models = [incremental(one.model.eval(), student.prompt.context, dtype) for one in (student, *others)]
         self._model = Ensemble(models) if others else models[0]
-        alone = models[0] if not others else None
+        alone = models[0] if branches and not others else None
         self._branching = alone if isinstance(alone, LeanLlama) and alone.branches else None
         self._ids: list[int] = []
         self._logits = torch.empty(0)  # (1 + tokens read ahead, vocabulary): after the last tokens of `_ids`
