@@ -84,5 +84,5 @@ $(CORE): pyproject.toml constraints.txt | $(BIN)/python
 
 $(ALL): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing every extra that the tests need into $(VENV) (about two minutes) ..."
-	@$(PIP) --editable ".[llm,lm,textworld,scienceworld,bandits,export,serve,mcp,embodied,docs,trackio,wandb,minari,dev]"
+	@$(PIP) --editable ".[llm,lm,textworld,scienceworld,bandits,export,serve,ray,mcp,embodied,docs,trackio,wandb,minari,dev]"
 	@touch $(CORE) $@

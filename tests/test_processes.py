@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 from functools import partial
 from pathlib import Path
 
@@ -74,6 +75,48 @@ def test_results_of_processes_come_in_the_order_of_their_pieces(tmp_path: Path) 
     assert list(work(make, ((number,) for number in range(20)), 2, "")) == list(range(10, 30))
     with pytest.raises(WeanError, match="a worker process died; try again"):
         list(work(make, ((number,) for number in (1, -1, 2)), 2, "try again"))
+
+
+def die_at_first(mark: Path, number: int) -> int:
+    """Ends its process by SIGKILL where nobody has left the mark yet."""
+    if number == 1 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 10 * number
+
+
+@pytest.mark.slow
+def test_what_was_under_way_when_a_process_died_is_done_again(tmp_path: Path) -> None:
+    with executor(2) as pool:
+        futures = [pool.submit(die_at_first, tmp_path / "mark", number) for number in range(6)]
+        assert [future.result() for future in futures] == [0, 10, 20, 30, 40, 50]
+    assert (tmp_path / "mark").exists()
+
+
+def count_and_die(log: Path) -> None:
+    with log.open("a") as stream:
+        stream.write("died\n")
+    os._exit(9)
+
+
+@pytest.mark.slow
+def test_processes_that_die_again_and_again_are_given_up(tmp_path: Path) -> None:
+    with executor(1, apart=True) as pool, pytest.raises(BrokenExecutor):
+        pool.submit(count_and_die, tmp_path / "log").result()
+    assert (tmp_path / "log").read_text() == "died\n" * 3
+
+
+@pytest.mark.slow
+def test_a_pool_that_is_left_by_an_exception_ends_its_processes() -> None:
+    started = time.monotonic()
+    pool = executor(2)
+    pids = {pool.submit(os.getpid).result() for _ in range(4)}
+    waiting = [pool.submit(time.sleep, 300) for _ in range(3)]
+    with pytest.raises(KeyboardInterrupt), pool:
+        raise KeyboardInterrupt
+    assert time.monotonic() - started < 60
+    assert not [pid for pid in pids if alive(pid)]
+    assert all(future.done() for future in waiting)
 
 
 PARENT = """

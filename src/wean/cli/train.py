@@ -57,7 +57,7 @@ def train(
 
     options = read_options(option or ())
     chosen = {"options": options} if options else {}
-    wanted = [*_from_environment(method), *(overrides or ())]
+    wanted = [*settings_of_shell(method), *(overrides or ())]
     config = resolve(method, short_name(task) if task else None, model, seed, wanted, **chosen)
     folder = out or default_folder(config)
     limits = {"--strict": strict, "--max-calls": max_calls, "--max-tokens": max_tokens, "--max-dollars": max_dollars}
@@ -78,7 +78,7 @@ def train(
     _print_summary(Console(), summary, folder)
 
 
-def _from_environment(method: str) -> list[str]:
+def settings_of_shell(method: str) -> list[str]:
     """The settings in $WEAN_SETTINGS that a method has."""
     import os
     import shlex

@@ -59,8 +59,10 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
 
     @contextmanager
-    def opened(self, config: RunConfig, resume: bool) -> Iterator[None]:
+    def opened(self, config: RunConfig, resume: bool, patience: float = 0.0) -> Iterator[None]:
         """Keeps the folder for this process, after checking that the run may begin or go on in it; writes nothing yet.
+
+        Waits `patience` seconds for another process that works in it.
 
         Raises:
             UsageError: It holds something else, another run's settings, or a run without `resume`.
@@ -70,7 +72,7 @@ class RunFolder:
             raise UsageError(f"{self.path} is a file; choose another --out")
         if not self._holds_nothing() and not self.config.exists():
             raise UsageError(f"{self.path} is not empty and holds no run; choose another --out")
-        with locked(self.path / _LOCK, str(self.path)):
+        with locked(self.path / _LOCK, str(self.path), patience):
             if not self._holds_nothing():
                 self._check(config, resume)
             yield

@@ -16,7 +16,7 @@ from wean.experiment.run_folder import RunFolder, write_json, write_text
 from wean.experiment.settings import RunConfig, command_line, python_call
 from wean.experiment.trackers import TrackedRun, Trackers, tracker_names
 from wean.files import CANNOT_WRITE
-from wean.processes import GracefulStop
+from wean.processes import GracefulStop, Stopped
 from wean.report.report import run_card, write_report
 from wean.report.run_files import RUN_SCHEMA, UNITS, read_summary
 
@@ -79,7 +79,8 @@ class Runner:
 
         Raises:
             UsageError: The settings, the task, the data or the folder are wrong.
-            WeanError: Something fails or the user stops it; what is written stays and can be resumed.
+            Stopped: A stop signal ended it; `resume` goes on.
+            WeanError: Something fails; what is written stays and can be resumed.
         """
         with self.folder.opened(self.config, self._resume):
             if self.folder.summary.exists():
@@ -89,7 +90,7 @@ class Runner:
                 with self._stop:
                     return self._run()
             except KeyboardInterrupt:
-                raise WeanError(
+                raise Stopped(
                     "stopped; the same command with --resume goes on from the last checkpoint, if there is one"
                 ) from None
             except OSError as error:
@@ -150,7 +151,7 @@ class Runner:
             due = len(self._curve) < len(points) and update.done >= points[len(self._curve)]
             if self._stop.wanted:
                 self._checkpoint(components, unmeasured=due)
-                raise WeanError(
+                raise Stopped(
                     f"stopped after {update.done} {UNITS[algorithm.unit]}; the same command with --resume goes on "
                     "from there"
                 )
