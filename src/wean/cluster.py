@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
+import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -22,7 +24,8 @@ class RayTasks(ThreadPoolExecutor):
     """Submits functions as tasks of a Ray cluster, each from a thread that waits for it.
 
     The cluster is that of `RAY_ADDRESS`, or one that runs on this machine; where there is none, one is started, and
-    ended with this. The functions run in the working directory of this process, which all machines must share.
+    ended with this. The functions run in the working directory of this process, which all machines must share, and find
+    their modules where this process does.
 
     Args:
         workers: How many tasks run at a time, as far as the cluster has processors.
@@ -41,7 +44,8 @@ class RayTasks(ThreadPoolExecutor):
             _connect(self._ray, workers)
         super().__init__(workers, "ray")
         ours = {name: value for name, value in os.environ.items() if name.startswith("WEAN_")}
-        place = _Place(uuid.uuid4().hex, os.getcwd(), ours, initializer, initargs)
+        first = None if initializer is None else pickle.dumps(partial(initializer, *initargs))
+        place = _Place(uuid.uuid4().hex, os.getcwd(), sys.path, ours, first)
         self._place = self._ray.put(place)  # once for all tasks
         self._task = self._ray.remote(_run).options(max_retries=_RETRIES)
         self._running: set[Any] = set()
@@ -71,7 +75,7 @@ class RayTasks(ThreadPoolExecutor):
 
     def _wait_for(self, call: Callable[[], Any]) -> Any:
         errors = self._ray.exceptions
-        reference = self._task.remote(self._place, call)
+        reference = self._task.remote(self._place, pickle.dumps(call))
         self._running.add(reference)
         try:
             return self._ray.get(reference)
@@ -102,19 +106,27 @@ def _connect(ray: Any, workers: int) -> None:
 
 
 class _Place(NamedTuple):
-    """What the processes of an executor have in common: its mark, working directory, variables and first call."""
+    """What the processes of an executor have in common.
+
+    Attributes:
+        mark: Of the executor.
+        folder: The working directory.
+        path: Where modules are found.
+        variables: Of the environment.
+        first: The first call, pickled: it can be read when its modules are found.
+    """
 
     mark: str
     folder: str
+    path: Sequence[str]
     variables: Mapping[str, str]
-    initializer: Callable[..., object] | None
-    initargs: tuple[Any, ...]
+    first: bytes | None
 
 
 _mark = ""  # of the executor that this process has begun to work for
 
 
-def _run(place: _Place, call: Callable[[], Any]) -> Any:
+def _run(place: _Place, call: bytes) -> Any:
     global _mark
     if _mark != place.mark:
         try:
@@ -125,7 +137,8 @@ def _run(place: _Place, call: Callable[[], Any]) -> Any:
                 "cluster need one folder in common"
             ) from None
         os.environ.update(place.variables)
-        if place.initializer is not None:
-            place.initializer(*place.initargs)
+        sys.path += [folder for folder in place.path if folder not in sys.path]
+        if place.first is not None:
+            pickle.loads(place.first)()
         _mark = place.mark
-    return call()
+    return pickle.loads(call)()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from wean.annotation.annotator import Annotates, Outcome, QueryStats, Request
@@ -13,9 +13,11 @@ from wean.annotation.features import features_of
 from wean.annotation.propagation import Propagator
 from wean.data.annotations import AnnotatedTrajectory, Annotation, AnnotationWriter
 from wean.data.trajectories import Key, Trajectory, by_task
+from wean.processes import Kind, work
 
 Progress = Callable[[str, int, int], None]
 
+_FEW = 100  # demonstrations to propagate to, for which no worker is begun
 _BATCH = 8  # demonstrations that are asked about together; a stopped run loses no more than these
 
 
@@ -48,7 +50,8 @@ class Pipeline:
     """One run over many demonstrations.
 
     The writer keeps every asked annotation at once, and in the end all; `examples` are annotated demonstrations beside
-    those of the run; `progress` is called with a stage, how much of it is done, and how much there is.
+    those of the run; `progress` is called with a stage, how much of it is done, and how much there is. Sub-goals are
+    propagated by as many `workers` of a `kind` as there are; the result does not depend on it.
     """
 
     annotator: Annotates
@@ -56,6 +59,8 @@ class Pipeline:
     writer: AnnotationWriter | None = None
     examples: Sequence[AnnotatedTrajectory] = ()
     progress: Progress | None = None
+    workers: int = 1
+    kind: Kind = "processes"
 
     def run(self, trajectories: Sequence[Trajectory], known: Mapping[Key, Annotation]) -> Result:
         """Annotates demonstrations; propagated annotations among the known ones are made anew, all others stay.
@@ -116,10 +121,13 @@ class Pipeline:
         if not state.examples:
             return {}
         left = [one for task in tasks for one in state.groups[task] if one.key not in state.known]
-        propagator = Propagator(state.examples, left)
+        few = len(left) < _FEW
+        workers, kind = 1 if few else self.workers, "processes" if few else self.kind
+        make = partial(_Propagates, state.examples, left)
+        found = work(make, ((one,) for one in left), workers, "repeat the command with fewer --workers", kind)
         propagated = {}
-        for done, trajectory in enumerate(left, 1):
-            propagated[trajectory.key] = propagator.propagate(trajectory)
+        for done, annotation in enumerate(found, 1):
+            propagated[annotation.key] = annotation
             self._report("propagating", done, len(left))
         return propagated
 
@@ -138,6 +146,20 @@ class Pipeline:
     def _report(self, stage: str, done: int, total: int) -> None:
         if self.progress is not None:
             self.progress(stage, done, total)
+
+
+class _Propagates:
+    """Propagates to one demonstration after the other, in any process."""
+
+    def __init__(self, examples: Sequence[AnnotatedTrajectory], trajectories: Sequence[Trajectory]) -> None:
+        self._propagator = Propagator(examples, trajectories)
+
+    def __call__(self, trajectory: Trajectory) -> Annotation:
+        """The sub-goals of a demonstration."""
+        return self._propagator.propagate(trajectory)
+
+    def close(self) -> None:
+        """Holds nothing."""
 
 
 class _State:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wean.cli.players import Asking, MaxDollars, MaxTokens, ModelOptions, asking
+from wean.cli.players import Asking, ExecutorOption, MaxDollars, MaxTokens, ModelOptions, asking
 from wean.cli.progress import showing
 
 if TYPE_CHECKING:
@@ -49,6 +49,10 @@ def annotate(
         Path | None, typer.Option(help="Corrections saved by the page; they count as right, and teach.")
     ] = None,
     page: Annotated[Path | None, typer.Option(help="The page to look and correct; beside OUT by default.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=1_024, help="Processes that propagate; the result does not depend on it.")
+    ] = 1,
+    executor: ExecutorOption = "processes",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (wean-annotate/1).")] = False,
 ) -> None:
     """Write sub-goals on demonstrations: ask about a few, propagate, ask about what is unclear."""
@@ -61,10 +65,10 @@ def annotate(
     from wean.data.shipped import shipped
     from wean.data.trajectories import check_versions
     from wean.errors import UsageError
-    from wean.processes import file_locked
+    from wean.processes import check_kind, file_locked
     from wean.report.pages import write_annotation_page
 
-    console = Console(stderr=True)
+    console, kind = Console(stderr=True), check_kind(executor)
     trajectories = _trajectories(data, console)
     teaching = shipped(examples).examples if examples is not None else []
     check_versions(trajectories, [trajectory for trajectory, _ in teaching])
@@ -79,7 +83,7 @@ def annotate(
         known = _known(file, corrections, trajectories, console)
         writer = AnnotationWriter(file)
         writer.write(annotation for annotation in known.values() if annotation.origin == "corrected")
-        result = Pipeline(annotator, plan, writer, teaching, progress.show).run(trajectories, known)
+        result = Pipeline(annotator, plan, writer, teaching, progress.show, workers, kind).run(trajectories, known)
     if not result.annotations and result.stats.unanswered:
         raise UsageError(
             "nobody could say the sub-goals of any of these demonstrations: "

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wean.cli.players import ModelOptions
+from wean.cli.players import ExecutorOption, ModelOptions
 from wean.cli.progress import showing
 
 if TYPE_CHECKING:
     from wean.agents.policy import Policy
     from wean.cli.players import Who
     from wean.evaluation.oracle import Oracle, Wanted
+    from wean.processes import Kind
     from wean.tasks.vector import SerialTasks
 
 _SCIENCEWORLD = "ScienceWorld"
@@ -51,6 +52,7 @@ def demos(
     workers: Annotated[
         int, typer.Option(min=1, max=1_024, help="Processes that play; the file does not depend on it.")
     ] = 1,
+    executor: ExecutorOption = "processes",
     resume: Annotated[bool, typer.Option("--resume", help="Continue the file in --out if it was begun.")] = False,
     trajectories: Annotated[
         bool, typer.Option("--trajectories", help="Paths of the task's own solution in words; always for scienceworld.")
@@ -72,10 +74,11 @@ def demos(
 ) -> None:
     """Play a task and write every step to a Parquet file (wean-demos/1, paths wean-trajectories/1)."""
     from wean.cli.players import Who, asking, kind_of, with_model
+    from wean.processes import check_kind
     from wean.tasks.registration import short_name
 
     name = short_name(task)
-    writing = _Writing(name, out, workers, resume, as_json)
+    writing = _Writing(name, out, workers, check_kind(executor), resume, as_json)
     if shorten is not None:
         _refuse(context, (*_OF_EPISODES, *_OF_PATHS), "not for --shorten")
         _write_shorter_paths(writing, shorten, annotations)
@@ -112,6 +115,7 @@ class _Writing:
     task: str
     out: Path | None
     workers: int
+    kind: Kind
     resume: bool
     as_json: bool
 
@@ -162,7 +166,7 @@ def _write_episodes(
                 episodes,
                 lambda show: demonstrate(
                     plan, blocks, episodes, successful, limit, writing.workers,
-                    lambda kept, played: show(kept, f"{played:,} played"),
+                    lambda kept, played: show(kept, f"{played:,} played"), writing.kind,
                 ),
             )  # fmt: skip
     found = blocks.report()
@@ -256,7 +260,7 @@ def _play_paths(
     def write(show: Callable[[int, str], None]) -> None:
         found.update(
             write_oracle_paths(
-                path, make, wanted, job, workers=writing.workers, resume=writing.resume,
+                path, make, wanted, job, workers=writing.workers, kind=writing.kind, resume=writing.resume,
                 progress=lambda kept, tried: show(tried, f"{kept:,} kept"),
             )
         )  # fmt: skip

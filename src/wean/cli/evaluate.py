@@ -13,6 +13,7 @@ from wean.cli.players import (
     EXPORTED_READER,
     REFERENCES,
     TEXT_STUDENT,
+    ExecutorOption,
     Kind,
     MaxCalls,
     MaxDollars,
@@ -125,6 +126,7 @@ def evaluate(
         bool, typer.Option("--support", help="Of a prior: count where it leaves out every best action.")
     ] = False,
     workers: Annotated[int, typer.Option(min=1, max=1_024, help="Processes that play.")] = 1,
+    executor: ExecutorOption = "processes",
     out: Annotated[
         Path | None, typer.Option(help="Folder of the finished episodes; of a split RUN/evaluations by default.")
     ] = None,
@@ -139,7 +141,9 @@ def evaluate(
 
     from wean.errors import UsageError
     from wean.evaluation.evaluate import evaluate_plan
+    from wean.processes import check_kind
 
+    where = check_kind(executor)
     kind = kind_of(who)
     given = {
         "settings": settings, "model": model, "strict": strict, "acting": acting, "history": history,
@@ -148,8 +152,8 @@ def evaluate(
     }  # fmt: skip
     _check_options(who, kind, given)
     budget = max_calls, max_tokens, max_dollars
-    if workers > 1 and budget != (None, None, None):
-        raise UsageError("a budget holds in one process; leave --workers or the budget out")
+    if (workers > 1 or where == "ray") and budget != (None, None, None):
+        raise UsageError("a budget holds in one process; leave --workers, --executor or the budget out")
     player = Who(
         who,
         tuple(settings or ()),
@@ -166,7 +170,7 @@ def evaluate(
     file = None if folder is None else folder / "episodes.jsonl"
     with showing() as progress:
         scores = evaluate_plan(
-            plan, workers, file, lambda done: progress.show("playing", done, len(plan.cases), "episodes")
+            plan, workers, file, lambda done: progress.show("playing", done, len(plan.cases), "episodes"), where
         )
     result = scores.as_dict()
     page = None if folder is None else _write_files(folder, result, scores.episodes.played)

@@ -29,6 +29,9 @@ ModelOptions = Annotated[
         help="Of the language model: max_tokens, temperature, timeout, any_model, extra_body, price, ...",
     ),
 ]
+ExecutorOption = Annotated[
+    str, typer.Option("--executor", help="Where the workers are: processes of this machine, or ray: a Ray cluster.")
+]
 MaxCalls = Annotated[int | None, typer.Option(help="Budget: answers asked live; 0 asks nothing.")]
 MaxTokens = Annotated[int | None, typer.Option(help="Budget: tokens read and written by live answers.")]
 MaxDollars = Annotated[float | None, typer.Option(help="Budget: dollars for live answers.")]

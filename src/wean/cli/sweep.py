@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wean.cli.players import ModelOptions
+from wean.cli.players import ExecutorOption, ModelOptions
 from wean.cli.progress import showing
 
 if TYPE_CHECKING:
     from wean.experiment.sweep import SweepProgress
-
-ExecutorOption = Annotated[
-    str, typer.Option("--executor", help="Where the workers are: processes of this machine, or ray: a Ray cluster.")
-]
 
 
 def sweep(

@@ -16,7 +16,7 @@ from wean.data.parts import BLOCK, Blocks
 from wean.errors import UsageError, WeanError
 from wean.evaluation.playing import Observer, play
 from wean.evaluation.scores import Episodes
-from wean.processes import work
+from wean.processes import Kind, work
 from wean.tasks.situation import Situation
 from wean.tasks.splits import CHOOSING_SEED, FINAL_SEED, Case
 from wean.tasks.vector import MakeTask, SerialTasks, Steps, Tasks, has_numbered_actions, num_actions
@@ -81,6 +81,7 @@ def demonstrate(
     limit: int | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    kind: Kind = "processes",
 ) -> None:
     """Plays until there are as many episodes as wanted, and writes their file.
 
@@ -95,6 +96,7 @@ def demonstrate(
         limit: Most episodes to play with `successful`; 50 times `episodes` by default.
         workers: Processes that play; with one it is this process.
         progress: Called with the number of episodes kept and played so far.
+        kind: Where the workers are.
 
     Raises:
         UsageError: If a share of successes is wanted of a task that does not say what success is.
@@ -108,7 +110,7 @@ def demonstrate(
     make = partial(_BlockPlayer, plan, blocks, BLOCK if quota.mixed else min(BLOCK, most), quota.mixed)
     number_of_blocks = -(-most // BLOCK)
     remedy = "go on with --resume and fewer --workers"
-    for outcomes in work(make, _pieces(quota, most), min(workers, number_of_blocks), remedy):
+    for outcomes in work(make, _pieces(quota, most), min(workers, number_of_blocks), remedy, kind):
         for success in outcomes:
             if quota.left and played < most:
                 if quota.take(success):

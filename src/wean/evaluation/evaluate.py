@@ -20,7 +20,7 @@ from wean.evaluation.playing import Episode, Observer, play
 from wean.evaluation.scores import Episodes, Scores, llm_counts
 from wean.files import read_lines, replacing
 from wean.llm.model import LanguageModel
-from wean.processes import file_locked, work
+from wean.processes import Kind, file_locked, work
 from wean.tasks.registration import make_task, short_name
 from wean.tasks.splits import FINAL_SEED, Case
 from wean.tasks.vector import MakeTask, SerialTasks, Steps, Tasks, has_numbered_actions
@@ -135,25 +135,31 @@ def play_seeds(
     return Episodes.of(sorted(played, key=lambda one: one.case.seed), success_return)
 
 
-def evaluate_plan(plan: Plan, workers: int = 1, out: Path | None = None, progress: Progress | None = None) -> Scores:
-    """Plays what is planned; see `evaluate`.
+def evaluate_plan(
+    plan: Plan,
+    workers: int = 1,
+    out: Path | None = None,
+    progress: Progress | None = None,
+    kind: Kind = "processes",
+) -> Scores:
+    """Plays what is planned; see `evaluate`, and `work` for the kind of workers.
 
     Raises:
         UsageError: `out` holds something else.
         WeanError: `out` cannot be written, another process writes it, or a process died.
     """
     with nullcontext() if out is None else file_locked(out):
-        return _evaluate(plan, workers, out, progress)
+        return _evaluate(plan, workers, out, progress, kind)
 
 
-def _evaluate(plan: Plan, workers: int, out: Path | None, progress: Progress | None) -> Scores:
+def _evaluate(plan: Plan, workers: int, out: Path | None, progress: Progress | None, kind: Kind) -> Scores:
     found = {} if out is None else _read(out)
     kept = {_key(case): found[_key(case)] for case in plan.cases if _key(case) in found}
     wanted = [case for case in plan.cases if _key(case) not in found]
     policy, counts = "", dict[int, Mapping[str, Any]]()
     if progress is not None:
         progress(len(kept))
-    for result in _play(plan._replace(cases=wanted), workers):
+    for result in _play(plan._replace(cases=wanted), workers, kind):
         policy, counts[result.process] = result.policy, result.llm
         kept[_key(result.episode.case)] = result.episode
         if out is not None:
@@ -187,11 +193,11 @@ class _Result(NamedTuple):
     llm: Mapping[str, Any]
 
 
-def _play(plan: Plan, workers: int) -> Iterator[_Result]:
+def _play(plan: Plan, workers: int, kind: Kind) -> Iterator[_Result]:
     """Plays in this process, or in workers."""
     if not plan.cases:
         return
-    if workers <= 1 or len(plan.cases) <= 1:
+    if kind == "processes" and (workers <= 1 or len(plan.cases) <= 1):
         player = plan.open_player(plan.members)
         try:
             yield from _play_here(player, plan.cases, plan.max_moves)
@@ -201,7 +207,7 @@ def _play(plan: Plan, workers: int) -> Iterator[_Result]:
     members = min(plan.members, -(-len(plan.cases) // workers))
     make = partial(_CasePlayer, plan.open_player, members, plan.max_moves)
     batches = ((plan.cases[first : first + members],) for first in range(0, len(plan.cases), members))
-    for results in work(make, batches, workers, "repeat the command with fewer --workers"):
+    for results in work(make, batches, workers, "repeat the command with fewer --workers", kind):
         yield from results
 
 

@@ -28,7 +28,7 @@ from wean.data.trajectories import Trajectory, path_metadata, write_paths
 from wean.errors import UsageError, WeanError
 from wean.evaluation.playing import Observer, play
 from wean.files import writing
-from wean.processes import file_locked, work
+from wean.processes import Kind, file_locked, work
 from wean.tasks.registration import episodes_of, make_task
 from wean.tasks.scienceworld import TASKS, ScienceWorld, find_task
 from wean.tasks.scienceworld_server import VERSION, ServerLost
@@ -201,6 +201,7 @@ def write_oracle_paths(
     workers: int = 1,
     resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    kind: Kind = "processes",
 ) -> dict[str, int]:
     """Plays and writes paths that reach the full score.
 
@@ -212,6 +213,7 @@ def write_oracle_paths(
         workers: Processes that play.
         resume: Whether to go on with what is there.
         progress: Called with the numbers of paths kept and tried.
+        kind: Where the workers are.
 
     Returns:
         Numbers of paths `tried`, `kept`, `failed` (less than the full score), `long` (kept, more than 100 moves), and
@@ -229,7 +231,7 @@ def write_oracle_paths(
             return finished
         parts.begin()
         try:
-            _play_all(make, parts.folder, wanted, workers, progress)
+            _play_all(partial(_PathPlayer, make, parts.folder), wanted, workers, kind, progress)
         except WeanError:
             if list(parts.folder.iterdir()) == [parts.described]:
                 parts.remove()  # it could not begin: nothing is in the way of the corrected command
@@ -238,15 +240,15 @@ def write_oracle_paths(
 
 
 def _play_all(
-    make: Callable[[], Oracle],
-    folder: Path,
+    make: Callable[[], _PathPlayer],
     wanted: Sequence[Wanted],
     workers: int,
+    kind: Kind,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     """Plays the paths that are not there yet."""
     successes = 0
-    played = work(partial(_PathPlayer, make, folder), wanted, workers, "go on with --resume and fewer --workers")
+    played = work(make, wanted, workers, "go on with --resume and fewer --workers", kind)
     for tried, success in enumerate(played, 1):
         successes += success
         if progress is not None:
