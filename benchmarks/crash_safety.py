@@ -204,7 +204,7 @@ def _uninterrupted(command: Command, folder: Path, data: Path) -> Whole:
     seconds = time.time() - started
     if status != 0:
         raise SystemExit(f"{' '.join(command.words)} fails by itself: {_last_line(folder)}")
-    return Whole((folder / "operations").read_text().splitlines(), seconds, _written(folder / command.out))
+    return Whole((folder / "operations").read_text().splitlines(), seconds, contents(folder / command.out))
 
 
 def _case(command: Command, folder: Path, data: Path, kill: Kill, whole: Whole) -> tuple[str, str]:
@@ -217,7 +217,7 @@ def _case(command: Command, folder: Path, data: Path, kill: Kill, whole: Whole) 
         return "not resumed", f"ended with {status} before it was killed: {_last_line(folder)}"
     if status := _run([*command.words, *command.resumed], folder, data):
         return "not resumed", f"exit {status}: {_last_line(folder)}"
-    written = _written(folder / command.out)
+    written = contents(folder / command.out)
     if written != whole.written:
         names = [name for name in {**written, **whole.written} if written.get(name) != whole.written.get(name)]
         return "different", ", ".join(sorted(names))
@@ -300,7 +300,7 @@ def _hook(operations: list[str], last: int | None, folder: Path) -> Callable[[st
 # --- what was written -------------------------------------------------------------------------------------------------
 
 
-def _written(out: Path) -> dict[str, Any]:
+def contents(out: Path) -> dict[str, Any]:
     """The contents of a command's output, by file, without what clocks wrote."""
     names = ("summary.json", "metrics.jsonl", "scores.json", "episodes.jsonl", "episodes.json", "teacher.json")
     if out.is_file():

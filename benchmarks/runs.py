@@ -12,7 +12,6 @@ import gzip
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +19,8 @@ import yaml
 
 from harness import RESULTS, cpu, hardware, options
 from wean.errors import UsageError
-from wean.experiment.runner import Runner
 from wean.experiment.settings import RunConfig, from_yaml, resolve
-from wean.processes import executor
+from wean.experiment.sweep import Member, SweepProgress, train_members
 from wean.report.run_files import upgrade
 
 
@@ -227,22 +225,22 @@ def chosen_lines(lines: Sequence[Line], arguments: argparse.Namespace) -> list[L
     return chosen
 
 
-def train(task: str, line: Line, seed: int, out: Path) -> str:
-    """Trains one run to its end, or finds it finished; runs in a worker process."""
-    Runner(line.config(task, seed), out, resume=True).run()
-    return out.name
-
-
 def train_all(lines: Sequence[Line], runs: Runs, workers: int) -> None:
     """Trains what is missing, seed by seed: a benchmark that is stopped early has whole tables of fewer seeds."""
-    jobs = [
-        (task, line, seed, runs.path(line, task, seed))
+    members = [
+        Member(_name(line, task, seed), line.config(task, seed))
         for number in range(max(line.seeds for line in lines))
         for line in lines
         for task in line.tasks
         for seed in line.training_seeds[number : number + 1]
     ]
-    with executor(workers) as pool:
-        waiting = [pool.submit(train, *job) for job in jobs]
-        for done, future in enumerate(as_completed(waiting), 1):
-            print(f"[{done}/{len(jobs)}] {future.result()}", file=sys.stderr, flush=True)
+    told = -1
+
+    def tell(now: SweepProgress) -> None:
+        nonlocal told
+        if now.done > told:
+            told = now.done
+            print(f"[{now.done}/{now.total}] {now.latest}", file=sys.stderr, flush=True)
+
+    if failed := train_members(members, runs.folder, workers, progress=tell):
+        raise SystemExit("\n".join(f"{name}: {error}" for name, error in failed.items()))

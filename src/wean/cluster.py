@@ -11,7 +11,7 @@ from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
-from wean.errors import WeanError
+from wean.errors import WeanError, shown_error
 from wean.extras import require
 
 _RETRIES = 3  # of one task
@@ -98,8 +98,10 @@ def _connect(ray: Any, workers: int) -> None:
             if "RAY_ADDRESS" in os.environ:
                 raise
             ray.init(address="local", num_cpus=workers, object_store_memory=_OBJECTS, **_QUIET)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise WeanError(f"Ray cannot be used ({error}); check RAY_ADDRESS, or leave out --executor") from None
+    except Exception as error:  # a plain one where Ray's own processes do not come up in time
+        raise WeanError(
+            f"Ray cannot be used ({shown_error(error)}); check RAY_ADDRESS, or leave out --executor"
+        ) from None
 
 
 # --- in the processes of the cluster ----------------------------------------------------------------------------------
