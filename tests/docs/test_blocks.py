@@ -33,6 +33,7 @@ SHORTER = (
 )
 """What is made shorter than it stands: patterns and what replaces them."""
 SKIPPED = {
+    r"wean sweep": "starts processes; tests/experiment/test_sweep.py and tests/test_cluster.py sweep",
     r"^git clone|^make |^pip install|^python3? -m venv": "installs, or needs a checkout",
     r"openai:|localhost:": "needs a key or a server",
     r"wean (demos|eval) .*scienceworld": "needs Java",
