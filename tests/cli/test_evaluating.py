@@ -23,7 +23,10 @@ def wean(command_line):  # type: ignore[no-untyped-def]
     ("arguments", "says"),
     [
         (("random", *ROOM, "--model", "recorded:doorkey"), "--model is for what asks a language model; random is none"),
-        (("random", *ROOM, "--acting", "greedy"), "--acting is for a run's student that takes numbered actions, and an"),
+        (
+            ("random", *ROOM, "--acting", "greedy"),
+            "--acting is for a run's student that takes numbered actions, and an",
+        ),
         (("random", *ROOM, "--acting", "loud"), "--acting is one of sampled, greedy, no_repeat, not 'loud'"),
         (("expert", *ROOM, "--strict"), "--strict is for what asks a language model; expert is none"),
         (("teacher", *ROOM, "--history", "2"), "--history is for llm-agent; teacher is none"),

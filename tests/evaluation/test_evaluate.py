@@ -197,7 +197,7 @@ def test_points_of_a_text_task_are_told_of_any_policy() -> None:
     assert (scores.score.mean, scores.policy) == (100, "talker")
     assert (result["tasks"]["carry"]["episodes"], result["solved"], result["moves"], result["actions"]) == (2, 1, 5, 5)
     trace = scores.episodes.played[0].stats["trace"]
-    assert trace[0] == {"action": "go to hall", "score": 0.0, "moves": 1}
+    assert trace[0] == {"action": "go to hall", "observation": "You move to the hall.", "score": 0.0, "moves": 1}
     assert trace[-1]["score"] == 100
 
 

@@ -231,5 +231,5 @@ def test_eval_plays_held_out_episodes(
 def test_a_student_that_reads_is_not_served(sent: Any) -> None:
     from wean.runtime.server.app import make_app
 
-    with pytest.raises(PolicyError, match="not served over HTTP"):
+    with pytest.raises(PolicyError, match="students that read are not served"):
         make_app(load(sent[1]))

@@ -192,7 +192,9 @@ class Finetuning:
         self.student, self.config = student, config
         cuda = torch.cuda.is_available()
         halves, self.precision = _precision(config.precision, cuda)
-        self._accelerator = Accelerator(mixed_precision="bf16" if halves else "no", cpu=not cuda)
+        # The precision is not its business: it would be that of every other fine-tuning of this process, too.
+        self._accelerator = Accelerator(mixed_precision="no", cpu=not cuda)
+        self._halves = halves
         loss: nn.Module = TargetLoss(student.model, student.pad, config.told_weight)
         if student.is_seq2seq:
             loss = Seq2SeqLoss(student.model, student.pad)
@@ -234,7 +236,7 @@ class Finetuning:
                 group["lr"] = rate
             self.loss.train()
             try:
-                with self._accelerator.autocast():
+                with self._autocast():
                     loss, right = self.loss(self._moved(collate(windows, self.student.pad)))
                 take_step(self._optimizer, loss, self.config.max_grad_norm, self.done, self.unit)
             except torch.OutOfMemoryError:
@@ -264,7 +266,7 @@ class Finetuning:
         found: dict[str, list[bool]] = {"action": [], "goal": [], "done": []}
         for windows in self._dev:
             batch = self._moved(collate(windows, self.student.pad))
-            with self._accelerator.autocast():
+            with self._autocast():
                 loss, right = self.loss(batch)
             total, count = total + float(loss) * len(right), count + len(right)
             first = [i for i, start in enumerate(batch.starts.tolist()) if start]
@@ -291,6 +293,9 @@ class Finetuning:
         load_optimizer_tensors(self._optimizer, tensors)
         self.done, self.spent = values["done"], values["spent"]
         self.tokens, self.flops = values["tokens"], values["flops"]
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self._accelerator.device.type, torch.bfloat16, enabled=self._halves)
 
     def _moved(self, batch: Batch) -> Batch:
         return Batch(*(tensor.to(self._accelerator.device) for tensor in batch))
