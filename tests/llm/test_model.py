@@ -126,7 +126,7 @@ def test_broken_recordings_name_the_line(tmp_path, line, complaint):
 
 
 def test_missing_recordings(tmp_path):
-    with pytest.raises(UsageError, match="shipped recordings are doorkey"):
+    with pytest.raises(UsageError, match="shipped recordings are bandits, doorkey"):
         open_model("recorded:nothing")
     with pytest.raises(UsageError, match=r"needs a name \(doorkey, frozenlake, kitchen, minigrid, react\)"):
         open_model("recorded:")
