@@ -128,7 +128,7 @@ def test_broken_recordings_name_the_line(tmp_path, line, complaint):
 def test_missing_recordings(tmp_path):
     with pytest.raises(UsageError, match="shipped recordings are bandits, doorkey"):
         open_model("recorded:nothing")
-    with pytest.raises(UsageError, match=r"needs a name \(doorkey, frozenlake, kitchen, minigrid, react\)"):
+    with pytest.raises(UsageError, match=r"needs a name \(bandits, doorkey, frozenlake, kitchen, minigrid, react\)"):
         open_model("recorded:")
     with pytest.raises(WeanError, match="is a folder"):
         open_model(f"recorded:{tmp_path}")
