@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from wean.errors import UsageError, WeanError
+from wean.runtime.folder import SCHEMA
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -295,3 +296,17 @@ def sha256(path: Path) -> str:
     """The SHA-256 digest of a file, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_exported(folder: Path) -> bool:
+    """Whether a folder holds an exported student, of any version."""
+    return str(about_exported(folder).get("schema")).startswith(SCHEMA.partition("/")[0] + "/")
+
+
+def about_exported(folder: Path) -> Mapping[str, Any]:
+    """The config of an exported student; empty where there is none that can be read."""
+    try:
+        found = parse_json((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,8 +15,8 @@ from wean.agents.policy import Policy, StudentPolicy, ValuesPolicy
 from wean.agents.reading import ReaderPolicy
 from wean.errors import UsageError, WeanError
 from wean.extras import require
-from wean.files import parse_json
-from wean.runtime.folder import SCHEMA, ExportError, PolicyError
+from wean.files import about_exported
+from wean.runtime.folder import ExportError, PolicyError
 from wean.runtime.policy import ArrayPolicy, ReadingPolicy, load
 from wean.runtime.policy import ValuesPolicy as RuntimeValues
 from wean.students.config import Acting
@@ -76,20 +76,6 @@ class ExportedValues:
             return self._policy.probabilities([self._met[state] for state in states], greedy)
         except PolicyError as error:
             raise UsageError(str(error)) from None
-
-
-def is_exported(folder: Path) -> bool:
-    """Whether a folder holds an exported student, of any version."""
-    return str(about_exported(folder).get("schema")).startswith(SCHEMA.partition("/")[0] + "/")
-
-
-def about_exported(folder: Path) -> Mapping[str, Any]:
-    """The config of an exported student; empty where there is none that can be read."""
-    try:
-        found = parse_json((folder / "config.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def view_of_exported(folder: Path, tasks: SerialTasks) -> ShownTasks:

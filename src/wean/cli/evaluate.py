@@ -228,9 +228,9 @@ def _task_name(who: str, task: str | None) -> str:
     Raises:
         UsageError: There is none.
     """
-    from wean.agents.exported import about_exported, is_exported
     from wean.errors import UsageError
     from wean.experiment.build import task_at_work
+    from wean.files import about_exported, is_exported
     from wean.tasks.registration import short_name
 
     if task is None and who in REFERENCES:

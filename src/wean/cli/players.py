@@ -135,7 +135,7 @@ class Kind(NamedTuple):
 
 def kind_of(who: str) -> Kind:
     """The kind of player that a name stands for."""
-    from wean.agents.exported import about_exported, is_exported
+    from wean.files import about_exported, is_exported
     from wean.runtime.policy import READS
     from wean.students.text.student import is_text_student
 

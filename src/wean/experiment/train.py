@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from wean.agents.exported import is_exported, load_exported
+from wean.agents.exported import load_exported
 from wean.agents.policy import Policy, load_policy, policy_of
 from wean.agents.references import PriorPolicy, TeacherPolicy
 from wean.agents.text_policy import TextStudentPolicy
@@ -20,6 +20,7 @@ from wean.experiment.build import read_config
 from wean.experiment.presets import Method, find_method
 from wean.experiment.runner import Progress, Runner, default_folder
 from wean.experiment.settings import resolve
+from wean.files import is_exported
 from wean.llm import Budget, Ledger
 from wean.llm.model import LanguageModel
 from wean.students.action_values import ActionValues

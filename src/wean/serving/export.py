@@ -14,12 +14,11 @@ from typing import Any
 import torch
 
 from wean import __version__
-from wean.agents.exported import is_exported
 from wean.errors import UsageError, WeanError
 from wean.experiment.build import asks_at_work, read_config
 from wean.experiment.settings import RunConfig
 from wean.extras import require
-from wean.files import sha256
+from wean.files import is_exported, sha256
 from wean.runtime import folder as runtime_folder
 from wean.serving.card import write_card
 from wean.serving.networks import OPSET, quantize

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from wean.errors import UsageError, WeanError
 from wean.extras import require
-from wean.runtime.folder import SCHEMA, ExportError, PolicyError
+from wean.files import is_exported
+from wean.runtime.folder import ExportError, PolicyError
 from wean.runtime.policy import load
 
 _COMPARED = 200  # observations in which a run's student is compared with its export, before it is served
@@ -86,19 +85,10 @@ def exported(path: Path, task: str | None, say: Say) -> Iterator[Path]:
     So everything is served by the same code, PyTorch is needed at most for the start, and what is served was compared
     with the original.
     """
-    if _is_exported(path):
+    if is_exported(path):
         yield path
         return
     from wean.serving.export import export
 
     with tempfile.TemporaryDirectory(prefix="wean-serve-") as place:
         yield export(path, Path(place) / "exported", make=task, observations=_COMPARED, say=say).folder
-
-
-def _is_exported(path: Path) -> bool:
-    """Whether a folder holds an exported student, as far as its first file says; torch-free."""
-    try:
-        config: Any = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and str(config.get("schema")).startswith(SCHEMA.partition("/")[0] + "/")
