@@ -130,7 +130,7 @@ def markdown(results: dict[str, Any]) -> str:
     lines = [
         "## Contexts",
         "",
-        "| data | who plays | regret | share of rounds asked | seeds |",
+        "| data | policy | regret | share of rounds asked | seeds |",
         "|---|---|---|---|---|",
     ]
     for row in results["contexts"]:
@@ -142,7 +142,7 @@ def markdown(results: dict[str, Any]) -> str:
         better = min(found["llm"]["regret"]["mean"], found["linucb"]["regret"]["mean"])
         over, bound = found["corral"]["regret"]["mean"] - better, found["corral"]["bound"]
         lines.append(f"- {data}: corral's regret is {over:+.0f} from the better of the two (bound: {bound:+.0f})")
-    lines += ["", "## Planner", "", "| who plays | regret | regret a round, second half | seeds |", "|---|---|---|---|"]
+    lines += ["", "## Planner", "", "| policy | regret | regret a round, second half | seeds |", "|---|---|---|---|"]
     for row in results["planners"]:
         late = row["late"]
         told = f"{late['mean']:.4f} ({late['low']:.4f} to {late['high']:.4f})"

@@ -12,7 +12,7 @@ from .folder import Folder, PolicyError
 
 _KINDS = "biuf"
 _READ_AS = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}
-"""Kinds of numbers in JSON that become those of a student."""
+"""By the kind of the observation's dtype, the kinds of JSON numbers that are cast to it."""
 _NO_AGENT = "the map must show the agent once; give what the task returns"
 
 

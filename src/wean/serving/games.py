@@ -104,8 +104,8 @@ class _Game:
 class Games:
     """The games of a server.
 
-    Tasks are stepped and drawn in a thread of their own, so that nobody who asks for actions waits for a picture; the
-    student acts where it acts for everybody.
+    Tasks are stepped and drawn in a thread of their own, so that requests for actions do not wait for pictures; the
+    student acts in the thread that serves all requests.
 
     Args:
         service: The student.

@@ -72,9 +72,7 @@ class CameraStudent(Student):
         Raises:
             UsageError: The task shows no pictures, or the settings name what only a grid map has.
         """
-        if config.map_options:
-            names = ", ".join(f"student.{name}" for name in config.map_options)
-            raise UsageError(f"{names}: only for tasks that show a grid map; leave it out")
+        config.refuse_map_options()
         shape = observation_space.shape or ()
         if observation != "camera" or len(shape) != 3:
             raise UsageError("student.kind=camera is for tasks that show pictures, such as NavPick; leave it out")

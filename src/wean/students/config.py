@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from wean.config import SETTINGS
+from wean.errors import UsageError
 
 Acting = Literal["sampled", "greedy", "no_repeat"]
 """How a student acts: draws from its policy, takes the most probable action, or never the same one twice in a state."""
@@ -48,6 +49,16 @@ class StudentConfig(BaseModel):
         """Names of the settings that were changed and make sense on a grid map only."""
         names = {"view_radius", "border_distances", "object_set", "reflection"}
         return [name for name, value in self.model_dump(include=names).items() if value]
+
+    def refuse_map_options(self) -> None:
+        """Checks that nothing was set which makes sense on a grid map only.
+
+        Raises:
+            UsageError: It was; the message names the settings.
+        """
+        if self.map_options:
+            names = ", ".join(f"student.{name}" for name in self.map_options)
+            raise UsageError(f"{names}: only for tasks that show a grid map; leave it out")
 
     @classmethod
     def split(cls, values: Mapping[str, Any]) -> tuple[StudentConfig, dict[str, Any]]:

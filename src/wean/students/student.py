@@ -170,9 +170,7 @@ class DenseStudent(Student):
         cls, observation_space: gym.Space[Any], num_actions: int, config: StudentConfig, observation: str
     ) -> Self:
         """Makes one for a task; see `wean.students.saving.make_student`."""
-        if config.map_options:
-            names = ", ".join(f"student.{name}" for name in config.map_options)
-            raise UsageError(f"{names}: only for tasks that show a grid map; leave it out")
+        config.refuse_map_options()
         if isinstance(observation_space, gym.spaces.Discrete):
             return cls(int(observation_space.n), num_actions, True, config, int(observation_space.start))
         if not isinstance(observation_space, gym.spaces.Box):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from wean.errors import UsageError
 from wean.extras import require
-from wean.tasks.situation import LazySituation, Situation
+from wean.tasks.situation import LazySituation, Situation, first_named
 
 Floats = NDArray[np.float32]
 
@@ -47,12 +47,6 @@ def _checked(arm: int, arms: int) -> int:
     if not 0 <= arm < arms:
         raise UsageError(f"no arm {arm!r}; take 0 to {arms - 1}")
     return int(arm)
-
-
-def _named(plan: Sequence[str], names: Sequence[str]) -> int | None:
-    """The number of the arm that a plan's first item names; None if it names none."""
-    wanted = plan[0].strip().lower() if plan else ""
-    return next((arm for arm, name in enumerate(names) if name.lower() == wanted), None)
 
 
 class Bandit(gym.Env[Floats, Any]):
@@ -139,7 +133,7 @@ class Bandit(gym.Env[Floats, Any]):
 
     def first_action(self, plan: Sequence[str]) -> int | None:
         """The number of the arm that a plan's first item names; None if it names none."""
-        return _named(plan, self.names)
+        return first_named(plan, self.names)
 
     def _write(self, key: tuple[Any, ...]) -> str:
         if self.summary == "means":
@@ -256,7 +250,7 @@ class ContextualBandit(gym.Env[Floats, Any]):
 
     def first_action(self, plan: Sequence[str]) -> int | None:
         """The number of the class that a plan's first item names; None if it names none."""
-        return _named(plan, self._rows.names)
+        return first_named(plan, self._rows.names)
 
     def _draw(self) -> Floats:
         self._row = int(self.np_random.integers(len(self._rows.classes)))

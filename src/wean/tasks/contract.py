@@ -10,7 +10,7 @@ import gymnasium as gym
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
 from wean.errors import UsageError, WeanError, shown_error
-from wean.tasks.situation import Situation
+from wean.tasks.situation import Situation, first_named
 from wean.tasks.splits import FINAL_SEED
 
 
@@ -138,13 +138,13 @@ class DescribedTask(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
         Raises:
             UsageError: If the description does not name every action.
         """
-        names = [name.lower() for name in self.situation().choices]
+        names = self.situation().choices
         if len(names) != self._space.n:
             raise UsageError(
                 f"the description names {len(names)} choices for {self._space.n} actions; name every action, in order"
             )
-        wanted = plan[0].strip().lower() if plan else ""
-        return int(self._space.start) + names.index(wanted) if wanted in names else None
+        place = first_named(plan, names)
+        return None if place is None else int(self._space.start) + place
 
 
 def describe(env: gym.Env[Any, Any], words: Describe) -> DescribedTask:

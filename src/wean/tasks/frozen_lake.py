@@ -14,7 +14,7 @@ from gymnasium.envs.toy_text.frozen_lake import MAPS, FrozenLakeEnv, generate_ra
 from numpy.typing import NDArray
 
 from wean.errors import UsageError
-from wean.tasks.situation import LazySituation, Situation
+from wean.tasks.situation import LazySituation, Situation, first_named
 from wean.tasks.splits import Split, draw_in_split, split_of_seed
 
 HORIZONS = {"4x4": 100, "8x8": 200}
@@ -138,8 +138,7 @@ class FrozenLake(gym.Env[Any, Any]):
 
     def first_action(self, plan: Sequence[str]) -> int | None:
         """The action number of a plan's first item, a direction; None if it names none."""
-        wanted = plan[0].strip().lower() if plan else ""
-        return Moves[wanted].value if wanted in Moves.__members__ else None
+        return first_named(plan, tuple(Moves.__members__))
 
     def best_actions(self) -> list[int]:
         """The numbers of the best moves with the steps that are left; see `solve`."""

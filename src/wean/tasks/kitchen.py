@@ -28,7 +28,7 @@ from wean.tasks.kitchen_world import (
     perform,
     random_layout,
 )
-from wean.tasks.situation import LazySituation, Situation
+from wean.tasks.situation import LazySituation, Situation, first_named
 from wean.tasks.splits import Split, split_of_seed
 
 
@@ -123,9 +123,7 @@ class Kitchen(gym.Env[NDArray[np.float32], Any]):
 
     def first_action(self, plan: Sequence[str]) -> int | None:
         """Turns the first item of a plan into the macro-action's number; None if it is not among the choices."""
-        wanted = plan[0].strip().lower() if plan else ""
-        choices = self.situation().choices
-        return choices.index(wanted) if wanted in choices else None
+        return first_named(plan, self.situation().choices)
 
     def best_actions(self) -> list[int]:
         """Numbers of the macro-actions that begin a shortest solution, whatever the cook sees."""

@@ -69,6 +69,12 @@ class LazySituation(Situation):
         return self._choose()
 
 
+def first_named(plan: Sequence[str], names: Sequence[str]) -> int | None:
+    """The place among `names` of a plan's first item, whatever its case; None if it names none of them."""
+    wanted = plan[0].strip().lower() if plan else ""
+    return next((place for place, name in enumerate(names) if name.lower() == wanted), None)
+
+
 class SituationIndex:
     """Numbers the distinct situations (text and choices) 0, 1, ... in the order met.
 

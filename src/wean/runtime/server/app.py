@@ -106,7 +106,7 @@ def add_front(app: FastAPI, page: str | None = None) -> None:
 
 
 def guarded(app: FastAPI, token: str | None = None, host: str = "127.0.0.1") -> App:
-    """Returns the application behind the bounds on who asks, how much and how slowly.
+    """Returns the application behind its checks of token, host, size and time.
 
     Args:
         app: From `make_app`.

@@ -1,4 +1,4 @@
-"""What every request passes before anything is done: who asks, of what size, of what type, and in what time."""
+"""Checks of every request before it is handled: token and host, size, content type, and time."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -89,8 +90,6 @@ class Flat(NamedTuple):
 
 def hash_of(value: object) -> int:
     """A number that is the same in every process."""
-    import zlib
-
     return zlib.crc32(repr(value).encode())
 
 

@@ -17,6 +17,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from wean.errors import UsageError
+from wean.extras import require
 from wean.tasks.navpick import skills
 from wean.tasks.navpick.flat import COLUMNS, FURNITURE, NAMES, PIECES, ROWS, SIDE, Flat, draw_flat
 from wean.tasks.navpick.robot import FAR, Moves, Picture, Pose, Robot
@@ -300,8 +301,6 @@ class NavPick(gym.Env[Any, Any]):
         return bool(self.robot.held != self.wanted and over and piece.top < z < piece.top + _REST)
 
     def _show(self) -> None:
-        from wean.extras import require
-
         self.close()
         viewer = require("mujoco.viewer", extra="embodied")
         self._viewer = viewer.launch_passive(self.robot.model, self.robot.data)
