@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from wean.errors import UsageError, WeanError
-from wean.runtime.folder import SCHEMA
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -300,6 +299,8 @@ def sha256(path: Path) -> str:
 
 def is_exported(folder: Path) -> bool:
     """Whether a folder holds an exported student, of any version."""
+    from wean.runtime.folder import SCHEMA  # the room loads numpy, which reading a file must not
+
     return str(about_exported(folder).get("schema")).startswith(SCHEMA.partition("/")[0] + "/")
 
 
