@@ -2,6 +2,7 @@
 
 import ast
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -25,14 +26,22 @@ def test_every_script_has_a_first_line_for_the_list() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_every_script_takes_the_four_options(name: str) -> None:
-    told = script(name, "--help").stdout
-    refused = script(name, "--from-runs", "nowhere", "--seeds", "0") if "--from-runs" not in told else None
+def test_every_script_takes_the_four_options(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def called(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    _, told, _ = called("--help")
     for option in OPTIONS:
         assert option in told or option == "--from-runs"
-    if refused:
-        assert refused.returncode == 2
-        assert refused.stderr.splitlines() == [
+    if "--from-runs" not in told:
+        code, _, error = called("--from-runs", "nowhere", "--seeds", "0")
+        assert code == 2
+        assert error.splitlines() == [
             f"{name}.py: --from-runs means nothing here: it trains no runs; everything is measured anew"
         ]
 

@@ -7,8 +7,11 @@ import sys
 import time
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from cli.conftest import Wean
 
 TINY = (
     "total_timesteps=512",
@@ -50,9 +53,9 @@ def test_a_registered_id_is_the_same_task_as_its_short_name(run: Path) -> None:
     assert json.loads((run / "summary.json").read_text())["task"] == "SimpleDoorKey"
 
 
-def test_eval_prints_one_documented_object(run: Path) -> None:
-    done = wean("eval", run, "--episodes", "3", "--seed", "10000", "--json")
-    result = json.loads(done.stdout)
+def test_eval_prints_one_documented_object(run: Path, command_line: Wean) -> None:
+    _, out, _ = command_line("eval", str(run), "--episodes", "3", "--seed", "10000", "--json")
+    result = json.loads(out)
     assert list(result) == [
         "schema", "task", "policy", "episodes", "seed", "success", "return", "length", "ms_per_action",
         "actions_per_second", "llm",
@@ -74,24 +77,27 @@ def test_eval_repeats_the_numbers_of_the_run(run: Path) -> None:
 
 
 @pytest.mark.parametrize(("who", "replayed"), [("random", 0), ("random-skills", 0), ("teacher", 6)])
-def test_references_are_evaluated_like_a_run(who: str, replayed: int) -> None:
-    result = json.loads(wean("eval", who, "--task", "SimpleDoorKey", "--episodes", "20", "--json").stdout)
+def test_references_are_evaluated_like_a_run(who: str, replayed: int, command_line: Wean) -> None:
+    _, out, _ = command_line("eval", who, "--task", "SimpleDoorKey", "--episodes", "20", "--json")
+    result = json.loads(out)
     assert result["policy"] == who
     assert result["llm"]["replayed"] == replayed
     assert result["llm"]["asked"] == 0
     assert result["success"]["mean"] == 1.0 if who == "teacher" else result["success"]["mean"] < 0.7
 
 
-def test_compare_lists_and_asks(run: Path, tmp_path: Path) -> None:
-    compared = wean("compare", run, run, "--json", "--out", tmp_path / "curves.html")
-    assert json.loads(compared.stdout)["schema"] == "wean-compare/2"
+def test_compare_lists_and_asks(run: Path, tmp_path: Path, command_line: Wean) -> None:
+    def printed(*arguments: str) -> Any:
+        return json.loads(command_line(*arguments, "--json")[1])
+
+    assert printed("compare", str(run), str(run), "--out", "curves.html")["schema"] == "wean-compare/2"
     assert "<svg" in (tmp_path / "curves.html").read_text()
-    assert "llm4teach" in wean("list", "methods").stdout
-    names = [row["name"] for row in json.loads(wean("list", "tasks", "--json").stdout)["tasks"]]
+    assert "llm4teach" in command_line("list", "methods")[1]
+    names = [row["name"] for row in printed("list", "tasks")["tasks"]]
     assert {"SimpleDoorKey", "ColoredDoorKey", "LavaDoorKey"} <= set(names)
-    settings = json.loads(wean("list", "settings", "--json").stdout)["settings"]
+    settings = printed("list", "settings")["settings"]
     assert all(row["what"] for row in settings), "every field says what it does"
-    asked = json.loads(wean("ask", "SimpleDoorKey", "--episodes", "10", "--json").stdout)
+    asked = printed("ask", "SimpleDoorKey", "--episodes", "10")
     assert asked["schema"] == "wean-ask/1"
     assert all(row["advised"] for row in asked["rows"])
 
@@ -142,15 +148,20 @@ def test_compare_lists_and_asks(run: Path, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage_is_one_line_that_names_the_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int, says: str
+    command_line: Wean, arguments: tuple[str, ...], code: int, says: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    done = wean(*arguments)
-    assert done.returncode == code, done.stderr
-    assert says in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+    ended, out, error = command_line(*arguments)
+    assert ended == code, error
+    assert says in error
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+    assert out == ""
+
+
+def test_wrong_usage_from_outside() -> None:
+    done = wean("train", "llm4teech")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "did you mean 'llm4teach'?" in done.stderr
 
 
 def _lacking(path: Path) -> Path:
@@ -165,16 +176,14 @@ def _lacking(path: Path) -> Path:
     return path
 
 
-def test_a_situation_that_the_recorded_file_lacks(tmp_path: Path) -> None:
+def test_a_situation_that_the_recorded_file_lacks(tmp_path: Path, command_line: Wean) -> None:
     model = f"recorded:{_lacking(tmp_path / 'some.jsonl')}"
-    strict = wean("eval", "teacher", "--task", "SimpleDoorKey", "--model", model, "--episodes", "20", "--strict")
-    assert strict.returncode == 1
-    assert strict.stderr.count("\n") == 1
-    lenient = wean("eval", "teacher", "--task", "SimpleDoorKey", "--model", model, "--episodes", "20", "--json")
-    llm = json.loads(lenient.stdout)["llm"]
-    assert llm["unanswered"] == 2
-    asked = wean("ask", "SimpleDoorKey", "--model", model, "--unanswered", tmp_path / "open.jsonl")
-    assert "(no advice)" in asked.stdout
+    played = ("eval", "teacher", "--task", "SimpleDoorKey", "--model", model, "--episodes", "20")
+    code, _, error = command_line(*played, "--strict")
+    assert (code, error.count("\n")) == (1, 1)
+    assert json.loads(command_line(*played, "--json")[1])["llm"]["unanswered"] == 2
+    asked = command_line("ask", "SimpleDoorKey", "--model", model, "--unanswered", "open.jsonl")
+    assert "(no advice)" in asked[1]
     rows = [json.loads(line) for line in (tmp_path / "open.jsonl").read_text().splitlines()]
     assert len(rows) == 2
     assert all("seen a key" in row["messages"][1]["content"] for row in rows)
@@ -223,10 +232,12 @@ def test_a_shell_can_complete_commands_and_options() -> None:
     assert wean("--version").stdout.startswith("wean ")
 
 
-def test_lists_are_filtered_by_words() -> None:
-    rows = json.loads(wean("list", "settings", "dqn", "gamma", "--json").stdout)["settings"]
+def test_lists_are_filtered_by_words(command_line: Wean) -> None:
+    rows = json.loads(command_line("list", "settings", "dqn", "gamma", "--json")[1])["settings"]
     assert [(row["key"], row["of"]) for row in rows] == [("gamma", "DQN")]
-    names = [row["name"] for row in json.loads(wean("list", "tasks", "kitchen", "random", "--json").stdout)["tasks"]]
+    names = [
+        row["name"] for row in json.loads(command_line("list", "tasks", "kitchen", "random", "--json")[1])["tasks"]
+    ]
     assert names == ["KitchenRandom", "KitchenRandomTomato", "KitchenRandomThree"]
 
 

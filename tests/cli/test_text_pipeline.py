@@ -1,13 +1,11 @@
 """Sub-goal distillation on TextWorld from end to end, by the command line: paths, sub-goals, student, episodes."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from cli.conftest import Wean
 from wean.llm.answers import Message
 
 pytest.importorskip("textworld")
@@ -20,15 +18,14 @@ def name_subgoals(messages: list[Message]) -> str:
 
 
 @pytest.mark.slow
-def test_a_student_plays_what_it_was_shown(tmp_path: Path) -> None:
+def test_a_student_plays_what_it_was_shown(tmp_path: Path, command_line: Wean) -> None:
     def wean(*arguments: str) -> str:
-        command = [sys.executable, "-m", "wean", *arguments]
-        paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-        here = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-        return subprocess.run(command, cwd=tmp_path, env=here, check=True, capture_output=True, text=True).stdout
+        code, out, error = command_line(*arguments)
+        assert code == 0, error
+        return out
 
     wean("demos", "TextWorldCoin", "--trajectories", "--per-task", "4", "--out", "paths.parquet")
-    wean("annotate", "paths.parquet", "--model", "scripted:test_text_pipeline:name_subgoals", "--out", "subgoals.jsonl")
+    wean("annotate", "paths.parquet", "--model", f"scripted:{__name__}:name_subgoals", "--out", "subgoals.jsonl")
     data = ["data=paths.parquet", "annotations=subgoals.jsonl", "dev_share=0", "measurements=1"]
     size = ["model=scratch", "hidden=48", "layers=2", "heads=2", "vocabulary=500", "context=1024", "token_budget=2048"]
     learning = ["num_epochs=120", "learning_rate=0.005"]

@@ -90,14 +90,14 @@ def _lake(out: Path, kill_at: int | None = None, resume: bool = False, **options
     ("method", "extra"),
     [
         pytest.param("llm4teach", (), marks=pytest.mark.slow),
-        ("llm4teach", ("student.recurrent=true", "teacher.kind=matching")),
-        pytest.param("kickstarting", (), marks=pytest.mark.slow),
-        ("ppo", ()),
+        ("llm4teach", ("student.recurrent=true", "teacher.kind=matching", *FEW)),
+        pytest.param("kickstarting", FEW, marks=pytest.mark.slow),
+        ("ppo", FEW),
         pytest.param("dagger", ("updates=40", "rounds=4"), marks=pytest.mark.slow),
         ("when2ask", ("advice.mode=sampled", *FEW)),
         pytest.param("option-ppo", FEW, marks=pytest.mark.slow),
-        pytest.param("beacons", (), marks=pytest.mark.slow),
-        pytest.param("lmgt", (), marks=pytest.mark.slow),
+        pytest.param("beacons", FEW, marks=pytest.mark.slow),
+        pytest.param("lmgt", FEW, marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path: Path, method: str, extra: tuple[str, ...]) -> None:
@@ -398,7 +398,7 @@ def test_a_signal_stops_a_run_in_one_line_and_it_goes_on_to_the_same_numbers(
 
 @pytest.mark.slow
 def test_a_killed_process_resumes_to_the_same_student(tmp_path: Path) -> None:
-    overrides = [*SMALL, "total_timesteps=8192", "evaluation.curve_points=16"]
+    overrides = [*SMALL, "total_timesteps=4096", "evaluation.curve_points=8", "evaluation.curve_episodes=1"]
 
     def command(out: Path) -> list[str]:
         return [sys.executable, "-m", "wean", "train", "llm4teach", *overrides, "--out", str(out), "--resume"]
