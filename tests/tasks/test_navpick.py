@@ -7,7 +7,7 @@ import pytest
 
 from wean.errors import UsageError
 from wean.tasks.contract import check_task
-from wean.tasks.navpick.flat import FURNITURE, PIECES, THINGS
+from wean.tasks.navpick.flat import PIECES, THINGS
 from wean.tasks.navpick.robot import Moves, Pose, Robot
 from wean.tasks.navpick.task import NavPick
 from wean.tasks.registration import make_task
@@ -87,12 +87,28 @@ def test_words_tell_what_is_wanted_seen_and_held() -> None:
     task = NavPick()
     task.reset(seed=3)
     text = task.situation().text
-    assert text.startswith(f"The robot is to fetch the {task.wanted}. It holds nothing.")
+    assert text.startswith(f"The robot is to fetch the {task.wanted}, which ")
     assert "was last seen on the " in text
     assert f"pick up {task.wanted}" in task.situation().choices
-    while task.robot.held != task.wanted:
+
+
+def test_what_was_picked_up_is_told_with_its_place_to_go() -> None:
+    task = make_task("NavPickPlace").unwrapped
+    assert isinstance(task, NavPick)
+    task.reset(seed=3)
+    while "which was last seen on" in task.situation().text:
         task.step(task.best_actions()[0])
-    assert task.situation().text == f"The robot holds the {task.wanted}."
+    assert task.first_action([f"pick up {task.wanted}"]) in (Moves.lift_arm, None)  # not told before it is lifted
+    start = f"The robot holds the {task.wanted}, which belongs on the "
+    assert task.situation().text.startswith(start)
+    piece = task.situation().text.removeprefix(start).removesuffix(".")
+    won = False
+    while not won:  # a plan that ends where the words say wins, and the words stay on the way
+        assert task.situation().text.startswith(start)
+        move = task.first_action([f"go to {piece}", f"place on {piece}"])
+        assert move is not None
+        _, _, won, truncated, _ = task.step(move)
+        assert not truncated
 
 
 def test_who_searches_is_told_no_place_until_it_sees_the_thing() -> None:
@@ -101,23 +117,46 @@ def test_who_searches_is_told_no_place_until_it_sees_the_thing() -> None:
         task.reset(seed=seed)
         if task.wanted not in task.seen:
             break
-    assert "It has not seen the" in task.situation().text
+    assert "was not seen yet" in task.situation().text
     assert f"pick up {task.wanted}" not in task.situation().choices
     for piece in PIECES:  # through the whole flat, as far as the skills lead
         while (move := task.first_action([f"go to {piece}"])) is not None and task.wanted not in task.seen:
             task.step(move)
     assert task.wanted in task.seen
-    assert " is on the " in task.situation().text
+    assert " was last seen on the " in task.situation().text
 
 
-def test_the_rooms_that_were_searched_are_told() -> None:
-    task = NavPick(compass=False, horizon=2000)
+def test_who_searches_passes_over_what_it_looked_at_and_starts_anew_after_all() -> None:
+    task = NavPick(compass=False, horizon=10_000)
     task.reset(seed=11)
-    for piece in FURNITURE["office"]:
-        while (move := task.first_action([f"go to {piece}"])) is not None:
-            task.step(move)
-            task.seen.pop(task.wanted, None)  # as if it had been overlooked
-    assert "office" in task.situation().text
+    tour = [f"go to {piece}" for piece in PIECES]
+    came_to, now = [], -1
+    for _ in range(2_000):
+        task.seen.pop(task.wanted, None)  # as if it had been overlooked
+        move = task.first_action(tour)
+        assert move is not None  # a tour has always somewhere to go
+        place = next(place for place, step in enumerate(tour) if task.first_action([step]) is not None)
+        if place != now:
+            came_to.append(now := place)
+        if place < max(came_to):
+            break
+        task.step(move)
+    assert came_to[:-1] == sorted(came_to[:-1])  # never back, until all was looked at
+    assert len(came_to) > 6
+    assert came_to[-1] < 3
+
+
+def test_another_thing_that_is_held_is_let_go_of() -> None:
+    task = NavPick()
+    task.reset(seed=3)
+    wanted = task.wanted
+    while task.robot.held != wanted:
+        task.step(task.best_actions()[0])
+    task.wanted = other = next(thing.name for thing in task.flat.things if thing.name != wanted)
+    assert task.situation().text.startswith(f"The robot is to fetch the {other}, which ")
+    while task.robot.held != other:
+        task.step(task.best_actions()[0])
+    assert task.robot.held == other
 
 
 def test_plans_and_skills() -> None:

@@ -6,7 +6,7 @@ Pure functions of what the robot knows: its pose and arm, the plan of the flat, 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from wean.tasks.navpick.flat import Piece
@@ -24,7 +24,7 @@ _CARRIED = 0.15  # metres above a top at which a thing is carried
 
 
 class Known(NamedTuple):
-    """What the robot knows."""
+    """What the robot knows; `looked_at` is the furniture on which a thing that is searched is not to be seen."""
 
     ways: Ways
     pose: Pose
@@ -33,6 +33,7 @@ class Known(NamedTuple):
     held: str
     held_at: Place
     seen: Mapping[str, Place]
+    looked_at: Collection[str] = ()
 
 
 def first_action(known: Known, plan: Sequence[str]) -> int | None:
@@ -58,7 +59,9 @@ def skill_action(known: Known, skill: str) -> int | None:
 
 
 def go_to(known: Known, piece: Piece) -> int | None:
-    """Walks to the front of a piece of furniture and turns to it; None when there."""
+    """Walks to the front of a piece of furniture and turns to it; None when there, or if it was looked at in vain."""
+    if piece.name in known.looked_at:
+        return None
     (x, y, _), (front_x, front_y) = known.pose, front_of(piece)
     if math.hypot(front_x - x, front_y - y) > _THERE:
         return _towards(known.pose, *known.ways.next_place(x, y, piece), _ALIGNED)
@@ -67,15 +70,18 @@ def go_to(known: Known, piece: Piece) -> int | None:
 
 
 def pick_up(known: Known, thing: str) -> int | None:
-    """Faces a thing that was seen, brings the arm's tip to it, grips and lifts; None if it is held, far or unseen."""
-    if known.held:
-        if known.held != thing:
-            return None
+    """Faces a thing that was seen, brings the arm's tip to it, grips and lifts; lets go of another thing before.
+
+    None if it is held, far or unseen.
+    """
+    if known.held == thing:
         top = max((piece.top for piece in known.ways.flat.pieces if _over(known.held_at, piece)), default=0.0)
         return int(Moves.lift_arm) if known.held_at[2] < top + _CARRIED else None
     place = known.seen.get(thing)
     if place is None or math.hypot(place[0] - known.pose.x, place[1] - known.pose.y) > _AT_ARMS_LENGTH:
         return None
+    if known.held:
+        return int(Moves.grip)
     if math.dist(place, known.tip) < _TOUCHING:
         return int(Moves.grip)
     return _brought(known, place)

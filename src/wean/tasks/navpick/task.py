@@ -29,7 +29,8 @@ from wean.tasks.splits import Split, draw_in_split, split_of_seed
 _log = logging.getLogger(__name__)
 _THINGS = 6
 _PIXELS_OF_THING, _PIXELS_OF_PIECE = 2, 8  # in 32x24; as many per picture in larger ones
-_RECOGNISED = 4.0  # metres within which a thing or a top is recognised
+_RECOGNISED = 4.0  # metres within which a thing is recognised
+_LOOKED_AT, _IN_VIEW = 2.5, math.radians(22)  # how near, and how far aside, furniture is whose top is seen as a whole
 _LIFTED = 0.1  # metres above the top on which it stood
 _REST = 0.12  # metres above a top at which a thing that was let go counts as standing there
 _DIAGONAL = math.hypot(COLUMNS * SIDE, ROWS * SIDE)
@@ -37,20 +38,23 @@ _DIAGONAL = math.hypot(COLUMNS * SIDE, ROWS * SIDE)
 _GOAL = """\
 A mobile robot with one arm fetches things in a flat of six rooms: {rooms}. It knows the plan of the flat and its \
 furniture, and the things that it has seen, which stand on furniture. It can "go to" a piece of furniture, "pick up" a \
-thing that it has seen and stands before{place}."""
+thing that it has seen and stands before{place}. It follows a plan until what it is told here changes. While it \
+searches for a thing it looks at the furniture that it comes to, and goes to none twice: to search, name all furniture \
+in the order in which to look."""
 _PLACE = ', and "place on" a piece of furniture what it holds'
 _ROOMS = ", ".join(f"{room} ({', '.join(pieces)})" for room, pieces in FURNITURE.items())
 
 
 class _Key(NamedTuple):
-    """All that the words of a situation tell: what is held, where the wanted thing is, and the rooms searched."""
+    """All that the words of a situation tell: what is wanted, where it belongs once it was picked up, where it stands.
+
+    What was searched and which other thing is held change no plan, as skills see to both: they are left out, so that
+    a teacher is asked about few situations.
+    """
 
     wanted: str
     target: str
-    held: str
     where: str
-    seen: bool
-    rooms: tuple[str, ...]
 
 
 class NavPick(gym.Env[Any, Any]):
@@ -179,17 +183,12 @@ class NavPick(gym.Env[Any, Any]):
     # --- words and skills ----------------------------------------------------------------------------------------
 
     def situation(self) -> Situation:
-        """What is wanted, what is held, where the wanted thing is known to be, and which rooms were searched."""
+        """What is wanted and where it is known to be, or, once it was picked up, where it belongs."""
+        target = self._target.name if self._target is not None and self._picked_up() else ""
+        where = self._home.name if self.compass else ""
         if self.wanted in self.seen:
             where = self._piece_under(self.seen[self.wanted])
-        else:
-            where = self._home.name if self.compass else ""
-        rooms = tuple(room for room in FURNITURE if all(piece in self._looked_at for piece in FURNITURE[room]))
-        # Rooms matter only until the thing is found, and where to bring it only once it is held: fewer situations.
-        holds = self.robot.held == self.wanted
-        target = self._target.name if self._target is not None and holds else ""
-        rooms = () if where else rooms
-        key = _Key(self.wanted, target, self.robot.held, "" if holds else where, self.wanted in self.seen, rooms)
+        key = _Key(self.wanted, target, "" if target else where)
         return LazySituation(key, self.goal, partial(self._write, key), partial(self._choices, key))
 
     def first_action(self, plan: Sequence[str]) -> int | None:
@@ -203,6 +202,7 @@ class NavPick(gym.Env[Any, Any]):
             self.robot.held,
             _place(held_at),
             self.seen,
+            () if self.compass or self.wanted in self.seen else self._looked_at,
         )
         return skills.first_action(known, plan)
 
@@ -224,22 +224,15 @@ class NavPick(gym.Env[Any, Any]):
         return (*(f"go to {piece}" for piece in PIECES), *(f"pick up {name}" for name in NAMES), *placing)
 
     def _write(self, key: _Key) -> str:
-        if key.held == key.wanted:
-            return f"The robot holds the {key.wanted}" + (
-                f", which belongs on the {key.target}." if key.target else "."
-            )
-        told = [f"The robot is to fetch the {key.wanted}. It holds {f'the {key.held}' if key.held else 'nothing'}."]
-        if key.where:
-            told.append(f"The {key.wanted} {'is' if key.seen else 'was last seen'} on the {key.where}.")
-        else:
-            searched = ", ".join(key.rooms) or "no room"
-            told.append(f"It has not seen the {key.wanted}. It has looked through {searched} so far.")
-        return " ".join(told)
+        if key.target:
+            return f"The robot holds the {key.wanted}, which belongs on the {key.target}."
+        where = f"was last seen on the {key.where}" if key.where else "was not seen yet"
+        return f"The robot is to fetch the {key.wanted}, which {where}."
 
     def _choices(self, key: _Key) -> tuple[str, ...]:
         going = tuple(f"go to {piece}" for piece in PIECES)
-        picking = (f"pick up {key.wanted}",) if key.where and key.held != key.wanted else ()
-        placing = tuple(f"place on {piece}" for piece in PIECES) if self.place and key.held else ()
+        picking = (f"pick up {key.wanted}",) if key.where else ()
+        placing = tuple(f"place on {piece}" for piece in PIECES) if key.target else ()
         return going + picking + placing
 
     # --- the episode ---------------------------------------------------------------------------------------------
@@ -277,19 +270,30 @@ class NavPick(gym.Env[Any, Any]):
         return [math.hypot(x - pose.x, y - pose.y) / _DIAGONAL, (1 + math.sin(angle)) / 2, (1 + math.cos(angle)) / 2]
 
     def _recognise(self, picture: Picture) -> None:
-        """Remembers the things and tops in view."""
-        near = picture.hits[picture.depth < _RECOGNISED]
-        counts = np.bincount(near[near >= 0], minlength=self.robot.model.ngeom)
+        """Remembers the things in view and the furniture that was looked at; after all of it in vain, none of it."""
+        hits = picture.hits[picture.depth < _RECOGNISED]
+        counts = np.bincount(hits[hits >= 0], minlength=self.robot.model.ngeom)
         for thing in self.flat.things:
             if counts[self.robot.geom_of[thing.name]] >= _PIXELS_OF_THING * self._scale:
                 self.seen[thing.name] = _place(self.robot.place_of(thing.name))
+        x, y, facing = self.robot.pose
         for piece in self.flat.pieces:
-            if counts[self.robot.geom_of[piece.name]] >= _PIXELS_OF_PIECE * self._scale:
+            aside = math.remainder(math.atan2(piece.y - y, piece.x - x) - facing, 2 * math.pi)
+            near = math.hypot(piece.x - x, piece.y - y) < _LOOKED_AT and abs(aside) < _IN_VIEW
+            if near and counts[self.robot.geom_of[piece.name]] >= _PIXELS_OF_PIECE * self._scale:
                 self._looked_at.add(piece.name)
+        if len(self._looked_at) == len(PIECES) and self.wanted not in self.seen:
+            self._looked_at.clear()
 
     def _piece_under(self, place: tuple[float, float, float]) -> str:
         """The name of the furniture nearest to a place."""
         return min(self.flat.pieces, key=lambda piece: math.hypot(piece.x - place[0], piece.y - place[1])).name
+
+    def _picked_up(self) -> bool:
+        """Whether the wanted thing is held and lifted; what is lowered onto other furniture counts, too."""
+        x, y, z = self.robot.place_of(self.wanted)
+        off = math.hypot(x - self._home.x, y - self._home.y) > max(self._home.half)
+        return self.robot.held == self.wanted and bool(off or z > self._home.top + _LIFTED)
 
     def _won(self) -> bool:
         if self._target is None:
