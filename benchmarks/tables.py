@@ -70,7 +70,13 @@ def tables(chosen: Sequence[Line], first: Line, runs: Runs, more: More | None = 
     for task in dict.fromkeys(task for line in chosen for task in line.tasks):
         found = [tabulate(task, line, runs) for line in chosen if task in line.tasks]
         rows += [row for row in found if row] + references(task, first, runs) + (more(task) if more else [])
-    return runs.with_saved(rows, "rows")
+    every = runs.with_saved(rows, "rows")
+    tasks = list(dict.fromkeys(row["task"] for row in every))
+    place = {line.name: number for number, line in enumerate(chosen)}
+    return sorted(
+        every,
+        key=lambda row: (tasks.index(row["task"]), row["seeds"] is None, place.get(row["method"], len(place))),
+    )
 
 
 def run(name: str, doc: str | None, lines: Sequence[Line], quick: Sequence[Line], more: More | None = None) -> None:

@@ -346,6 +346,7 @@ class FakeText:
     text: str
     prompt_tokens: int
     completion_tokens: int
+    ended: bool = True
 
 
 class FakeLocal:
@@ -396,6 +397,17 @@ def test_local_samples_with_a_seed_do_not_depend_on_grouping(local, ask, tmp_pat
         model = open_model("hf:tiny", ledger=other)
         singly = [model.generate([ask("a")], seed=10, first_sample=i)[0][0] for i in range(3)]
     assert [a.text for a in together] == [a.text for a in singly] == ["a/10/0", "a/11/0", "a/12/0"]
+
+
+def test_a_local_answer_that_is_cut_in_its_thoughts_is_none(local, ledger, ask, monkeypatch):
+    texts = {"a": FakeText("<think>Well, ", 5, 8, ended=False), "b": FakeText("go on and", 5, 8, ended=False)}
+    monkeypatch.setattr(local, "generate", lambda requests, n, **_: [[texts[one[-1]["content"]]] for one in requests])
+    model = open_model("hf:tiny", ledger=ledger, max_tokens=8)
+    with pytest.raises(WeanError, match=r"1 answer\(s\) of hf:tiny were cut off at max_tokens=8 before they said any"):
+        model.generate([ask("a"), ask("b")])
+    assert (model.counts.refused, model.counts.tokens) == (1, 13)
+    [[kept]] = model.generate([ask("b")])
+    assert (kept.text, kept.replayed, kept.finish_reason) == ("go on and", True, "length")
 
 
 def test_local_scores(local, ledger, ask):

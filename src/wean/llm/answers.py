@@ -114,6 +114,9 @@ class Answer:
     provenance: Mapping[str, str] = field(default_factory=dict)
 
 
+CUT = "length"
+"""The finish reason of an answer that a limit of tokens ended."""
+
 ANSWER_FIELDS = ("prompt_tokens", "completion_tokens", "tokens_estimated", "seconds", "cost_usd", "finish_reason")
 """Fields of an answer that are stored as columns of the ledger, and fields of its JSONL, under their own names."""
 

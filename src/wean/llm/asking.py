@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from wean.errors import UsageError, WeanError
-from wean.llm.answers import FREE, Answer, Key, Price, Sample, estimate_tokens, key_of
+from wean.llm.answers import CUT, FREE, Answer, Key, Price, Sample, estimate_tokens, key_of
 from wean.llm.budget import Budget, BudgetError, Refused, Spending
 from wean.llm.ledger import Ledger
+from wean.llm.reading import without_thoughts
 
 Progress = Callable[[int, int], None]
 """Called with the number of answers so far and the number wanted."""
@@ -150,16 +151,33 @@ class LiveAnswers:
 
     def _ask(self, samples: list[Sample]) -> dict[Key, Answer]:
         if self._budget is None:
-            return self._ledger.commit(samples, self._backend.ask(samples))
+            return self._commit(samples, self._backend.ask(samples), Spending())
         most = Spending()
         for sample in samples:
             most.add(self._most(sample))
         with self._budget.reserve(most) as actual:
-            answers = self._backend.ask(samples)
-            actual.calls = len(answers)
-            actual.tokens = sum(answer.prompt_tokens + answer.completion_tokens for answer in answers)
-            actual.dollars = sum(answer.cost_usd or 0.0 for answer in answers)
-            return self._ledger.commit(samples, answers)
+            return self._commit(samples, self._backend.ask(samples), actual)
+
+    def _commit(self, samples: Sequence[Sample], answers: Sequence[Answer], actual: Spending) -> dict[Key, Answer]:
+        """Commits answers and fills in their cost; one that was cut off within its thoughts is refused.
+
+        Raises:
+            WeanError: There is such a one; the others are committed.
+        """
+        kept = [(sample, one) for sample, one in zip(samples, answers, strict=True) if not _only_thoughts(one)]
+        for _, one in kept:
+            actual.add(Spending(1, one.prompt_tokens + one.completion_tokens, one.cost_usd or 0.0))
+        found = self._ledger.commit([sample for sample, _ in kept], [one for _, one in kept])
+        refused = [one for one in answers if _only_thoughts(one)]
+        for one in refused:
+            self.refused.add(Spending(0, one.prompt_tokens + one.completion_tokens, one.cost_usd or 0.0), priced=True)
+        if refused:
+            limit = samples[0][0].parameters.get("max_tokens", "its own limit")
+            raise WeanError(
+                f"{len(refused)} answer(s) of {self.name} were cut off at max_tokens={limit} before they said anything "
+                "but thoughts; raise the option max_tokens"
+            )
+        return found
 
     def _most(self, sample: Sample) -> Spending:
         """The most that one sample is taken to cost; three characters a token, to be on the safe side."""
@@ -171,6 +189,10 @@ class LiveAnswers:
             written = int(question.parameters.get("max_tokens", _UNLIMITED_ANSWER))
         price = self._backend.price or FREE
         return Spending(1, read + written, price.cost(read, written))
+
+
+def _only_thoughts(answer: Answer) -> bool:
+    return answer.finish_reason == CUT and not without_thoughts(answer.text or "").strip()
 
 
 class _Batch:

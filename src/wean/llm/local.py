@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from wean.errors import UsageError, own_code, shown_error
-from wean.llm.answers import FREE, Answer, Message, Price, Question, Sample, estimate_tokens
+from wean.llm.answers import CUT, FREE, Answer, Message, Price, Question, Sample, estimate_tokens
 
 if TYPE_CHECKING:
     from wean.lm.model import LocalModel
@@ -85,7 +85,19 @@ class LocalBackend:
             max_tokens=parameters.get("max_tokens", 512),
             seed=None if seed is None else seed + first,
         )
-        return [[Answer(one.text, one.prompt_tokens, one.completion_tokens, False) for one in row] for row in generated]
+        return [
+            [
+                Answer(
+                    one.text,
+                    one.prompt_tokens,
+                    one.completion_tokens,
+                    tokens_estimated=False,
+                    finish_reason="stop" if one.ended else CUT,
+                )
+                for one in row
+            ]
+            for row in generated
+        ]
 
     def _score(self, questions: list[Question]) -> list[list[Answer]]:
         candidates = [question.parameters["candidates"] for question in questions]

@@ -30,11 +30,19 @@ _BATCH_ROWS = 64
 
 @dataclass(frozen=True)
 class GeneratedText:
-    """One answer without special tokens, the tokens read, and those written, the one that ends the turn included."""
+    """One answer without special tokens.
+
+    Attributes:
+        text: The answer.
+        prompt_tokens: Tokens read.
+        completion_tokens: Tokens written, the one that ends the turn included.
+        ended: Whether the model ended it, and not the limit of tokens.
+    """
 
     text: str
     prompt_tokens: int
     completion_tokens: int
+    ended: bool
 
 
 @dataclass(frozen=True)

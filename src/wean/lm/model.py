@@ -102,7 +102,7 @@ class LocalModel:
                 way=self._way,
             )
         texts = [
-            [GeneratedText(self.prompts.decode(ids), len(prompt), len(ids)) for ids in rows]
+            [GeneratedText(self.prompts.decode(ids), len(prompt), len(ids), ids[-1] in self._stop_ids) for ids in rows]
             for prompt, rows in zip(prompts, answers, strict=True)
         ]
         return [rows * n if copies == 1 else rows for rows in texts]
