@@ -1,6 +1,7 @@
 """Measures the way from logs to a gateway: what the student takes alone, what that costs, and what faults do.
 
     python benchmarks/gateway.py [--quick] [--json] [--save]
+    python benchmarks/gateway.py --log FILE.jsonl.gz     writes the log that comes with wean (`wean logs kitchen`) anew
 
 The log is that of an agent in the kitchen (KitchenRandom) that asks a large language model, whose recorded answers are
 replayed. The gateway is a process of its own; the endpoint behind it is a real server on loopback, with faults where
@@ -10,6 +11,7 @@ they are measured. Nothing leaves the machine.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import subprocess
 import sys
@@ -37,6 +39,8 @@ from wean.teachers.reading import parse_choices
 
 FINAL_SEED = 10_000
 CONNECTIONS = 32
+LOGGED = 800  # episodes of the shipped log
+UNANSWERED = "I cannot tell."  # said where no answer was recorded: the agent then draws among all choices
 
 Reply = Callable[[list[dict[str, str]]], str]
 
@@ -49,7 +53,7 @@ def recorded() -> Reply:
         with lock:
             (answers,) = model.generate([messages], n=1)
         answer = answers[0] if isinstance(answers, list) else answers
-        return answer.text or "I cannot tell."
+        return answer.text or UNANSWERED
 
     return reply
 
@@ -77,19 +81,25 @@ def play(seeds: range, reply: Reply) -> tuple[list[float], list[dict[str, Any]]]
     return successes, log
 
 
-def distilled(folder: Path, episodes: int) -> dict[str, Any]:
-    """A student from the log of some training episodes: its numbers on sessions that were held out."""
-    successes, log = play(range(episodes), recorded())
-    (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
+def write_log(file: Path) -> None:
+    """Writes the log of the agent's training episodes; steps for which no answer was recorded are left out."""
+    _, log = play(range(LOGGED), recorded())
+    answered = [row for row in log if row["response"]["choices"][0]["message"]["content"] != UNANSWERED]
+    lines = [json.dumps({**row, "request": {"model": "claude", **row["request"]}}) + "\n" for row in answered]
+    with file.open("wb") as out, gzip.GzipFile("", "wb", 9, out, mtime=0) as packed:
+        packed.write("".join(lines).encode())
+
+
+def distilled(folder: Path) -> dict[str, Any]:
+    """A student from the shipped log: its numbers on sessions that were held out."""
     decisions = folder / "decisions.parquet"
-    about = json.loads(wean("logs", str(folder / "log.jsonl"), "--out", str(decisions), "--json"))
+    about = json.loads(wean("logs", "kitchen", "--out", str(decisions), "--json"))
     wean("train", "distill", f"data={decisions}", "--out", str(folder / "run"))
     summary = json.loads((folder / "run" / "summary.json").read_text())
     coverage = summary["coverage"]
     (row,) = (one for one in coverage["levels"] if one["wanted"] == 0.98)
     return {
-        "episodes": episodes,
-        "success_of_the_model": sum(successes) / episodes,
+        "episodes": about["sessions"],
         "decisions": about["decisions"],
         "situations": about["situations"],
         "test_decisions": summary["test_decisions"],
@@ -265,13 +275,18 @@ def tables(results: dict[str, Any]) -> str:
 
 def main() -> None:
     """Parses, measures, prints."""
-    arguments = options(__doc__, MEASURED_ANEW).parse_args()
+    parser = options(__doc__, MEASURED_ANEW)
+    parser.add_argument("--log", type=Path, metavar="FILE", help="write the shipped log there, measure nothing")
+    arguments = parser.parse_args()
+    if arguments.log:
+        write_log(arguments.log)
+        return
     measured_on = hardware("torch", "uvicorn", "httpcore")
     quick = arguments.quick
     with tempfile.TemporaryDirectory(prefix="wean-gateway-") as place:
         folder = Path(place)
         results = {
-            "student": distilled(folder, 150 if quick else 800),
+            "student": distilled(folder),
             "agent": paired(folder, 40 if quick else 500),
             "delay": delay(folder, 320 if quick else 3_200),
             "faults": faults(folder, 500 if quick else 10_000),

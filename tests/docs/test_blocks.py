@@ -87,7 +87,7 @@ def reason(command: str, page: str = "") -> str:
     """Why a command is not run; empty for one that is."""
     if page == "docs/annotation.md":
         return "README's block annotates the same demonstrations"
-    if re.search(r"models get minilm|dqn|cql|offline-bc", command) and not packages.installed("minilm"):
+    if re.search(r"models get minilm|dqn|cql|offline-bc|distill", command) and not packages.installed("minilm"):
         return "needs minilm, which is not in the cache here"
     return next((why for pattern, why in SKIPPED.items() if re.search(pattern, command)), "")
 

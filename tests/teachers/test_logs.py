@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -175,6 +176,15 @@ def test_a_ledger_is_a_log(tmp_path):
         model.generate([[{"role": "user", "content": LISTED}]])
     (one,) = read_logs([tmp_path / "ledger.sqlite"]).decisions
     assert (one.text, one.answer) == ("You see a door.", 1)
+
+
+def test_a_log_comes_with_wean_and_a_file_of_its_name_takes_precedence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = read_logs([Path("kitchen")])
+    assert not found.passed_over
+    assert (len(found.decisions), len({one.session for one in found.decisions})) == (8088, 800)
+    Path("kitchen").write_text(json.dumps(request(LISTED, "wait")) + "\n")
+    assert len(read_logs([Path("kitchen")]).decisions) == 1
 
 
 def test_the_agent_data_protocol_is_a_log():

@@ -11,7 +11,10 @@ import typer
 def logs(
     imports: Annotated[
         list[Path],
-        typer.Argument(metavar="IMPORT...", help="Message logs (JSON, JSONL, .gz, Parquet), or ledgers."),
+        typer.Argument(
+            metavar="IMPORT...",
+            help="Message logs (JSON, JSONL, .gz, Parquet), or ledgers; kitchen is a log that comes with wean.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The file; its page has the same name.")] = Path("decisions.parquet"),
     mapping: Annotated[

@@ -8,6 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,12 @@ from wean.llm.ledger import Ledger
 from wean.llm.transfer import export_lines
 from wean.teachers.logged_answers import read_answer
 from wean.teachers.logged_prompts import LogMapping, PromptReader
+
+SHIPPED = {"kitchen": "kitchen_agent.jsonl.gz"}
+"""Logs that come with wean, by name.
+
+`kitchen`: an agent in KitchenRandom that asks a large language model in every step, 800 episodes.
+"""
 
 _SESSIONS = ("session", "session_id", "conversation_id", "thread_id", "trace_id", "episode", "episode_id")
 _WITHIN = ("metadata", "provenance")
@@ -49,6 +56,10 @@ class Found:
 def read_logs(paths: Iterable[Path], mapping: LogMapping | None = None) -> Found:
     """Reads the decisions in logs: message logs, ledgers (SQLite, or exported), and the agent-data-protocol.
 
+    Args:
+        paths: Files, or names in `SHIPPED`; a file of such a name takes precedence.
+        mapping: Where situation, choices and answer stand.
+
     Raises:
         UsageError: A file holds no conversation, or nothing in the logs is a decision; the line says why.
         WeanError: A file cannot be read.
@@ -75,6 +86,10 @@ def decisions_of(conversations: Iterable[Conversation], mapping: LogMapping | No
 
 
 def _conversations(path: Path) -> Conversations:
+    if str(path) in SHIPPED and not path.exists():
+        folder = resources.files("wean.data").joinpath("recorded")
+        with resources.as_file(folder.joinpath(SHIPPED[str(path)])) as shipped:
+            return read_conversations(shipped)
     if not _is_sqlite(path):
         return read_conversations(path)
     with tempfile.TemporaryDirectory(prefix="wean-logs-") as folder:

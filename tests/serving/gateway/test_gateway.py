@@ -1,6 +1,12 @@
 import asyncio
 import json
+import resource
+import shutil
+import signal
+import subprocess
+import sys
 import threading
+import time
 from contextlib import contextmanager
 
 import httpx
@@ -14,6 +20,7 @@ from wean.data.decisions import split_sessions, write_decisions
 from wean.data.messages import parse_conversation
 from wean.errors import UsageError
 from wean.llm import Ledger
+from wean.serving.gateway import front
 from wean.serving.gateway.deciding import Rules
 from wean.serving.gateway.serve import Place, make_gateway
 from wean.serving.gateway.trust import Trust
@@ -218,6 +225,70 @@ def test_a_ledger_that_cannot_be_written_costs_no_answer(tmp_path, student, monk
     with upstream(right) as (url, _), gateway(tmp_path, student, url) as client:
         assert said(ask(client, 4)) == "right"
         assert (numbers(client)["logged"], numbers(client)["failures"]) == (0, 1)
+
+
+def test_a_disk_that_is_full_costs_no_answer_and_no_earlier_row(tmp_path, student):
+    kept = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    with upstream(right) as (url, _), gateway(tmp_path, student, url, audits=100) as client:
+        ask(client, 1)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1, kept[1]))
+            assert said(ask(client, 2)) == CHOICES[2]
+            found = numbers(client)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, kept)
+            signal.signal(signal.SIGXFSZ, handler)
+        assert (found["logged"], found["failures"]) == (1, 1)
+        assert said(ask(client, 3)) == CHOICES[0]
+        assert numbers(client)["logged"] == 2
+    found = read_logs([tmp_path / "ledger.sqlite"]).decisions
+    assert sorted(one.session for one in found) == ["s1", "s3"]
+
+
+def test_what_clients_have_is_in_the_ledger_when_a_gateway_is_killed(tmp_path):
+    ledger = tmp_path / "ledger.sqlite"
+    with upstream(right) as (url, _):
+        words = ["gateway", "--upstream", url, "--port", "0", "--ledger", str(ledger)]
+        process = subprocess.Popen([sys.executable, "-m", "wean", *words], stdout=subprocess.PIPE, text=True)
+        at = process.stdout.readline().split(" at ")[1].split("/v1")[0]
+        with httpx.Client(base_url=at) as client:
+            assert [said(ask(client, place)) for place in range(3)] == [CHOICES[place % 3] for place in range(3)]
+        process.kill()
+        process.communicate()
+    assert [one.session for one in read_logs([ledger]).decisions] == ["s0", "s1", "s2"]
+
+
+def test_a_student_is_trained_anew_on_request(tmp_path, student, monkeypatch):
+    commands = []
+
+    async def trained(*words):
+        commands.append(words)
+        if words[0] == "train":
+            shutil.copytree(student, words[-1])
+
+    monkeypatch.setattr(front, "_wean", trained)
+    with upstream(right) as (url, _), gateway(tmp_path, None, url, audits=2) as client:
+        ask(client, 1)
+        client.post("/gateway/retrain", json={})
+        while (told := numbers(client)["training"]) == "training":
+            time.sleep(0.01)
+        assert told.startswith("trained anew")
+        assert [words[0] for words in commands] == ["logs", "train"]
+        for place in range(5):
+            assert said(ask(client, place)) == CHOICES[place % 3]
+        assert numbers(client)["alone"] == 3
+
+
+def test_training_that_fails_leaves_the_student_in_its_place(tmp_path, student):
+    with upstream(right) as (url, _), gateway(tmp_path, student, url, audits=1) as client:
+        client.post("/gateway/retrain", json={})
+        while (told := numbers(client)["training"]) == "training":
+            time.sleep(0.05)
+        assert "the student stays" in told
+        for _ in range(2):
+            assert said(ask(client, 4)) == CHOICES[1]
+        assert numbers(client)["alone"] == 1
 
 
 def test_the_page_is_for_this_machine_alone(tmp_path, student):
