@@ -87,8 +87,8 @@ def decisions_of(conversations: Iterable[Conversation], mapping: LogMapping | No
 
 def _conversations(path: Path) -> Conversations:
     if str(path) in SHIPPED and not path.exists():
-        folder = resources.files("wean.data").joinpath("recorded")
-        with resources.as_file(folder.joinpath(SHIPPED[str(path)])) as shipped:
+        recorded = resources.files("wean.data").joinpath("recorded")
+        with resources.as_file(recorded.joinpath(SHIPPED[str(path)])) as shipped:
             return read_conversations(shipped)
     if not _is_sqlite(path):
         return read_conversations(path)

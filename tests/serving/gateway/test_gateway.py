@@ -20,9 +20,10 @@ from wean.data.decisions import split_sessions, write_decisions
 from wean.data.messages import parse_conversation
 from wean.errors import UsageError
 from wean.llm import Ledger
+from wean.runtime.server import running
 from wean.serving.gateway import front
 from wean.serving.gateway.deciding import Rules
-from wean.serving.gateway.serve import Place, make_gateway
+from wean.serving.gateway.serve import Place, make_gateway, serve_gateway
 from wean.serving.gateway.trust import Trust
 from wean.students import action_values, deciding
 from wean.teachers.logs import decisions_of, read_logs
@@ -305,6 +306,14 @@ def test_the_page_is_for_this_machine_alone(tmp_path, student):
 def test_addresses_that_cannot_be_used_are_refused(tmp_path, url):
     with pytest.raises(UsageError, match="address"):
         make_gateway(None, Place(url), Rules(), tmp_path / "l.sqlite", None, print)
+
+
+def test_a_connection_outlasts_the_time_that_the_endpoint_has(tmp_path, monkeypatch):
+    taken = []
+    monkeypatch.setattr(running, "run", lambda app, host, port, limits, ready: taken.append(limits))
+    place = Place("http://127.0.0.1:9/v1", seconds=600)
+    serve_gateway(make_gateway(None, place, Rules(), tmp_path / "l.sqlite", None, print), place, print)
+    assert taken[0].idle_seconds > 600
 
 
 def test_trust_is_earned_lost_and_earned_again():

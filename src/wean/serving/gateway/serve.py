@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,8 +83,10 @@ def serve_gateway(app: Front, place: Place, ready: Callable[[str], None]) -> Non
     from wean.runtime.server.limits import Limits
     from wean.runtime.server.running import run
 
+    # A connection counts as idle while its answer is waited for, so it must outlast the endpoint.
+    limits = Limits(idle_seconds=Limits().idle_seconds + math.ceil(place.seconds))
     try:
-        run(app, place.host, place.port, Limits(), ready)
+        run(app, place.host, place.port, limits, ready)
     except PolicyError as error:
         raise UsageError(str(error)) from None
 
