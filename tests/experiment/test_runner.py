@@ -425,3 +425,14 @@ def test_a_killed_process_resumes_to_the_same_student(tmp_path: Path) -> None:
     subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True)
     one, other = (load_file(tmp_path / name / "student" / "model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_of_several_processes_the_first_alone_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = _lake(tmp_path / "whole")
+    with pytest.raises(Killed):
+        _lake(tmp_path / "run", kill_at=500)
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
+    monkeypatch.setenv("RANK", "1")
+    second = _lake(tmp_path / "run", resume=True)
+    assert {k: _untimed(whole[k]) for k in UNTIMED} == {k: _untimed(second[k]) for k in UNTIMED}
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")} == before

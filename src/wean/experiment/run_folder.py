@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,6 +77,24 @@ class RunFolder:
             if not self._holds_nothing():
                 self._check(config, resume)
             yield
+
+    @contextmanager
+    def of_this_process(self) -> Iterator[RunFolder]:
+        """This folder, or a copy that goes when all is done, for all processes but the first of several that train one
+        student together (`RANK`, as launchers set it): each reads the same checkpoint, and one of them writes.
+        """
+        if os.environ.get("RANK", "0") == "0":
+            yield self
+            return
+        with tempfile.TemporaryDirectory(prefix="wean-rank-") as scratch:
+            copy = RunFolder(Path(scratch) / "run")
+            for path in (self.config, self.metrics, self.summary):
+                if path.exists():
+                    copy.path.mkdir(exist_ok=True)
+                    shutil.copy(path, copy.path)
+            if self.checkpoints.exists():
+                shutil.copytree(self.checkpoints, copy.checkpoints)
+            yield copy
 
     def _holds_nothing(self) -> bool:
         """Whether there is no more than what a run leaves that was killed before its first update."""

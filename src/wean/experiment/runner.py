@@ -82,7 +82,7 @@ class Runner:
             Stopped: A stop signal ended it; `resume` goes on.
             WeanError: Something fails; what is written stays and can be resumed.
         """
-        with self.folder.opened(self.config, self._resume):
+        with self.folder.of_this_process() as self.folder, self.folder.opened(self.config, self._resume):
             if self.folder.summary.exists():
                 write_report(self.folder.path)
                 return read_summary(self.folder.path)
