@@ -40,7 +40,7 @@ from wean.students.text.examples import Example, encode_episode, prompt_texts
 from wean.students.text.student import TextStudent
 
 NAME, MODEL, WARMING = "finetune_speed", "hf:smollm2-135m", 2
-PROMPT = PromptConfig(context=3072, conditions=False)
+PROMPT = PromptConfig(context=3072)
 
 
 class Clock:

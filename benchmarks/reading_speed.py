@@ -18,12 +18,13 @@ import numpy as np
 import torch
 
 from harness import MEASURED_ANEW, finish, hardware, options
-from wean.agents.reading_agent import ReadingAgent
+from wean.agents.reading import sight_in
 from wean.algorithms.finetune import FinetuneConfig
 from wean.data.shipped import training_data
 from wean.experiment.build_text import read_demonstrations
 from wean.lm.precision import halves_speedup
 from wean.runtime.prompt import PromptConfig
+from wean.runtime.reading import Reader
 from wean.students.text.creation import pretrained_student
 from wean.students.text.decoder import CausalDecoder
 from wean.students.text.examples import prompt_texts
@@ -39,27 +40,23 @@ def untaught() -> TextStudent:
     read = partial(read_demonstrations, config=config, note=lambda note: None)
     learn, choose, annotations = training_data(config.data, read, "", 0.0)
     texts = list(dict.fromkeys(prompt_texts([*learn, *choose], annotations)))
-    return pretrained_student(
-        config.model, PromptConfig(context=3072, conditions=False), 1, texts=texts, vocabulary=2048
-    )
+    return pretrained_student(config.model, PromptConfig(context=3072), 1, texts=texts, vocabulary=2048)
 
 
 def seconds(student: TextStudent, env: ScienceWorld, name: str, moves: int, branches: bool) -> list[float]:
     """CPU seconds of each action in an episode, the sub-goal that may come before it included."""
     task = next(task for task in TASKS if task.name == name)
     env.reset(options={"task": name, "variation": task.variations("dev")[0]})
-    agent = ReadingAgent(student, decoder=CausalDecoder(student, branches=branches))
-    agent.begin(env)
+    reader = Reader(CausalDecoder(student, branches=branches), student.tokenizer, student.prompt)
     took: list[float] = []
-    while len(took) < moves and not agent.given_up:
-        _ = env.situation().choices  # asked for here, so that the simulator's time does not count
+    answer, ended = "", False
+    while len(took) < moves and not ended:
+        sight = sight_in(env, answer)  # asked for here, so that the simulator's time does not count
         began = time.process_time()
-        action = agent.next_action()
+        action = reader.act(sight)
         took.append(time.process_time() - began)
         observation, _, terminated, truncated, info = env.step(action)
-        agent.observe(str(info.get("feedback", observation)), info, terminated or truncated)
-        if terminated or truncated:
-            break
+        answer, ended = str(info.get("feedback", observation)), terminated or truncated
     return took
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from harness import finish
 from runs import Line, Runs, chosen_lines, runs_of, training_options
-from wean.agents.text_policy import TextStudentPolicy
+from wean.agents.reading import ReaderPolicy, reader_of
 from wean.evaluation.evaluate import Plan, Player, episode_of, evaluate_plan
 from wean.evaluation.scores import SCHEMA, Episodes, Scores, interval_text, stratified
 from wean.experiment.runner import Runner
@@ -59,7 +59,7 @@ GIVEN = {
     "random-things": "its sub-goals about random things",
 }
 _SCORES = (
-    *("score", "groups", "tasks", "episodes", "solved", "moves", "actions", "matched", "loops", "ms_per_action"),
+    *("score", "groups", "tasks", "episodes", "solved", "moves", "actions", "ms_per_action"),
     *("questions", "failed", "tokens_per_action"),
 )
 QUICK = ("data=scienceworld", "num_epochs=2", "hidden=128", "layers=2", "measurements=2")
@@ -117,7 +117,8 @@ def play_episodes(students: Sequence[Path], variations: int, out: Path, workers:
 
 def open_player(students: Sequence[Path], members: int) -> Player:
     """Makes what plays in one process."""
-    return Player(TextStudentPolicy(load_ensemble(students)), SerialTasks([partial(make_task, TASK)] * members))
+    first, *others = load_ensemble(students)
+    return Player(ReaderPolicy(reader_of(first, others)), SerialTasks([partial(make_task, TASK)] * members))
 
 
 def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -1,30 +1,25 @@
-"""Tasks in words and a decoder that do what a test scripts, and text agents made of them."""
+"""Tasks in words and a decoder that do what a test scripts, and readers made of them."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from wean.agents.text_agent import TextAgent
+from wean.agents.reading import ReaderPolicy, reader_of
 from wean.runtime.prompt import PromptConfig
+from wean.runtime.reading import Planner, Reader
 from wean.students.text.creation import Size, new_student, train_tokenizer
-from wean.students.text.decoder import Generated
-from wean.students.text.rules import DemonstratedPatterns
 from wean.students.text.student import TextStudent
-
-WAYS = {f"walk to {place}": place for place in ("kitchen", "hall", "shed")}
-"""Sub-goals that lead to the places of `Rooms`."""
+from wean.tasks.splits import Case
 
 
 class Refusing:
     """Takes nothing; after `over_after` commands the episode is over."""
 
-    description, score, refusal_is_free, idle = "Open the door.", 0.0, True, ("wait",)
+    description, score, idle = "Open the door.", 0.0, ("wait",)
     irrevocable: ClassVar[tuple[str, ...]] = ()
-    refusals: ClassVar[tuple[str, ...]] = ("No known action matches that input",)
     meanings: ClassVar[dict[str, str]] = {}
 
     def __init__(self, choices: tuple[str, ...], over_after: int = 1000) -> None:
@@ -57,7 +52,7 @@ class Still(Refusing):
 class Rooms(Refusing):
     """Three of them; the lamp is in the last."""
 
-    description, refusal_is_free = "Take the lamp.", False
+    description = "Take the lamp."
     seen: ClassVar[dict[str, str]] = {"kitchen": "a stove", "hall": "a bench", "shed": "a lamp"}
 
     def __init__(self) -> None:
@@ -73,40 +68,8 @@ class Rooms(Refusing):
         return "Done.", 0.0, action == "take lamp", False, {"moves": len(self.said)}
 
 
-class Taking(Rooms):
-    """Takes what is admissible, and answers all else that it knows no such action."""
-
-    def __init__(self, refusal_is_free: bool) -> None:
-        super().__init__()
-        self.refusal_is_free = refusal_is_free  # type: ignore[misc]
-
-    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        if action in self._choices:
-            return super().step(action)
-        return "No known action matches that input.", 0.0, False, False, {"moves": len(self.said)}
-
-
-class Box(Rooms):
-    """The lamp is in a box."""
-
-    def look(self) -> str:
-        return f"{super().look()}{' with a lamp' if 'open box' in self.said else ''}"
-
-
-class Spoiling(Refusing):
-    """Has actions that spoil it."""
-
-    irrevocable = ("focus on ",)
-
-    def __init__(self, choices: tuple[str, ...], over_after: int = 1000, score: float = 0.0) -> None:
-        super().__init__(choices, over_after)
-        self.score = score  # type: ignore[misc]
-
-
 class Asking(Refusing):
     """Asks which lamp is meant, and waits for a number."""
-
-    refusal_is_free = False
 
     def __init__(self) -> None:
         super().__init__(("take lamp",))
@@ -120,30 +83,24 @@ class Asking(Refusing):
 
 
 class Sayings:
-    """Generates the given texts in a circle, but for those not accepted, and ranks one of what there is first.
+    """Generates the given texts in a circle, and ranks one of what there is first.
 
     Args:
         said: The texts.
-        sure: Probability of the end of each text, which is all that is unsure.
         first: Number of the answer that is ranked first.
         done: Whether a sub-goal is said to be over after each action.
     """
 
-    def __init__(self, *said: str, sure: float = 1.0, first: int = 0, done: bool = True) -> None:
-        self._said, self._at, self._sure, self._first, self._done = said, 0, sure, first, done
+    def __init__(self, *said: str, first: int = 0, done: bool = True) -> None:
+        self._said, self._at, self._first, self._done = said, 0, first, done
         self.tokens_read = 0
 
-    def logs(self) -> tuple[float, ...]:
-        return *[0.0] * 40, math.log(self._sure)
+    def another(self) -> Sayings:
+        return Sayings(*self._said, first=self._first, done=self._done)
 
-    def generate(
-        self, prompt: Sequence[int], allows: object = None, accepts: Callable[[str], bool] | None = None
-    ) -> Generated:
-        while True:
-            self._at += 1
-            said = self._said[(self._at - 1) % len(self._said)]
-            if not accepts or accepts(said):
-                return Generated(said, self.logs())
+    def generate(self, prompt: Sequence[int], end: int) -> list[int]:
+        self._at += 1
+        return list(tokenizer().encode(self._said[(self._at - 1) % len(self._said)], add_special_tokens=False).ids)
 
     def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         return self._first
@@ -153,19 +110,46 @@ class Sayings:
 
 
 @cache
-def _tokenizer() -> Any:
+def tokenizer() -> Any:
     return train_tokenizer(["open door", "go north", "wait"], 320)
 
 
-def student(subgoals: bool = True, **patterns: Any) -> TextStudent:
-    """An untrained student, with patterns of its demonstrations."""
-    prompt = PromptConfig(subgoals=subgoals, context=512)
-    return new_student(_tokenizer(), Size(16, 1, 2), prompt, seed=1, patterns=DemonstratedPatterns(**patterns))
+def student(subgoals: bool = True) -> TextStudent:
+    """An untrained student."""
+    return new_student(tokenizer(), Size(16, 1, 2), PromptConfig(subgoals=subgoals, context=512), seed=1)
 
 
-def agent(decoder: Sayings | None = None, subgoals: bool = True, **patterns: Any) -> TextAgent:
-    """An agent of such a student, which decodes as scripted."""
-    return TextAgent(student(subgoals, **patterns), decoder=decoder)
+def reader(decoder: Sayings, subgoals: bool = True) -> Reader:
+    """A reader that decodes as scripted."""
+    return Reader(decoder, tokenizer(), PromptConfig(subgoals=subgoals, context=512))
+
+
+def played(reader: Reader, task: Any, max_moves: int, planner: Planner | None = None) -> dict[str, Any]:
+    """The statistics of an episode that a reader plays: what the report gets of it."""
+    policy = ReaderPolicy(reader, lambda case: planner)
+    tasks: Any = SimpleNamespace(text_task=lambda number: task)
+    policy.begin([Case("scripted", 0, 0)])
+    moves, ended = 0, False
+    while not ended and moves < max_moves:
+        (action,) = policy.decide(tasks, [0], None, None)  # type: ignore[arg-type]
+        if action is None:
+            break
+        observation, _, terminated, truncated, info = task.step(action)
+        ended, moves = terminated or truncated, int(info["moves"])
+        steps: Any = SimpleNamespace(feedback=lambda place, said=observation: said, infos=[info])
+        policy.observe(tasks, [0], steps)
+    (stats,) = policy.episode_stats()
+    return stats
+
+
+def played_by(student: TextStudent, task: Any, max_moves: int, planner: Planner | None = None) -> dict[str, Any]:
+    """The same of a student."""
+    return played(reader_of(student), task, max_moves, planner)
+
+
+def actions_in(trace: Sequence[dict[str, Any]]) -> list[str]:
+    """The actions in a trace."""
+    return [entry["action"] for entry in trace if "action" in entry]
 
 
 def goals_in(trace: Sequence[dict[str, Any]]) -> list[str]:

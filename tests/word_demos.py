@@ -65,8 +65,6 @@ class Replayed(gym.Env[str, str]):
     max_moves = None
     irrevocable: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
-    refusal_is_free = False
-    refusals: tuple[str, ...] = ()
 
     def __init__(self, trajectory: Trajectory, choices: tuple[str, ...] = ()) -> None:
         self._path = [moment for moment in trajectory.path if moment.action != "look around"]
@@ -76,8 +74,6 @@ class Replayed(gym.Env[str, str]):
         self.done: list[str] = []
         self.irrevocable: tuple[str, ...] = ()
         self.idle: tuple[str, ...] = ()
-        self.refusal_is_free = False
-        self.refusals: tuple[str, ...] = ()
         self.meanings: dict[str, str] = {}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:

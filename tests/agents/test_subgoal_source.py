@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from wean.agents.text_agent import drawing, given
+from wean.agents.subgoal_source import drawing, given
 
 POOL = ("find(lamp)", "find(tin cup)", "pick_up(lamp)", "go_to(hall)")
 

@@ -51,7 +51,7 @@ def test_students_together_have_a_row_once_they_played_all(tmp_path: Path) -> No
     for line, scores in ((FIRST, (60.0, 100.0)), (OTHER, (50.0, -100.0))):
         played = [
             {"schema": "wean-episode/1", "task": name, "variation": 1, "score": score, "trace": []}
-            | {"moves": 10, "actions": 10, "matched": 0, "loops": 0, "seconds": 0.1, "tokens": 5}
+            | {"moves": 10, "actions": 10, "seconds": 0.1, "tokens": 5}
             for name, score in zip(TASKS, scores, strict=True)
         ]
         file = tmp_path / f"{line.name}-together" / "test-1.jsonl"

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from wean.agents.text_agent import TextAgent, drawing
+from scripted_words import actions_in, goals_in, played, played_by
+from wean.agents.reading import reader_of
+from wean.agents.subgoal_source import drawing
 from wean.errors import UsageError, WeanError
 from wean.evaluation.evaluate import Plan, Player, episode_of, episode_row, evaluate_plan
 from wean.evaluation.playing import Episode
@@ -18,7 +20,6 @@ from wean.experiment.runner import Progress, Runner
 from wean.experiment.settings import resolve
 from wean.report.pages import write_timeline
 from wean.runtime.normalize import render_subgoal
-from wean.students.text.decoder import decoder_for
 from wean.students.text.examples import sft_rows
 from wean.students.text.student import load_ensemble, load_text_student
 from wean.tasks.splits import Case
@@ -46,44 +47,33 @@ def test_what_is_memorised_is_acted_out(trained: Path) -> None:
     for number in range(2):
         trajectory, annotation = demonstration(number)
         task = Replayed(trajectory)
-        played = TextAgent(student).play(task, 100)
+        stats = played_by(student, task, 100)
         assert task.done == [action for action in trajectory.actions if action != "look around"]
-        goals = [entry["goal"] for entry in played.trace if "goal" in entry]
-        assert goals == [render_subgoal(str(chunk.subgoal)) for chunk in annotation.chunks][1:]
-        assert played.matched == 0
-        assert played.score == 100
+        goals = [render_subgoal(str(chunk.subgoal)) for chunk in annotation.chunks]
+        assert goals_in(stats["trace"]) == goals[1:]
+        assert stats["trace"][-1]["score"] == 100
 
 
-def test_text_that_is_no_action_is_matched_by_the_students_own_weights(trained: Path) -> None:
+def test_where_its_action_is_not_admissible_the_most_probable_one_is_taken(trained: Path) -> None:
     student = load_text_student(trained / "student")
     task = Replayed(demonstration(1)[0], choices=("jump", "go to hallway", "eat the lamp"))
-    played = TextAgent(student).play(task, 1)
+    played_by(student, task, 1)
     assert task.done == ["go to hallway"]  # the nearest to "go to hall" that there is
-    assert played.matched == 1
-
-
-def test_what_may_spoil_the_task_replaces_no_text_that_names_something_else(trained: Path) -> None:
-    student = load_text_student(trained / "student")
-    done = []
-    for choices in (("jump", "go to hallway"), ("jump", "go hall")):
-        task = Replayed(demonstration(1)[0], choices=choices)
-        task.irrevocable = ("go ",)
-        TextAgent(student).play(task, 1)
-        done += task.done
-    assert done == ["jump", "go hall"]  # "go to hall" was said
 
 
 def test_a_student_is_told_sub_goals_by_somebody_else(trained: Path) -> None:
     student = load_text_student(trained / "student")
-    played = TextAgent(student, lambda number, task: "put(lamp, box 1)").play(Replayed(demonstration(1)[0]), 100)
-    assert played.trace[0] == {"goal": "put lamp to box 1"}
+    task = Replayed(demonstration(1)[0])
+    assert goals_in(played_by(student, task, 100, lambda number, own: "put(lamp, box 1)")["trace"])[0] == (
+        "put lamp to box 1"
+    )
 
 
 def test_after_a_drawn_first_sub_goal_the_student_plans(trained: Path) -> None:
     student = load_text_student(trained / "student")
     trajectory, annotation = demonstration(1)
     planner = drawing(["put(lamp, box 1)"], "random-first", 0)
-    goals = [e["goal"] for e in TextAgent(student, planner).play(Replayed(trajectory), 100).trace if "goal" in e]
+    goals = goals_in(played_by(student, Replayed(trajectory), 100, planner)["trace"])
     assert goals[0] == "put lamp to box 1"
     assert set(goals[1:]) & {render_subgoal(str(chunk.subgoal)) for chunk in annotation.chunks}
 
@@ -91,10 +81,9 @@ def test_after_a_drawn_first_sub_goal_the_student_plans(trained: Path) -> None:
 def test_a_student_together_with_itself_does_what_it_does_alone(trained: Path) -> None:
     done = []
     for count in (1, 2):
-        task = Replayed(demonstration(1)[0])
         student, *others = load_ensemble([trained / "student"] * count)
-        TextAgent(student, decoder=decoder_for(student, others)).play(task, 100)
-        done.append(task.done)
+        stats = played(reader_of(student, others), Replayed(demonstration(1)[0]), 100)
+        done.append(actions_in(stats["trace"]))
     assert done[0] == done[1] != []
 
 
@@ -148,8 +137,7 @@ def test_fed_step_by_step_and_flat_it_trains_too(tmp_path: Path) -> None:
     assert step["tokens"] > 2 * whole["tokens"]
     flat = load_text_student(train(tmp_path, "flat", "num_epochs=1", method="subgoals-flat") / "student")
     assert not flat.prompt.subgoals
-    played = TextAgent(flat).play(Replayed(demonstration()[0]), 3)
-    assert not any("goal" in entry for entry in played.trace)
+    assert not goals_in(played_by(flat, Replayed(demonstration()[0]), 3)["trace"])
 
 
 def test_annotations_missing_for_some_demonstrations_are_one_clear_line(tmp_path: Path) -> None:
@@ -179,9 +167,9 @@ def test_demonstrations_longer_than_the_context_are_refused(tmp_path: Path) -> N
         (lambda folder: (folder / "model.safetensors").write_bytes(b""), "is damaged; train it again or copy it anew"),
         (
             lambda folder: (folder / "config.json").write_text(
-                re.sub("wean-prompt/5", "wean-prompt/0", (folder / "config.json").read_text())
+                re.sub("wean-prompt/6", "wean-prompt/0", (folder / "config.json").read_text())
             ),
-            "was trained with prompts wean-prompt/0, this wean writes wean-prompt/5; train it again",
+            "was trained with prompts wean-prompt/0, this wean writes wean-prompt/6; train it again",
         ),
         (lambda folder: (folder / "config.json").unlink(), "holds no student"),
         (
@@ -210,7 +198,7 @@ def test_examples_are_written_for_other_trainers() -> None:
 
 
 def episode(task: str, variation: int, score: float) -> Episode:
-    stats = {"score": score, "actions": 10, "matched": 1, "loops": 0, "seconds": 0.1, "tokens": 50, "trace": []}
+    stats = {"score": score, "actions": 10, "seconds": 0.1, "tokens": 50, "trace": []}
     return Episode(Case(task, variation, variation), moves=10, length=10, seconds_per_action=0.01, stats=stats)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from wean.runtime.decoding import MAX_ANSWER, AnswerDecoder
+from wean.runtime.decoding import MAX_ANSWER, NetworkDecoder
 
 VOCABULARY, END = 6, 5
 
@@ -54,28 +54,28 @@ def test_the_most_probable_of_many_answers_is_found(seed: int) -> None:
     chosen = [every[place] for place in random.choice(len(every), random.integers(1, 60), replace=False)]
     model, prompt = Table(seed), [1, 2, 3]
     logs = [model.log_of(prompt, answer) for answer in chosen]
-    assert AnswerDecoder(model).rank(prompt, chosen) == int(np.argmax(logs))
+    assert NetworkDecoder(model).rank(prompt, chosen) == int(np.argmax(logs))
 
 
 def test_equal_answers_count_as_the_first_of_them() -> None:
-    assert AnswerDecoder(Table(0)).rank([1], [[2, 3, END], [2, 3, END]]) == 0
+    assert NetworkDecoder(Table(0)).rank([1], [[2, 3, END], [2, 3, END]]) == 0
 
 
 def test_few_of_many_answers_are_read_and_shared_beginnings_once() -> None:
     answers = [[*row, END] for row in itertools.product(range(5), repeat=4)]
     model = Table(3)
-    decoder = AnswerDecoder(model)
+    decoder = NetworkDecoder(model)
     decoder.rank(list(range(5)) * 3, answers)
     assert decoder.tokens_read == len(model.read) < 15 + 60
     model = Table(3)
-    AnswerDecoder(model).rank([1, 2], [[3, 4, 3, 4, END], [3, 4, 3, 2, END]])
+    NetworkDecoder(model).rank([1, 2], [[3, 4, 3, 4, END], [3, 4, 3, 2, END]])
     assert model.passes <= 3  # what both begin with, and at most both ends
 
 
 def test_an_answer_is_generated_greedily() -> None:
     for seed in range(10):
         model, ids = Table(seed), [1, 2]
-        answer = AnswerDecoder(model).generate(ids, END)
+        answer = NetworkDecoder(model).generate(ids, END)
         for token in answer:
             assert token == model.after(ids).argmax() != END
             ids.append(token)
@@ -84,7 +84,7 @@ def test_an_answer_is_generated_greedily() -> None:
 
 def test_a_prompt_that_grows_is_read_once() -> None:
     model = Table(1)
-    decoder = AnswerDecoder(model)
+    decoder = NetworkDecoder(model)
     assert decoder.prefers([1, 2, 3], 0, 1) == (model.after([1, 2, 3])[0] >= model.after([1, 2, 3])[1])
     decoder.prefers([1, 2, 3, 4], 0, 1)
     assert model.read == [1, 2, 3, 4]

@@ -85,7 +85,7 @@ class Policy:
         """Called with what each step of n members gave, the last one of an episode included."""
 
     def episode_stats(self) -> list[dict[str, Any]]:
-        """Returns what each member's episode took (questions, tokens, loops, ...); empty for a policy without."""
+        """Returns what each member's episode took (questions, tokens, ...); empty for a policy without."""
         return []
 
     def reset(self, seed: int | None = None) -> None:

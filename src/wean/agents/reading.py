@@ -3,63 +3,65 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from wean.agents.policy import SILENT, Policy
-from wean.runtime.reading import Reader, Sight
-from wean.students.text.incremental import incremental
+from wean.runtime.reading import Planner, Reader, Sight
+from wean.students.text.decoder import decoder_for
 from wean.students.text.student import TextStudent
+from wean.tasks.contract import TextTask
 from wean.tasks.splits import Case
 from wean.tasks.vector import Steps, Tasks
 
 
-class TorchNetwork:
-    """A student's language model in PyTorch, as `Reader` takes one; `ReadingNetwork` is the exported one."""
-
-    def __init__(self, student: TextStudent) -> None:
-        self._student = student
-        self._model = incremental(student.model.eval(), student.prompt.context)
-
-    def another(self) -> TorchNetwork:
-        """The same model with a cache of its own."""
-        return TorchNetwork(self._student)
-
-    @torch.inference_mode()
-    def run(self, ids: list[int], past: int, last: int = 1) -> NDArray[np.float32]:
-        """Log-probabilities (last, vocabulary) of the next token after each of the last tokens."""
-        found: NDArray[np.float32] = self._model.run(ids, past, last).log_softmax(-1).numpy()
-        return found
+def reader_of(student: TextStudent, others: Sequence[TextStudent] = ()) -> Reader:
+    """A student in PyTorch, or an ensemble with others (`load_ensemble`), as it acts where it is exported to."""
+    return Reader(decoder_for(student, others), student.tokenizer, student.prompt)
 
 
-def reader_of(student: TextStudent, no_repeat: bool = True) -> Reader:
-    """A student in PyTorch that acts as it does where it is exported to."""
-    return Reader(TorchNetwork(student), student.tokenizer, student.prompt, no_repeat)
+def sight_in(task: TextTask, observation: str) -> Sight:
+    """What a student is shown of a task, and of its answer to the last action."""
+    return Sight(
+        task.description,
+        task.look(),
+        task.situation().choices,
+        observation,
+        task.inventory(),
+        float(task.score),
+        bool(task.meanings),
+        task.idle,
+    )
 
 
 class ReaderPolicy(Policy):
-    """Plays text tasks with a student that reads; no rule of an agent stands between its network and its actions."""
+    """Plays text tasks with a student that reads; no rule of an agent stands between its network and its actions.
+
+    Args:
+        reader: The student.
+        planner: Gives for an episode who names sub-goals in the student's place; None lets the student plan.
+    """
 
     name = "student"
 
-    def __init__(self, reader: Reader) -> None:
-        self._first = reader
+    def __init__(self, reader: Reader, planner: Callable[[Case], Planner | None] | None = None) -> None:
+        self._readers, self._planner = [reader], planner
         self._episodes: list[_Episode] = []
 
     def begin(self, members: Sequence[Case]) -> None:
         """See `Policy.begin`."""
-        readers = [self._first, *(self._first.another() for _ in members[1:])]
-        self._episodes = [_Episode(reader) for reader in readers]
+        self._readers += [self._readers[0].another() for _ in members[len(self._readers) :]]
+        planners = [self._planner(case) if self._planner else None for case in members]
+        self._episodes = [_Episode(*both) for both in zip(self._readers, planners, strict=False)]
 
     def decide(
         self, tasks: Tasks, which: Sequence[int], observations: NDArray[Any], draws: NDArray[np.float64]
     ) -> list[Any]:
         """See `Policy.decide`."""
-        return [self._episodes[index].decide(tasks, index) for index in which]
+        return [self._episodes[index].decide(tasks.text_task(index)) for index in which]
 
     def observe(self, tasks: Tasks, which: Sequence[int], steps: Steps) -> None:
         """See `Policy.observe`."""
@@ -75,31 +77,20 @@ class ReaderPolicy(Policy):
 class _Episode:
     """One member's episode, and what the report shows of it."""
 
-    def __init__(self, reader: Reader) -> None:
-        reader.reset()
+    def __init__(self, reader: Reader, planner: Planner | None) -> None:
+        reader.reset(planner)
         self._reader, self._observation, self._action = reader, "", ""
         self._read_before = reader.decoder.tokens_read
         self._silent, self._moves, self._num_goals, self._seconds = 0, 0, 0, 0.0
         self._trace: list[dict[str, Any]] = []
 
-    def decide(self, tasks: Tasks, index: int) -> str | None:
+    def decide(self, task: TextTask) -> str | None:
         """The next action; None after many that cost no move."""
         if self._silent >= SILENT:
             return None
-        task = tasks.text_task(index)
-        choices = task.situation().choices
-        sight = Sight(
-            task.description,
-            task.look(),
-            choices,
-            self._observation,
-            task.inventory(),
-            float(task.score),
-            bool(task.meanings),
-            task.idle,
-        )
+        sight = sight_in(task, self._observation)
         started = time.perf_counter()
-        self._action = choices[self._reader.act(sight)]
+        self._action = self._reader.act(sight)
         self._seconds += time.perf_counter() - started
         self._trace += [{"goal": goal} for goal in self._reader.goals[self._num_goals :]]
         self._num_goals = len(self._reader.goals)

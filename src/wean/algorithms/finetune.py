@@ -27,8 +27,6 @@ _OF_SCRATCH = {
     "beta2": 0.95,
     "token_budget": 2048,
     "num_epochs": 8,
-    "drop_subgoals": 0.3,
-    "conditions": True,
 }
 """What a new model's settings are where they are not given: it knows nothing, and reads more often, in larger steps."""
 
@@ -68,8 +66,6 @@ class FinetuneConfig(BaseModel):
     """Attention heads of a new model."""
     vocabulary: int = Field(2048, ge=300, le=1_000_000)
     """Tokens of a new tokenizer, at most; a pretrained model's is cut to what occurs, and to as many at least."""
-    conditions: bool = False
-    """Adds to an observation the condition of the task that its number or state fulfils; true for a new model."""
     context: int = Field(3072, ge=256, le=1_000_000)
     """Greatest number of tokens that the student reads; longer episodes open anew, see docs."""
     swap_entities: float = Field(0.5, ge=0, le=1)
@@ -78,8 +74,6 @@ class FinetuneConfig(BaseModel):
     """Greatest share of the things a demonstration shows and makes no use of that is left out, drawn in each pass."""
     inject_mistakes: float = Field(0.1, ge=0, lt=1)
     """Chance before each action that the demonstration makes a mistake and corrects it; the correction is learnt."""
-    drop_subgoals: float = Field(0.0, ge=0, lt=1)
-    """Chance that a sub-goal is left out, drawn anew in each pass: teaches to act without one; 0.3 for a new model."""
     told_weight: float = Field(0.3, ge=0, le=1e6)
     """Weight in the loss of the tokens that a causal student reads and does not generate."""
     num_epochs: float = Field(2, gt=0, le=1e6)

@@ -29,7 +29,7 @@ from wean.cli.players import (
 from wean.cli.progress import showing
 
 if TYPE_CHECKING:
-    from wean.agents.text_agent import Drawn
+    from wean.agents.subgoal_source import Drawn
     from wean.evaluation.evaluate import Plan
     from wean.evaluation.playing import Episode
     from wean.students.config import Acting
@@ -473,7 +473,5 @@ def _words_costs(result: Mapping[str, Any]) -> str:
     return (
         f"{result['episodes']} episodes, {result['solved']:.3f} of them solved, {result['actions']:.1f} actions and "
         f"{result['moves']:.1f} moves each; {speed_text(result)}; {questions_text(result)}; "
-        f"{asked_text(result['llm'])}; "
-        f"{100 * result['matched']:.1f} % of the actions matched to the admissible ones, "
-        f"{result['loops']:.2f} loops an episode."
+        f"{asked_text(result['llm'])}."
     )

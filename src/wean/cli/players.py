@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 if TYPE_CHECKING:
-    from wean.agents.text_agent import Drawn, SubgoalSource
+    from wean.agents.subgoal_source import Drawn
     from wean.evaluation.evaluate import Player
     from wean.experiment.settings import RunConfig
     from wean.llm import LanguageModel
+    from wean.runtime.reading import Planner
     from wean.students.config import Acting
     from wean.tasks.splits import Case
     from wean.tasks.vector import SerialTasks
@@ -208,13 +209,13 @@ def _exported(who: Who, tasks: SerialTasks) -> Player:
 
 
 def _text_student(who: Who, tasks: SerialTasks) -> Player:
-    from wean.agents.text_agent import drawing, given
-    from wean.agents.text_policy import TextStudentPolicy
+    from wean.agents.reading import ReaderPolicy, reader_of
+    from wean.agents.subgoal_source import drawing, given
     from wean.errors import UsageError
     from wean.evaluation.evaluate import Player
     from wean.students.text.student import load_ensemble
 
-    def planner(case: Case) -> SubgoalSource | None:
+    def planner(case: Case) -> Planner | None:
         if who.goals is not None:
             goals = who.goals.get((case.task, case.variation))
             if goals is None:
@@ -222,7 +223,8 @@ def _text_student(who: Who, tasks: SerialTasks) -> Player:
             return given(goals)
         return drawing(who.pool, who.drawn, case.variation) if who.drawn is not None else None
 
-    return Player(TextStudentPolicy(load_ensemble(who.students), planner), tasks)
+    first, *others = load_ensemble(who.students)
+    return Player(ReaderPolicy(reader_of(first, others), planner), tasks)
 
 
 def _reference(who: Who, tasks: SerialTasks) -> Player:

@@ -269,7 +269,7 @@ class _TextNotes(Observer):
     def add_to(self, episode: Episode) -> None:
         """Adds what the policy's own statistics lack."""
         number = self._numbers[_key(episode.case)]
-        counts = dict.fromkeys(("matched", "loops", "tokens", "questions", "failed"), 0)
+        counts = dict.fromkeys(("tokens", "questions", "failed"), 0)
         noted = {"score": self._scores[number], "actions": episode.length, "seconds": 0.0, **counts}
         episode.stats = noted | {"trace": self._traces[number]} | episode.stats
 

@@ -45,7 +45,7 @@ class Episode:
     seconds: float = 0.0
     """Its share of the time of all decisions, those for many episodes at once included."""
     stats: dict[str, Any] = field(default_factory=dict)
-    """Statistics of the policy and the tasks: questions, tokens, loops, ..."""
+    """Statistics of the policy and the tasks: questions, tokens, ..."""
 
 
 class Observer:

@@ -176,7 +176,7 @@ class Scores:
                 grouped.setdefault(GROUPS.get(task, "long"), []).append(task)
         sums = {
             name: sum(episode.stats.get(name, 0) for episode in played)
-            for name in ("matched", "loops", "questions", "failed", "tokens", "actions")
+            for name in ("questions", "failed", "tokens", "actions")
         }
         actions = sums["actions"]
         # What an agent notes is its own time alone: asking a text task for its admissible actions takes much longer.
@@ -194,8 +194,6 @@ class Scores:
             "solved": sum(episode.stats["score"] >= 100 for episode in played) / count,
             "moves": sum(episode.moves for episode in played) / count,
             "actions": actions / count,
-            "matched": sums["matched"] / max(1, actions),
-            "loops": sums["loops"] / count,
             **({"ms_per_action": 1000 * float(np.median(own))} if own else {}),
             "questions": sums["questions"] / count,
             "failed": sums["failed"] / count,

@@ -26,7 +26,6 @@ from wean.report.report import text_student_card
 from wean.runtime.prompt import PromptConfig
 from wean.students.text.creation import Size, Trained, merged, new_student, pretrained_student, train_tokenizer
 from wean.students.text.examples import Example, augmented_passes, encode_episode, prompt_texts
-from wean.students.text.rules import DemonstratedPatterns, mine_patterns
 from wean.students.text.student import TextStudent, load_tokenizer, save_text_student
 
 _TOKENIZER = "tokenizer.json"
@@ -129,20 +128,18 @@ def build(config: RunConfig, resources: Resources) -> TextComponents:
     settings: FinetuneConfig = config.algorithm
     read = partial(read_demonstrations, config=settings, note=resources.say)
     learn, choose, annotations = training_data(settings.data, read, settings.dev, settings.dev_share)
-    optional = settings.subgoals and settings.drop_subgoals > 0
-    patterns = mine_patterns(learn, annotations, settings.actions, optional)
     if settings.model == SCRATCH:
-        student = _new_student(config, learn, annotations, patterns, resources.folder)
+        student = _new_student(config, learn, annotations, resources.folder)
     else:
         student = _pretrained_student(config, [*learn, *choose], annotations)
-    passes = _passes(student, settings, config.seed, learn, annotations, patterns)
+    passes = _passes(student, settings, config.seed, learn, annotations)
     dev = _examples(student, choose, annotations, settings.actions)
     algorithm = Finetuning(student, settings, passes, dev, config.seed)
     return TextComponents(config, algorithm, RunFolder(resources.folder), learn, choose)
 
 
 def _prompt(settings: FinetuneConfig) -> PromptConfig:
-    return PromptConfig(settings.feeding, settings.subgoals, settings.context, settings.conditions)
+    return PromptConfig(settings.feeding, settings.subgoals, settings.context)
 
 
 def _pretrained_student(
@@ -162,11 +159,7 @@ def _pretrained_student(
 
 
 def _new_student(
-    config: RunConfig,
-    learn: Sequence[Trajectory],
-    annotations: Mapping[Key, Annotation],
-    patterns: DemonstratedPatterns,
-    folder: Path,
+    config: RunConfig, learn: Sequence[Trajectory], annotations: Mapping[Key, Annotation], folder: Path
 ) -> TextStudent:
     """A new student, whose tokenizer is trained unless the run folder has it."""
     settings: FinetuneConfig = config.algorithm
@@ -180,7 +173,7 @@ def _new_student(
     else:
         tokenizer = train_tokenizer(prompt_texts(learn, annotations), settings.vocabulary)
     size = Size(settings.hidden, settings.layers, settings.heads)
-    return new_student(tokenizer, size, _prompt(settings), config.seed, patterns)
+    return new_student(tokenizer, size, _prompt(settings), config.seed)
 
 
 def _examples(
@@ -200,20 +193,16 @@ def _passes(
     seed: int,
     learn: Sequence[Trajectory],
     annotations: Mapping[Key, Annotation],
-    patterns: DemonstratedPatterns,
 ) -> list[list[Example]]:
     """The examples of each pass, each a new variant of a demonstration."""
     augmentation = None
-    if any((config.swap_entities, config.drop_distractors, config.inject_mistakes, config.drop_subgoals)):
+    if any((config.swap_entities, config.drop_distractors, config.inject_mistakes)):
         augmentation = Augmentation(
             learn,
             annotations,
             swapped=config.swap_entities,
             distractors=config.drop_distractors,
             mistakes=config.inject_mistakes,
-            dropped=config.drop_subgoals,
-            destinations=patterns.destinations,
-            unprompted=patterns.unprompted,
         )
     return augmented_passes(
         learn,

@@ -46,10 +46,9 @@ RENAMED = {
     "renamed": "swap_entities",
     "astray": "inject_mistakes",
     "thinned": "drop_distractors",
-    "unnamed": "drop_subgoals",
 }
 """Settings (and settings with a value) of earlier versions, by the name that they have now."""
-_GONE = ("num_envs",)  # settings that earlier versions wrote for algorithms which had no use for them
+_GONE = ("num_envs", "unnamed", "drop_subgoals", "conditions")  # settings of earlier versions without a successor
 
 
 def _model_name(name: Any) -> ModelName | None:

@@ -11,8 +11,8 @@ from torch import nn
 
 from wean.agents.exported import load_exported
 from wean.agents.policy import Policy, load_policy, policy_of
+from wean.agents.reading import ReaderPolicy, reader_of
 from wean.agents.references import PriorPolicy, TeacherPolicy
-from wean.agents.text_policy import TextStudentPolicy
 from wean.errors import UsageError, shown
 from wean.evaluation.evaluate import evaluate as play_episodes
 from wean.evaluation.scores import Scores
@@ -27,7 +27,7 @@ from wean.students.action_values import ActionValues
 from wean.students.config import Acting
 from wean.students.saving import shipped_acting
 from wean.students.student import Student
-from wean.students.text.student import is_text_student, load_ensemble
+from wean.students.text.student import is_text_student, load_text_student
 from wean.tasks.registration import short_name
 from wean.tasks.splits import FINAL_SEED
 from wean.tasks.vector import MakeTask
@@ -164,7 +164,7 @@ def load(path: str | Path, acting: Acting | None = None) -> Policy:
     if is_exported(student):
         return load_exported(student, acting)
     if is_text_student(student):
-        return TextStudentPolicy(load_ensemble([student]))
+        return ReaderPolicy(reader_of(load_text_student(student)))
     if acting is None and shipped_acting(student) is None and (student.parent / "config.yaml").exists():
         acting = read_config(student.parent).evaluation.acting  # of a student of an earlier version
     return load_policy(student, acting)

@@ -23,25 +23,47 @@ class Network(Protocol):
         """The same model with a cache of its own."""
 
 
-class AnswerDecoder:
-    """Answers prompts; what two prompts share from their start is read once.
+class Decoder(Protocol):
+    """Answers prompts with a language model.
 
     Attributes:
         tokens_read: Tokens that went through the model so far.
     """
+
+    tokens_read: int
+
+    def prefers(self, prompt: Sequence[int], first: int, second: int) -> bool:
+        """Whether one token is at least as probable after the prompt as a second one."""
+
+    def generate(self, prompt: Sequence[int], end: int) -> list[int]:
+        """The answer by greedy decoding, without the end mark."""
+
+    def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
+        """The place of the most probable answer after the prompt; each ends with the end mark."""
+
+    def another(self) -> Self:
+        """The same for an episode beside this one."""
+
+
+class NetworkDecoder:
+    """Decodes with a network; what two prompts share from their start is read once. See `Decoder`."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self._ids: list[int] = []  # those in the network's cache
         self.tokens_read = 0
 
+    def another(self) -> NetworkDecoder:
+        """See `Decoder.another`."""
+        return NetworkDecoder(self._network.another())
+
     def prefers(self, prompt: Sequence[int], first: int, second: int) -> bool:
-        """Whether one token is at least as probable after the prompt as a second one."""
+        """See `Decoder.prefers`."""
         logs = self._logs(list(prompt))[0]
         return bool(logs[first] >= logs[second])
 
     def generate(self, prompt: Sequence[int], end: int) -> list[int]:
-        """The answer by greedy decoding, without the end mark."""
+        """See `Decoder.generate`."""
         ids, answer = list(prompt), list[int]()
         while len(answer) < MAX_ANSWER:
             token = int(self._logs([*ids, *answer])[0].argmax())
@@ -51,7 +73,7 @@ class AnswerDecoder:
         return answer
 
     def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
-        """The place of the most probable answer after the prompt; each ends with the end mark.
+        """See `Decoder.rank`.
 
         Best first over the trie of the answers: an answer only gets less probable with every token, so the first one
         completed is the best, and few of thousands are ever read. Tokens that all answers of a branch share are read in

@@ -289,7 +289,8 @@ class ReadingPolicy(_Policy):
         Raises:
             PolicyError: It is no situation.
         """
-        return self._reader.act(sight_of(situation))
+        sight = sight_of(situation)
+        return sight.choices.index(self._reader.act(sight))
 
     def another(self) -> Reader:
         """A student of the same network for an episode beside this one."""

@@ -7,15 +7,13 @@ happens: sub-goals, actions, observations, and changes of what can be seen and i
     <act>ACTION<end><obs>OBSERVATION<look>...<inv>...<act>ACTION<end>...<done><goal>SUB-GOAL<end><act>...
 
 The student generates the text after `<goal>`, `<act>` with its text, and `<done>`; these are the targets of the loss.
-Everything else is given. Without a sub-goal `<act>` follows at once, and `<done>` still ends the stretch.
+Everything else is given. Without sub-goals there is no `<goal>` and no `<done>`.
 
 - All texts are normalized (`normalize.py`), sub-goals too: `move(box, kitchen)` is "move box to kitchen".
 - Of a place that was described before in the sequence only its name and the lines that are new (`+`) or gone (`-`) are
   given, without what the observation has just said, and without lines in which only numbers have changed (readings of
   an instrument: the actions that read it show them).
 - `<up>` follows an observation after which the score has risen.
-- For a new model, what follows from a number or a state is added to the observation (`<so>`, `<more>`, `<less>`; see
-  `Conditions`).
 - When the context has no room for another answer, the sequence opens anew: the task, the last 40 finished sub-goals
   (`<before>`), the last ten actions with their observations (`<past>`), all that can be seen and is carried, and the
   current sub-goal. If that is still too long, older actions are left out first, then older sub-goals, then the last
@@ -30,16 +28,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .conditions import CONDITION_MARKS, Conditions
 from .folder import PolicyError
 from .normalize import normalize, render_subgoal, short_lines
 
-PROMPT_VERSION = "wean-prompt/5"
+PROMPT_VERSION = "wean-prompt/6"
 """Changes whenever one token of any prompt changes; a student is used only with the version it was trained on."""
 
 TASK, LOOK, CARRIED, BEFORE, PAST = "<task>", "<look>", "<inv>", "<before>", "<past>"
 GOAL, ACT, DONE, OBSERVED, UP, END = "<goal>", "<act>", "<done>", "<obs>", "<up>", "<end>"
-MARKS = (TASK, LOOK, CARRIED, BEFORE, PAST, GOAL, ACT, DONE, OBSERVED, UP, END, *CONDITION_MARKS)
+MARKS = (TASK, LOOK, CARRIED, BEFORE, PAST, GOAL, ACT, DONE, OBSERVED, UP, END)
 """Each is one token of every student."""
 
 ANSWER = 64
@@ -65,8 +62,6 @@ class PromptConfig:
     """Whether the student names sub-goals, or generates actions alone."""
     context: int = 2048
     """Greatest number of tokens in a prompt and its answer."""
-    conditions: bool = True
-    """Whether the condition of the task that an observation fulfils is added to it."""
 
 
 @dataclass
@@ -99,7 +94,6 @@ class EpisodeEncoder:
     def __init__(self, encode: Encode, config: PromptConfig, strict: bool = False) -> None:
         self._encode, self._strict = encode, strict
         self._context, self._by_step = config.context, config.feeding == "step"
-        self._adds_conditions = config.conditions
         self._end, self._answers = encode(END), dict[str, list[int]]()
         self.windows: list[Window] = []
         """The episode so far, the current window last."""
@@ -117,7 +111,6 @@ class EpisodeEncoder:
         """Opens the episode."""
         self._description = description.removeprefix("Task Description:\n")
         self._look, self._carried = look, carried
-        self._conditions = Conditions(self._description)
         self._open(self.goal)
 
     def make_room(self) -> None:
@@ -126,15 +119,10 @@ class EpisodeEncoder:
             self._open(self.goal)
 
     def ask_goal(self) -> None:
-        """Asks for a sub-goal; `add_goal` or `withdraw_goal` follows."""
+        """Asks for a sub-goal; `add_goal` follows."""
         if self._by_step and self.window.ids:
             self._open("")
         self.window.add(self._encode(GOAL))
-
-    def withdraw_goal(self) -> None:
-        """After `ask_goal`: there is no sub-goal for the next actions."""
-        self.window.ids.pop()
-        self.window.targets.pop()
 
     def add_goal(self, goal: str, target: bool = True) -> None:
         """Adds the next sub-goal, in words or as `verb(argument, argument)`."""
@@ -142,7 +130,7 @@ class EpisodeEncoder:
         self.window.add(self.answer(self.goal), target)
 
     def add_done(self, target: bool = True) -> None:
-        """Ends the current sub-goal, or the stretch without one."""
+        """Ends the current sub-goal."""
         self.window.add(self._encode(DONE), target)
         if self.goal:
             self._before.append(self.goal)
@@ -155,10 +143,8 @@ class EpisodeEncoder:
 
     def add_observation(self, observation: str, look: str, carried: str, risen: bool = False) -> None:
         """Adds the result of the action: the observation, what can be seen and is carried, whether the score rose."""
-        actions = [*(action for action, _ in self._past), self._action]
         lines = short_lines(look)
-        follows = self._conditions.of(actions, observation, lines) if self._adds_conditions else ""
-        told = self._observation(observation) + follows + (UP if risen else "")
+        told = self._observation(observation) + (UP if risen else "")
         self._past = [*self._past, (self._action, told)][-_MAX_PAST:]
         self._look, self._carried = look, carried
         if self._by_step:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
-from .decoding import AnswerDecoder, Network
+from .decoding import Decoder, NetworkDecoder
 from .folder import ExportError, Folder, PolicyError
 from .normalize import normalize
 from .prompt import ACT, DONE, END, PROMPT_VERSION, EpisodeEncoder, PromptConfig
@@ -41,6 +42,8 @@ GOAL_LIMIT = 30
 """Actions after which a sub-goal is over in any case."""
 _SAME = 2  # equal results after which an action is not taken again
 _State = tuple[str, str, float]  # what can be seen, what is carried, and the score
+Planner = Callable[[int, Callable[[], str]], str | None]
+"""Gives the sub-goal with a number (from 0), given a function that returns the student's; None takes the student's."""
 
 
 class Reader:
@@ -50,7 +53,8 @@ class Reader:
     probable of the admissible ones, and goes on to the next sub-goal when the end of this one is at least as probable
     as another action, or after `GOAL_LIMIT` actions. With `no_repeat` an action that had the same result twice in the
     same state (what can be seen and is carried, and the score; after it also the task's answer) is not taken there
-    again, unless it only lets time pass or nothing else is left.
+    again, unless it only lets time pass or nothing else is left. Where a task lists no actions, the action is the text
+    that the student generates.
 
     Attributes:
         goal: The current sub-goal; empty where there is none.
@@ -58,20 +62,21 @@ class Reader:
         decoder: What decodes its answers.
 
     Args:
-        network: Its language model.
+        decoder: Decodes with its language model.
         tokenizer: A `tokenizers.Tokenizer` in which every mark is one token.
         prompt: How its prompts are built.
-        no_repeat: Whether it takes no action twice in a state.
+        no_repeat: Whether an action that had the same result twice in a state is not taken there again.
     """
 
-    def __init__(self, network: Network, tokenizer: Any, prompt: PromptConfig, no_repeat: bool) -> None:
-        self.decoder = AnswerDecoder(network)
-        self._network, self._tokenizer, self._prompt, self._no_repeat = network, tokenizer, prompt, no_repeat
+    def __init__(self, decoder: Decoder, tokenizer: Any, prompt: PromptConfig, no_repeat: bool = True) -> None:
+        self.decoder = decoder
+        self._tokenizer, self._prompt, self._no_repeat = tokenizer, prompt, no_repeat
         self._act, self._done, self._end = (int(tokenizer.token_to_id(mark)) for mark in (ACT, DONE, END))
         self.reset()
 
-    def reset(self) -> None:
-        """Begins an episode."""
+    def reset(self, planner: Planner | None = None) -> None:
+        """Begins an episode; a planner names sub-goals in place of the student, which still decides when they end."""
+        self._planner = planner
         self._episode: EpisodeEncoder | None = None
         self.goals: list[str] = []
         self._state: _State = ("", "", 0.0)  # in which the last action was taken
@@ -81,15 +86,15 @@ class Reader:
 
     def another(self) -> Reader:
         """The same student for an episode beside this one."""
-        return Reader(self._network.another(), self._tokenizer, self._prompt, self._no_repeat)
+        return Reader(self.decoder.another(), self._tokenizer, self._prompt, self._no_repeat)
 
     @property
     def goal(self) -> str:
         """See the class."""
         return "" if self._episode is None else self._episode.goal
 
-    def act(self, sight: Sight) -> int:
-        """The place of the action among the choices."""
+    def act(self, sight: Sight) -> str:
+        """The next action: one of the choices, if there are any."""
         episode = self._follow(sight)
         episode.make_room()
         if self._prompt.subgoals and self._num_actions and not sight.asked and self._is_goal_over(episode):
@@ -97,14 +102,15 @@ class Reader:
             self._name_goal(episode)
             episode.make_room()
         self._state = (sight.text, sight.carried, sight.score)
-        every = range(len(sight.choices))
-        left = [place for place in every if not self._is_repeat(sight.choices[place], sight.idle)] or list(every)
         prompt = [*episode.window.ids, self._act]
-        place = left[self.decoder.rank(prompt, [episode.answer(sight.choices[place]) for place in left])]
-        self._action = sight.choices[place]
+        left = [choice for choice in sight.choices if not self._is_repeat(choice, sight.idle)] or sight.choices
+        if left:
+            self._action = left[self.decoder.rank(prompt, [episode.answer(choice) for choice in left])]
+        else:
+            self._action = self._text(prompt)
         episode.add_action(self._action, target=False)
         self._num_actions += 1
-        return place
+        return self._action
 
     def _follow(self, sight: Sight) -> EpisodeEncoder:
         """Begins the episode, or notes what came of the last action."""
@@ -123,10 +129,16 @@ class Reader:
 
     def _name_goal(self, episode: EpisodeEncoder) -> None:
         episode.ask_goal()
-        answer = self.decoder.generate(episode.window.ids, self._end)
-        episode.add_goal(str(self._tokenizer.decode(answer, skip_special_tokens=True)).strip(), target=False)
+        own = partial(self._text, episode.window.ids)
+        named = self._planner(len(self.goals), own) if self._planner else None
+        episode.add_goal(own() if named is None else named, target=False)
         self.goals.append(episode.goal)
         self._num_actions = 0
+
+    def _text(self, prompt: list[int]) -> str:
+        """The text that the student generates after a prompt."""
+        answer = self.decoder.generate(prompt, self._end)
+        return str(self._tokenizer.decode(answer, skip_special_tokens=True)).strip()
 
     def _is_goal_over(self, episode: EpisodeEncoder) -> bool:
         return self._num_actions >= GOAL_LIMIT or self.decoder.prefers(episode.window.ids, self._done, self._act)
@@ -160,7 +172,7 @@ def open_reader(folder: Folder, no_repeat: bool, threads: int) -> Reader:
         prompt = PromptConfig(**about)
         if network.vocabulary < tokenizer.get_vocab_size() or folder.field("context", int, of=about) > network.longest:
             raise mismatch
-        return Reader(network, tokenizer, prompt, no_repeat)
+        return Reader(NetworkDecoder(network), tokenizer, prompt, no_repeat)
     except TypeError:
         raise mismatch from None
 

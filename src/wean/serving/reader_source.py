@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from wean.agents.exported import load_exported
 from wean.agents.policy import Policy
-from wean.agents.reading import ReaderPolicy, TorchNetwork, reader_of
+from wean.agents.reading import ReaderPolicy, reader_of
 from wean.evaluation.evaluate import Plan, Player, evaluate_plan, seed_cases
 from wean.evaluation.playing import Observer, play
-from wean.runtime.decoding import Network
+from wean.runtime.decoding import Network, NetworkDecoder
 from wean.runtime.folder import Folder
 from wean.runtime.policy import READS
 from wean.runtime.prompt import PROMPT_VERSION
@@ -28,6 +29,7 @@ from wean.serving.reader import SPARE, check_readable, write_reader
 from wean.serving.sources import Loss, Say
 from wean.students.config import Acting
 from wean.students.text.creation import merged
+from wean.students.text.incremental import incremental
 from wean.students.text.student import TextStudent, load_text_student
 from wean.tasks.registration import episodes_of, make_task, short_name
 from wean.tasks.splits import FINAL_SEED, Case
@@ -87,8 +89,8 @@ class ReaderSource:
         """See `Source`: both networks read the same prompts, those of held-out episodes that the original plays."""
         say("comparing in held-out episodes")
         exported = open_network(Folder(folder), 1)
-        compared = _Compared(TorchNetwork(self.student), exported)
-        reader = Reader(compared, self.student.tokenizer, self.student.prompt, no_repeat=True)
+        compared = _Compared(_TorchNetwork(self.student), exported)
+        reader = Reader(NetworkDecoder(compared), self.student.tokenizer, self.student.prompt)
         for case in self.cases:
             next(play(ReaderPolicy(reader), self.tasks, [case], max_moves=_COMPARED_MOVES))
             if compared.count >= observations:
@@ -128,6 +130,24 @@ class _FirstSight(Observer):
         task = tasks.text_task(which[0])
         carried, choices = task.inventory(), list(task.situation().choices)
         self.shown = {"goal": task.description, "text": task.look(), "carried": carried, "choices": choices}
+
+
+class _TorchNetwork:
+    """A student's language model in PyTorch, as `NetworkDecoder` takes one."""
+
+    def __init__(self, student: TextStudent) -> None:
+        self._student = student
+        self._model = incremental(student.model.eval(), student.prompt.context)
+
+    def another(self) -> _TorchNetwork:
+        """See `Network`."""
+        return _TorchNetwork(self._student)
+
+    @torch.inference_mode()
+    def run(self, ids: list[int], past: int, last: int = 1) -> NDArray[np.float32]:
+        """See `Network`."""
+        found: NDArray[np.float32] = self._model.run(ids, past, last).log_softmax(-1).numpy()
+        return found
 
 
 class _Compared:

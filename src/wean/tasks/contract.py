@@ -27,8 +27,6 @@ class TextTask(Protocol):
         max_moves: Moves after which an episode is truncated; None for no limit.
         irrevocable: Prefixes of actions that cannot be undone and may fail the task.
         idle: Actions that only let time pass.
-        refusal_is_free: Whether a text that is no action costs no move.
-        refusals: Prefixes of the answers to a text that is no action.
         meanings: What each admissible action stands for while the task asks which of several things was meant, e.g.
             `{"0": "pick up metal pot", "1": "pick up glass cup"}`; empty otherwise.
     """
@@ -38,8 +36,6 @@ class TextTask(Protocol):
     max_moves: int | None
     irrevocable: tuple[str, ...]
     idle: tuple[str, ...]
-    refusal_is_free: bool
-    refusals: tuple[str, ...]
 
     @property
     def meanings(self) -> Mapping[str, str]:

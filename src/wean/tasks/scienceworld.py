@@ -188,8 +188,6 @@ class ScienceWorld(gym.Env[str, str]):
     # The facts of a TextTask.
     irrevocable: tuple[str, ...] = ("focus on ",)
     idle: tuple[str, ...] = ("wait", "wait1", "look around", "inventory", "task")
-    refusal_is_free = True
-    refusals: tuple[str, ...] = ("No known action matches that input", "Unknown action")
 
     def __init__(
         self,

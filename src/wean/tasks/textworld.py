@@ -70,8 +70,6 @@ class TextWorld(gym.Env[str, str]):
     # The facts of a TextTask.
     irrevocable: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
-    refusal_is_free = False
-    refusals: tuple[str, ...] = ()
     meanings: Mapping[str, str] = MappingProxyType({})
 
     def __init__(

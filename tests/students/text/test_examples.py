@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wean.agents.text_agent import TextAgent
+from scripted_words import played
 from wean.data.augmentation.mistakes import Mistakes
 from wean.data.normalize import kept_steps
 from wean.data.trajectories import PathStep, Trajectory
 from wean.errors import UsageError
 from wean.runtime.normalize import render_subgoal
 from wean.runtime.prompt import EpisodeEncoder, PromptConfig, Window
+from wean.runtime.reading import Reader
 from wean.students.text.creation import Size, new_student, train_tokenizer
-from wean.students.text.decoder import Generated
 from wean.students.text.examples import (
     Example,
     batched,
@@ -24,7 +24,6 @@ from wean.students.text.examples import (
     prompt_texts,
     shuffled_batches,
 )
-from wean.students.text.rules import DemonstratedPatterns
 from wean.students.text.student import TextStudent
 from word_demos import NOTHING, Replayed, demonstration
 
@@ -35,9 +34,8 @@ def tokenizer() -> Any:
     return train_tokenizer(prompt_texts([trajectory], {trajectory.key: annotation}), 400)
 
 
-def student(tokenizer: Any, repeat_limit: int = 2, **prompt: Any) -> TextStudent:
-    patterns = DemonstratedPatterns(repeat_limit=repeat_limit)
-    return new_student(tokenizer, Size(16, 1, 2), PromptConfig(**prompt), seed=0, patterns=patterns)
+def student(tokenizer: Any, **prompt: Any) -> TextStudent:
+    return new_student(tokenizer, Size(16, 1, 2), PromptConfig(**prompt), seed=0)
 
 
 def shown(tokenizer: Any, window: Window) -> tuple[str, str]:
@@ -85,20 +83,6 @@ def test_mistakes_are_told_and_not_learnt(tokenizer: Any) -> None:
     assert (all_learnt.count("<done>"), learnt.count("<done>")) == (2, 1)
 
 
-def test_an_unnamed_sub_goal_is_left_out_but_for_its_end(tokenizer: Any) -> None:
-    trajectory, annotation = demonstration()
-    whole, _ = shown(tokenizer, encode_episode(trajectory, annotation, student(tokenizer).episode(), 100).windows[0])
-    mistakes = Mistakes(goals={4})  # a wrong sub-goal is always named: it alone tells why its actions are done
-    episode = student(tokenizer).episode()
-    (window,) = encode_episode(trajectory, annotation, episode, 100, mistakes, {0, 1, 3, 4}).windows
-    text, learnt = shown(tokenizer, window)
-    assert text == whole.replace("<goal> walk hall to kitchen<end>", "").replace("<goal> take lamp<end>", "")
-    assert "<act> go to kitchen<end>|<done>|<act> pick up lamp<end>|<done>|<act> go to hall<end>" in learnt
-    step = student(tokenizer, feeding="step").episode()
-    last = encode_episode(trajectory, annotation, step, 100, mistakes, {0, 1, 3, 4}).windows[-1]
-    assert "<before>" not in shown(tokenizer, last)[0]
-
-
 def test_the_flat_baseline_learns_the_actions_alone(tokenizer: Any) -> None:
     trajectory, _ = demonstration()
     (window,) = encode_episode(trajectory, None, student(tokenizer, subgoals=False).episode(), 100).windows
@@ -135,13 +119,18 @@ class Scripted:
         self._mark, self._answer = pupil.mark, pupil.episode().answer
         self.told: list[list[int]] = []
 
-    def generate(self, prompt: Sequence[int], allows: object = None, accepts: object = None) -> Generated:
-        text = next(self._said)
-        self.told.append([*prompt, *self._answer(render_subgoal(text))])
-        return Generated(text)
+    def generate(self, prompt: Sequence[int], end: int) -> list[int]:
+        answer = self._answer(render_subgoal(next(self._said)))
+        self.told.append([*prompt, *answer])
+        return answer[:-1]
 
     def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
-        raise AssertionError("what a demonstration says is admissible")
+        answer = self._answer(next(self._said))
+        self.told.append([*prompt, *answer])
+        return [list(one) for one in answers].index(answer)
+
+    def another(self) -> "Scripted":
+        return self
 
     def prefers(self, prompt: Sequence[int], first: int, second: int) -> bool:
         self.told.append([*prompt, self._mark["<done>"]])
@@ -155,14 +144,14 @@ def test_training_and_acting_are_told_the_same_tokens(
     tokenizer: Any, feeding: str, context: int, back: int, subgoals: bool
 ) -> None:
     trajectory, annotation = demonstration(back=back)
-    pupil = student(tokenizer, feeding=feeding, context=context, subgoals=subgoals, repeat_limit=99)
+    pupil = student(tokenizer, feeding=feeding, context=context, subgoals=subgoals)
     example = encode_episode(trajectory, annotation if subgoals else None, pupil.episode(strict=True), 100)
     steps = kept_steps(trajectory, annotation if subgoals else None, 100)
     said = [text for number, goal in steps for text in (goal, trajectory.actions[number]) if text is not None]
     # The agent asks before every action but the first of a sub-goal whether it is done.
     done = [goal is not None for number, (_, goal) in enumerate(steps) if number]
     decoder = Scripted(pupil, said, done)
-    TextAgent(pupil, decoder=decoder).play(Replayed(trajectory), 100)
+    played(Reader(decoder, tokenizer, pupil.prompt, no_repeat=False), Replayed(trajectory), 100)
     assert (len(example.windows) > 2) == (feeding == "step" or context == 300)
     told = iter(decoder.told)
     for window in example.windows:  # each is what the agent was told, in this order

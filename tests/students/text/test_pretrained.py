@@ -109,6 +109,4 @@ def test_a_stopped_run_goes_on_to_the_same_weights(model: str, tmp_path: Path) -
     assert one.keys() == two.keys()
     for name in one:
         assert torch.equal(one[name], two[name]), name
-    student = load_text_student(tmp_path / "stopped" / "student")
-    assert student.patterns is None
-    assert not student.prompt.conditions
+    load_text_student(tmp_path / "stopped" / "student")

@@ -13,7 +13,6 @@ from wean.errors import UsageError
 from wean.extras import quiet, require
 from wean.lm.model import load_model
 from wean.runtime.prompt import END, MARKS, PromptConfig
-from wean.students.text.rules import DemonstratedPatterns
 from wean.students.text.student import PAD, TextStudent, add_copy_head, add_mixed_keys
 from wean.students.text.vocabulary import add_marks
 
@@ -61,13 +60,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     return tokenizer
 
 
-def new_student(
-    tokenizer: Any,
-    size: Size,
-    prompt: PromptConfig,
-    seed: int,
-    patterns: DemonstratedPatterns | None = None,
-) -> TextStudent:
+def new_student(tokenizer: Any, size: Size, prompt: PromptConfig, seed: int) -> TextStudent:
     """A student from scratch: a decoder of the Llama kind (2302.13971) with tied embeddings, which copies.
 
     Raises:
@@ -95,7 +88,7 @@ def new_student(
         model = transformers.LlamaForCausalLM._from_config(config, attn_implementation="sdpa", dtype=torch.float32)
     add_mixed_keys(model)
     add_copy_head(model)
-    return TextStudent(model, tokenizer, prompt, patterns)
+    return TextStudent(model, tokenizer, prompt)
 
 
 class Trained(NamedTuple):
@@ -183,4 +176,4 @@ def merged(student: TextStudent) -> TextStudent:
             module.merge()
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent), child, module.get_base_layer())
-    return TextStudent(model, student.tokenizer, student.prompt, student.patterns)
+    return TextStudent(model, student.tokenizer, student.prompt)

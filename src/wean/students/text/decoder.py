@@ -1,160 +1,73 @@
-"""Decoding: what a text student generates after a prompt, and how it ranks given answers."""
+"""Decoding with a text student in PyTorch: what it generates after a prompt, and the best or a drawn one of answers."""
 
 from __future__ import annotations
 
 import heapq
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from wean.lm.precision import WORTH, halves_speedup
-from wean.runtime.normalize import normalize
-from wean.runtime.prompt import ACT, DONE, END, EpisodeEncoder
+from wean.runtime.decoding import MAX_ANSWER
+from wean.runtime.prompt import ACT
 from wean.students.text.branches import BranchRanking
 from wean.students.text.incremental import Ensemble, LeanLlama, incremental
 from wean.students.text.student import TextStudent
 
-MAX_ANSWER = 48
-"""Greatest number of tokens in an answer."""
-_MAX_EXPANDED, _BRANCHES = 100, 16  # partial texts in the search for an accepted one, and tokens tried after each
 _MATCHED, _AHEAD = 3, 4  # last tokens that predict the next ones, and how many of these are read ahead
 
 
-Predicate = Callable[[str], bool]
-"""Whether a word is allowed, or a whole text accepted."""
-
-
-class Generated(NamedTuple):
-    """A generated text, and the log-probability of each token with the end mark; none for a text that was given."""
-
-    text: str
-    logs: tuple[float, ...] = ()
-
-
-class Decoder(ABC):
-    """A student that answers prompts.
+class StudentDecoder(ABC):
+    """A student that answers prompts; see `wean.runtime.decoding.Decoder`.
 
     Attributes:
         tokens_read: Tokens that went through the model so far; those of an ensemble count once.
     """
 
-    def __init__(self, student: TextStudent) -> None:
-        self._student = student
-        self.tokens_read = 0
+    tokens_read = 0
 
     @abstractmethod
-    def prefers(self, prompt: Sequence[int], first: int, second: int) -> bool:
-        """Whether one token is at least as probable after the prompt as a second one."""
+    def another(self) -> Self:
+        """See `Decoder.another`."""
 
     @abstractmethod
     def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
-        """The number of the most probable answer after the prompt; answers include the end mark."""
+        """See `Decoder.rank`."""
 
     @abstractmethod
-    def _logits_after(self, prompt: list[int], answer: Sequence[int], read_ahead: bool = False) -> torch.Tensor:
-        """The logits (vocabulary,) after a partial answer; the tokens likely to follow may be read ahead."""
+    def logits_after(self, prompt: Sequence[int], answer: Sequence[int]) -> Tensor:
+        """The logits (vocabulary,) of the next token after a prompt and a partial answer."""
 
-    def generate(
-        self, prompt: Sequence[int], allows: Predicate | None = None, accepts: Predicate | None = None
-    ) -> Generated:
-        """The answer by greedy decoding, of allowed words and accepted as a whole; see `greedy`."""
-        ids = list(prompt)
-        return greedy(
-            lambda answer: self._logits_after(ids, answer, read_ahead=True),
-            self._student,
-            allows,
-            accepts,
-            lambda answer: self._logits_after(ids, answer),
-        )
+    def prefers(self, prompt: Sequence[int], first: int, second: int) -> bool:
+        """See `Decoder.prefers`."""
+        logits = self.logits_after(prompt, [])
+        return bool(logits[first] >= logits[second])
 
-
-def greedy(
-    logits_after: Callable[[list[int]], torch.Tensor],
-    student: TextStudent,
-    allows: Predicate | None = None,
-    accepts: Predicate | None = None,
-    search_logits_after: Callable[[list[int]], torch.Tensor] | None = None,
-) -> Generated:
-    """Generates the most probable token each time.
-
-    Where that leads to a word that is not allowed, or to a text that is not accepted, a best-first search finds the
-    most probable whole text instead.
-
-    Args:
-        logits_after: The logits (vocabulary,) after a partial answer.
-        student: The student; its tokenizer and marks are used.
-        allows: Whether a word may be used; None for all.
-        accepts: Whether a whole text may be generated; None for all.
-        search_logits_after: Used in place of `logits_after` during the search.
-    """
-    search_logits_after = search_logits_after or logits_after
-    answer: list[int] = []
-    logs: list[float] = []
-    while len(answer) < MAX_ANSWER:
-        found = logits_after(answer).log_softmax(-1)
-        token = int(found.argmax())
-        if allows and not _allowed_tokens(student, answer, allows)(token):
-            return _search(search_logits_after, student, allows, accepts)
-        logs.append(float(found[token]))
-        if token == student.mark[END]:
-            break
-        answer.append(token)
-    text = student.decode(answer)
-    if accepts and not accepts(text):
-        return _search(search_logits_after, student, allows, accepts)
-    return Generated(text, tuple(logs))
-
-
-def _search(
-    logits_after: Callable[[list[int]], torch.Tensor],
-    student: TextStudent,
-    allows: Predicate | None,
-    accepts: Predicate | None,
-) -> Generated:
-    """The most probable accepted text of allowed words; after many expansions the last one reached."""
-    frontier: list[tuple[float, list[int], tuple[float, ...]]] = [(0.0, [], ())]
-    answer: list[int] = []
-    logs: tuple[float, ...] = ()
-    for _ in range(_MAX_EXPANDED):
-        if not frontier:
-            break
-        cost, answer, logs = heapq.heappop(frontier)
-        if answer and answer[-1] == student.mark[END]:
-            if not accepts or accepts(student.decode(answer)):
+    def generate(self, prompt: Sequence[int], end: int) -> list[int]:
+        """See `Decoder.generate`."""
+        answer: list[int] = []
+        while len(answer) < MAX_ANSWER:
+            token = int(self.logits_after(prompt, answer).argmax())
+            if token == end:
                 break
-            continue
-        found = logits_after(answer).log_softmax(-1).topk(_BRANCHES)
-        is_allowed = _allowed_tokens(student, answer, allows) if allows else lambda token: True
-        for log, token in zip(found.values.tolist(), found.indices.tolist(), strict=True):
-            if len(answer) < MAX_ANSWER and is_allowed(token):
-                heapq.heappush(frontier, (cost - log, [*answer, token], (*logs, log)))
-    return Generated(student.decode(answer), logs)
+            answer.append(token)
+        return answer
 
 
-def _allowed_tokens(student: TextStudent, answer: list[int], allows: Predicate) -> Callable[[int], bool]:
-    """Whether a token may follow a partial answer: it must not complete a word that is not allowed."""
-    words = student.decode(answer).split()
-    if not words or allows(words[-1]):
-        return lambda token: True
-    end = student.mark[END]
-    return lambda token: token != end and len(student.decode([*answer, token]).split()) <= len(words)
-
-
-class CausalDecoder(Decoder):
+class CausalDecoder(StudentDecoder):
     """Decodes with a causal student, or with an ensemble of it and others.
 
-    What two prompts share from the start is read once: keys and values of an episode stay in the cache. So do the
-    logits after all partial answers to the last prompt: the search for an accepted text passes them again. In greedy
+    What two prompts share from the start is read once: keys and values of an episode stay in the cache. In greedy
     decoding the tokens that followed the last time are read ahead: a pass over a few tokens takes hardly longer than
     over one, and much of an answer was generated or read before (2304.04487).
     """
 
     def __init__(self, student: TextStudent, others: Sequence[TextStudent] = (), branches: bool = True) -> None:
-        super().__init__(student)
+        self._made_of = student, others, branches
         dtype = torch.bfloat16 if halves_speedup() > WORTH else torch.float32
         models = [incremental(one.model.eval(), student.prompt.context, dtype) for one in (student, *others)]
         self._model = Ensemble(models) if others else models[0]
@@ -162,11 +75,13 @@ class CausalDecoder(Decoder):
         self._branching = alone if isinstance(alone, LeanLlama) and alone.branches else None
         self._ids: list[int] = []
         self._logits = torch.empty(0)  # (1 + tokens read ahead, vocabulary): after the last tokens of `_ids`
-        self._prompt: list[int] = []
-        self._known: dict[tuple[int, ...], torch.Tensor] = {}  # logits after `_prompt` and a partial answer
+
+    def another(self) -> CausalDecoder:
+        """See `Decoder.another`."""
+        return CausalDecoder(*self._made_of)
 
     @torch.inference_mode()
-    def read(self, ids: Sequence[int], ahead: Sequence[int] = ()) -> torch.Tensor:
+    def read(self, ids: Sequence[int], ahead: Sequence[int] = ()) -> Tensor:
         """Reads tokens; returns the logits (vocabulary,) of the next one.
 
         Tokens `ahead` that may follow are read in the same pass, so that the logits after them are known if they do.
@@ -186,6 +101,11 @@ class CausalDecoder(Decoder):
         logits = self.read(prompt, [second])
         return bool(logits[first] >= logits[second])
 
+    def logits_after(self, prompt: Sequence[int], answer: Sequence[int]) -> Tensor:
+        """See `StudentDecoder.logits_after`; tokens that are likely to follow are read ahead."""
+        ids = [*prompt, *answer]
+        return self.read(ids, likely_next(ids))
+
     def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """See `Decoder.rank`.
 
@@ -197,12 +117,10 @@ class CausalDecoder(Decoder):
         ids, frontier = list(prompt), [(0.0, 0, list(range(len(answers))))]
         while True:
             cost, length, numbers = heapq.heappop(frontier)
-            longer: dict[int, list[int]] = {}
-            for number in numbers:
-                if len(answers[number]) == length:
-                    return number
-                longer.setdefault(answers[number][length], []).append(number)
-            logs = self._logits_after(ids, answers[numbers[0]][:length]).log_softmax(-1)
+            longer = _by_next(answers, numbers, length)
+            if not longer:
+                return numbers[0]
+            logs = self.read([*ids, *answers[numbers[0]][:length]]).log_softmax(-1)
             for token, with_token in longer.items():
                 heapq.heappush(frontier, (cost - float(logs[token]), length + 1, with_token))
 
@@ -214,57 +132,59 @@ class CausalDecoder(Decoder):
         self.tokens_read += ranked.tokens
         return ranked.number
 
-    def _logits_after(self, prompt: list[int], answer: Sequence[int], read_ahead: bool = False) -> torch.Tensor:
-        if prompt != self._prompt:
-            self._prompt, self._known = prompt, {}
-        key = tuple(answer)
-        if key not in self._known:
-            ids = [*prompt, *answer]
-            self._known[key] = self.read(ids, likely_next(ids) if read_ahead else ())
-        return self._known[key]
 
+class SamplingDecoder:
+    """Draws answers in place of the most probable ones; see `wean.runtime.decoding.Decoder`.
 
-class EpisodeDecoder:
-    """A student that decodes within one episode."""
+    Args:
+        decoder: The student's.
+        temperature: Divides the logits; near 0 the most probable tokens are drawn.
+        generator: Source of randomness.
+    """
 
-    def __init__(self, student: TextStudent, decoder: Decoder, episode: EpisodeEncoder) -> None:
-        self._student, self._decoder, self._episode = student, decoder, episode
+    def __init__(self, decoder: StudentDecoder, temperature: float, generator: np.random.Generator) -> None:
+        self._decoder, self._temperature, self._generator = decoder, temperature, generator
 
     @property
-    def goal(self) -> str:
-        """The current sub-goal; empty where there is none."""
-        return self._episode.goal
+    def tokens_read(self) -> int:
+        """See `Decoder`."""
+        return self._decoder.tokens_read
 
-    def generate_goal(self, allows: Predicate | None = None, accepts: Predicate | None = None) -> Generated:
-        """The sub-goal that the student generates, of allowed words and accepted."""
-        return self._decoder.generate(self._episode.window.ids, allows, accepts)
+    def another(self) -> SamplingDecoder:
+        """See `Decoder.another`."""
+        return SamplingDecoder(self._decoder.another(), self._temperature, self._generator.spawn(1)[0])
 
-    def generate_action(self, allows: Predicate | None = None, accepts: Predicate | None = None) -> Generated:
-        """The action that the student generates, of allowed words and accepted."""
-        return self._decoder.generate(self._action_prompt(), allows, accepts)
+    def prefers(self, prompt: Sequence[int], first: int, second: int) -> bool:
+        """See `Decoder.prefers`; drawn as well."""
+        return self._draw(self._decoder.logits_after(prompt, []), [first, second]) == first
 
-    def rank_goals(self, goals: Sequence[str]) -> Generated:
-        """The most probable of some sub-goals."""
-        answers = [self._episode.answer(goal) for goal in goals]
-        return Generated(goals[self._decoder.rank(self._episode.window.ids, answers)])
+    def generate(self, prompt: Sequence[int], end: int) -> list[int]:
+        """See `Decoder.generate`; each token is drawn."""
+        answer: list[int] = []
+        while len(answer) < MAX_ANSWER:
+            logits = self._decoder.logits_after(prompt, answer)
+            token = self._draw(logits, range(len(logits)))
+            if token == end:
+                break
+            answer.append(token)
+        return answer
 
-    def rank_actions(self, actions: Sequence[str]) -> int:
-        """The number of the most probable of some actions."""
-        return self._decoder.rank(self._action_prompt(), [self._episode.answer(action) for action in actions])
+    def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
+        """The place of a drawn answer: token by token, among those with which an answer goes on."""
+        numbers, length = list(range(len(answers))), 0
+        while longer := _by_next(answers, numbers, length):
+            token = next(iter(longer))
+            if len(longer) > 1:
+                logits = self._decoder.logits_after(prompt, answers[numbers[0]][:length])
+                token = self._draw(logits, list(longer))
+            numbers, length = longer[token], length + 1
+        return numbers[0]
 
-    def prefers_done(self) -> bool:
-        """Whether the end of the sub-goal is at least as probable as another action."""
-        mark = self._student.mark
-        return self._decoder.prefers(self._episode.window.ids, mark[DONE], mark[ACT])
-
-    def certainty(self, text: str, logs: Sequence[float], beginning: str) -> float:
-        """The probability of a generated text, given how it begins."""
-        answer, given = self._episode.answer(text), self._student.encode(normalize(beginning))
-        skipped = len(given) if answer[: len(given)] == given else 0
-        return math.exp(sum(logs[skipped:]))
-
-    def _action_prompt(self) -> list[int]:
-        return [*self._episode.window.ids, self._student.mark[ACT]]
+    def _draw(self, logits: Tensor, tokens: Sequence[int]) -> int:
+        """One of some tokens, by their logits."""
+        chances = (logits[list(tokens)].double() / self._temperature).softmax(-1).cumsum(-1)
+        place = int(torch.searchsorted(chances, self._generator.random(), right=True))
+        return tokens[min(place, len(tokens) - 1)]
 
 
 def likely_next(ids: list[int]) -> list[int]:
@@ -288,10 +208,23 @@ def _common(ours: list[int], theirs: list[int]) -> int:
     return next(place for place, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other)
 
 
+def _by_next(answers: Sequence[Sequence[int]], numbers: Sequence[int], length: int) -> dict[int, list[int]]:
+    """The numbers of answers with the same first `length` tokens, by the next one; empty if the first one ends there.
+
+    Every answer ends with the end mark, so those that are alike so far end together.
+    """
+    if len(answers[numbers[0]]) == length:
+        return {}
+    longer: dict[int, list[int]] = {}
+    for number in numbers:
+        longer.setdefault(answers[number][length], []).append(number)
+    return longer
+
+
 _BATCH = 64  # answers ranked side by side
 
 
-class Seq2SeqDecoder(Decoder):
+class Seq2SeqDecoder(StudentDecoder):
     """Decodes with an encoder-decoder student: its encoder reads the prompt, its decoder generates and ranks answers.
 
     A prompt ends where the answer begins, as in training: a final `<act>` is the answer's first token. The last prompt
@@ -299,15 +232,14 @@ class Seq2SeqDecoder(Decoder):
     """
 
     def __init__(self, student: TextStudent) -> None:
-        super().__init__(student)
+        self._student = student
         self._model = student.model.eval()
         self._prompt: tuple[int, ...] = ()
         self._encoded: Any = None
 
-    def prefers(self, prompt: Sequence[int], first: int, second: int) -> bool:
-        """See `Decoder.prefers`."""
-        logits = self._logits_after(prompt, [])
-        return bool(logits[first] >= logits[second])
+    def another(self) -> Seq2SeqDecoder:
+        """See `Decoder.another`."""
+        return Seq2SeqDecoder(self._student)
 
     def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """See `Decoder.rank`."""
@@ -322,7 +254,8 @@ class Seq2SeqDecoder(Decoder):
             found += [float(of_tokens[i, len(begun) : len(row)].sum()) for i, row in enumerate(rows)]
         return max(range(len(answers)), key=found.__getitem__)
 
-    def _logits_after(self, prompt: Sequence[int], answer: Sequence[int], read_ahead: bool = False) -> Tensor:
+    def logits_after(self, prompt: Sequence[int], answer: Sequence[int]) -> Tensor:
+        """See `StudentDecoder.logits_after`."""
         encoded, begun = self._encode(prompt)
         return self._logits(encoded, [[*begun, *answer]])[0, -1]
 
@@ -351,6 +284,6 @@ class Seq2SeqDecoder(Decoder):
         return logits
 
 
-def decoder_for(student: TextStudent, others: Sequence[TextStudent] = ()) -> Decoder:
+def decoder_for(student: TextStudent, others: Sequence[TextStudent] = ()) -> StudentDecoder:
     """The decoder of a student, or of an ensemble with others."""
     return Seq2SeqDecoder(student) if student.model.config.is_encoder_decoder else CausalDecoder(student, others)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -42,7 +41,6 @@ def encode_episode(
     episode: EpisodeEncoder,
     max_actions: int,
     mistakes: Mistakes = NO_MISTAKES,
-    dropped_subgoals: AbstractSet[int] = frozenset(),
 ) -> Example:
     """Encodes a demonstration exactly as an agent's own episode is encoded.
 
@@ -52,7 +50,6 @@ def encode_episode(
         episode: A new episode of the student.
         max_actions: Greatest number of actions.
         mistakes: Parts that are not learnt.
-        dropped_subgoals: Numbers of actions; a right sub-goal that begins with one is left out, its end is not.
 
     Raises:
         UsageError: A prompt is longer than the context.
@@ -66,9 +63,8 @@ def encode_episode(
                     episode.make_room()
                     episode.add_done(target=number not in mistakes.dones)
                 begun = True
-                if number in mistakes.goals or number not in dropped_subgoals:
-                    episode.ask_goal()
-                    episode.add_goal(subgoal, target=number not in mistakes.goals)
+                episode.ask_goal()
+                episode.add_goal(subgoal, target=number not in mistakes.goals)
             episode.make_room()
             episode.add_action(path[number].action, target=number not in mistakes.actions)
             after = path[number + 1] if number + 1 < len(path) else path[number]
@@ -111,7 +107,6 @@ def augmented_passes(
             new_episode(),
             max_actions + drawn.added,
             drawn.mistakes,
-            drawn.dropped_subgoals,
         )
 
     return [[variant(number) for number in draw_pass(examples, generator)] for _ in range(num_epochs)]

@@ -16,7 +16,6 @@ from wean.errors import UsageError, WeanError
 from wean.extras import quiet, require
 from wean.files import is_whole, parse_json, write_sums, write_tensors
 from wean.runtime.prompt import ACT, DONE, END, GOAL, PROMPT_VERSION, Encode, EpisodeEncoder, PromptConfig
-from wean.students.text.rules import DemonstratedPatterns
 
 _FILES = ("config.json", "tokenizer.json", "model.safetensors")
 _COPY_HEAD, _MIXED_KEYS = "copies", "mixed_keys"  # flags in the model's config
@@ -151,16 +150,12 @@ class TextStudent:
         model: A model of transformers: causal, or encoder and decoder (fed step by step only).
         tokenizer: A `tokenizers.Tokenizer` in which every mark is one token.
         prompt: How its prompts are built.
-        patterns: What its demonstrations have in common, for an agent with rules; None for one without.
         mark: Tokens of the marks that it generates.
         pad: The padding token.
     """
 
-    def __init__(
-        self, model: Any, tokenizer: Any, prompt: PromptConfig, patterns: DemonstratedPatterns | None = None
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Any, prompt: PromptConfig) -> None:
         self.model, self.tokenizer, self.prompt = model, tokenizer, prompt
-        self.patterns = patterns
         self.mark = {name: int(tokenizer.token_to_id(name)) for name in (ACT, DONE, END, GOAL)}
         self.pad = int(tokenizer.token_to_id(PAD))
         if self.is_seq2seq and prompt.feeding == "sequence":
@@ -227,7 +222,6 @@ def save_text_student(student: TextStudent, folder: Path) -> None:
         "type": KIND,
         "prompt_version": PROMPT_VERSION,
         "prompt": asdict(student.prompt),
-        "patterns": asdict(student.patterns) if student.patterns else None,
         "model": student.model.config.to_dict(),
     }
     (scratch / "config.json").write_text(json.dumps(values, indent=1) + "\n")
@@ -261,12 +255,11 @@ def load_text_student(folder: Path) -> TextStudent:
     if not whole:
         raise WeanError(f"the student in {folder} is damaged; train it again or copy it anew")
     try:
-        prompt, mined = PromptConfig(**values["prompt"]), values["patterns"]
-        patterns = None if mined is None else DemonstratedPatterns(**mined)
+        prompt = PromptConfig(**values["prompt"])
         model = _load_model(values["model"], folder / "model.safetensors")
     except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError):
         raise WeanError(f"weights and config.json in {folder} do not belong together; copy both anew") from None
-    return TextStudent(model.eval(), tokenizer, prompt, patterns)
+    return TextStudent(model.eval(), tokenizer, prompt)
 
 
 def load_ensemble(folders: Sequence[Path]) -> list[TextStudent]:
@@ -279,8 +272,7 @@ def load_ensemble(folders: Sequence[Path]) -> list[TextStudent]:
     first, *others = students = [load_text_student(folder) for folder in folders]
     for folder, other in zip(folders[1:], others, strict=True):
         same_tokens = other.tokenizer.to_str() == first.tokenizer.to_str()
-        same_prompts = (other.prompt, other.patterns) == (first.prompt, first.patterns)
-        if not (same_tokens and same_prompts) or other.is_seq2seq:
+        if not (same_tokens and other.prompt == first.prompt) or other.is_seq2seq:
             raise UsageError(
                 f"{folder} and {folders[0]} cannot act together; take decoders that were trained on the same "
                 "demonstrations with the same settings, with other seeds"

@@ -14,7 +14,7 @@ from gymnasium import spaces
 
 from wean.errors import UsageError, shown
 from wean.tasks.alfworld.archive import ALFWorldSplit, archive, entries_of, find_kind, shipped_game
-from wean.tasks.alfworld.engine import NOTHING_HAPPENS, Play
+from wean.tasks.alfworld.engine import Play
 from wean.tasks.alfworld.game import KINDS, Game, Kind
 from wean.tasks.alfworld.notes import Notes
 from wean.tasks.alfworld.pddl import read_game
@@ -82,8 +82,6 @@ class ALFWorld(gym.Env[str, str]):
     # The facts of a TextTask.
     irrevocable: tuple[str, ...] = ()
     idle: tuple[str, ...] = ("look", "inventory", "help")
-    refusal_is_free = False
-    refusals: tuple[str, ...] = (NOTHING_HAPPENS,)
     meanings: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
