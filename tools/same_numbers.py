@@ -73,7 +73,7 @@ LEFT_OUT = {
     *("schema", "command", "file", "page", "annotations", "path", "ledger", "bytes"),
     *("seconds", "wall_seconds", "measuring_seconds", "steps_per_second", "tokens_per_second", "ms_per_action"),
     *("time", "recorded", "first", "last", "provenance", "student_bytes"),
-    *("habits", "prompt", "patterns"),  # a text student's prompt and rules, which are stored in two parts now
+    *("habits", "prompt", "patterns"),  # what earlier versions stored of a text student's prompt and rules
 }
 """Fields that are not compared: clocks, dates, paths, commands, sizes of files and versions, in both houses' words."""
 

@@ -89,7 +89,7 @@ class ReaderSource:
         """See `Source`: both networks read the same prompts, those of held-out episodes that the original plays."""
         say("comparing in held-out episodes")
         exported = open_network(Folder(folder), 1)
-        compared = _Compared(_TorchNetwork(self.student), exported)
+        compared = _Compared(TorchNetwork(self.student), exported)
         reader = Reader(NetworkDecoder(compared), self.student.tokenizer, self.student.prompt)
         for case in self.cases:
             next(play(ReaderPolicy(reader), self.tasks, [case], max_moves=_COMPARED_MOVES))
@@ -132,16 +132,16 @@ class _FirstSight(Observer):
         self.shown = {"goal": task.description, "text": task.look(), "carried": carried, "choices": choices}
 
 
-class _TorchNetwork:
+class TorchNetwork:
     """A student's language model in PyTorch, as `NetworkDecoder` takes one."""
 
     def __init__(self, student: TextStudent) -> None:
         self._student = student
         self._model = incremental(student.model.eval(), student.prompt.context)
 
-    def another(self) -> _TorchNetwork:
+    def another(self) -> TorchNetwork:
         """See `Network`."""
-        return _TorchNetwork(self._student)
+        return TorchNetwork(self._student)
 
     @torch.inference_mode()
     def run(self, ids: list[int], past: int, last: int = 1) -> NDArray[np.float32]:
