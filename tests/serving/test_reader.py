@@ -9,9 +9,9 @@ import torch
 
 import wean
 from reading_students import CONTEXT, reading_student
-from wean.serving.reader_source import TorchNetwork
 from wean.runtime.reading_network import ReadingNetwork
 from wean.serving.reader import SPARE, check_readable, write_reader
+from wean.serving.reader_source import TorchNetwork
 from wean.students.text.student import TextStudent, with_copies
 
 pytest.importorskip("onnx", reason="export needs an extra: pip install '.[export]'")
