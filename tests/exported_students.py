@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from small_tasks import Corridor, Recall
+from small_tasks import Corridor, Lamps, Recall
 from wean.students.action_values import ActionValues, TableValues
+from wean.students.camera import CameraStudent
 from wean.students.config import StudentConfig
 from wean.students.grid import GridStudent
 from wean.students.saving import save_student
@@ -49,6 +50,7 @@ def kind(name: str) -> Kind:
         ),
         "grid of skills, with a memory": lambda: Kind(_skills(), room),
         "states": lambda: Kind(DenseStudent(5, 2, True, StudentConfig(hidden=8)), Corridor),
+        "camera": lambda: Kind(CameraStudent(20, 22, 2, 2, StudentConfig(hidden=8)), Lamps),
         "memory": lambda: Kind(DenseStudent(1, 2, config=StudentConfig(hidden=8, recurrent=True)), Recall),
     }
     found = kinds[name]()

@@ -54,6 +54,31 @@ class Recall(gym.Env[np.ndarray, int]):
         return np.zeros(1, np.float32), float(done and action == self.sign), done, False, {}
 
 
+class Lamps(gym.Env[dict[str, np.ndarray], int]):
+    """A camera sees lamps in grey and their depth; the state says where it looks. Two actions turn it."""
+
+    metadata = {"observation": "camera"}
+    observation_space = gym.spaces.Dict(
+        {"image": gym.spaces.Box(0, 255, (20, 22, 2), np.uint8), "state": gym.spaces.Box(0, 1, (3,), np.float32)}
+    )
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        super().reset(seed=seed)
+        self.steps = 0
+        return self.seen(), {}
+
+    def seen(self) -> dict[str, np.ndarray]:
+        image = self.np_random.integers(0, 256, (20, 22, 2), dtype=np.uint8)
+        return {"image": image, "state": self.np_random.random(3, dtype=np.float32)}
+
+    def step(self, action: int) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        return self.seen(), float(action == RIGHT), False, self.steps == 6, {}
+
+
 class Farm(Corridor):
     """The corridor, but every step pays, and only the end is success, which the task says itself."""
 

@@ -1,8 +1,12 @@
 """README.md: its Python example runs, its commands and their options exist, and so do the files that pages link to."""
 
 import re
+import runpy
 import shlex
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -106,3 +110,45 @@ def interval(text: str) -> tuple[float, float]:
 def test_no_page_has_an_unfilled_mark() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         assert not re.search(r"@[A-Z]{3,}@|\bTODO\b", page.read_text(encoding="utf-8")), page.name
+
+
+@pytest.fixture
+def index_readme(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """tools/index_readme.py, whose base class only a build has."""
+
+    class Interface:
+        def __init__(self, root: str, config: dict[str, Any]) -> None:
+            self.root = root
+
+    monkeypatch.setitem(
+        sys.modules, "hatchling.metadata.plugin.interface", SimpleNamespace(MetadataHookInterface=Interface)
+    )
+    return SimpleNamespace(**runpy.run_path(str(ROOT / "tools" / "index_readme.py")))
+
+
+LINES = {
+    "[how](docs/how-to.md#start)": "[how](https://host/me/wean/blob/v1/docs/how-to.md#start)",
+    "![curves](docs/a.png)": "![curves](https://host/me/wean/raw/v1/docs/a.png)",
+    "[here](#install), [there](https://pypi.org)": "[here](#install), [there](https://pypi.org)",
+    "no link: a[0](1 2)": "no link: a[0](1 2)",
+}
+
+
+def test_the_package_index_is_given_whole_addresses(index_readme: Any) -> None:
+    given, wanted = ("\n".join(part) for part in zip(*LINES.items(), strict=True))
+    assert index_readme.for_index(given, "https://host/me/wean", "v1") == wanted
+    assert index_readme.for_index("See [how](docs/how-to.md), ![curves](docs/a.png).", "", "v1") == "See how, curves."
+
+
+def test_a_release_has_a_readme_without_files_beside_it(index_readme: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://host")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "me/wean")
+    metadata = {"version": "9.1"}
+    index_readme.IndexReadme(str(ROOT), {}).update(metadata)
+    assert metadata["readme"]["content-type"] == "text/markdown"
+    found = re.findall(r"(!?)\[[^\]]*\]\(([^)]+)\)", metadata["readme"]["text"])
+    before = re.findall(r"(!?)\[[^\]]*\]\(([^)]+)\)", README)
+    assert len(found) == len(before) > 40
+    for (picture, address), (_, path) in zip(found, before, strict=True):
+        whole = f"https://host/me/wean/{'raw' if picture else 'blob'}/v9.1/{path}"
+        assert address == (path if path.startswith("#") else whole)

@@ -29,7 +29,7 @@ from wean.tasks.situation import Situation
 pytest.importorskip("onnxscript", reason="export needs an extra: pip install '.[export]'")
 
 ROOT = Path(__file__).parents[2]
-QUICK = ["grid", "memory", "table"]
+QUICK = ["grid", "memory", "table", "camera"]
 SLOW = ["states", "grid with every option", "grid of skills, with a memory"]
 EVERY = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
@@ -88,7 +88,7 @@ def test_it_plays_the_same_episodes(sent: Any, name: str, acting: Any) -> None:
     assert out.episodes.lengths.tolist() == own.episodes.lengths.tolist()
 
 
-@pytest.mark.parametrize("name", ["grid", "memory"])
+@pytest.mark.parametrize("name", ["grid", "memory", "camera"])
 @pytest.mark.parametrize("acting", ["sampled", "greedy", "no_repeat"])
 def test_equal_seeds_give_equal_actions(sent: Any, name: str, acting: Any) -> None:
     own, out = load_policy(sent(name).own, acting), load(sent(name).out, acting)
@@ -97,6 +97,20 @@ def test_equal_seeds_give_equal_actions(sent: Any, name: str, acting: Any) -> No
         out.reset(seed)
         seen = list(sent(name).episode(seed))
         assert [out.act(one) for one in seen] == [own.act(one) for one in seen]
+
+
+def test_a_camera_shows_image_and_state_apart(sent: Any) -> None:
+    policy = load(sent("camera").out, "greedy")
+    seen = list(sent("camera").episode(0))
+    alone = [policy.act(one) for one in seen]
+    policy.reset(members=len(seen))
+    stacked = {name: np.stack([one[name] for one in seen]) for name in ("image", "state")}
+    assert policy.act(stacked).tolist() == alone
+    as_json = [{name: part.tolist() for name, part in one.items()} for one in seen]
+    assert (policy.observations.read(as_json)[..., :2] == stacked["image"]).all()
+    for wrong in ({"image": seen[0]["image"]}, {**seen[0], "state": np.full(3, 1.5)}, {**seen[0], "state": "up"}):
+        with pytest.raises(PolicyError, match="give both as its task returns them"):
+            policy.observations.one(wrong)
 
 
 def test_a_batch_with_memory_acts_as_each_member_alone(sent: Any) -> None:

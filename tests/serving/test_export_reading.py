@@ -1,5 +1,6 @@
 """Students that read leave: they plan and choose as in PyTorch, wrong input and damage in one line."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
+from mcp import Client
 
 import wean
 from reading_students import Carrying, reading_student
@@ -16,6 +19,10 @@ from wean.agents.reading import ReaderPolicy, reader_of
 from wean.cli import main
 from wean.runtime import ExportError, PolicyError, ReadingPolicy, load
 from wean.runtime.reading import Reader, Sight
+from wean.runtime.server.app import guarded, make_app
+from wean.runtime.server.limits import Limits
+from wean.serving.mcp import make_server
+from wean.serving.page import add_page
 from wean.students.text.student import save_text_student
 
 pytest.importorskip("onnx", reason="export needs an extra: pip install '.[export]'")
@@ -218,8 +225,104 @@ def test_eval_plays_held_out_episodes(
     assert result["score"]["mean"] == wean.evaluate(wean.load(sent[1]), Carrying, 2).score.mean
 
 
-def test_a_student_that_reads_is_not_served(sent: Any) -> None:
-    from wean.runtime.server.app import make_app
+LONG = {
+    "a long task": ({"goal": "lamp " * 400}, "the task and what is carried have"),
+    "a lot to carry": ({"carried": "lamp\n" * 400}, "the task and what is carried have"),
+    "a long choice": ({"choices": ["take lamp", "lamp " * 150]}, "a choice has more than 128 tokens"),
+    "a choice of blanks": ({"choices": ["take" + " " * 2_000]}, "or 1,000 characters"),
+}
 
-    with pytest.raises(PolicyError, match="students that read are not served"):
-        make_app(load(sent[1]))
+
+@pytest.mark.parametrize("what", LONG)
+def test_what_cannot_be_left_out_of_a_prompt_has_a_length(sent: Any, what: str) -> None:
+    wrong, said = LONG[what]
+    with pytest.raises(PolicyError, match=said):
+        load(sent[1]).act({"goal": "g", "text": "t", "choices": ["go"], **wrong})
+
+
+@pytest.fixture
+def server(sent: Any) -> TestClient:
+    return TestClient(guarded(make_app(load(sent[1]))), base_url="http://127.0.0.1")
+
+
+def begun(server: TestClient) -> str:
+    return str(server.post("/sessions", json={}).json()["session"])
+
+
+def as_json(shown: Sight) -> dict[str, Any]:
+    return {**shown._asdict(), "choices": list(shown.choices), "idle": list(shown.idle)}
+
+
+def test_a_served_student_that_reads_acts_as_in_the_hand(sent: Any, server: TestClient) -> None:
+    policy, session = load(sent[1]), begun(server)
+    assert isinstance(policy, ReadingPolicy)
+    told: dict[str, Any] = {}
+    for _ in range(2):
+        policy.reset()
+
+        def act(shown: Sight) -> int:
+            start = not shown.observation
+            nonlocal told
+            told = server.post("/act", json={"session": session, "start": start, "observation": as_json(shown)}).json()
+            assert told["action"] == policy.act(shown)
+            assert told["name"] == shown.choices[told["action"]]
+            assert told["goal"] == policy.goal
+            return int(told["action"])
+
+        played(act)
+    assert set(told) == {"action", "name", "goal"}
+
+
+def test_served_episodes_do_not_mix(sent: Any, server: TestClient) -> None:
+    shown = {"goal": "Wait.", "text": "A hall.", "choices": ["go to hall", "take lamp", "wait"], "observation": "No."}
+    others = [{**shown, "goal": "Take the lamp.", "observation": f"{number} times."} for number in range(6)]
+    first, second = load(sent[1]), load(sent[1])
+    sessions = [begun(server), begun(server)]
+    for other in others:
+        told = server.post("/act", json={"sessions": sessions, "observations": [shown, other]}).json()
+        assert told["actions"] == [first.act(shown), second.act(other)]
+        # One that cannot be read: nobody acts.
+        wrong = server.post("/act", json={"sessions": sessions, "observations": [shown, {"goal": "g"}]})
+        assert wrong.status_code == 422
+        assert "has no text" in wrong.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "said"),
+    [
+        ({}, 409, "begin a session"),
+        ({"session": None, "probabilities": True}, 422, "gives no probabilities"),
+        ({"session": None, "observation": {"goal": "g", "text": "t", "choices": ["lamp " * 150]}}, 422, "shorten it"),
+    ],
+)
+def test_a_served_student_that_reads_refuses(server: TestClient, asked: Any, status: int, said: str) -> None:
+    body = {"observation": {"goal": "g", "text": "t", "choices": ["go"]}, **asked}
+    answer = server.post("/act", json=body | ({"session": begun(server)} if "session" in body else {}))
+    assert answer.status_code == status
+    assert said in answer.json()["error"]
+
+
+def test_memory_bounds_the_sessions(sent: Any) -> None:
+    policy = load(sent[1])
+    assert isinstance(policy, ReadingPolicy)
+    assert f"up to {policy.episode_bytes / 1e6:,.1f} MB" in (sent[1] / "README.md").read_text()
+    assert 100_000 < policy.episode_bytes < 1_000_000
+    server = TestClient(guarded(make_app(policy, Limits(reading_megabytes=1))), base_url="http://127.0.0.1")
+    most = server.get("/health").json()["most_sessions"]
+    assert most == 1_000_000 // policy.episode_bytes
+    names = [begun(server) for _ in range(most)]
+    assert server.post("/sessions", json={}).status_code == 503
+    server.delete(f"/sessions/{names[0]}")
+    assert server.post("/sessions", json={}).status_code == 201
+
+
+def test_a_student_that_reads_is_a_tool_without_a_page(sent: Any) -> None:
+    app = make_app(load(sent[1]))
+    assert "ask this one at /act" in str(add_page(app, "exported", None))
+    shown = {"goal": "Take the lamp.", "text": "A hall.", "choices": ["take lamp", "wait"]}
+
+    async def ask() -> Any:
+        async with Client(make_server(sent[1])) as client:
+            return await client.call_tool("act", {"observation": shown, "start": True})
+
+    assert asyncio.run(ask()).structured_content["action"] == load(sent[1]).act(shown)

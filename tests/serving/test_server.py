@@ -16,6 +16,7 @@ from exported_students import corridor_situation
 from small_tasks import Corridor
 from wean.runtime import load
 from wean.runtime.server.app import add_front, guarded, make_app
+from wean.runtime.server.kinds import ArrayEpisode
 from wean.runtime.server.limits import Limits
 from wean.runtime.server.sessions import Refused, Sessions
 
@@ -108,23 +109,28 @@ def test_a_student_that_remembers_wants_a_session(client: Client) -> None:
 
 def test_a_session_ends_expires_and_is_bounded() -> None:
     now = 0.0
-    sessions = Sessions(Limits(sessions=2, session_seconds=10, episode_steps=3), 0, True, clock=lambda: now)
+    limits = Limits(session_seconds=10, episode_steps=3)
+    sessions = Sessions(limits, lambda: ArrayEpisode(0, True), most=2, room=100, clock=lambda: now)
     first, second = sessions.begin(None), sessions.begin(None)
     with pytest.raises(Refused, match="2 sessions already"):
         sessions.begin(None)
     now = 8.0
     for _ in range(3):
-        sessions.stepped(sessions.use(first))
+        sessions.count(sessions.use(first), 1)
     with pytest.raises(Refused, match="3 steps already"):
         sessions.use(first)
     sessions.restart(sessions.use(first, start=True))
-    sessions.stepped(sessions.use(first))
+    sessions.count(sessions.use(first), 99)
+    sessions.count(sessions.use(first), 1)
+    with pytest.raises(Refused, match="remember too much"):
+        sessions.use(first)
     now = 11.0
     assert len(sessions) == 1  # the second was not used since it began
     with pytest.raises(Refused, match="no such session"):
         sessions.use(second)
     sessions.end(first)
     assert len(sessions) == 0
+    assert sessions.use(sessions.begin(None)).steps == 0  # what ended is remembered no longer
 
 
 def test_a_refused_request_changes_nothing(exported: Any, client: Client) -> None:

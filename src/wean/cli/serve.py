@@ -29,8 +29,8 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="NAME=NUMBER",
-            help="A bound: body_bytes, batch, sessions, session_seconds, episode_steps, connections, read_seconds, "
-            "idle_seconds.",
+            help="A bound: body_bytes, batch, sessions, session_seconds, reading_megabytes, episode_steps, "
+            "connections, read_seconds, idle_seconds.",
         ),
     ] = None,
     mcp: Annotated[

@@ -41,6 +41,7 @@ class Observations:
         agent = declared.get("agent_below")
         self._agent_below = None if agent is None else int(agent)
         codes = self.dtype == np.uint8 and self._low is None and high.shape == self.shape[-1:] and high.max() < 256
+        self._with_state = declared.get("with_state") is True
         self._legal = [bytes(range(int(one) + 1)) for one in high] if codes else None
 
     def one(self, observation: Any) -> NDArray[Any]:
@@ -78,7 +79,7 @@ class Observations:
             PolicyError: One is none that the student sees.
         """
         try:
-            found = np.array([one.get("image") if isinstance(one, Mapping) else one for one in values])
+            found = np.array([self._part(one) if isinstance(one, Mapping) else one for one in values])
         except (ValueError, OverflowError):  # rows of different lengths, or too many axes
             raise PolicyError("an observation's lists have different lengths; give what its task returns") from None
         if found.dtype.kind not in _READ_AS[self.dtype.kind]:
@@ -102,7 +103,7 @@ class Observations:
     def _array(self, observation: Any) -> NDArray[Any]:
         """What comes from outside as an array of the right type."""
         if isinstance(observation, Mapping):
-            observation = observation.get("image")
+            observation = self._part(observation)
         if not self.shape and not isinstance(observation, np.ndarray):
             observation = self._numbers(observation)
         if not isinstance(observation, np.ndarray):
@@ -117,6 +118,22 @@ class Observations:
             observation = observation.astype(self.dtype)
         array: NDArray[Any] = observation
         return array
+
+    def _part(self, observation: Mapping[str, Any]) -> Any:
+        """The part of a mapping that the student sees: its image, of a camera with the state as one more channel."""
+        if not self._with_state:
+            return observation.get("image")
+        try:
+            image, state = (np.asarray(observation[name]) for name in ("image", "state"))
+            channel = np.zeros(image.shape[:-1], image.dtype)
+            if not ((state >= 0) & (state <= 1)).all():
+                raise ValueError(state)
+            channel.reshape(*image.shape[:-3], -1)[..., : state.shape[-1]] = np.rint(255 * state)
+            return np.concatenate([image, channel[..., None]], -1)
+        except (KeyError, ValueError, TypeError, IndexError):
+            raise PolicyError(
+                "this student sees an image and a state of numbers from 0 to 1; give both as its task returns them"
+            ) from None
 
     def _misshapen(self, array: NDArray[Any], wanted: tuple[int, ...], remedy: str) -> PolicyError:
         return PolicyError(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .acting import NoRepeat, sample, sample_one
 from .folder import ACTING, Folder, PolicyError
 from .observations import Observations
-from .reading import Reader, open_reader, sight_of
+from .reading import Reader, Sight, open_network, open_reader, sight_of
 from .values import Values
 
 READS = "text"
@@ -268,11 +268,16 @@ class ReadingPolicy(_Policy):
 
     What it is shown may also say `observation` (what the task answered to the last action), `carried`, `score`, `asked`
     and `idle`; see `wean_runtime.Sight`.
+
+    Attributes:
+        episode_bytes: Memory that its cache of one episode takes at most.
     """
 
     def __init__(self, folder: Folder, acting: str, threads: int = 1) -> None:
         super().__init__(folder, acting)
-        self._reader = open_reader(folder, acting == "no_repeat", threads)
+        network = open_network(folder, threads)
+        self._reader = open_reader(folder, network, acting == "no_repeat")
+        self.episode_bytes = network.most_bytes
 
     @property
     def goal(self) -> str:
@@ -289,8 +294,18 @@ class ReadingPolicy(_Policy):
         Raises:
             PolicyError: It is no situation.
         """
-        sight = sight_of(situation)
+        sight = self.see(situation)
         return sight.choices.index(self._reader.act(sight))
+
+    def see(self, situation: Any) -> Sight:
+        """What comes from outside, as the student is shown it.
+
+        Raises:
+            PolicyError: It is no situation, or too long.
+        """
+        sight = sight_of(situation)
+        self._reader.check(sight)
+        return sight
 
     def another(self) -> Reader:
         """A student of the same network for an episode beside this one."""

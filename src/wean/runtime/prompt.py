@@ -46,6 +46,7 @@ _MAX_PAST = 10  # actions
 _HISTORY = ((40, 10), (40, 5), (40, 2), (40, 0), (20, 0), (8, 0), (0, 0))
 """Finished sub-goals and past actions in an opening; the next shorter pair where the one before does not fit."""
 _MAX_OBSERVATION = 600  # characters
+_MOST_ANSWERS = 20_000  # whose tokens are kept
 _NEXT_LINE = " \n "  # the space after it makes a word the same tokens at the beginning of a line as within it
 
 Feeding = Literal["sequence", "step"]
@@ -155,6 +156,8 @@ class EpisodeEncoder:
     def answer(self, text: str) -> list[int]:
         """The tokens of an answer, its end mark included."""
         if text not in self._answers:  # thousands of candidates are ranked again and again
+            if len(self._answers) >= _MOST_ANSWERS:
+                self._answers.clear()
             self._answers[text] = self._encode(normalize(text)) + self._end
         return self._answers[text]
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from .decoding import Decoder, NetworkDecoder
 from .folder import ExportError, Folder, PolicyError
 from .normalize import normalize
-from .prompt import ACT, DONE, END, PROMPT_VERSION, EpisodeEncoder, PromptConfig
+from .prompt import ACT, ANSWER, DONE, END, PROMPT_VERSION, EpisodeEncoder, PromptConfig
 from .reading_network import ReadingNetwork
 
 
@@ -40,6 +40,7 @@ class Sight(NamedTuple):
 
 GOAL_LIMIT = 30
 """Actions after which a sub-goal is over in any case."""
+_LONGEST_CHOICE, _LONGEST_TEXT = 2 * ANSWER, 1_000  # tokens, for which a cache has room after a context; characters
 _SAME = 2  # equal results after which an action is not taken again
 _State = tuple[str, str, float]  # what can be seen, what is carried, and the score
 Planner = Callable[[int, Callable[[], str]], str | None]
@@ -93,10 +94,30 @@ class Reader:
         """See the class."""
         return "" if self._episode is None else self._episode.goal
 
+    def check(self, sight: Sight) -> None:
+        """Checks that nothing is too long which cannot be left out of a prompt.
+
+        Raises:
+            PolicyError: Something is.
+        """
+        given = sum(len(self._encode(normalize(text))) for text in (sight.goal, sight.carried))
+        if given > self._prompt.context:
+            raise PolicyError(
+                f"the task and what is carried have {given:,} tokens, and this student reads at most "
+                f"{self._prompt.context:,} at once; shorten them"
+            )
+        for choice in sight.choices:  # thousands, nearly all of them short
+            short = len(choice.encode()) <= _LONGEST_CHOICE // 2
+            if not short and (len(choice) > _LONGEST_TEXT or len(self._encode(normalize(choice))) > _LONGEST_CHOICE):
+                raise PolicyError(
+                    f"a choice has more than {_LONGEST_CHOICE} tokens or {_LONGEST_TEXT:,} characters; shorten it"
+                )
+
     def act(self, sight: Sight) -> str:
         """The next action: one of the choices, if there are any."""
         episode = self._follow(sight)
         episode.make_room()
+        del episode.windows[:-1]  # of use for training alone
         if self._prompt.subgoals and self._num_actions and not sight.asked and self._is_goal_over(episode):
             episode.add_done(target=False)
             self._name_goal(episode)
@@ -153,8 +174,8 @@ class Reader:
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
 
-def open_reader(folder: Folder, no_repeat: bool, threads: int) -> Reader:
-    """The student of an exported folder.
+def open_reader(folder: Folder, network: ReadingNetwork, no_repeat: bool) -> Reader:
+    """The student of an exported folder, with its language model.
 
     Raises:
         PolicyError: The package `tokenizers` is missing.
@@ -166,7 +187,6 @@ def open_reader(folder: Folder, no_repeat: bool, threads: int) -> Reader:
             f"{folder.path} reads other prompts than this version writes ({PROMPT_VERSION}); export it again"
         )
     tokenizer = folder.tokenizer("tokenizer.json", "this student reads, and that")
-    network = open_network(folder, threads)
     mismatch = folder.damaged("model.onnx, tokenizer.json and config.json do not belong together")
     try:
         prompt = PromptConfig(**about)

@@ -42,6 +42,12 @@ class ReadingNetwork:
         # What each position leaves for the next, after a row for what comes before the first.
         self._trail = np.zeros((1, _GROWS + 1, int(shapes["trail"][1]) if self._trails else 0), np.float32)
 
+    @property
+    def most_bytes(self) -> int:
+        """Bytes of a cache that holds as many positions as it can."""
+        of_one = sum(kept.nbytes // kept.shape[self._axis[name]] for name, kept in self._cache.items())
+        return of_one * self.longest + self._trail.nbytes // self._trail.shape[1] * (self.longest + 1)
+
     def another(self) -> ReadingNetwork:
         """The same model with a cache of its own."""
         return ReadingNetwork(self._session, self.longest)

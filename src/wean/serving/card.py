@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wean.report.hub import card_metadata
+from wean.runtime.policy import ReadingPolicy, load
 from wean.serving.parity import Parity
 from wean.serving.sources import Loss
 
@@ -99,6 +100,10 @@ def write_card(folder: Path, config: Mapping[str, Any], parity: Parity, loss: Lo
         (f"largest difference in {measured}", f"{parity.difference:.2g}, in {parity.observations:,} held-out {what}"),
         (f"same best {'token' if reads else 'action'} as in PyTorch", f"{100 * parity.agreement:.2f} %"),
     ]
+    if reads:
+        policy = load(folder)
+        assert isinstance(policy, ReadingPolicy)
+        rows.append(("memory of an episode", f"up to {policy.episode_bytes / 1e6:,.1f} MB, beside the network"))
     if loss is not None:
         episodes = f"{loss.episodes} held-out episodes"
         rows.append((f"{loss.measure} before and after 8 bits", f"{loss.before:.3f}, {loss.after:.3f} ({episodes})"))

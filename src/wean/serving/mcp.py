@@ -42,14 +42,12 @@ def make_server(folder: Path, acting: str | None = None) -> Any:
     """The MCP server of an exported student.
 
     Raises:
-        PolicyError: The student cannot act so, or reads.
+        PolicyError: The student cannot act so.
     """
     from mcp.server import MCPServer
     from mcp.server.mcpserver.exceptions import ToolError
 
-    from wean.runtime.server.app import served
-
-    service = Service(served(load(folder, acting)), Limits(session_seconds=_FOREVER))
+    service = Service(load(folder, acting), Limits(session_seconds=_FOREVER))
     about = service.about()
     session = service.sessions.begin(None)
     server = MCPServer("wean", instructions=f"A student of the task {about['task']}: ask it which action to take.")
@@ -67,7 +65,8 @@ def make_server(folder: Path, acting: str | None = None) -> Any:
                     raise Refused(422, "a seed is for the start of an episode; give start=true with it")
                 service.sessions.end(session)
                 session = service.sessions.begin(seed)
-            return service.act(Act(session=session, observation=observation, start=start, probabilities=True))
+            told = service.kind.gives_probabilities
+            return service.act(Act(session=session, observation=observation, start=start, probabilities=told))
         except (Refused, PolicyError) as error:
             raise ToolError(str(error)) from None
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from wean.errors import WeanError
+from wean.errors import UsageError, WeanError
 from wean.runtime.server.app import add_front
 from wean.serving.games import Games
 from wean.tasks.registration import check_named_in_file, make_task
@@ -47,6 +47,8 @@ def add_page(app: FastAPI, folder: str, task: str | None) -> str | None:
     """
     service = app.state.service
     try:
+        if service.kind.is_slow:
+            raise UsageError("it shows no students that read; ask this one at /act")
         if task is None:
             check_named_in_file(service.policy.task, folder)
         games = Games(service, partial(make_task, task or service.policy.task))

@@ -31,6 +31,7 @@ from wean.serving.parity import (
     held_out_situations,
 )
 from wean.students.action_values import ActionValues, TextValues
+from wean.students.camera import CameraStudent
 from wean.students.config import Acting
 from wean.students.grid import GridStudent
 from wean.students.student import Student
@@ -238,7 +239,9 @@ def _observation(student: Student, space: gym.Space[Any]) -> Mapping[str, Any]:
         # One cell of a map shows the agent: its direction, below 4.
         return {"shape": shape, "dtype": "uint8", "low": 0, "high": high, "agent_below": high[3]}
     assert isinstance(space, gym.spaces.Box)
-    bounds = {name: _bound(getattr(space, name)) for name in ("low", "high")}
+    bounds: dict[str, Any] = {name: _bound(getattr(space, name)) for name in ("low", "high")}
+    if isinstance(student, CameraStudent):
+        bounds["with_state"] = True  # a task shows image and state apart
     return {"shape": list(space.shape), "dtype": str(space.dtype), **bounds}
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from typing import Any
 
@@ -47,24 +49,22 @@ HEADERS = {
 def make_app(policy: ArrayPolicy | ValuesPolicy | ReadingPolicy, limits: Limits | None = None) -> FastAPI:
     """Returns the application that acts with an exported student; `guarded` protects it.
 
-    Its `state.service`, `state.metrics` and `state.limits` are for what else is served.
-
-    Raises:
-        PolicyError: The student reads; a server would need a language model's cache for every session.
+    Its `state.service`, `state.acting`, `state.metrics` and `state.limits` are for what else is served.
     """
     limits = limits or Limits()
-    service = Service(served(policy), limits)
+    service = Service(policy, limits)
     metrics = Metrics(lambda: len(service.sessions))
     about: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None, "redirect_slashes": False}
     app = FastAPI(title="wean serve", version="1", **about)
-    app.state.service, app.state.metrics, app.state.limits = service, metrics, limits
-    app.router.routes.append(Route(ACT, Acting(service, metrics), methods=["POST"]))
+    acting = Acting(service, metrics)
+    app.state.service, app.state.acting, app.state.metrics, app.state.limits = service, acting, metrics, limits
+    app.router.routes.append(Route(ACT, acting, methods=["POST"]))
     _add_errors(app)
     _add_sessions(app, service)
 
-    @app.get("/health", summary="Whether the server lives.")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
+    @app.get("/health", summary="Whether the server lives, and how many sessions it has room for.")
+    async def health() -> dict[str, str | int]:
+        return {"status": "ok", "most_sessions": service.sessions.most}
 
     @app.get("/student", summary="What the student sees, and its actions.", responses={401: _ERRORS[401]})
     async def student() -> dict[str, Any]:
@@ -84,17 +84,6 @@ def make_app(policy: ArrayPolicy | ValuesPolicy | ReadingPolicy, limits: Limits 
         return JSONResponse(_openapi(app))
 
     return app
-
-
-def served(policy: ArrayPolicy | ValuesPolicy | ReadingPolicy) -> ArrayPolicy | ValuesPolicy:
-    """The policy, if it can be served.
-
-    Raises:
-        PolicyError: It reads.
-    """
-    if isinstance(policy, ReadingPolicy):
-        raise PolicyError("students that read are not served; act with wean_runtime.load in your own process")
-    return policy
 
 
 def add_front(app: FastAPI, page: str | None = None) -> None:
@@ -117,7 +106,7 @@ def guarded(app: FastAPI, token: str | None = None, host: str = "127.0.0.1") -> 
     paths = {route.path for route in app.routes if isinstance(route, Route) and "{" not in route.path}
     hosts = LOOPBACK if token is None and _is_loopback(host) else None
     state = app.state
-    return Guard(app, Acting(state.service, state.metrics), state.limits, state.metrics, paths, token, hosts)
+    return Guard(app, state.acting, state.limits, state.metrics, paths, token, hosts)
 
 
 def _is_loopback(host: str) -> bool:
@@ -128,10 +117,16 @@ def _is_loopback(host: str) -> bool:
 
 
 class Acting:
-    """The ASGI application of `POST /act`."""
+    """The ASGI application of `POST /act`.
+
+    A student that takes its time acts in a thread of its own, one request after the other, so that others are answered
+    meanwhile; a fast one acts at once, which takes less time than handing over.
+    """
 
     def __init__(self, service: Service, metrics: Metrics) -> None:
         self._service, self._metrics = service, metrics
+        self._turn = asyncio.Lock()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="acting") if service.kind.is_slow else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request; see ASGI."""
@@ -139,7 +134,7 @@ class Acting:
         body = (await receive())["body"]
         try:
             asked = read_act(body)
-            told = self._service.act(asked)
+            told = self._service.act(asked) if self._worker is None else await self._later(asked, self._worker)
         except Refused as error:
             await answer(send, error.status, str(error))
             return
@@ -149,6 +144,11 @@ class Acting:
         self._metrics.actions.inc(len(told.get("actions", "1")))
         self._metrics.seconds.observe(time.perf_counter() - started)
         await answer(send, 200, told)
+
+    async def _later(self, asked: Act, worker: ThreadPoolExecutor) -> dict[str, Any]:
+        async with self._turn:  # or an episode could begin anew while the student acts in it
+            turn = self._service.prepare(asked)
+            return await asyncio.get_running_loop().run_in_executor(worker, self._service.answer, turn)
 
 
 def _add_sessions(app: FastAPI, service: Service) -> None:

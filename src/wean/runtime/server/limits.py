@@ -21,6 +21,7 @@ class Limits:
     batch: int = _limit(256, "Most observations in one request.")
     sessions: int = _limit(10_000, "Most sessions at a time.")
     session_seconds: int = _limit(600, "Seconds after which a session that nobody uses ends.")
+    reading_megabytes: int = _limit(2_048, "Most memory for the sessions of a student that reads, in 10^6 bytes.")
     episode_steps: int = _limit(10_000, "Most steps of one episode of a session.")
     connections: int = _limit(1_024, "Most connections at a time.")
     read_seconds: int = _limit(10, "Seconds in which a request must have arrived.")

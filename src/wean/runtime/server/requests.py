@@ -36,7 +36,7 @@ class Act(_Strict):
     """One observation or many, each alone or in a session."""
 
     observation: Any = Field(
-        None, description="What the student sees: a number, lists of numbers, or a situation's text and choices."
+        None, description="What the student sees: a number, lists of numbers, or a situation; /student says which."
     )
     observations: list[Any] | None = Field(None, description="Many of them, instead of one.")
     session: Name | None = Field(None, description="The session of the observation, from POST /sessions.")
@@ -55,6 +55,8 @@ class Acted(BaseModel):
     actions: list[int] | None = Field(None, description="Of many observations the action of each.")
     names: list[str] | None = Field(None, description="Of many observations the name of each action.")
     probabilities: list[Any] | None = Field(None, description="The probability of every action, where asked for.")
+    goal: str | None = Field(None, description="Of a student that reads the sub-goal that it pursues; may be empty.")
+    goals: list[str] | None = Field(None, description="Of many observations the sub-goal of each.")
 
 
 class Error(BaseModel):

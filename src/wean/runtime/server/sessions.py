@@ -6,15 +6,11 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..acting import NoRepeat
 from .limits import Limits
-
-REMEMBERED = 200_000
-"""Observations that all sessions together remember at most, where a student does not repeat itself."""
 
 
 class Refused(Exception):
@@ -29,37 +25,44 @@ class Session:
     """The episode of one client.
 
     Attributes:
-        memory: (memory_size,) the student's memory.
+        episode: What the student keeps of it.
         random: Its draws.
-        fresh: Whether an episode begins with the next observation.
-        no_repeat: What it took at which observation; None where that does not matter.
         steps: Steps of this episode so far.
+        remembered: How much of it the student remembers, see `Kind.weight`.
         used: When it was used last, in seconds of the clock of its `Sessions`.
     """
 
-    __slots__ = ("fresh", "memory", "no_repeat", "random", "steps", "used")
+    __slots__ = ("episode", "random", "remembered", "steps", "used")
 
-    def __init__(self, memory_size: int, seed: int | None, no_repeat: bool, now: float) -> None:
-        self.memory: NDArray[np.float32] = np.zeros(memory_size, np.float32)
-        self.random = np.random.default_rng(seed)
-        self.no_repeat = NoRepeat() if no_repeat else None
-        self.fresh, self.steps, self.used = True, 0, now
+    def __init__(self, episode: Any, seed: int | None, now: float) -> None:
+        self.episode, self.random = episode, np.random.default_rng(seed)
+        self.steps, self.remembered, self.used = 0, 0, now
 
 
 class Sessions:
     """The sessions of a server, the one that was used longest ago first.
 
     Args:
-        limits: How many there may be, and for how long.
-        memory_size: Numbers that the student remembers.
-        no_repeat: Whether it acts `no_repeat`.
+        limits: How long one lives, and its episode may be.
+        episode: Makes what the student keeps of an episode.
+        most: How many there may be at a time.
+        room: How much they may remember all together.
         clock: Seconds that only go forward.
+
+    Attributes:
+        most: How many there may be at a time.
     """
 
     def __init__(
-        self, limits: Limits, memory_size: int, no_repeat: bool, clock: Callable[[], float] = time.monotonic
+        self,
+        limits: Limits,
+        episode: Callable[[], Any],
+        most: int,
+        room: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._limits, self._memory_size, self._no_repeat, self._clock = limits, memory_size, no_repeat, clock
+        self.most = most
+        self._limits, self._episode, self._room, self._clock = limits, episode, room, clock
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._remembered = 0
 
@@ -74,10 +77,10 @@ class Sessions:
             Refused: There are too many.
         """
         self._expire()
-        if len(self._sessions) >= self._limits.sessions:
+        if len(self._sessions) >= self.most:
             raise Refused(503, f"there are {len(self._sessions)} sessions already; end one, or try again later")
         name = secrets.token_urlsafe(16)
-        self._sessions[name] = Session(self._memory_size, seed, self._no_repeat, self._clock())
+        self._sessions[name] = Session(self._episode(), seed, self._clock())
         return name
 
     def end(self, name: str) -> None:
@@ -92,8 +95,8 @@ class Sessions:
     def restart(self, session: Session) -> None:
         """Lets a new episode begin in a session."""
         self._forget(session)
-        session.fresh, session.steps = True, 0
-        session.no_repeat = NoRepeat() if self._no_repeat else None
+        session.steps = 0
+        session.episode.reset()
 
     def use(self, name: str, start: bool = False) -> Session:
         """A session, for one more step or for the first one of another episode.
@@ -104,15 +107,15 @@ class Sessions:
         session = self._found(name)
         if session.steps >= self._limits.episode_steps and not start:
             raise Refused(409, f"the episode has {session.steps} steps already; begin another with start=true")
-        if self._no_repeat and self._remembered >= REMEMBERED:
-            raise Refused(503, "the sessions remember too many observations; end some, or try again later")
+        if self._remembered >= self._room:
+            raise Refused(503, "the sessions remember too much; end some, or try again later")
         return session
 
-    def stepped(self, session: Session) -> None:
-        """Counts a step."""
+    def count(self, session: Session, weight: int) -> None:
+        """Counts a step, and what is remembered of it."""
         session.steps += 1
-        session.fresh = False
-        self._remembered += self._no_repeat
+        session.remembered += weight
+        self._remembered += weight
 
     def _found(self, name: str) -> Session:
         self._expire()
@@ -124,7 +127,8 @@ class Sessions:
         return session
 
     def _forget(self, session: Session) -> None:
-        self._remembered -= session.steps * self._no_repeat
+        self._remembered -= session.remembered
+        session.remembered = 0
 
     def _expire(self) -> None:
         oldest_allowed = self._clock() - self._limits.session_seconds
