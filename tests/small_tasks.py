@@ -1,7 +1,7 @@
 """Tiny tasks that every algorithm must solve."""
 
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -57,7 +57,7 @@ class Recall(gym.Env[np.ndarray, int]):
 class Lamps(gym.Env[dict[str, np.ndarray], int]):
     """A camera sees lamps in grey and their depth; the state says where it looks. Two actions turn it."""
 
-    metadata = {"observation": "camera"}
+    metadata: ClassVar[dict[str, Any]] = {"observation": "camera"}
     observation_space = gym.spaces.Dict(
         {"image": gym.spaces.Box(0, 255, (20, 22, 2), np.uint8), "state": gym.spaces.Box(0, 1, (3,), np.float32)}
     )

@@ -142,11 +142,7 @@ def resolve(
         UsageError: A name, key or value is wrong; the message names the nearest right one.
     """
     preset = find_method(method)
-    for what, name in (("model", model), ("task", task)):
-        if name is not None and not name.strip():
-            raise UsageError(f"the name of the {what} is empty; give one, or leave it out")
-    if model is not None and not preset.teaches:
-        raise UsageError(f"{preset.name} asks no language model; leave the model out, or take a method that does")
+    _check_names(preset, task, model)
     own = {**dict(map(_read, overrides)), **_flat(values)}
     if task is None and preset.learner.needs.demonstrations and own.get("data"):
         task = _task_of(Path(str(own["data"])))
@@ -169,6 +165,14 @@ def resolve(
     )
     _check_used(config, own)
     return config
+
+
+def _check_names(preset: Method, task: str | None, model: str | None) -> None:
+    for what, name in (("model", model), ("task", task)):
+        if name is not None and not name.strip():
+            raise UsageError(f"the name of the {what} is empty; give one, or leave it out")
+    if model is not None and not preset.teaches:
+        raise UsageError(f"{preset.name} asks no language model; leave the model out, or take a method that does")
 
 
 def _task_of(data: Path) -> str | None:

@@ -45,8 +45,9 @@ class ReadingNetwork:
     @property
     def most_bytes(self) -> int:
         """Bytes of a cache that holds as many positions as it can."""
-        of_one = sum(kept.nbytes // kept.shape[self._axis[name]] for name, kept in self._cache.items())
-        return of_one * self.longest + self._trail.nbytes // self._trail.shape[1] * (self.longest + 1)
+        of_one: int = sum(kept.nbytes // kept.shape[self._axis[name]] for name, kept in self._cache.items())
+        of_trail: int = self._trail.nbytes // self._trail.shape[1]
+        return of_one * self.longest + of_trail * (self.longest + 1)
 
     def another(self) -> ReadingNetwork:
         """The same model with a cache of its own."""

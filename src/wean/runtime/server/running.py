@@ -6,8 +6,9 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -42,7 +43,7 @@ def run(app: App, host: str, port: int, limits: Limits, say: Callable[[str], Non
     listening = listen(host, port)
     config = uvicorn.Config(
         app,
-        http=protocol(limits),
+        http=cast(Any, partial(Timed, limits)),  # called for every connection
         ws="none",
         lifespan="off",
         log_config=None,
@@ -99,64 +100,76 @@ def token(file: Path | None) -> str | None:
     return found
 
 
-def protocol(limits: Limits) -> type[HttpToolsProtocol]:
+class Timed(HttpToolsProtocol):
     """The reading of HTTP by uvicorn, for clients that may be slow or without end.
 
     uvicorn times a connection only between two requests. Here it is also timed while a request arrives and while its
     answer is fetched, and headers have a size.
+
+    Args:
+        limits: The server's bounds.
+        *given: As uvicorn gives it.
+        **named: As uvicorn gives it.
     """
 
-    class Timed(HttpToolsProtocol):
-        _alarm: asyncio.TimerHandle | None = None
-        _header_bytes = 0
+    def __init__(self, limits: Limits, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._limits = limits
+        self._alarm: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
 
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._wait(limits.read_seconds, self._too_slow)
+    def connection_made(self, transport: Any) -> None:
+        """See `asyncio.Protocol`."""
+        super().connection_made(transport)
+        self._wait(self._limits.read_seconds, self._too_slow)
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            if self._alarm is not None:
-                self._alarm.cancel()
-            super().connection_lost(exc)
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        super().connection_lost(exc)
 
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            self._header_bytes = 0
-            if self.cycle is None or self.cycle.response_complete:
-                self._wait(limits.read_seconds, self._too_slow)
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._header_bytes = 0
+        if self.cycle is None or self.cycle.response_complete:
+            self._wait(self._limits.read_seconds, self._too_slow)
 
-        def on_url(self, url: bytes) -> None:
-            self._count(url)
-            super().on_url(url)
+    def on_url(self, url: bytes) -> None:
+        """A piece of its path."""
+        self._count(url)
+        super().on_url(url)
 
-        def on_header(self, name: bytes, value: bytes) -> None:
-            self._count(name + value)
-            super().on_header(name, value)
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One of its headers."""
+        self._count(name + value)
+        super().on_header(name, value)
 
-        def on_message_complete(self) -> None:
-            super().on_message_complete()
-            if not self.pipeline:
-                self._wait(limits.idle_seconds, self.transport.abort)  # the answer must be fetched
+    def on_message_complete(self) -> None:
+        """It has arrived."""
+        super().on_message_complete()
+        if not self.pipeline:
+            self._wait(self._limits.idle_seconds, self.transport.abort)  # the answer must be fetched
 
-        def on_response_complete(self) -> None:
-            self._wait(limits.idle_seconds, self.transport.abort)
-            super().on_response_complete()
+    def on_response_complete(self) -> None:
+        """It is answered."""
+        self._wait(self._limits.idle_seconds, self.transport.abort)
+        super().on_response_complete()
 
-        def _count(self, more: bytes) -> None:
-            self._header_bytes += len(more)
-            if self._header_bytes > _HEADER_BYTES:
-                raise ValueError("the headers are too large")  # which the parser turns into a refusal
+    def _count(self, more: bytes) -> None:
+        self._header_bytes += len(more)
+        if self._header_bytes > _HEADER_BYTES:
+            raise ValueError("the headers are too large")  # which the parser turns into a refusal
 
-        def _wait(self, seconds: float, then: Callable[[], None]) -> None:
-            if self._alarm is not None:
-                self._alarm.cancel()
-            self._alarm = self.loop.call_later(seconds, then)
+    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self.loop.call_later(seconds, then)
 
-        def _too_slow(self) -> None:
-            """Refuses a request that does not arrive; a connection without any, or with half an answer, is cut."""
-            answering = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
-            if self.scope is not None and not answering:
-                self.transport.write(_TOO_SLOW)
-            self.transport.close()
-
-    return Timed
+    def _too_slow(self) -> None:
+        """Refuses a request that does not arrive; a connection without any, or with half an answer, is cut."""
+        answering = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        if self.scope is not None and not answering:
+            self.transport.write(_TOO_SLOW)
+        self.transport.close()
