@@ -21,7 +21,7 @@ from wean.students.text.examples import Batch, Example, batched, collate, shuffl
 from wean.students.text.student import TextStudent, with_copies
 
 Precision = Literal["measured", "bfloat16", "float32"]
-SCRATCH = "scratch"
+SCRATCH, RUN = "scratch", "run:"
 _OF_SCRATCH = {
     "learning_rate": 2e-3,
     "beta2": 0.95,
@@ -37,9 +37,9 @@ class FinetuneConfig(BaseModel):
     model_config = SETTINGS
 
     data: str = "scienceworld-short"
-    """Demonstrations: a JSONL (.gz too) or Parquet file, or wean's: `scienceworld-short`, `-train`, `scienceworld`."""
+    """Demonstrations: JSONL (.gz too) or Parquet files, or wean's (`scienceworld-short`, `-train`), with commas."""
     annotations: str = ""
-    """Their sub-goals, as `wean annotate` writes them; by default those that come with wean's demonstrations."""
+    """Their sub-goals, as `wean annotate` writes them; by default wean's, or FILE.subgoals.jsonl beside the file."""
     dev: str = ""
     """Demonstrations that choose the checkpoint; for wean's those of dev variations, else a share of `data` is kept."""
     dev_share: float = Field(0.1, ge=0, lt=1)
@@ -53,7 +53,7 @@ class FinetuneConfig(BaseModel):
     actions: int = Field(100, gt=0, le=1_000_000)
     """Greatest number of a demonstration's actions that are learnt; an evaluation ends after a hundred moves."""
     model: str = "hf:smollm2-135m"
-    """`hf:NAME`, a pretrained model, or `scratch`: a new small one with a tokenizer of its own."""
+    """`hf:NAME`, a pretrained model; `scratch`, a new small one; `run:FOLDER`, a run's student, trained further."""
     lora_rank: int = Field(0, ge=0, le=4_096)
     """Rank of the adapters (LoRA) that are trained on a pretrained model's matrices; 0 trains it as a whole."""
     frozen_layers: int = Field(0, ge=0, le=200)

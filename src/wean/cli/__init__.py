@@ -15,7 +15,22 @@ import typer
 from typer.exceptions import TyperException
 
 from wean import __version__
-from wean.cli import annotate, ask, compare, data, demos, evaluate, export, gateway, listing, logs, serve, sweep, train
+from wean.cli import (
+    annotate,
+    ask,
+    compare,
+    data,
+    demos,
+    evaluate,
+    export,
+    gateway,
+    listing,
+    logs,
+    practise,
+    serve,
+    sweep,
+    train,
+)
 from wean.errors import UsageError, WeanError, in_one_line
 
 app = typer.Typer(
@@ -29,6 +44,7 @@ app = typer.Typer(
 
 _GOING_ON = {
     "demos": "the same command with --resume goes on",
+    "practise": "the same command goes on where it stopped",
     "sweep": "the same command goes on, its runs from their last checkpoints",
     "annotate": "the same command goes on, what was answered is kept",
     "eval": "what was played is kept where there is an --out, and the same command goes on",
@@ -45,6 +61,7 @@ def _show_version(wanted: bool) -> None:
 
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
+app.command("practise")(practise.practise)
 app.command("sweep")(sweep.sweep)
 app.command("compare")(compare.compare)
 app.command("ask")(ask.ask)

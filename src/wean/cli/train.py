@@ -70,7 +70,7 @@ def train(
             folder,
             resume=resume,
             log="" if log == "none" else log,
-            progress=partial(_show, shown),
+            progress=partial(show, shown),
             say=lambda note: shown.say(f"note: {note}"),
             strict=strict,
             budget=budget,
@@ -89,7 +89,7 @@ def settings_of_shell(method: str) -> list[str]:
     return [item for item in wanted if item.partition("=")[0] in known]
 
 
-def _show(shown: Shown, progress: Progress) -> None:
+def show(shown: Shown, progress: Progress) -> None:
     """Shows how far a run has come, in its own unit."""
     from wean.report.run_files import UNITS
 

@@ -17,7 +17,7 @@ from wean.files import is_integer, is_number, read_lines, replacing
 
 SCHEMA = "wean-annotation/1"
 
-Origin = Literal["asked", "propagated", "corrected"]
+Origin = Literal["asked", "propagated", "corrected", "played"]
 
 _MOST_ACTIONS = 100_000  # of a sub-goal
 
@@ -68,6 +68,17 @@ def parse_subgoal(text: str) -> SubGoal:
     return SubGoal(verb, arguments)
 
 
+def subgoal_of(text: str) -> SubGoal:
+    """A sub-goal in the words of actions as `verb(argument)`: "pick up metal pot" is `pick(up metal pot)`.
+
+    Rendered (`render_subgoal`) it is the same words again.
+    """
+    verb, _, rest = " ".join(re.sub(r"[(),]", " ", text.lower()).split()).partition(" ")
+    if not re.fullmatch(r"[a-z][a-z0-9]*", verb):
+        verb, rest = "do", f"{verb} {rest}".strip()
+    return SubGoal(verb, (rest,) if rest else ())
+
+
 @dataclass(frozen=True)
 class Annotation:
     """The sub-goals of one demonstration.
@@ -76,7 +87,8 @@ class Annotation:
         task: Name of the task.
         variation: Which of its variations.
         chunks: The sub-goals in their order, each with its number of actions.
-        origin: `asked` of a model, `propagated` from like demonstrations, or `corrected` by a person.
+        origin: `asked` of a model, `propagated` from like demonstrations, `corrected` by a person, or `played`: named
+            by the student whose own play it is.
         model: Who was asked; of a propagated annotation, who annotated what it was learnt from.
         recorded: Day, ISO 8601.
         confidence: Estimated probability that a propagated annotation is what the model would have said; None for

@@ -134,7 +134,7 @@ def training_data(
     """Demonstrations to learn from, and others that choose the checkpoint.
 
     Args:
-        name: Demonstrations to learn from.
+        name: Demonstrations to learn from; of several, with commas between them, the first with a variation counts.
         read: Reads demonstrations of a name.
         dev: Demonstrations that choose; by default those of `CHOSEN_BY`, else a share is kept (`split_dev`).
         dev_share: See `split_dev`.
@@ -142,14 +142,28 @@ def training_data(
     Raises:
         UsageError: Both share demonstrations.
     """
-    train, annotations = read(name)
-    dev = dev or (CHOSEN_BY.get(name, "") if is_shipped(name) else "")
+    names = [one.strip() for one in name.split(",")]
+    train, annotations = _merged([read(one) for one in names])
+    dev = dev or next((CHOSEN_BY[one] for one in names if one in CHOSEN_BY and is_shipped(one)), "")
     if not dev:
         return TrainingData(*split_dev(train, dev_share), annotations)
     choose, more = read(dev)
     if {one.key for one in train} & {one.key for one in choose}:
         raise UsageError(f"{dev} and {name} share demonstrations; keep them apart")
     return TrainingData(train, choose, {**annotations, **more})
+
+
+def _merged(parts: Sequence[Demonstrations]) -> Demonstrations:
+    """Demonstrations of several files; of those of one variation the first."""
+    trajectories: dict[Key, Trajectory] = {}
+    annotations: dict[Key, Annotation] = {}
+    for part in parts:
+        for one in part.trajectories:
+            if one.key not in trajectories:
+                trajectories[one.key] = one
+                if one.key in part.annotations:
+                    annotations[one.key] = part.annotations[one.key]
+    return Demonstrations(list(trajectories.values()), annotations)
 
 
 def split_dev(trajectories: Sequence[Trajectory], share: float) -> tuple[list[Trajectory], list[Trajectory]]:

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from wean.agents.policy import Policy
 from wean.agents.references import ReplayPolicy
-from wean.data.annotations import Annotation, Chunk
+from wean.data.annotations import Annotation, AnnotationWriter, Chunk, subgoal_of
 from wean.data.normalize import is_idle
 from wean.data.parts import Parts
-from wean.data.trajectories import Trajectory, path_metadata, write_paths
+from wean.data.trajectories import PathStep, Trajectory, path_metadata, write_paths
 from wean.errors import UsageError, WeanError
-from wean.evaluation.playing import Observer, play
+from wean.evaluation.playing import Episode, Observer, play
 from wean.files import writing
 from wean.processes import Kind, file_locked, work
 from wean.tasks.registration import episodes_of, make_task
@@ -39,6 +39,10 @@ Wanted = tuple[str, int]
 """A task and which of its variations; for TextWorld the number is the reset seed."""
 TRIES = 3
 """How often a path is played at most: physics has chance, and a Java machine can be lost."""
+
+
+class NothingReached(WeanError):
+    """None of the paths reached the full score."""
 
 
 class Oracle(Protocol):
@@ -89,16 +93,18 @@ def replayed(env: gym.Env[Any, Any], task: str, variation: int, actions: Sequenc
         ServerLost: The Java machine died.
     """
     case = Case(task, variation, variation, {"task": task, "variation": variation})
-    return _path(SerialTasks([lambda: env]), ReplayPolicy({(task, variation): actions}), case)[0]
+    return play_path(SerialTasks([lambda: env]), ReplayPolicy({(task, variation): actions}), case)[0]
 
 
-def _path(tasks: SerialTasks, policy: Policy, case: Case) -> tuple[dict[str, Any], bool]:
-    """Plays an episode of a text task; returns its row, with the task's own score, and whether it is a success."""
+def play_path(
+    tasks: SerialTasks, policy: Policy, case: Case, max_moves: int | None = None
+) -> tuple[dict[str, Any], Episode]:
+    """Plays an episode of a text task; returns its row, with the task's own score, and the episode."""
     path = _Path()
-    (episode,) = play(policy, tasks, [case], observers=[path])
+    (episode,) = play(policy, tasks, [case], max_moves=max_moves, observers=[path])
     played = tasks.text_task(0)
     row = {"task": case.task, "variation": case.variation, "description": played.description, "path": path.steps}
-    return {**row, "moves": episode.moves, "score": played.score}, episode.success == 1
+    return {**row, "moves": episode.moves, "score": played.score}, episode
 
 
 class _Path(Observer):
@@ -139,8 +145,8 @@ class WalkthroughOracle:
 
     def play(self, task: str, variation: int) -> dict[str, Any]:
         """See `Oracle`."""
-        row, success = _path(self._tasks, _Walkthrough(), Case(task, variation, variation))
-        return {**row, "score": 100 if success else 0}
+        row, episode = play_path(self._tasks, _Walkthrough(), Case(task, variation, variation))
+        return {**row, "score": 100 if episode.success == 1 else 0}
 
     def close(self) -> None:
         """Closes the task."""
@@ -261,7 +267,7 @@ def _put_together(parts: Parts, wanted: Sequence[Wanted], job: Mapping[str, Any]
     rows = [_read(_part(folder, item)) for item in wanted]
     kept = [row for row in rows if row["score"] >= 100]
     if not kept:
-        raise WeanError(f"none of {len(rows)} paths reached the full score; they lie in {folder}")
+        raise NothingReached(f"none of {len(rows)} paths reached the full score; they lie in {folder}")
     report = {
         "tried": len(rows),
         "kept": len(kept),
@@ -270,9 +276,22 @@ def _put_together(parts: Parts, wanted: Sequence[Wanted], job: Mapping[str, Any]
         "steps": sum(len(row["path"]) for row in kept),
     }
     about = {name: str(job[name]) for name in ("version", "simplification") if name in job}
+    planned = [annotation for row in kept if (annotation := _annotation(row))]
+    if planned:
+        AnnotationWriter(parts.path.with_suffix(".subgoals.jsonl")).replace(planned)
     write_paths(parts.path, kept, {**about, "job": parts.job, "report": json.dumps(report)})
     parts.remove()
     return report
+
+
+def _annotation(row: Mapping[str, Any]) -> Annotation | None:
+    """The sub-goals of a path that came with some: texts, each with its number of actions."""
+    if "subgoals" not in row:
+        return None
+    chunks = tuple(Chunk(subgoal_of(text), count) for text, count in row["subgoals"])
+    steps = tuple(PathStep(step["action"]) for step in row["path"])
+    digest = Trajectory(row["task"], row["variation"], row["description"], steps).digest
+    return Annotation(row["task"], row["variation"], chunks, "played", row["policy"], digest=digest)
 
 
 def _job_of(path: Path) -> tuple[str, str]:
@@ -281,10 +300,12 @@ def _job_of(path: Path) -> tuple[str, str]:
 
 
 def version_of(task: str) -> str:
-    """The version of a task's trajectories, as `Trajectory.version` has it."""
+    """The version of a task's trajectories, as `Trajectory.version` has it; empty for a task of somebody's own."""
     if task.startswith("ALFWorld"):
         return "alfworld json_2.1.1"
-    return f"scienceworld {VERSION}" if task == "ScienceWorld" else f"textworld {version('textworld')}"
+    if task.startswith("TextWorld"):
+        return f"textworld {version('textworld')}"
+    return f"scienceworld {VERSION}" if task == "ScienceWorld" else ""
 
 
 class _PathPlayer:

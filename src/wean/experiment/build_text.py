@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from wean.algorithms.finetune import SCRATCH, FinetuneConfig, Finetuning
+from wean.algorithms.finetune import RUN, SCRATCH, FinetuneConfig, Finetuning
 from wean.data.annotations import Annotation
 from wean.data.augmentation import Augmentation
 from wean.data.shipped import Demonstrations, annotated, demonstrations, training_data
@@ -26,7 +26,7 @@ from wean.report.report import text_student_card
 from wean.runtime.prompt import PromptConfig
 from wean.students.text.creation import Size, Trained, merged, new_student, pretrained_student, train_tokenizer
 from wean.students.text.examples import Example, augmented_passes, encode_episode, prompt_texts
-from wean.students.text.student import TextStudent, load_tokenizer, save_text_student
+from wean.students.text.student import TextStudent, load_text_student, load_tokenizer, save_text_student
 
 _TOKENIZER = "tokenizer.json"
 
@@ -130,6 +130,8 @@ def build(config: RunConfig, resources: Resources) -> TextComponents:
     learn, choose, annotations = training_data(settings.data, read, settings.dev, settings.dev_share)
     if settings.model == SCRATCH:
         student = _new_student(config, learn, annotations, resources.folder)
+    elif settings.model.startswith(RUN):
+        student = _student_of_run(settings)
     else:
         student = _pretrained_student(config, [*learn, *choose], annotations)
     passes = _passes(student, settings, config.seed, learn, annotations)
@@ -140,6 +142,24 @@ def build(config: RunConfig, resources: Resources) -> TextComponents:
 
 def _prompt(settings: FinetuneConfig) -> PromptConfig:
     return PromptConfig(settings.feeding, settings.subgoals, settings.context)
+
+
+def _student_of_run(settings: FinetuneConfig) -> TextStudent:
+    """The student of another run, which is trained further.
+
+    Raises:
+        UsageError: It reads other prompts than the settings say, or is to be trained in part.
+        WeanError: The folder holds no text student, or a damaged one.
+    """
+    folder = Path(settings.model.removeprefix(RUN))
+    student = load_text_student(folder / "student")
+    if student.prompt != _prompt(settings):
+        differing = [name for name, value in asdict(student.prompt).items() if value != asdict(_prompt(settings))[name]]
+        said = ", ".join(f"{name}={str(getattr(student.prompt, name)).lower()}" for name in differing)
+        raise UsageError(f"the student of {folder} was trained with {said}; set the same")
+    if settings.lora_rank or settings.frozen_layers:
+        raise UsageError("the student of a run is trained as a whole; leave lora_rank and frozen_layers out")
+    return student
 
 
 def _pretrained_student(
@@ -219,7 +239,9 @@ def read_demonstrations(name: str, config: FinetuneConfig, note: Callable[[str],
     """Reads demonstrations, with sub-goals if the settings want any; `note` is called with what is left out."""
     if not config.subgoals:
         return demonstrations(name, note=note)._replace(annotations={})
-    return annotated(name, Path(config.annotations) if config.annotations else None, config.missing, note)
+    beside = Path(name).with_suffix(".subgoals.jsonl")
+    annotations = Path(config.annotations) if config.annotations else beside if beside.exists() else None
+    return annotated(name, annotations, config.missing, note)
 
 
 def _merit(point: Mapping[str, Any]) -> tuple[float, float]:

@@ -24,13 +24,11 @@ class Network(Protocol):
 
 
 class Decoder(Protocol):
-    """Answers prompts with a language model.
+    """Answers prompts with a language model."""
 
-    Attributes:
-        tokens_read: Tokens that went through the model so far.
-    """
-
-    tokens_read: int
+    @property
+    def tokens_read(self) -> int:
+        """Tokens that went through the model so far."""
 
     def prefers(self, prompt: Sequence[int], first: int, second: int) -> bool:
         """Whether one token is at least as probable after the prompt as a second one."""
