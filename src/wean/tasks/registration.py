@@ -156,6 +156,15 @@ TASKS: Mapping[str, Listed] = {
             ("PickTwo", "pick-two", "chores of two objects that are put in one place"),
         )
     },
+    **{
+        f"ALFWorld{name}Skills": Listed(
+            f"{_ALFWORLD}:ALFWorld",
+            f"as ALFWorld{name}, by skills, in few words",
+            {"type": type_, "skills": True},
+            splits=_ALFWORLD_SPLITS,
+        )
+        for name, type_ in (("Pick", "pick"), ("Examine", "examine"))
+    },
     "ScienceWorld": Listed(
         "wean.tasks.scienceworld:ScienceWorld",
         "30 experiments in a house of words; task=boil and others",

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from wean.config import SETTINGS
 from wean.llm.answers import Answer, Message, tokens_used
 from wean.llm.model import LanguageModel
-from wean.tasks.situation import Situation
+from wean.tasks.situation import Situation, first_named
 from wean.teachers.reading import Plan, Verdict, parse_choices, parse_plans, parse_ratings, project
 
 Mode = Literal["soft", "sampled", "argmax"]
@@ -59,8 +59,8 @@ class PriorConfig(BaseModel):
 
     model_config = SETTINGS
 
-    elicitation: Elicitation = "verbalized"
-    """The model states probabilities, proposes `k` actions in free words, or scores all actions."""
+    elicitation: Literal[Elicitation, "plans"] = "verbalized"
+    """The model states probabilities, proposes `k` actions in free words, scores all, or states plans (see docs)."""
     temperature: float | None = Field(None, gt=0)
     """Flattens the prior above 1 and sharpens it below; for `samples` the model's own sampling temperature."""
     k: int | None = Field(None, gt=0)
@@ -271,6 +271,25 @@ def sampled_choices(
             if index is not None:
                 weights[index] += 1
         proposals.append(Proposals(scaled(weights), texts))
+    return proposals
+
+
+def planned_choices(
+    model: LanguageModel, situations: Sequence[Situation], *, temperature: float | None = None
+) -> list[Proposals]:
+    """Asks for plans with probabilities, as a teacher is asked; each proposes its first item that is a choice here.
+
+    The question does not list the choices: situations that differ in them alone are one question.
+    """
+    proposals = []
+    for situation, advice in zip(situations, verbalized_plans(model, situations, temperature=temperature), strict=True):
+        weights = np.zeros(len(situation.choices))
+        for plan, probability in advice.plans:
+            places = (first_named([item], situation.choices) for item in plan)
+            place = next((place for place in places if place is not None), None)
+            if place is not None:
+                weights[place] += probability
+        proposals.append(Proposals(scaled(weights), advice.answers))
     return proposals
 
 

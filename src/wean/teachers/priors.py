@@ -17,6 +17,7 @@ from wean.tasks.vector import Tasks
 from wean.teachers.elicitation import (
     PriorConfig,
     Proposals,
+    planned_choices,
     sampled_choices,
     scaled,
     scored_choices,
@@ -169,7 +170,7 @@ def _elicit(model: LanguageModel, situations: Sequence[Situation], config: Prior
     """Asks a language model according to the settings."""
     if config.elicitation == "samples":
         return sampled_choices(model, situations, k=config.k or 5, temperature=config.temperature)
-    ask = {"verbalized": verbalized_choices, "logprobs": scored_choices}[config.elicitation]
+    ask = {"verbalized": verbalized_choices, "logprobs": scored_choices, "plans": planned_choices}[config.elicitation]
     return ask(model, situations, temperature=config.temperature)
 
 

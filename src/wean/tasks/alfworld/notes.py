@@ -30,6 +30,14 @@ class Notes:
             known = self._seen.get(receptacle) or set()
             self._seen[receptacle] = known - {thing} if verb == "take" else known | {thing}
 
+    def met(self, receptacle: str) -> bool:
+        """Whether the agent stood before a receptacle, open or closed, and looked at it."""
+        return receptacle in self._seen
+
+    def seen_in(self, receptacle: str) -> set[str] | None:
+        """What was last seen in a receptacle; None where it was not looked in."""
+        return self._seen.get(receptacle)
+
     def look(self) -> str:
         """Where the agent is, and what it has seen there."""
         here = [one.name for one in self._play.here]

@@ -19,6 +19,8 @@ from wean.tasks.alfworld.game import KINDS, Game, Kind
 from wean.tasks.alfworld.notes import Notes
 from wean.tasks.alfworld.pddl import read_game
 from wean.tasks.alfworld.planner import plan
+from wean.tasks.alfworld.skills import GOAL as GOAL_OF_SKILLS
+from wean.tasks.alfworld.skills import Skills
 from wean.tasks.situation import LazySituation, Situation
 from wean.tasks.splits import FIRST_SEED, FOLD_OF_SPLIT, Case, Fold, Split, first_seed, split_of_seed
 
@@ -65,6 +67,8 @@ class ALFWorld(gym.Env[str, str]):
         game: The name or number of one game, or a game file (`game.tw-pddl`); every episode is that game.
         max_moves: Commands of an episode; None for no limit.
         memory: Whether a situation's text tells what was seen before; otherwise only what is in sight.
+        skills: Whether actions are skills such as "go to drawer", and situations are told in few words; see
+            `wean.tasks.alfworld.skills`.
         render_mode: None or `ansi`, which gives the situation in words.
 
     Raises:
@@ -91,6 +95,7 @@ class ALFWorld(gym.Env[str, str]):
         game: str | int | Path | None = None,
         max_moves: int | None = 50,
         memory: bool = True,
+        skills: bool = False,
         render_mode: str | None = None,
     ) -> None:
         _check_moves(max_moves)
@@ -101,6 +106,9 @@ class ALFWorld(gym.Env[str, str]):
         self.kinds: tuple[Kind, ...] = () if type == "" else (find_kind(str(type)),)
         self._only = None if game is None else open_game(game)
         self._moves_of_task, self.memory, self.render_mode = max_moves, memory, render_mode
+        self.by_skills = skills
+        if skills:
+            self.goal, self.idle = GOAL_OF_SKILLS, ()
         self.max_moves = max_moves
         self._split: Split = "training"
         self._over = True
@@ -126,6 +134,7 @@ class ALFWorld(gym.Env[str, str]):
         self.game = open_game(options["game"]) if "game" in options else self._only or self._game_of_seed(seed)
         self.play = Play(self.game)
         self._notes = Notes(self.play)
+        self._skills = Skills(self.play, self._notes)
         self.description, self.score, self.moves, self._over = self.game.task, 0.0, 0, False
         return self.play.introduction(), self._info()
 
@@ -137,8 +146,11 @@ class ALFWorld(gym.Env[str, str]):
         """
         if self._over:
             raise UsageError("the episode is over; reset the task")
-        command = self.play.commands.get(str(action).strip())
-        answer = self.play.answer(str(action))
+        text = str(action).strip()
+        if self.by_skills:
+            text = self._skills.commands().get(text, "")
+        command = self.play.commands.get(text)
+        answer = self.play.answer(text)
         if command is not None:
             self._notes.add(command)
         self.moves += 1
@@ -158,7 +170,7 @@ class ALFWorld(gym.Env[str, str]):
 
     def situation(self) -> Situation:
         """Task, place, what lies there, is carried and was seen before; the choices are the admissible commands."""
-        choices = tuple(sorted(self.play.commands))
+        choices = self._choices()
         text = self._write()
         key: Hashable = (text, choices)
         return LazySituation(key, self.goal, lambda: text, lambda: choices)
@@ -166,19 +178,25 @@ class ALFWorld(gym.Env[str, str]):
     def first_action(self, plan: Sequence[str]) -> str | None:
         """The first item of a plan if it is admissible, else None."""
         wanted = plan[0].strip().lower() if plan else ""
-        return wanted if wanted in self.play.commands else None
+        return wanted if wanted in self._choices() else None
 
     def best_actions(self) -> list[str]:
         """The command that begins a shortest way to win, for one who knows where everything is; or none."""
-        return list((plan(self.play) or ())[:1])
+        first = list((plan(self.play) or ())[:1])
+        return [self._skills.skill_of(command) for command in first] if self.by_skills else first
 
     def render(self) -> str | None:
         """The situation in words, if made with `render_mode="ansi"`."""
         return None if self.render_mode is None else self._write()
 
     def _write(self) -> str:
+        if self.by_skills:
+            return self._skills.text()
         parts = (self.description, self.look(), self.inventory(), self._notes.seen_before() if self.memory else "")
         return "\n".join(part for part in parts if part)
+
+    def _choices(self) -> tuple[str, ...]:
+        return tuple(self._skills.commands() if self.by_skills else sorted(self.play.commands))
 
     def _info(self) -> dict[str, Any]:
         return {"is_success": self.play.won, "moves": self.moves}
