@@ -86,6 +86,26 @@ def test_a_student_that_meets_the_same_again_asks_nobody() -> None:
     assert student.meet([CAVE, HALL]).tolist() == [1, 0]
 
 
+def test_what_was_proposed_with_a_text_holds_with_other_choices_once_no_prior_is_asked() -> None:
+    student = _text()
+    _advised(student)
+    other = Situation("Get out.", HALL.text, ("wait", "south", "up"), "other")
+    nothing = Situation("Get out.", HALL.text, ("south", "up"), "nothing")
+    student.detach_prior()
+    states = student.meet([other, CAVE, nothing])
+    expected = [[1, 0, 0], [0.5, 0.5, 0], [0.5, 0.5, 0]]
+    assert student.prior(states).tolist() == expected
+    loaded = TextValues(size=SIZE, hidden=8)
+    loaded.load_state_dict(_same(student))
+    assert loaded.prior(loaded.meet([other, CAVE, nothing])).tolist() == expected
+    student.attach_prior(lambda new: [np.array([0.0, 0.0])] * len(new))
+    assert student.prior(states[2:]).tolist() == [[0.5, 0.5]], "a prior that is asked and proposes nothing is heard"
+
+
+def _same(student: ActionValues) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in student.state_dict().items()}
+
+
 @pytest.mark.parametrize("make", [lambda: TableValues(3), _text])
 def test_saved_and_loaded_it_acts_the_same_without_prior_or_encoder(make: type[TableValues], tmp_path: Path) -> None:
     student = make()

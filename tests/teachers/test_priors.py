@@ -76,6 +76,20 @@ def test_logprobs_are_the_softmax_of_the_scores(tmp_path: Path) -> None:
     assert flat.weights == pytest.approx(weights**0.5 / (weights**0.5).sum())
 
 
+def test_plans_propose_their_first_item_that_is_a_choice_and_the_question_lists_none() -> None:
+    asked: list[str] = []
+    stated = [(["look", "Go North", "wait"], 0.6), (["wait"], 0.3), (["dance"], 0.1)]
+
+    def answer(request: list[dict[str, str]]) -> str:
+        asked.append(request[-1]["content"])
+        return json.dumps({"plans": [{"skills": skills, "probability": p} for skills, p in stated]})
+
+    shut = Situation("Get out.", HALL.text, ("go south", "wait"), "shut")
+    found = Prior(scripted_model(answer), PriorConfig(elicitation="plans")).weights([HALL, shut])
+    assert [row.tolist() for row in found] == [pytest.approx([2 / 3, 0, 1 / 3]), pytest.approx([0, 1])]
+    assert asked == ["You are in a hall."]
+
+
 def test_mixing_with_chance_rules_nothing_out() -> None:
     prior = Prior(lambda new: [Proposals(np.array([0.75, 0.25, 0]))] * len(new), config=PriorConfig(epsilon=0.3))
     [found] = prior.propose([HALL])

@@ -174,6 +174,14 @@ _TABLE = {
     "target_network_frequency": 100,
 }
 _DQN_TASKS = {task: _TABLE for task in _LAKES if task != "FrozenLakeRandom"}
+# Households of words: few situations, and each game of ALFWorld's unseen rooms is played once.
+_HOUSEHOLDS: dict[str, dict[str, Any]] = {
+    "ALFWorldPickSkills": {"evaluation.episodes": 24},
+    "ALFWorldExamineSkills": {"evaluation.episodes": 18},
+}
+_PLANNED = {task: {**settings, "prior.elicitation": "plans"} for task, settings in _HOUSEHOLDS.items()}
+_DQN_HOUSEHOLDS = {task: {**settings, "total_timesteps": 20_000} for task, settings in _HOUSEHOLDS.items()}
+_DQN_PLANNED = {task: {**_DQN_HOUSEHOLDS[task], **settings} for task, settings in _PLANNED.items()}
 # Of 300 episodes of a kitchen; longer runs learn the file's failures, see benchmarks/results/baseline_grid.md.
 _OFFLINE = {**_VALUED, "gradient_steps": 1000, "evaluation.curve_points": 12}
 # With cql_coef 1 and ten times as many steps the values overfit, and greedy success falls to 0 (the same grid).
@@ -245,7 +253,7 @@ METHODS = {
             "DQN, Mnih et al. 2015; 1509.06461",
             DQN,
             _DQN,
-            _DQN_TASKS,
+            {**_DQN_TASKS, **_DQN_HOUSEHOLDS},
             teaches=False,
             home="KitchenRandom",
         ),
@@ -255,7 +263,7 @@ METHODS = {
             "LLM priors, 2410.07927",
             DQN,
             _DQN,
-            _DQN_TASKS,
+            {**_DQN_TASKS, **_DQN_PLANNED},
             home="KitchenRandom",
         ),
         Method(
@@ -264,6 +272,7 @@ METHODS = {
             "CQL, 2006.04779",
             CQL,
             _CQL,
+            _HOUSEHOLDS,
             teaches=False,
             home="KitchenRandom",
         ),
@@ -273,6 +282,7 @@ METHODS = {
             "LLM priors, 2410.07927",
             CQL,
             _CQL | {"prior.k": 5},
+            _PLANNED,
             home="KitchenRandom",
         ),
         Method(
@@ -281,6 +291,7 @@ METHODS = {
             "Pomerleau 1991",
             CLONING,
             _OFFLINE,
+            _HOUSEHOLDS,
             teaches=False,
             home="KitchenRandom",
         ),

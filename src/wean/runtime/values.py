@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .acting import posterior
 from .folder import Folder, PolicyError
+from .proposals import KeptProposals
 
 _MOST_TEXTS = 4096  # new texts whose vectors are kept
 
@@ -48,6 +49,7 @@ class Values:
             self._proposed = {
                 moments[int(number)]: np.array(row, np.float32) for number, row in kept["proposals"].items()
             }
+            self._kept = KeptProposals((*words, row.tolist()) for words, row in self._proposed.items())
             self._vectors: dict[str, NDArray[np.float32]] = {}
             if self._by_text:
                 rows = np.load(io.BytesIO(folder.read("vectors.npy")), allow_pickle=False)
@@ -103,10 +105,12 @@ class Values:
         return valued
 
     def _prior(self, met: Sequence[Words], width: int) -> NDArray[np.float32]:
-        """(B, width) what the prior proposed in situations that the student met in training; elsewhere uniform."""
+        """(B, width) what the prior proposed there in training, or with the same text; elsewhere uniform."""
         prior = np.zeros((len(met), width), np.float32)
         for row, one in enumerate(met):
-            prior[row, : len(one.choices)] = self._proposed.get(one, np.float32(1 / len(one.choices)))
+            proposed = self._proposed.get(one)
+            proposed = self._kept.recall(*one) if proposed is None else proposed
+            prior[row, : len(one.choices)] = np.float32(1 / len(one.choices)) if proposed is None else proposed
         return prior
 
     def _learn(self, texts: Sequence[str]) -> None:

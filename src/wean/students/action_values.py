@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wean.errors import WeanError
+from wean.runtime.proposals import KeptProposals
 from wean.students.sentence_vectors import CachedEncoder
 from wean.tasks.situation import Situation, SituationIndex
 
@@ -54,8 +56,9 @@ class ActionValues(nn.Module):
 
     A subclass sets `kind` (the `type` in `config.json`) and implements `forward`; everything that learns is in its
     `head`. The situations that it met are saved with the weights, as a tensor of JSON bytes, and with them what a prior
-    proposed there. So it acts as it was trained without a language model: where the prior proposed something, on the
-    posterior (see `posterior`) at its `temperature`, elsewhere on all actions.
+    proposed there. So it acts as it was trained without a language model: where the prior proposed something, there or
+    with the same text and other choices, on the posterior (see `posterior`) at its `temperature`, elsewhere on all
+    actions.
     """
 
     kind: ClassVar[str]
@@ -70,6 +73,7 @@ class ActionValues(nn.Module):
         self._propose: Propose | None = None
         self._prior = np.zeros((0, 1), np.float32)
         self._advised = np.zeros(0, bool)
+        self._recalled: dict[int, NDArray[np.float32] | None] = {}
 
     @classmethod
     def from_config(cls, values: dict[str, Any]) -> Self:
@@ -99,6 +103,7 @@ class ActionValues(nn.Module):
     def detach_prior(self) -> None:
         """Ends `attach_prior`: from here on the student acts with the proposals that it has kept."""
         self._propose = None
+        self._forget_recalled()
 
     def meet(self, situations: Sequence[Situation]) -> NDArray[np.int64]:
         """Numbers (N,) of the situations; the attached prior is asked about the new ones."""
@@ -130,7 +135,29 @@ class ActionValues(nn.Module):
         if not use:
             return torch.from_numpy(uniform).float()
         rows = np.where(self._advised[states, None], self._prior[states, :width], uniform)
+        if self._propose is None and self._advised.any():
+            for place in np.flatnonzero(~self._advised[states]):
+                recalled = self._recall(int(states[place]))
+                if recalled is not None:
+                    rows[place, : len(recalled)] = recalled
         return torch.from_numpy(rows).float()
+
+    def _recall(self, state: int) -> NDArray[np.float32] | None:
+        """What was proposed with the text of a situation in which nothing was, see `KeptProposals`."""
+        if state not in self._recalled:
+            self._recalled[state] = self._kept.recall(*self._words(state))
+        return self._recalled[state]
+
+    @cached_property
+    def _kept(self) -> KeptProposals:
+        advised = np.flatnonzero(self._advised).tolist()
+        counts = self.situations.counts
+        return KeptProposals((*self._words(state), self._prior[state, : counts[state]].tolist()) for state in advised)
+
+    def _words(self, state: int) -> tuple[str, tuple[str, ...]]:
+        met = self.situations
+        choices = met.choices[state, : met.counts[state]].tolist()
+        return met.texts[met.text[state]], tuple(met.texts[choice] for choice in choices)
 
     @torch.no_grad()
     def choose(self, states: NDArray[np.int64], greedy: bool, use_prior: bool = True) -> NDArray[np.float64]:
@@ -165,6 +192,12 @@ class ActionValues(nn.Module):
         self._grow()
         for number, row in written["proposals"].items():
             self._prior[int(number), : len(row)], self._advised[int(number)] = row, True
+        self._forget_recalled()
+
+    def _forget_recalled(self) -> None:
+        """Called when what was proposed has changed."""
+        self._recalled.clear()
+        self.__dict__.pop("_kept", None)
 
     def parameter_count(self) -> int:
         """Number of trained parameters."""
