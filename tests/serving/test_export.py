@@ -106,6 +106,7 @@ def test_a_camera_shows_image_and_state_apart(sent: Any) -> None:
     policy.reset(members=len(seen))
     stacked = {name: np.stack([one[name] for one in seen]) for name in ("image", "state")}
     assert policy.act(stacked).tolist() == alone
+    assert [wean.load(sent("camera").out, "greedy").act(one) for one in seen] == alone
     as_json = [{name: part.tolist() for name, part in one.items()} for one in seen]
     assert (policy.observations.read(as_json)[..., :2] == stacked["image"]).all()
     for wrong in ({"image": seen[0]["image"]}, {**seen[0], "state": np.full(3, 1.5)}, {**seen[0], "state": "up"}):

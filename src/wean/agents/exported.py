@@ -109,7 +109,8 @@ def load_exported(folder: Path, acting: Acting | None = None) -> Policy:
     except PolicyError as error:
         raise UsageError(str(error)) from None
     if isinstance(found, ArrayPolicy):
-        return StudentPolicy(ExportedStudent(found), cast(Acting, found.acting))
+        declared = "camera" if found.observations.with_state else "array"
+        return StudentPolicy(ExportedStudent(found), cast(Acting, found.acting), declared)
     if isinstance(found, ReadingPolicy):
         return ReaderPolicy(found.another())
     return ValuesPolicy(ExportedValues(found), found.acting == "greedy")

@@ -14,6 +14,7 @@ from torch import Tensor
 from wean.errors import UsageError
 from wean.runtime.acting import NoRepeat, one_hot, sample
 from wean.students.action_values import ActionValues
+from wean.students.camera import CameraStudent
 from wean.students.config import Acting
 from wean.students.saving import load_student, shipped_acting
 from wean.students.student import Student
@@ -128,11 +129,16 @@ class StudentPolicy(Policy):
     policy = load_policy("runs/simple/student")
     action = policy.act(observation)  # policy.reset() where an episode begins
     ```
+
+    Args:
+        student: The student.
+        acting: How it acts.
+        declared: What its task declares its observations as, see `student_observation`.
     """
 
-    def __init__(self, student: SeeingStudent, acting: Acting = "sampled") -> None:
+    def __init__(self, student: SeeingStudent, acting: Acting = "sampled", declared: str = "array") -> None:
         self.name = f"student ({acting})"
-        self.student, self.acting = student, acting
+        self.student, self.acting, self._declared = student, acting, declared
         self._random = np.random.default_rng()
         self.begin([Case()])
 
@@ -163,7 +169,7 @@ class StudentPolicy(Policy):
         if isinstance(observation, Situation):
             raise UsageError("this student sees observations, not situations; give it what env.step returned")
         try:
-            seen = student_observation(observation)[None]
+            seen = student_observation(observation, self._declared)[None]
         except (KeyError, ValueError):
             raise UsageError(
                 f"this student sees arrays of numbers, not {type(observation).__name__}s like this"
@@ -253,7 +259,7 @@ def policy_of(student: Student | ActionValues, acting: Acting) -> Policy:
         UsageError: A student of action values cannot act so.
     """
     if not isinstance(student, ActionValues):
-        return StudentPolicy(student, acting)
+        return StudentPolicy(student, acting, "camera" if isinstance(student, CameraStudent) else "array")
     if acting == "no_repeat":
         raise UsageError("a student of action values acts greedy or sampled; leave acting=no_repeat out")
     return ValuesPolicy(student, acting == "greedy")

@@ -19,6 +19,11 @@ _NO_AGENT = "the map must show the agent once; give what the task returns"
 class Observations:
     """The observations that a student takes, as its folder declares them.
 
+    Attributes:
+        shape: Of one.
+        dtype: Of its numbers.
+        with_state: Whether the task shows an image and a state, and the student sees both in one array.
+
     Raises:
         ExportError: The declaration is damaged.
     """
@@ -41,7 +46,7 @@ class Observations:
         agent = declared.get("agent_below")
         self._agent_below = None if agent is None else int(agent)
         codes = self.dtype == np.uint8 and self._low is None and high.shape == self.shape[-1:] and high.max() < 256
-        self._with_state = declared.get("with_state") is True
+        self.with_state = declared.get("with_state") is True
         self._legal = [bytes(range(int(one) + 1)) for one in high] if codes else None
 
     def one(self, observation: Any) -> NDArray[Any]:
@@ -121,7 +126,7 @@ class Observations:
 
     def _part(self, observation: Mapping[str, Any]) -> Any:
         """The part of a mapping that the student sees: its image, of a camera with the state as one more channel."""
-        if not self._with_state:
+        if not self.with_state:
             return observation.get("image")
         try:
             image, state = (np.asarray(observation[name]) for name in ("image", "state"))

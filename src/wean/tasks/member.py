@@ -35,7 +35,7 @@ def student_observation(observation: Any, declared: str = "array") -> NDArray[An
     Of a task that declares its observations as `camera`, image (H, W, C) and `state` (S,) in [0, 1] together: uint8
     (H, W, C + 1), whose last channel holds the numbers of the state in its first cells, in 255 parts.
     """
-    if declared == "camera":
+    if declared == "camera" and isinstance(observation, dict):
         image, state = observation["image"], observation["state"]
         channel = np.zeros(image.shape[:2], np.uint8)
         channel.flat[: len(state)] = np.rint(255 * state)
