@@ -35,6 +35,13 @@ def lake(**kwargs: Any) -> gym.Env[Any, Any]:
     return describe(gym.make("FrozenLake-v1", **kwargs), words)
 
 
+def test_evaluations_on_the_way_play_no_more_episodes_than_the_final_one(tmp_path: Path) -> None:
+    few = {"evaluation.episodes": 2, "evaluation.curve_points": 1, "evaluation.recorded_episodes": 0}
+    run = train("ppo", lake, out=tmp_path / "run", total_timesteps=64, num_envs=2, num_steps=16, **few)
+    assert [point["episodes"] for point in run.summary["curve"]] == [2, 2]
+    assert run.summary["final"]["episodes"] == 2
+
+
 def test_an_environment_and_answers_of_ones_own(tmp_path: Path) -> None:
     out, heard = tmp_path / "run", []
     run = train("llm4teach", lake, teacher=ANSWERS, out=str(out), total_timesteps=128, progress=heard.append, **SMALL)

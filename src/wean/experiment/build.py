@@ -87,7 +87,7 @@ def build(config: RunConfig, resources: Resources | None = None) -> RLComponents
         check_student(student, tasks.observation_space, tasks.action_space, saved=True)
     demonstrations = _demonstrations(config, resources.make) if learner.needs.demonstrations else None
     algorithm = learner.make(Given(settings, student, tasks, asking or prior, demonstrations, term, config.seed))
-    judging = min(_JUDGES, max(config.evaluation.episodes, config.evaluation.curve_episodes))
+    judging = min(_JUDGES, config.evaluation.episodes)
     judges = view(SerialTasks([make] * judging))
     return RLComponents(
         config,

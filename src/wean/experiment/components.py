@@ -198,7 +198,7 @@ class RLComponents:
 
     def measure(self, curve: Sequence[Point]) -> Point:
         """See `Components.measure`; on the seeds for choices."""
-        episodes = self.config.evaluation.curve_episodes
+        episodes = self.config.evaluation.episodes_on_the_way
         judged = self._play(self.policy(self.config.evaluation.acting), episodes, CHOOSING_SEED)
         success = float(judged.successes.mean()) if judged.success_known else None
         if self.algorithm.matching:

@@ -174,10 +174,10 @@ _TABLE = {
     "target_network_frequency": 100,
 }
 _DQN_TASKS = {task: _TABLE for task in _LAKES if task != "FrozenLakeRandom"}
-# Households of words: few situations, and each game of ALFWorld's unseen rooms is played once.
+# Each game of ALFWorld's unseen rooms is played once.
 _HOUSEHOLDS: dict[str, dict[str, Any]] = {
     "ALFWorldPickSkills": {"evaluation.episodes": 24},
-    "ALFWorldExamineSkills": {"evaluation.episodes": 18},
+    "ALFWorldExamineSkills": {"evaluation.episodes": 18, "evaluation.curve_episodes": 13},
 }
 _PLANNED = {task: {**settings, "prior.elicitation": "plans"} for task, settings in _HOUSEHOLDS.items()}
 _DQN_HOUSEHOLDS = {task: {**settings, "total_timesteps": 20_000} for task, settings in _HOUSEHOLDS.items()}
