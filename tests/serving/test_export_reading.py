@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from mcp import Client
@@ -285,6 +286,23 @@ def test_served_episodes_do_not_mix(sent: Any, server: TestClient) -> None:
         wrong = server.post("/act", json={"sessions": sessions, "observations": [shown, {"goal": "g"}]})
         assert wrong.status_code == 422
         assert "has no text" in wrong.json()["error"]
+
+
+def test_requests_at_one_moment_act_one_after_the_other(sent: Any) -> None:
+    shown = {"goal": "Wait.", "text": "A hall.", "choices": ["go to hall", "take lamp", "wait"], "observation": "No."}
+    policy = load(sent[1])
+    transport = httpx.ASGITransport(guarded(make_app(load(sent[1]))))
+
+    async def ask() -> list[Any]:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            session = (await client.post("/sessions", json={})).json()["session"]
+            asked = [client.post("/act", json={"session": session, "observation": shown}) for _ in range(5)]
+            asked.append(client.post("/act", json={"session": session, "start": True, "observation": shown}))
+            return [answer.json()["action"] for answer in await asyncio.gather(*asked)]
+
+    wanted = [policy.act(shown) for _ in range(5)]
+    policy.reset()
+    assert asyncio.run(ask()) == [*wanted, policy.act(shown)]
 
 
 @pytest.mark.parametrize(
