@@ -1,6 +1,7 @@
 """ALFWorld by skills: what is told and offered, what a skill does, the expert, learners with a scripted prior."""
 
 import json
+import random
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,6 +87,19 @@ def test_the_expert_wins_by_skills_that_are_offered(type_: str) -> None:
             [skill] = task.best_actions()
             assert skill in task.situation().choices
             assert not task.step(skill)[3], f"not won in {task.moves} moves"
+
+
+def test_the_expert_helps_from_any_state(tmp_path: Path) -> None:
+    words = ["demos", PICK, "--epsilon", "0.7", "--episodes", "40", "--out", str(tmp_path / "demos.parquet")]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    task = ALFWorld("pick-two", skills=True)
+    draw = random.Random(1)
+    for seed in range(8):
+        task.reset(seed=seed)
+        while not task.play.won and task.moves < 50:
+            choices = task.situation().choices
+            assert set(task.best_actions()) <= set(choices)
+            task.step(draw.choice(choices))
 
 
 # --- learners with a prior -------------------------------------------------------------------------------------------

@@ -194,21 +194,21 @@ class Skills:
         return (goal.target,) if goal.kind == "examine" and self._holds_wanted() else ()
 
     def _is_searching(self) -> bool:
-        """Whether it looks for something, or has no use for what it holds."""
-        return bool(self._wanted_types()) or not self._holds_wanted()
+        """Whether it looks for something."""
+        return bool(self._wanted_types())
 
     def _is_shut(self, receptacle: str) -> bool:
         return self._play.is_shut(self._play.game.receptacle[receptacle])
 
     def _places(self, type_: str) -> list[str]:
         """The receptacles in which it has seen an object of a type that is not yet where it belongs."""
-        game, goal = self._play.game, self._play.game.goal
-        found = []
-        for one in game.receptacles:
-            things = [game.thing[name] for name in self._notes.seen_in(one.name) or ()]
-            if any(
-                thing.type == type_ and not (one.type == goal.target and self._play.is_as_wanted(thing))
-                for thing in things
-            ):
-                found.append(one.name)
-        return found
+        play, game = self._play, self._play.game
+        seen = {one.name: [game.thing[n] for n in self._notes.seen_in(one.name) or ()] for one in game.receptacles}
+        placed = {one.name: sum(map(play.is_as_wanted, seen[one.name])) for one in game.receptacles}
+        targets = [one.name for one in game.receptacles if one.type == game.goal.target]
+        filled = max(targets, key=placed.__getitem__, default="")  # where two are wanted, they belong in the same one
+        return [
+            name
+            for name, things in seen.items()
+            if any(one.type == type_ and not (name == filled and play.is_as_wanted(one)) for one in things)
+        ]

@@ -181,9 +181,14 @@ class ALFWorld(gym.Env[str, str]):
         return wanted if wanted in self._choices() else None
 
     def best_actions(self) -> list[str]:
-        """The command that begins a shortest way to win, for one who knows where everything is; or none."""
+        """The command that begins a shortest way to win, for one who knows where everything is; or none.
+
+        By skills it is the skill that does so, or comes nearer to it; none where no such skill can begin.
+        """
         first = list((plan(self.play) or ())[:1])
-        return [self._skills.skill_of(command) for command in first] if self.by_skills else first
+        if self.by_skills:
+            first = [self._skills.skill_of(command) for command in first]
+        return [action for action in first if action in self._choices()]
 
     def render(self) -> str | None:
         """The situation in words, if made with `render_mode="ansi"`."""
