@@ -126,9 +126,11 @@ def test_broken_recordings_name_the_line(tmp_path, line, complaint):
 
 
 def test_missing_recordings(tmp_path):
-    with pytest.raises(UsageError, match="shipped recordings are bandits, doorkey"):
+    with pytest.raises(UsageError, match="shipped recordings are alfworld, bandits"):
         open_model("recorded:nothing")
-    with pytest.raises(UsageError, match=r"needs a name \(bandits, doorkey, frozenlake, kitchen, minigrid, react\)"):
+    with pytest.raises(
+        UsageError, match=r"needs a name \(alfworld, bandits, doorkey, frozenlake, kitchen, minigrid, navpick, react\)"
+    ):
         open_model("recorded:")
     with pytest.raises(WeanError, match="is a folder"):
         open_model(f"recorded:{tmp_path}")

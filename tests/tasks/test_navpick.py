@@ -1,6 +1,8 @@
 """Nav-and-pick: Gymnasium's contract, the expert, what the robot sees and knows, words, splits and wrong settings."""
 
+import json
 import math
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from wean.tasks.navpick.task import NavPick
 from wean.tasks.registration import make_task
 from wean.tasks.splits import CHOOSING_SEED, FINAL_SEED, split_of_number
 from wean.tasks.vector import SerialTasks
+from wean.teachers.elicitation import plan_question
+from wean.teachers.reading import parse_plans
 
 TASKS = ("NavPick", "NavPickSearch", "NavPickPlace")
 
@@ -213,3 +217,15 @@ def test_physics_that_explodes_truncates() -> None:
 def test_wrong_settings_are_refused_in_one_line(settings: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         make_task("NavPick", **settings)
+
+
+@pytest.mark.parametrize(("name", "count"), [("NavPickSearch", 156)])
+def test_every_question_of_a_teacher_is_answered_with_skills_that_there_are(name: str, count: int) -> None:
+    task = make_task(name)
+    task.reset(seed=1)
+    file = resources.files("wean.llm").joinpath("recorded", "navpick.jsonl")
+    rows = [row for row in map(json.loads, file.read_text(encoding="utf-8").splitlines()) if name in row["tasks"]]
+    assert len({row["messages"][1]["content"] for row in rows}) == len(rows) == count
+    assert plan_question(task.unwrapped.situation()) in [row["messages"] for row in rows]
+    named = {skill for row in rows for plan, _ in parse_plans(row["answer"]) for skill in plan}
+    assert named <= set(task.unwrapped.skill_names)

@@ -13,11 +13,13 @@ from typer.testing import CliRunner
 
 import wean
 from wean.cli import app
-from wean.llm import scripted_model
+from wean.llm import open_model, scripted_model
 from wean.students import action_values
 from wean.tasks.alfworld.task import ALFWorld
 from wean.tasks.contract import check_task, text_task
 from wean.tasks.registration import make_task
+from wean.teachers.elicitation import PriorConfig
+from wean.teachers.priors import Prior
 
 PICK, EXAMINE = "ALFWorldPickSkills", "ALFWorldExamineSkills"
 
@@ -100,6 +102,21 @@ def test_the_expert_helps_from_any_state(tmp_path: Path) -> None:
             choices = task.situation().choices
             assert set(task.best_actions()) <= set(choices)
             task.step(draw.choice(choices))
+
+
+@pytest.mark.parametrize("name", [PICK, EXAMINE])
+def test_the_recorded_prior_has_an_answer_on_the_experts_way(name: str) -> None:
+    task = make_task(name).unwrapped
+    with open_model("recorded:alfworld", strict=True) as model:
+        prior = Prior(model, PriorConfig(elicitation="plans"))
+        silent = moments = 0
+        for seed in (*range(40), *range(10_000, 10_018)):
+            task.reset(seed=seed)
+            while not task.play.won:
+                moments += 1
+                silent += not prior.weights([task.situation()])[0].any()
+                task.step(task.best_actions()[0])
+    assert silent / moments < 0.05
 
 
 # --- learners with a prior -------------------------------------------------------------------------------------------
