@@ -154,7 +154,7 @@ def main() -> None:
     finished = runs_of(NAME, arguments)
     tasks = list(dict.fromkeys(task for line in lines for task in line.tasks))
     if not arguments.from_runs:
-        for task in tasks:
+        for task in dict.fromkeys(task for line in lines if line.method in OFFLINE_METHODS for task in line.tasks):
             make_demos(task)
         train_all(lines, finished, arguments.workers)
     if arguments.save:
