@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import random
 import shlex
 import shutil
 import signal
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import pytest
 import torch
 from huggingface_hub import ModelCard
@@ -24,6 +26,7 @@ from wean.experiment.runner import Progress, Runner
 from wean.experiment.settings import from_yaml, resolve
 from wean.files import write_sums
 from wean.students.saving import load_student
+from wean.tasks.registration import make_task
 
 SMALL = (
     "total_timesteps=3072",
@@ -436,3 +439,23 @@ def test_of_several_processes_the_first_alone_writes(tmp_path: Path, monkeypatch
     second = _lake(tmp_path / "run", resume=True)
     assert {k: _untimed(whole[k]) for k in UNTIMED} == {k: _untimed(second[k]) for k in UNTIMED}
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")} == before
+
+
+def test_a_task_that_does_not_repeat_its_episodes_is_told_when_a_run_goes_on(tmp_path: Path) -> None:
+    said: list[str] = []
+    drawn = random.Random(0)
+
+    class Drifting(gym.Wrapper[Any, Any, Any, Any]):
+        """A lake whose first tile nobody seeds."""
+
+        def reset(self, **how: Any) -> Any:
+            observation, info = self.env.reset(**how)
+            return (drawn.randrange(16), info) if drawn.random() < 0.9 else (observation, info)
+
+    for make in (None, lambda: Drifting(make_task("FrozenLake4x4"))):
+        out = tmp_path / f"run-{make is None}"
+        with pytest.raises(Killed):
+            _lake(out, kill_at=300, make=make)
+        _lake(out, resume=True, make=make, say=said.append)
+    (note,) = said
+    assert note.startswith("goes on from the last checkpoint (256 environment steps); the task does not repeat")

@@ -49,7 +49,7 @@ def build(config: RunConfig, resources: Resources | None = None) -> RLComponents
     learner, settings = config.method.learner, config.algorithm
     make = resources.make or partial(make_task, config.task)
     source: Any = resources.teacher
-    recorded = source is None and str(config.model).startswith("recorded:") and resources.answers is None
+    named = source is None and config.model is not None and resources.answers is None
     if source is None and config.model:
         source = open_model(
             config.model,
@@ -78,8 +78,10 @@ def build(config: RunConfig, resources: Resources | None = None) -> RLComponents
     tasks = view(played, learning=True, asking=asking)
     if settings.guidance == "prior":
         _check_choices(config.task, tasks)
-    if recorded:
+    if named and str(config.model).startswith("recorded:"):
         check_recording(config, make)
+    elif named and learner.needs.view is None and config.advice.asks_everywhere:
+        _check_answers(config, source, make)
     student = resources.student
     if student is None:
         student = make_values(config, tasks) if learner.needs.values else make_network(config, tasks)
@@ -138,6 +140,29 @@ def check_recording(config: RunConfig, make: MakeTask) -> None:
     raise UsageError(f"{model} has no {what} in {lacking} of the first {moments} moments of {config.task}; {remedy}")
 
 
+def _check_answers(config: RunConfig, model: LanguageModel, make: MakeTask) -> None:
+    """Checks that a model that is asked live answers in half of the first moments of a few training episodes.
+
+    Training asks there first: what is answered now is not asked again. With a budget of nothing there is no answer to
+    judge by.
+
+    Raises:
+        UsageError: It does not.
+    """
+    tasks, every = SerialTasks([make] * _TRIED), range(_TRIED)
+    try:
+        tasks.reset(every, list(every))
+        found = _asked(config, model)[1](tasks.situations(every))
+    finally:
+        tasks.close()
+    if (model.counts.asked or model.counts.replayed) and not _answers_half(found.count(False), len(found)):
+        raise UsageError(
+            f"{model.name} gave nothing that can be used in {found.count(False)} of the first {len(found)} moments of "
+            f"{config.task}; read its answers with `wean ask {config.task} --model {config.model}`, or name another "
+            "model with --model"
+        )
+
+
 def _answers_half(lacking: int, moments: int) -> bool:
     return 2 * lacking <= moments
 
@@ -162,15 +187,15 @@ def _unanswered(config: RunConfig, name: str, make: MakeTask) -> tuple[int, int]
 
 
 def _asked(config: RunConfig, model: LanguageModel) -> tuple[Policy, Callable[[Sequence[Situation]], list[bool]]]:
-    """Who follows a model's answers, and a function that says in which situations there is one."""
+    """Who follows a model's answers, and a function that says in which situations there is one that can be read."""
     if config.rewards.term == "judge":
         ask = partial(rate, model, temperature=config.advice.temperature)
         return RandomSkillsPolicy(), lambda situations: [bool(one.answer) for one in ask(situations)]
     if config.algorithm.guidance == "prior":
         prior = Prior(model, config.prior, config.seed)
-        return PriorPolicy(prior), lambda situations: [any(one.answers) for one in prior.propose(situations)]
+        return PriorPolicy(prior), lambda situations: [bool(one.weights.any()) for one in prior.propose(situations)]
     teacher = Teacher(model, config.advice, config.seed)
-    return TeacherPolicy(teacher), lambda situations: [any(one.answers) for one in teacher.advise(situations)]
+    return TeacherPolicy(teacher), lambda situations: [bool(one.plans) for one in teacher.advise(situations)]
 
 
 def view_of(

@@ -72,6 +72,11 @@ class DecisionComponents:
         """See `Components.measure`."""
         return {self.algorithm.unit: self.algorithm.done, **self.algorithm.measure()}
 
+    @property
+    def repeatable(self) -> bool:
+        """See `Components`: nothing is played."""
+        return True
+
     def notes(self) -> Sequence[str]:
         """See `Components.notes`; there are none."""
         return ()

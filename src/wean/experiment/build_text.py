@@ -79,6 +79,11 @@ class TextComponents:
             save_text_student(merged(algorithm.student), self.folder.student)
         return point
 
+    @property
+    def repeatable(self) -> bool:
+        """See `Components`: nothing is played."""
+        return True
+
     def notes(self) -> Sequence[str]:
         """See `Components.notes`: the number type of the products."""
         return (f"trains in {self.algorithm.precision}",)

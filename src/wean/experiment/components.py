@@ -29,6 +29,7 @@ from wean.students.config import Acting
 from wean.students.grid import GridStudent
 from wean.students.saving import save_student, weight_bytes
 from wean.students.student import Student
+from wean.tasks.contract import repeats
 from wean.tasks.pictures import action_names
 from wean.tasks.splits import CHOOSING_SEED, FINAL_SEED
 from wean.tasks.vector import MakeTask, SerialTasks, ShownTasks
@@ -81,11 +82,16 @@ class Components(Protocol):
         points: Values of `algorithm.done` at which the student is measured and a checkpoint is written, rising; with a
             first 0 it is also measured before it learns.
         shown: Fields of a point of the learning curve that a progress bar and TensorBoard show.
+        repeatable: Whether the run gives the same numbers again, so that a resumed one ends as one without a stop.
     """
 
     algorithm: Algorithm
     points: Sequence[float]
     shown: Sequence[str]
+
+    @property
+    def repeatable(self) -> bool:
+        """See the class."""
 
     def begin(self) -> None:
         """Writes what a resumed run needs beside its checkpoints, into the run folder, which was not there before."""
@@ -229,6 +235,15 @@ class RLComponents:
             self._teacher_success = float(judged.successes.mean())
         if self._teacher_success:
             self.algorithm.matched = success / self._teacher_success
+
+    @property
+    def repeatable(self) -> bool:
+        """See `Components`: whether the task repeats an episode with its seed."""
+        env = self.make()
+        try:
+            return repeats(env)
+        finally:
+            env.close()
 
     def notes(self) -> Sequence[str]:
         """See `Components.notes`."""

@@ -236,6 +236,12 @@ class Runner:
                 "delete it to go on from the one before"
             ) from None
         self._said = len(components.notes())
+        if not components.repeatable:
+            self._say(
+                f"goes on from the last checkpoint ({components.algorithm.done:,} {UNITS[components.algorithm.unit]}); "
+                "the task does not repeat an episode with its seed, so the numbers differ from those of a run that was "
+                "never stopped"
+            )
         self._written = self.folder.rewind_metrics(components.algorithm.unit, components.algorithm.done)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, SupportsFloat, runtime_checkable
 
 import gymnasium as gym
@@ -248,13 +248,21 @@ def _check_numbered(env: gym.Env[Any, Any], situation: Situation, actions: int) 
             _fail(f"first_action({plan}) returns {action!r}; return None for what names no action")
 
 
+def repeats(env: gym.Env[Any, Any], seed: int = 0) -> bool:
+    """Whether the same actions after a reset with the same seed give the same episode, in its first 20 steps."""
+    return next(_differences(env, seed), None) is None
+
+
 def _check_seed(env: gym.Env[Any, Any], seed: int) -> None:
     """Checks that the same random actions after the same reset give the same episode."""
-    first, second = _played(env, seed), _played(env, seed)
-    for step, (one, other) in enumerate(zip(first, second, strict=False)):
-        for name in one:
-            if not data_equivalence(one[name], other[name]):
-                _fail(f"after reset(seed={seed}) and {step} equal actions its {name} differs; draw from self.np_random")
+    for step, name in _differences(env, seed):
+        _fail(f"after reset(seed={seed}) and {step} equal actions its {name} differs; draw from self.np_random")
+
+
+def _differences(env: gym.Env[Any, Any], seed: int) -> Iterator[tuple[int, str]]:
+    """In which step and what differs between two episodes with the same seed and actions."""
+    for step, (one, other) in enumerate(zip(_played(env, seed), _played(env, seed), strict=False)):
+        yield from ((step, name) for name in one if not data_equivalence(one[name], other[name]))
 
 
 def _played(env: gym.Env[Any, Any], seed: int) -> list[dict[str, Any]]:
