@@ -7,7 +7,8 @@ little to add, one that is never solved nothing, so that tasks are weighed by sq
 the rounds before (Laplace's estimate: one half for a task that was not played).
 
 Solutions are cleaned before they are learnt: what lies between two visits of the same state, as far as the student can
-see it, is left out if the rest still reaches the full score.
+see it, is left out if nothing was read there for the first time and the rest still reaches the full score. (A
+measurement changes nothing to be seen, and a right answer rests on it: left out, a student would learn to guess.)
 """
 
 from __future__ import annotations

@@ -87,9 +87,7 @@ class StudentOracle:
     def _shorter(self, row: dict[str, Any], goals: Sequence[str], case: Case) -> dict[str, Any]:
         """The episode without its detours if that reaches the full score, too; else as it was played."""
         path, every = row["path"], list(range(len(row["path"])))
-        scores = [0.0, *(step["score"] for step in path)]
-        states = [(step["look"], step["inventory"], score) for step, score in zip(path, scores, strict=False)]
-        kept = without_detours(states)
+        kept = without_detours(_states(path))
         if kept != every:
             actions = [path[number]["action"] for number in kept]
             again, episode = play_path(self._tasks, ReplayPolicy({(case.task, case.variation): actions}), case)
@@ -97,6 +95,18 @@ class StudentOracle:
                 row = {**row, **again, "score": FULL}
                 every = kept[: len(again["path"])]
         return {**row, "subgoals": _chunks([goals[number] for number in every])} if goals else row
+
+
+def _states(path: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    """What the student knows before each step: what can be seen and is carried, the points, and how much was read."""
+    score, read = 0.0, set[str]()
+    states: list[tuple[Any, ...]] = []
+    for step in path:
+        read.add(step["look"])
+        states.append((step["look"], step["inventory"], score, len(read)))
+        read.add(step["observation"])
+        score = step["score"]
+    return states
 
 
 def _score(row: Mapping[str, Any], episode: Episode) -> float:
