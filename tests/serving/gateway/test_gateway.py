@@ -3,10 +3,12 @@ import json
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx
@@ -258,6 +260,25 @@ def test_what_clients_have_is_in_the_ledger_when_a_gateway_is_killed(tmp_path):
         process.kill()
         process.communicate()
     assert [one.session for one in read_logs([ledger]).decisions] == ["s0", "s1", "s2"]
+
+
+@pytest.mark.slow
+def test_a_gateway_that_ends_with_a_request_in_flight_says_so_in_one_line(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes a request and never answers
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        words = ["gateway", "--upstream", url, "--port", "0", "--ledger", str(tmp_path / "ledger.sqlite")]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen([sys.executable, "-m", "wean", *words], stdout=pipe, stderr=pipe, text=True)
+        at = process.stdout.readline().split(" at ")[1].split("/v1")[0]
+        with httpx.Client(base_url=at, timeout=30) as client, ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(ask, client, 1)
+            accepted, _ = silent.accept()
+            with accepted:
+                accepted.recv(1)
+                process.send_signal(signal.SIGTERM)
+                _, told = process.communicate(timeout=30)
+                assert asked.result().status_code >= 500
+    assert (process.returncode, told) == (130, "wean: stopped\n")
 
 
 def test_a_student_is_trained_anew_on_request(tmp_path, student, monkeypatch):

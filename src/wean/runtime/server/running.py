@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -58,9 +59,18 @@ def run(app: App, host: str, port: int, limits: Limits, say: Callable[[str], Non
     )
     name, number = listening.getsockname()[:2]
     say(f"http://{f'[{name}]' if ':' in name else name}:{number}")
+    server = uvicorn.Server(config)
+    log = logging.getLogger("uvicorn.error")
+
+    def matters(record: logging.LogRecord) -> bool:
+        # Whoever ends the server knows that it cuts the requests that are in flight: no traceback for each.
+        return not server.should_exit
+
+    log.addFilter(matters)
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
     finally:
+        log.removeFilter(matters)
         listening.close()
 
 
