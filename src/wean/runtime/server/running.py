@@ -63,8 +63,9 @@ def run(app: App, host: str, port: int, limits: Limits, say: Callable[[str], Non
     log = logging.getLogger("uvicorn.error")
 
     def matters(record: logging.LogRecord) -> bool:
-        # Whoever ends the server knows that it cuts the requests that are in flight: no traceback for each.
-        return not server.should_exit
+        # Whoever ends the server knows that it cuts the requests in flight: no traceback for each, but other faults.
+        cut = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+        return not (server.should_exit and (cut or record.getMessage().startswith("Cancel ")))
 
     log.addFilter(matters)
     try:
