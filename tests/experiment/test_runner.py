@@ -459,3 +459,13 @@ def test_a_task_that_does_not_repeat_its_episodes_is_told_when_a_run_goes_on(tmp
         _lake(out, resume=True, make=make, say=said.append)
     (note,) = said
     assert note.startswith("goes on from the last checkpoint (256 environment steps); the task does not repeat")
+
+
+def test_a_folder_that_is_taken_away_ends_the_run_in_one_line(tmp_path: Path) -> None:
+    def progress(now: Progress) -> None:
+        if now.done >= 192:
+            shutil.rmtree(tmp_path / "run", ignore_errors=True)
+
+    config = resolve("ppo", "FrozenLake4x4", seed=3, overrides=LAKE)
+    with pytest.raises(WeanError, match="was taken away while the run was at work; train anew"):
+        Runner(config, tmp_path / "run", progress=progress).run()

@@ -94,6 +94,10 @@ class Runner:
                     "stopped; the same command with --resume goes on from the last checkpoint, if there is one"
                 ) from None
             except OSError as error:
+                if not self.folder.config.exists():
+                    raise WeanError(
+                        f"{self.folder.path} was taken away while the run was at work; train anew"
+                    ) from error
                 if error.errno not in CANNOT_WRITE:
                     raise
                 raise WeanError(
