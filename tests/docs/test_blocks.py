@@ -29,6 +29,11 @@ SHORTER = (
     (r"\btotal_timesteps=\d[\d_]*", "total_timesteps=256"),
     (r"--episodes \d+", "--episodes 10"),
     (r"--per-task \d+", "--per-task 1"),
+    (
+        r"^wean train subgoals model=scratch --out",
+        "wean train subgoals model=scratch data=scienceworld num_epochs=0.02 hidden=32 layers=1 heads=2 vocabulary=400 "
+        "measurements=1 dev_share=0.02 swap_entities=0 inject_mistakes=0 drop_distractors=0 --out",
+    ),
     (r"^wean (demos|eval)(?!.*(--episodes|--variations|--per-task|scienceworld))", r"wean \1 --episodes=10"),
 )
 """What is made shorter than it stands: patterns and what replaces them."""
@@ -37,7 +42,8 @@ SKIPPED = {
     r"^git clone|^make |^pip install|^python3? -m venv": "installs, or needs a checkout",
     r"openai:|localhost:": "needs a key or a server",
     r"wean (demos|eval) .*scienceworld": "needs Java",
-    r"train subgoals": "takes minutes however small the student is; tests/cli/test_text_pipeline.py trains one",
+    r"train subgoals (?!model=scratch --out)|wean practise": "takes minutes however small the student is; README's "
+    "and tests/cli/test_practise.py do the same with few demonstrations",
     r"paths\.parquet|demos\.parquet|short\.parquet": "goes on from what needs Java",
     r"hf:smollm2|models get smollm2": "needs a language model of 93 MB",
     r"corrections\.jsonl": "needs what a person saved on the page",

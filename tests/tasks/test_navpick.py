@@ -219,7 +219,7 @@ def test_wrong_settings_are_refused_in_one_line(settings: dict[str, object], sai
         make_task("NavPick", **settings)
 
 
-@pytest.mark.parametrize(("name", "count"), [("NavPickSearch", 156)])
+@pytest.mark.parametrize(("name", "count"), [("NavPickSearch", 156), ("NavPickPlace", 288)])
 def test_every_question_of_a_teacher_is_answered_with_skills_that_there_are(name: str, count: int) -> None:
     task = make_task(name)
     task.reset(seed=1)

@@ -186,8 +186,8 @@ RECORDINGS: Mapping[str, str] = {
     **{name: "recorded:minigrid" for name, task in TASKS.items() if task.entry == _STOCK},
     **dict.fromkeys(("Kitchen", "KitchenTomato", "KitchenRandom"), "recorded:kitchen"),
     **dict.fromkeys(("FrozenLake", "FrozenLake4x4"), "recorded:frozenlake"),
-    **dict.fromkeys(("NavPick", "NavPickSearch"), "recorded:navpick"),
     **dict.fromkeys(("ALFWorldPickSkills", "ALFWorldExamineSkills"), "recorded:alfworld"),
+    **dict.fromkeys(("NavPick", "NavPickSearch", "NavPickPlace"), "recorded:navpick"),
     **dict.fromkeys(("BanditIris", "BanditWine", "BanditCancer"), "recorded:bandits"),
 }
 """The recorded answers that come with wean, by the short names of the tasks that they are about."""
