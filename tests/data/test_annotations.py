@@ -133,7 +133,7 @@ def test_what_is_written_is_read_and_the_last_one_counts(tmp_path: Path) -> None
         ({"subgoals": [["go(north)", 0]]}, "walk 0: go(north) has 0 actions; a sub-goal has 1 to 100,000"),
         ({"subgoals": [["north", 2]]}, "walk 0: 'north' is no sub-goal"),
         ({"subgoals": ["go(north)"]}, "walk 0: 'go(north)' is not [sub-goal, number of actions]"),
-        ({"origin": "guessed"}, "\"origin\" is one of asked, propagated, corrected, not 'guessed'"),
+        ({"origin": "guessed"}, "\"origin\" is one of asked, propagated, corrected, played, not 'guessed'"),
         ({"confidence": 2}, '"confidence" is a number from 0 to 1, not 2'),
     ],
 )

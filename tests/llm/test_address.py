@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_server import FakeServer
+from fake_server import FakeServer, Reply, completion
 
 from wean.cli import main
 from wean.errors import UsageError
@@ -167,7 +167,8 @@ def test_no_secret_of_an_address_is_written_or_said(tmp_path, monkeypatch, wean,
 
 def test_python_keeps_them_too(tmp_path):
     pytest.importorskip("openai")
-    with FakeServer() as server, Ledger(tmp_path / "l.sqlite") as ledger:
+    plan = completion('{"plans": [{"skills": ["explore"], "probability": 1.0}]}')
+    with FakeServer(lambda body, attempt: Reply(plan)) as server, Ledger(tmp_path / "l.sqlite") as ledger:
         model = f"http://{USER}:{PASSWORD}@{server.url.removeprefix('http://')}#fake-1"
         few = FEW | {"total_timesteps": 64, "ledger": ledger}
         train("llm4teach", "SimpleDoorKey", teacher=model, out=tmp_path / "run", **few)

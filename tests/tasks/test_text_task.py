@@ -25,16 +25,15 @@ class Echo(gym.Env[str, str]):
 def test_scienceworld_keeps_the_contract_without_being_started() -> None:
     task = text_task(ScienceWorld())
     assert (task.description, task.score, task.max_moves, dict(task.meanings)) == ("", 0, 100, {})
-    assert (task.irrevocable, task.refusal_is_free) == (("focus on ",), True)
+    assert task.irrevocable == ("focus on ",)
     assert "wait" in task.idle
-    assert task.refusals
 
 
 def test_textworld_keeps_the_contract_and_declares_nothing_special() -> None:
     pytest.importorskip("jericho", reason="text adventures need an extra: pip install '.[textworld]'")
     task = text_task(make_task("TextWorldCoin"))
     assert (task.description, task.score, task.max_moves) == ("", 0.0, 40)
-    assert (task.irrevocable, task.idle, task.refusal_is_free, task.refusals) == ((), (), False, ())
+    assert (task.irrevocable, task.idle) == ((), ())
     assert not task.meanings
 
 
@@ -49,7 +48,7 @@ def test_a_question_back_tells_what_its_answers_mean(monkeypatch: pytest.MonkeyP
     ("make", "told"),
     [
         (lambda: make_task("SimpleDoorKey"), "is not played in words"),
-        (Echo, "Echo lacks irrevocable, idle, refusal_is_free, refusals, meanings, look, inventory"),
+        (Echo, "Echo lacks irrevocable, idle, meanings, look, inventory"),
     ],
 )
 def test_what_is_no_text_task_is_refused_in_one_line(make: Any, told: str) -> None:
