@@ -418,8 +418,11 @@ def file_locked(path: Path) -> Iterator[None]:
     """Keeps a file for this process to write; what killed ones have left of it unfinished is removed.
 
     Raises:
+        UsageError: It is a folder.
         WeanError: Another process writes it, or its folder cannot be written.
     """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file")
     with locked(path.with_name(f".{path.name}.lock"), str(path)):
         remove_unfinished(path.parent, path.name)
         yield

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from wean.cli import main
 from wean.data.annotations import match_annotations, read_annotations
 from wean.data.demonstrations import read_demonstrations
 from wean.data.shipped import shipped
@@ -136,3 +137,16 @@ def test_a_shorter_path_is_replayed_and_written_with_its_sub_goals(wean) -> None
     assert again.actions[0].startswith("teleport to ")
     assert len(again.path) < len(chosen[0].path)
     assert not match_annotations(read_annotations(Path("short.subgoals.jsonl")).found, [again])[1]
+
+
+@pytest.mark.parametrize("out", ["/", ".", "folder"])
+def test_a_folder_in_place_of_a_file_is_refused_in_one_line(
+    out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr("sys.argv", ["wean", "demos", "SimpleDoorKey", "--episodes", "1", "--out", out])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert "is a folder; name a file" in capsys.readouterr().err
