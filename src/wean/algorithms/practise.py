@@ -18,18 +18,15 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
+from wean.data.trajectories import Key
 from wean.tasks.splits import Case
 
 Solved = Mapping[str, tuple[int, int]]
 """For each task how many of its variations were solved, and how many were played."""
 
-_Key = tuple[str, int]  # a task and its variation
 
-
-def counted(
-    played: Sequence[tuple[str, int]], solved: Sequence[tuple[str, int]], before: Solved
-) -> dict[str, tuple[int, int]]:
-    """What was solved and played so far, with another round of (task, variation)."""
+def counted(played: Sequence[Key], solved: Sequence[Key], before: Solved) -> dict[str, tuple[int, int]]:
+    """What was solved and played so far, with another round."""
     tried, done = Counter(task for task, _ in played), Counter(task for task, _ in solved)
     found = dict(before)
     for task, count in tried.items():

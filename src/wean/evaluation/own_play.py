@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -127,5 +127,4 @@ def _goals(trace: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _chunks(goals: Sequence[str]) -> list[tuple[str, int]]:
     """Sub-goals with their numbers of actions."""
-    starts = [number for number, goal in enumerate(goals) if not number or goal != goals[number - 1]]
-    return [(goals[start], end - start) for start, end in pairwise([*starts, len(goals)])]
+    return [(goal, len(list(actions))) for goal, actions in groupby(goals)]

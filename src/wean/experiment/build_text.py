@@ -158,9 +158,9 @@ def _student_of_run(settings: FinetuneConfig) -> TextStudent:
     """
     folder = Path(settings.model.removeprefix(RUN))
     student = load_text_student(folder / "student")
-    if student.prompt != _prompt(settings):
-        differing = [name for name, value in asdict(student.prompt).items() if value != asdict(_prompt(settings))[name]]
-        said = ", ".join(f"{name}={str(getattr(student.prompt, name)).lower()}" for name in differing)
+    own, wanted = asdict(student.prompt), asdict(_prompt(settings))
+    if own != wanted:
+        said = ", ".join(f"{name}={str(value).lower()}" for name, value in own.items() if value != wanted[name])
         raise UsageError(f"the student of {folder} was trained with {said}; set the same")
     if settings.lora_rank or settings.frozen_layers:
         raise UsageError("the student of a run is trained as a whole; leave lora_rank and frozen_layers out")

@@ -70,7 +70,8 @@ def practise(
         run: The folder of a run that trained a text student.
         out: The folder of the rounds.
         settings: How much is played, and how.
-        overrides: Settings of the training in each round, as `wean train` takes them; else those of the run.
+        overrides: Settings of the training in each round, as `wean train` takes them; `context`, `dev` and `dev_share`
+            are else the run's, others the method's own.
         task: The task in words; the run's by default.
         workers: Processes that play.
         kind: Where they are.
@@ -90,8 +91,8 @@ def practise(
     config = read_config(run)
     name = short_name(task or config.task)
     cases = episodes_of(name, "train", CHOOSING_SEED)
-    summary = {"schema": SCHEMA, "task": name, "from": str(run), **asdict(settings)}
     rounds: list[dict[str, Any]] = []
+    summary = {"schema": SCHEMA, "task": name, "from": str(run), **asdict(settings), "done": rounds}
     solved: Solved = {}
     data, latest = [config.algorithm.data], run
     for number in range(1, settings.rounds + 1):
@@ -111,8 +112,8 @@ def practise(
         data.insert(0, str(folder / _OWN))
         latest = _trained(config, latest, folder / "run", data, settings.seed, overrides, training)
         rounds.append({"round": number, "played": len(drawn), "solved": len(own), "run": str(latest)})
-        write_json(out / "summary.json", {**summary, "done": rounds})
-    return {**summary, "done": rounds}
+        write_json(out / "summary.json", summary)
+    return summary
 
 
 def _played(

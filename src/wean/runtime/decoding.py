@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
 import numpy as np
@@ -43,6 +43,14 @@ class Decoder(Protocol):
         """The same for an episode beside this one."""
 
 
+def generate(next_token: Callable[[list[int]], int], end: int) -> list[int]:
+    """An answer of at most `MAX_ANSWER` tokens, without the end mark; `next_token` names the token after a part."""
+    answer: list[int] = []
+    while len(answer) < MAX_ANSWER and (token := next_token(answer)) != end:
+        answer.append(token)
+    return answer
+
+
 class NetworkDecoder:
     """Decodes with a network; what two prompts share from their start is read once. See `Decoder`."""
 
@@ -62,13 +70,7 @@ class NetworkDecoder:
 
     def generate(self, prompt: Sequence[int], end: int) -> list[int]:
         """See `Decoder.generate`."""
-        ids, answer = list(prompt), list[int]()
-        while len(answer) < MAX_ANSWER:
-            token = int(self._logs([*ids, *answer])[0].argmax())
-            if token == end:
-                break
-            answer.append(token)
-        return answer
+        return generate(lambda answer: int(self._logs([*prompt, *answer])[0].argmax()), end)
 
     def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """See `Decoder.rank`.

@@ -16,6 +16,16 @@ _READ_AS = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}
 _NO_AGENT = "the map must show the agent once; give what the task returns"
 
 
+def with_state(image: NDArray[Any], state: NDArray[Any]) -> NDArray[Any]:
+    """An image (..., H, W, C) of bytes and a state (..., S) in [0, 1] in one array (..., H, W, C + 1).
+
+    The last channel holds the numbers of the state in its first cells, in 255 parts.
+    """
+    channel = np.zeros(image.shape[:-1], image.dtype)
+    channel.reshape(*image.shape[:-3], -1)[..., : state.shape[-1]] = np.rint(255 * state)
+    return np.concatenate([image, channel[..., None]], -1)
+
+
 class Observations:
     """The observations that a student takes, as its folder declares them.
 
@@ -130,11 +140,9 @@ class Observations:
             return observation.get("image")
         try:
             image, state = (np.asarray(observation[name]) for name in ("image", "state"))
-            channel = np.zeros(image.shape[:-1], image.dtype)
             if not ((state >= 0) & (state <= 1)).all():
                 raise ValueError(state)
-            channel.reshape(*image.shape[:-3], -1)[..., : state.shape[-1]] = np.rint(255 * state)
-            return np.concatenate([image, channel[..., None]], -1)
+            return with_state(image, state)
         except (KeyError, ValueError, TypeError, IndexError):
             raise PolicyError(
                 "this student sees an image and a state of numbers from 0 to 1; give both as its task returns them"

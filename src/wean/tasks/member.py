@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wean.errors import UsageError, WeanError, shown, shown_error
+from wean.runtime.observations import with_state
 from wean.tasks.situation import Situation
 
 _NUMBERS = float | int | np.floating | np.integer
@@ -32,14 +33,10 @@ class Step(NamedTuple):
 def student_observation(observation: Any, declared: str = "array") -> NDArray[Any]:
     """The student's part of an observation: the `image` of a dict, else all of it.
 
-    Of a task that declares its observations as `camera`, image (H, W, C) and `state` (S,) in [0, 1] together: uint8
-    (H, W, C + 1), whose last channel holds the numbers of the state in its first cells, in 255 parts.
+    Of a task that declares its observations as `camera`, image (H, W, C) and `state` (S,) together, see `with_state`.
     """
     if declared == "camera" and isinstance(observation, dict):
-        image, state = observation["image"], observation["state"]
-        channel = np.zeros(image.shape[:2], np.uint8)
-        channel.flat[: len(state)] = np.rint(255 * state)
-        return np.concatenate([image, channel[..., None]], -1)
+        return with_state(observation["image"], observation["state"])
     return np.asarray(observation["image"] if isinstance(observation, dict) else observation)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from wean.lm.precision import WORTH, halves_speedup
-from wean.runtime.decoding import MAX_ANSWER
+from wean.runtime.decoding import generate
 from wean.runtime.prompt import ACT
 from wean.students.text.branches import BranchRanking
 from wean.students.text.incremental import Ensemble, LeanLlama, incremental
@@ -49,13 +49,7 @@ class StudentDecoder(ABC):
 
     def generate(self, prompt: Sequence[int], end: int) -> list[int]:
         """See `Decoder.generate`."""
-        answer: list[int] = []
-        while len(answer) < MAX_ANSWER:
-            token = int(self.logits_after(prompt, answer).argmax())
-            if token == end:
-                break
-            answer.append(token)
-        return answer
+        return generate(lambda answer: int(self.logits_after(prompt, answer).argmax()), end)
 
 
 class CausalDecoder(StudentDecoder):
@@ -160,14 +154,12 @@ class SamplingDecoder:
 
     def generate(self, prompt: Sequence[int], end: int) -> list[int]:
         """See `Decoder.generate`; each token is drawn."""
-        answer: list[int] = []
-        while len(answer) < MAX_ANSWER:
+
+        def drawn(answer: list[int]) -> int:
             logits = self._decoder.logits_after(prompt, answer)
-            token = self._draw(logits, range(len(logits)))
-            if token == end:
-                break
-            answer.append(token)
-        return answer
+            return self._draw(logits, range(len(logits)))
+
+        return generate(drawn, end)
 
     def rank(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> int:
         """The place of a drawn answer: token by token, among those with which an answer goes on."""

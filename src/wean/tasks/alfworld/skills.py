@@ -50,7 +50,7 @@ def _a(noun: str) -> str:
 
 
 class Skills:
-    """What a game offers to one who plays it by skills, and what matters now in few words.
+    """The skills that are admissible in a game, and its situation in a sentence or two.
 
     A skill begins with one command. "go to drawer" leads, while the agent looks for something, to the next drawer in
     which it has not looked: to what stands where it is first, then to what it has not seen closed.
