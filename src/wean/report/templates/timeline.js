@@ -31,9 +31,9 @@
     steps.forEach(function (step, index) {
       var button = document.createElement("button");
       button.type = "button";
-      button.style.background = step.entry.loop ? "CanvasText" : hue(step.number);
+      button.style.background = hue(step.number);
       button.className = step.entry.goal === undefined ? "" : "goal";
-      button.title = step.entry.goal || step.entry.action || (step.entry.loop ? "loop" : "no sub-goal");
+      button.title = step.entry.goal || step.entry.action || "no sub-goal";
       button.setAttribute("aria-label", index + 1 + ": " + button.title);
       button.addEventListener("click", function () { show(index); });
       part("strip").appendChild(button);
@@ -61,11 +61,8 @@
     part("moment").textContent = "";
     if (step.goal) { line("Sub-goal", step.goal); }
     if (entry.goal) { line("", "the planner names it"); }
-    if (entry.unsure) { line("No sub-goal", `not sure of: ${entry.unsure}`); }
-    if (entry.goal === "" && entry.said) { line("No sub-goal", `it led to what is no action: ${entry.said}`); }
-    if (entry.loop) { line("Loop", entry.loop.join(", ")); }
     if (entry.action) {
-      line("Action", entry.action + (entry.matched ? ` (the admissible one in place of: ${entry.said ?? "?"})` : ""));
+      line("Action", entry.action);
       if (entry.observation !== undefined) { line("Observation", entry.observation); }
       line("Moves", String(entry.moves));
     }
